@@ -1,0 +1,118 @@
+"""The three faces of a method: EpisodeHead, Estimator, Learner.
+
+Each is small. A method fills one of them and never writes its own loop, optimizer, seed handling or
+checkpoint code. Tensors and arrays are named by shape: T episodes, S supports, Q queries, W ways,
+N items, D features, C classes, B batch.
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from studio.core.registry import Method
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """Many episodes at once. Unequal classes are padded; padding never takes part.
+
+    support [T, S, D] float; labels [T, S] int64 in 0..W-1, -1 where padded;
+    query [T, Q, D] float; query_mask [T, Q] bool, False where padded; ways W.
+    """
+
+    support: "Tensor"
+    labels: "Tensor"
+    query: "Tensor"
+    query_mask: "Tensor"
+    ways: int
+
+
+class EpisodeHead(Method):
+    """Few-shot on frozen features: a pure function from episodes to scores, no state between calls."""
+
+    #: looks at all queries of an episode together
+    transductive: ClassVar[bool] = False
+    #: assumes that every class has the same number of queries; said wherever it is chosen
+    assumes_balanced: ClassVar[bool] = False
+
+    def scores(self, episodes: Episodes) -> "Tensor":
+        """Scores [T, Q, W], higher is likelier; softmax over W gives probabilities."""
+        raise NotImplementedError
+
+
+class Estimator(Method):
+    """What is solved on frozen features, in scikit-learn's manner.
+
+    `classify` estimators see `fit(x, y)`. `align` estimators see `fit(source, labels, target)`:
+    there is no argument through which target labels could enter.
+    """
+
+    def fit(self, *arrays: "np.ndarray", **options: Any) -> "Estimator":
+        raise NotImplementedError
+
+    def predict_proba(self, x: "np.ndarray") -> "np.ndarray":
+        """Probabilities [n, C] for features [n, d]; rows sum to 1."""
+        raise NotImplementedError
+
+    def predict(self, x: "np.ndarray") -> "np.ndarray":
+        """Class indices [n] for features [n, d]."""
+        return self.predict_proba(x).argmax(axis=1)
+
+    def state(self) -> "dict[str, np.ndarray]":
+        """The fitted arrays, to be stored in a checkpoint."""
+        raise NotImplementedError
+
+    def load_state(self, state: "dict[str, np.ndarray]") -> None:
+        """The inverse of `state`."""
+        raise NotImplementedError
+
+
+@dataclass
+class LearnerContext:
+    """What a Learner gets to build its modules from."""
+
+    backbone: Any  # adapters.backbones.Backbone: a module with embed(images [B, 3, H, W]) -> [B, D]
+    classes: list[str]
+    seed: int = 0
+    image_size: int = 224
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+class Learner(Method):
+    """What trains. The one loop (`studio.runs.loop`) sums the losses, steps, logs and saves."""
+
+    module: "nn.Module"
+
+    def setup(self, context: LearnerContext) -> "nn.Module":
+        """Builds and keeps `self.module`; parameters to train have requires_grad True."""
+        raise NotImplementedError
+
+    def losses(self, batch: dict[str, "Tensor"]) -> dict[str, "Tensor"]:
+        """Named scalar losses for a batch {images [B, 3, H, W], labels [B] or soft [B, C]}; their sum is minimised."""
+        raise NotImplementedError
+
+    def predict(self, images: "Tensor") -> "Tensor":
+        """Scores [B, C] (logits) for images [B, 3, H, W]."""
+        raise NotImplementedError
+
+    def param_groups(self, lr: float, weight_decay: float, layer_decay: float = 1.0) -> list[dict[str, Any]]:
+        """Parameter groups for the optimizer. By default biases and norms get no weight decay."""
+        decay, plain = [], []
+        for parameter in self.module.parameters():
+            if parameter.requires_grad:
+                (plain if parameter.ndim <= 1 else decay).append(parameter)
+        return [
+            {"params": decay, "lr": lr, "weight_decay": weight_decay},
+            {"params": plain, "lr": lr, "weight_decay": 0.0},
+        ]
+
+    def state(self) -> dict[str, "Tensor"]:
+        """The tensors a checkpoint must hold; by default the whole module."""
+        return self.module.state_dict()
+
+    def load_state(self, state: dict[str, "Tensor"]) -> None:
+        """The inverse of `state`."""
+        self.module.load_state_dict(state)

@@ -1,0 +1,85 @@
+"""How a kind of method is run: the bridge between the runner and the wings.
+
+A `Procedure` serves all methods of one (task, face): it takes a `Job` (everything a run may touch,
+passed explicitly), does the work and returns an `Outcome`; and it brings a stored checkpoint back to
+life as a `Predictor`. Wings register their procedures, so the runner never imports a wing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from studio.core.events import EventWriter
+from studio.core.home import Home
+from studio.core.recipe import Recipe
+from studio.core.registry import Method
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+
+@dataclass
+class Job:
+    """One run at work."""
+
+    recipe: Recipe
+    method: Method  # made with its typed params
+    home: Home
+    store: Any  # studio.store.Store
+    events: EventWriter
+    folder: Path  # the run's folder
+    run_id: str
+    device: str  # leased, such as "cpu" or "cuda:1"
+    precision: str  # fp32 | fp16 | bf16
+    should_stop: Callable[[], bool] = lambda: False
+    resume: bool = False
+
+    def figure(self, name: str, figure: Any) -> Path:
+        """Saves a matplotlib figure as `figures/NAME.png` of the run and says so in the events."""
+        path = self.folder / "figures" / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        figure.savefig(path, dpi=110, bbox_inches="tight")
+        self.events.emit("figure", name=name, path=f"figures/{name}.png")
+        return path
+
+    def table(self, name: str, columns: list[str], rows: list[list[Any]]) -> None:
+        """Puts a table into the events; the page and `show` print it."""
+        self.events.emit("table", name=name, columns=columns, rows=rows)
+
+
+@dataclass
+class Outcome:
+    """What a run ends with. Metric names are those of the contract."""
+
+    metrics: dict[str, Any] = field(default_factory=dict)
+    checkpoint: str | None = None
+
+
+class Predictor:
+    """A checkpoint brought to life. `classes[i]` names column i of the scores."""
+
+    classes: list[str]
+
+    def scores(self, images: "list[Image.Image]") -> "np.ndarray":
+        """Probabilities [N, C] for RGB images; rows sum to 1."""
+        raise NotImplementedError
+
+    def extras(self, images: "list[Image.Image]") -> list[dict[str, Any]]:
+        """More to say of each image (nearest support photos, "unknown"), beside its scores."""
+        return [{} for _ in images]
+
+
+class Procedure:
+    """Runs and restores the methods of one task and face."""
+
+    task: ClassVar[str]
+    face: ClassVar[type[Method]]
+
+    def run(self, job: Job) -> Outcome:
+        raise NotImplementedError
+
+    def restore(self, checkpoint: Any, device: str, home: Home, store: Any) -> Predictor:
+        """`checkpoint` is a studio.store checkpoint with `.manifest` and `.tensors()`."""
+        raise NotImplementedError

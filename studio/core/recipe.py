@@ -1,0 +1,229 @@
+"""The recipe: one typed model that the preset, the command line, the page and Python all fill.
+
+Where is a recipe key defined? Here. The YAML preset, `--set a.b=c`, the form in the page, the API
+and `studio.run(...)` are views of this model; nobody writes a field twice.
+"""
+
+import types
+import typing
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from studio.core import registry
+from studio.core.errors import UsageError, nearest
+from studio.core.home import Home
+
+SHIPPED = Path(__file__).resolve().parents[2] / "presets"
+
+Task = Literal["classify", "align", "detect", "rank"]
+Precision = Literal["auto", "fp32", "fp16", "bf16"]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ModelSection(Section):
+    backbone: str = Field("pip/tf_efficientnet_lite0", description="pip/NAME, timm/NAME[@tag], hf/ORG/NAME[@revision], file:FOLDER, store/CHECKPOINT, or timm/NAME?random")
+    image_size: Annotated[int, Field(ge=8, le=2048)] | None = Field(None, description="side of the square input in pixels; null takes the backbone's own")
+    checkpoint: str | None = Field(None, description="start from this checkpoint of the store")
+
+
+class DataSection(Section):
+    train: str | None = Field(None, description="training data, such as folder:photos")
+    val: str | None = Field(None, description="validation data; null splits some off train")
+    test: str | None = Field(None, description="test data, never used to choose anything")
+    source: str | None = Field(None, description="source domain (align); a comma joins several")
+    target: str | None = Field(None, description="target domain (align); its labels are used for the final score only")
+
+
+class TrainSection(Section):
+    epochs: int = Field(10, ge=0, le=100_000, description="passes over the training data; 0 with model.checkpoint evaluates only")
+    batch_size: int = Field(32, ge=1, le=65_536, description="images a step, all processes together")
+    lr: float = Field(0.001, gt=0, le=10, description="highest learning rate")
+    weight_decay: float = Field(0.01, ge=0, le=10, description="decoupled weight decay")
+    seed: int = Field(0, ge=0, description="seeds everything random in the run")
+    precision: Precision = Field("auto", description="auto takes bf16 where the hardware has it, else fp16 on GPUs, else fp32")
+    max_steps: int | None = Field(None, ge=1, description="stop after this many steps")
+    workers: int = Field(2, ge=0, le=64, description="image decoding threads")
+    checkpoint_every_s: float = Field(60, ge=0, description="seconds between resume points; 0 writes one after every step")
+
+
+class EvalSection(Section):
+    selection: Literal["source-val", "label-free", "last", "oracle"] = Field("source-val", description="the rule by which a model is chosen; named beside each number")
+    ways: int = Field(5, ge=2, le=10_000, description="classes an episode")
+    shots: int = Field(5, ge=1, le=10_000, description="support images a class")
+    queries: int = Field(15, ge=1, le=10_000, description="query images a class")
+    episodes: int = Field(600, ge=1, le=10_000_000, description="episodes to score")
+    episodes_file: str | None = Field(None, description="a JSON file of fixed episodes")
+
+
+class Recipe(Section):
+    """What to do. Unknown keys are refused with the nearest known one."""
+
+    name: str | None = Field(None, description="a name for the run", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")
+    about: str | None = Field(None, description="one line: what this recipe shows")
+    task: Task = Field("classify", description="classify | align | detect | rank")
+    method: str = Field("fewshot/prototypes", description="a method id, see `launch.py methods`")
+    model: ModelSection = Field(default_factory=ModelSection)
+    data: DataSection = Field(default_factory=DataSection)
+    params: dict[str, Any] = Field(default_factory=dict, description="the method's own parameters")
+    train: TrainSection = Field(default_factory=TrainSection)
+    eval: EvalSection = Field(default_factory=EvalSection)
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?|xpu(:\d+)?)$", description="auto | cpu | cuda | cuda:1 | mps | xpu")
+
+    def method_class(self) -> type[registry.Method]:
+        return registry.get(self.method)
+
+    def method_params(self) -> BaseModel:
+        """`params` as the method's own typed model. Raises UsageError for an unknown or wrong one."""
+        return validate(self.method_class().Params, self.params, where="params")
+
+
+def parse(values: dict[str, Any]) -> Recipe:
+    """A recipe from plain data, with the method and its params checked too.
+
+    Raises UsageError naming the field, the value and what would be right.
+    """
+    recipe = validate(Recipe, values)
+    cls = recipe.method_class()
+    if cls.task != recipe.task:
+        raise UsageError(f"task: {recipe.task!r} does not fit method {recipe.method!r}, which is for task {cls.task!r}.")
+    recipe.method_params()
+    return recipe
+
+
+def load(name_or_file: str, overrides: dict[str, Any] | list[str] | None = None, home: Home | None = None) -> Recipe:
+    """The recipe of a preset name or YAML file, with overrides laid over it.
+
+    `overrides` is a mapping of dotted keys to values, or a list of `KEY=VALUE` texts.
+    """
+    values = read_yaml(find_preset(name_or_file, home))
+    pairs = overrides.items() if isinstance(overrides, dict) else map(_split_pair, overrides or [])
+    for key, value in pairs:
+        put(values, key, value)
+    return parse(values)
+
+
+def presets(home: Home | None = None) -> dict[str, Path]:
+    """Preset files by name: the shipped ones, then the user's own."""
+    folders = [SHIPPED] + ([home.presets] if home else [])
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
+
+
+def find_preset(name_or_file: str, home: Home | None = None) -> Path:
+    known = presets(home)
+    if name_or_file in known:
+        return known[name_or_file]
+    path = Path(name_or_file)
+    if path.suffix in (".yaml", ".yml"):
+        if path.is_file():
+            return path
+        raise UsageError(f"recipe: there is no file {name_or_file!r}.")
+    raise UsageError(f"recipe: there is no preset {name_or_file!r}.{nearest(name_or_file, known)}")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping, by the safe loader. Raises UsageError where it is anything else."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise UsageError(f"{path}: this is no readable YAML file ({error}).") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: expected keys such as `method:` and `data:`, found {type(values).__name__}.")
+    return values
+
+
+def put(values: dict[str, Any], key: str, value: Any) -> None:
+    """Sets a dotted key in nested plain data; a text value is read by the field's type."""
+    *parents, last = key.split(".")
+    here = values
+    for parent in parents:
+        below = here.setdefault(parent, {})
+        if not isinstance(below, dict):
+            raise UsageError(f"--set {key}: {parent!r} holds a value, not keys.")
+        here = below
+    here[last] = read_text(field_type(key, values), value) if isinstance(value, str) else value
+
+
+def field_type(key: str, values: dict[str, Any]) -> Any:
+    """The annotation of a dotted key, looked up in the method's Params for `params.x`; None if unknown."""
+    model: Any = Recipe
+    for part in key.split("."):
+        if model == dict[str, Any]:
+            model = registry.get(values.get("method", Recipe.model_fields["method"].default)).Params
+        fields = getattr(model, "model_fields", {})
+        if part not in fields:
+            return None
+        model = fields[part].annotation
+    return model
+
+
+def read_text(annotation: Any, text: str) -> Any:
+    """`text` as YAML reads it, or as it stands where the field is a text."""
+    plain = _members(annotation)
+    if str in plain and not (type(None) in plain and text in ("null", "none", "")):
+        return text
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    return _number(value) if isinstance(value, str) else value
+
+
+def validate(model: type[BaseModel], values: dict[str, Any], where: str = "") -> Any:
+    """`model` from `values`; every fault in one UsageError, a line each."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(model, item, where) for item in error.errors()]
+        raise UsageError("\n".join(lines)) from None
+
+
+def to_yaml(recipe: Recipe) -> str:
+    """The recipe as a short YAML text: only what differs from the defaults."""
+    values = recipe.model_dump(exclude_defaults=True)
+    values = {"task": recipe.task, "method": recipe.method, **values}
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def _split_pair(text: str) -> tuple[str, str]:
+    key, sign, value = text.partition("=")
+    if not sign or not key:
+        raise UsageError(f"--set {text}: expected KEY=VALUE, such as train.epochs=3.")
+    return key.strip(), value
+
+
+def _number(text: str) -> Any:
+    try:  # YAML 1.1 reads 1e-3 as a text
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _members(annotation: Any) -> set[Any]:
+    origin = get_origin(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return set().union(*(_members(item) for item in get_args(annotation)))
+    if origin is Annotated:
+        return _members(get_args(annotation)[0])
+    if origin is Literal:
+        return {type(item) for item in get_args(annotation)}
+    return {annotation}
+
+
+def _explain(model: type[BaseModel], item: dict[str, Any], where: str) -> str:
+    path = ([where] if where else []) + [str(part) for part in item["loc"] if not str(part).startswith(("constrained", "function"))]
+    key = ".".join(path)
+    if item["type"] == "extra_forbidden":
+        return f"{key}: unknown key.{nearest(path[-1], _fields_at(model, item['loc'][:-1]))}"
+    return f"{key}: found {item['input']!r}; {item['msg'][0].lower()}{item['msg'][1:]}."
+
+
+def _fields_at(model: Any, loc: tuple[Any, ...]) -> list[str]:
+    for part in loc:
+        model = model.model_fields[part].annotation
+    return list(getattr(model, "model_fields", {}))

@@ -1,0 +1,161 @@
+"""The registry: every method by its id.
+
+A method is one class in one file below a wing (`adapters/`, `fewshot/`):
+
+    @register("fewshot/prototypes")
+    class Prototypes(EpisodeHead):
+        '''Nearest class mean. Snell et al. 2017, Prototypical Networks, eq. 1-2.'''
+        ...
+
+Nothing else changes when a method is added: `load()` finds the files. Two more things are
+registered the same way: how a kind of method is run (`procedure`), and where backbones come from
+(`backbone_source`), so that no room has to import a wing.
+"""
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from studio.core.errors import UsageError, nearest
+
+WINGS = ("adapters", "fewshot")
+_METHODS: dict[str, type["Method"]] = {}
+_PROCEDURES: dict[tuple[str, type], Any] = {}
+_BACKBONE_SOURCES: dict[str, Callable[..., Any]] = {}
+_loaded = False
+
+
+class Params(BaseModel):
+    """A method's own parameters: one field each, with a default, a range and one line of help."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=True)
+
+
+class Method:
+    """What every method says of itself. The faces (`studio.core.faces`) build on it.
+
+    Class attributes: `id` (set by `register`), `title` (a few words), `paper` (where it comes from),
+    `task` (the recipe task it serves), `Params`.
+    """
+
+    id: str = ""
+    title: str = ""
+    paper: str = ""
+    task: str = "classify"
+    Params: type[Params] = Params
+
+    def __init__(self, params: Any = None) -> None:
+        self.params = params if params is not None else self.Params()
+
+
+def register(method_id: str) -> Callable[[type[Method]], type[Method]]:
+    """Class decorator: makes the class known under `method_id`, such as `align/tca`."""
+
+    def add(cls: type[Method]) -> type[Method]:
+        known = _METHODS.get(method_id)
+        if known is not None and known.__module__ != cls.__module__:
+            raise ValueError(f"two methods are called {method_id!r}: {known.__module__} and {cls.__module__}")
+        cls.id = method_id
+        _METHODS[method_id] = cls
+        return cls
+
+    return add
+
+
+def procedure(cls: type[Any]) -> type[Any]:
+    """Class decorator for a `studio.core.procedure.Procedure`: serves its `task` and `face`."""
+    _PROCEDURES[cls.task, cls.face] = cls()
+    return cls
+
+
+def procedure_for(method: type[Method]) -> Any:
+    """The procedure that runs this method: that of its task and the nearest face it inherits from."""
+    load()
+    for base in method.__mro__:
+        if (method.task, base) in _PROCEDURES:
+            return _PROCEDURES[method.task, base]
+    raise UsageError(f"method: nothing here can run {method.id!r} for task {method.task!r}.")
+
+
+def backbone_source(scheme: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Function decorator: loads backbones named `SCHEME/...` or `SCHEME:...`."""
+
+    def add(loader: Callable[..., Any]) -> Callable[..., Any]:
+        _BACKBONE_SOURCES[scheme] = loader
+        return loader
+
+    return add
+
+
+def backbone(spec: str, **options: Any) -> Any:
+    """The backbone named by `spec`, such as `pip/tf_efficientnet_lite0` (see adapters.backbones)."""
+    load()
+    scheme = re.split("[/:]", spec, maxsplit=1)[0]
+    if scheme not in _BACKBONE_SOURCES:
+        raise UsageError(f"model.backbone: {spec!r} starts with no known source.{nearest(scheme, _BACKBONE_SOURCES)}")
+    return _BACKBONE_SOURCES[scheme](spec[len(scheme) + 1 :], **options)
+
+
+def load() -> None:
+    """Imports every module of the wings once, so that each method has registered itself."""
+    global _loaded
+    if _loaded:
+        return
+    for wing in WINGS:
+        package = importlib.import_module(wing)
+        for module in pkgutil.walk_packages(package.__path__, prefix=f"{wing}."):
+            importlib.import_module(module.name)
+    _loaded = True
+
+
+def methods(task: str | None = None) -> list[type[Method]]:
+    """All methods, or those of one task, by id."""
+    load()
+    found = [cls for cls in _METHODS.values() if task in (None, cls.task)]
+    return sorted(found, key=lambda cls: cls.id)
+
+
+def get(method_id: str) -> type[Method]:
+    """The method of this id. Raises UsageError naming the nearest known id."""
+    load()
+    if method_id not in _METHODS:
+        raise UsageError(f"method: there is no method {method_id!r}.{nearest(method_id, _METHODS)}")
+    return _METHODS[method_id]
+
+
+def describe(cls: type[Method]) -> dict[str, Any]:
+    """A method as plain data: what `launch.py methods --json`, the page and the docs show."""
+    return {
+        "id": cls.id,
+        "task": cls.task,
+        "title": cls.title,
+        "paper": cls.paper,
+        "face": next((base.__name__ for base in cls.__mro__ if base.__module__ == "studio.core.faces"), "Method"),
+        "transductive": bool(getattr(cls, "transductive", False)),
+        "about": (cls.__doc__ or "").strip(),
+        "params": [_describe_field(name, field) for name, field in cls.Params.model_fields.items()],
+    }
+
+
+def _describe_field(name: str, field: Any) -> dict[str, Any]:
+    limits = {
+        key: getattr(item, key)
+        for item in field.metadata
+        for key in ("ge", "gt", "le", "lt")
+        if getattr(item, key, None) is not None
+    }
+    annotation = field.annotation
+    choices = list(getattr(annotation, "__args__", ())) if "Literal" in str(annotation) else None
+    kind = getattr(annotation, "__name__", str(annotation)) if not choices else "choice"
+    return {
+        "name": name,
+        "type": kind if "|" not in str(annotation) else str(annotation),
+        "default": field.default,
+        "range": limits,
+        "choices": choices,
+        "help": field.description or "",
+    }

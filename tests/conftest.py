@@ -1,0 +1,23 @@
+"""Fixtures for all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from studio.core.home import Home
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A fresh home folder."""
+    return Home.find(tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of small real data beside the project; tests that need it skip without it."""
+    folder = Path(os.environ.get("STUDIO_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("no folder of real data (set STUDIO_TEST_DATA)")
+    return folder
