@@ -1,0 +1,111 @@
+"""What a dataset is: labelled images by name, or feature vectors.
+
+An `Item` does not hold a picture; it knows where its bytes are. `studio.data.images.read_image` is the
+one door through which every picture comes.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+
+class ImageSource(Protocol):
+    """Where the bytes of one image are."""
+
+    def read(self) -> "bytes | np.ndarray":
+        """The encoded file, or pixels uint8 [H, W] or [H, W, 3]."""
+
+    def digest(self) -> str:
+        """SHA-256 of the content, as hex: the same picture has the same digest wherever it lies."""
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """An image file on disk."""
+
+    path: Path
+
+    def read(self) -> bytes:
+        return self.path.read_bytes()
+
+    def digest(self) -> str:
+        return hashlib.sha256(self.read()).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class ArraySource:
+    """Pixels in memory, uint8 [H, W] or [H, W, 3]."""
+
+    pixels: np.ndarray
+
+    def read(self) -> np.ndarray:
+        return self.pixels
+
+    def digest(self) -> str:
+        return hashlib.sha256(repr(self.pixels.shape).encode() + self.pixels.tobytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image: a name a person recognises, its class index (-1: no label), its domain if known."""
+
+    name: str
+    label: int
+    source: ImageSource
+    domain: str | None = None
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that was left out, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass
+class Dataset:
+    """Images with labels.
+
+    `splits` maps train/val/test to item indices where the data came divided; otherwise it is empty.
+    `skipped` lists every file that was left out.
+    """
+
+    spec: str
+    classes: list[str]
+    items: list[Item]
+    skipped: list[Skipped] = field(default_factory=list)
+    splits: dict[str, list[int]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Class indices int64 [N], -1 where there is no label."""
+        return np.array([item.label for item in self.items], dtype=np.int64)
+
+    def subset(self, indices: Iterable[int]) -> "Dataset":
+        """The items at `indices`, in that order, without split marks."""
+        return replace(self, items=[self.items[int(i)] for i in indices], splits={}, skipped=[])
+
+    def part(self, name: str) -> "Dataset":
+        """The items of one split."""
+        return self.subset(self.splits[name])
+
+
+@dataclass
+class FeatureSet:
+    """Feature vectors instead of images: x float32 [N, D], y int64 [N] (-1: no label)."""
+
+    spec: str
+    classes: list[str]
+    x: np.ndarray
+    y: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.x)
