@@ -98,15 +98,16 @@ class Learner(Method):
         """Scores [B, C] (logits) for images [B, 3, H, W]."""
         raise NotImplementedError
 
-    def param_groups(self, lr: float, weight_decay: float, layer_decay: float = 1.0) -> list[dict[str, Any]]:
-        """Parameter groups for the optimizer. By default biases and norms get no weight decay."""
-        decay, plain = [], []
-        for parameter in self.module.parameters():
-            if parameter.requires_grad:
-                (plain if parameter.ndim <= 1 else decay).append(parameter)
+    def train_mode(self, training: bool) -> None:
+        """Puts the modules into training or evaluation mode."""
+        self.module.train(training)
+
+    def param_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+        """Parameter groups for AdamW. By default biases and norms get no weight decay."""
+        trained = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
         return [
-            {"params": decay, "lr": lr, "weight_decay": weight_decay},
-            {"params": plain, "lr": lr, "weight_decay": 0.0},
+            {"params": [p for p in trained if p.ndim > 1], "lr": lr, "weight_decay": weight_decay},
+            {"params": [p for p in trained if p.ndim <= 1], "lr": lr, "weight_decay": 0.0},
         ]
 
     def state(self) -> dict[str, "Tensor"]:

@@ -77,6 +77,10 @@ class Procedure:
     task: ClassVar[str]
     face: ClassVar[type[Method]]
 
+    def memory_gb(self, recipe: Recipe) -> float:
+        """Device memory to ask the lease for."""
+        return 2.0
+
     def run(self, job: Job) -> Outcome:
         raise NotImplementedError
 

@@ -45,6 +45,7 @@ class TrainSection(Section):
     batch_size: int = Field(32, ge=1, le=65_536, description="images a step, all processes together")
     lr: float = Field(0.001, gt=0, le=10, description="highest learning rate")
     weight_decay: float = Field(0.01, ge=0, le=10, description="decoupled weight decay")
+    clip: float = Field(1.0, gt=0, description="largest norm of the gradient; longer ones are scaled down")
     seed: int = Field(0, ge=0, description="seeds everything random in the run")
     precision: Precision = Field("auto", description="auto takes bf16 where the hardware has it, else fp16 on GPUs, else fp32")
     max_steps: int | None = Field(None, ge=1, description="stop after this many steps")

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict
 
 from studio.core.errors import UsageError, nearest
 
-WINGS = ("adapters", "fewshot")
+PLACES = ("adapters", "fewshot", "studio.runs")  # where methods, procedures and backbone sources are found
 _METHODS: dict[str, type["Method"]] = {}
 _PROCEDURES: dict[tuple[str, type], Any] = {}
 _BACKBONE_SOURCES: dict[str, Callable[..., Any]] = {}
@@ -101,13 +101,13 @@ def backbone(spec: str, **options: Any) -> Any:
 
 
 def load() -> None:
-    """Imports every module of the wings once, so that each method has registered itself."""
+    """Imports every module of the places once, so that each method has registered itself."""
     global _loaded
     if _loaded:
         return
-    for wing in WINGS:
-        package = importlib.import_module(wing)
-        for module in pkgutil.walk_packages(package.__path__, prefix=f"{wing}."):
+    for place in PLACES:
+        package = importlib.import_module(place)
+        for module in pkgutil.walk_packages(package.__path__, prefix=f"{place}."):
             importlib.import_module(module.name)
     _loaded = True
 

@@ -1,0 +1,62 @@
+"""Linear probe: a linear classifier solved on frozen features."""
+
+import numpy as np
+from pydantic import Field
+
+from studio.core.errors import DataError
+from studio.core.faces import Estimator
+from studio.core.registry import Params, register
+
+
+class LinearProbeParams(Params):
+    c: float = Field(1.0, gt=0, le=1e6, description="inverse strength of the L2 penalty; smaller is smoother")
+    max_iter: int = Field(1000, ge=1, le=100_000, description="iterations of the solver at most")
+
+
+@register("finetune/linear-probe")
+class LinearProbe(Estimator):
+    """Multinomial logistic regression on the features of a frozen backbone.
+
+    Features are standardised by the training set. The problem is convex, so the result depends on
+    nothing but the data and `c`. The usual yardstick of representation quality, e.g. Kornblith et
+    al. 2019, Do Better ImageNet Models Transfer Better?, section 4.1.
+    """
+
+    title = "Linear probe"
+    paper = "Kornblith et al. 2019, Do Better ImageNet Models Transfer Better?"
+    task = "classify"
+    Params = LinearProbeParams
+
+    def fit(self, x: np.ndarray, y: np.ndarray, classes: int | None = None) -> "LinearProbe":
+        """x [n, d] features, y [n] class indices. Raises DataError for non-finite features."""
+        from sklearn.linear_model import LogisticRegression
+
+        if not np.isfinite(x).all():
+            raise DataError("The features hold NaN or infinite values; look for blank or damaged images.")
+        count = classes or int(y.max()) + 1
+        self.mean = x.mean(axis=0).astype(np.float32)
+        self.scale = np.maximum(x.std(axis=0), 1e-6).astype(np.float32)
+        model = LogisticRegression(C=self.params.c / len(x) * 100, max_iter=self.params.max_iter)
+        model.fit((x - self.mean) / self.scale, y)
+        self.weight = np.zeros((count, x.shape[1]), np.float32)
+        self.bias = np.full(count, -1e4, np.float32)  # a class without a training image is never predicted
+        if len(model.classes_) == 2:
+            first, second = model.classes_
+            self.weight[second], self.bias[second] = model.coef_[0], model.intercept_[0]
+            self.bias[first] = 0.0
+        else:
+            self.weight[model.classes_], self.bias[model.classes_] = model.coef_, model.intercept_
+        return self
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        logits = ((x - self.mean) / self.scale) @ self.weight.T + self.bias
+        logits = logits - logits.max(axis=1, keepdims=True)
+        exp = np.exp(logits)
+        return exp / exp.sum(axis=1, keepdims=True)
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"weight": self.weight, "bias": self.bias, "mean": self.mean, "scale": self.scale}
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        self.weight, self.bias = state["weight"], state["bias"]
+        self.mean, self.scale = state["mean"], state["scale"]

@@ -1,0 +1,365 @@
+"""The studio in a terminal: one function a command, each thin.
+
+Exit codes: 0 finished, 1 failed, 2 wrong usage or recipe, 3 stopped by the user. Progress and logs go
+to stderr; with --json the last line of stdout is one JSON object or list. Imports are made where they
+are needed, so that `--help`, `presets` and `runs` answer at once.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from studio.core import recipe as recipes
+from studio.core.errors import StudioError, UsageError, nearest
+from studio.core.home import Home
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    parser = build_parser()
+    args = parser.parse_args(_default_to_ui(sys.argv[1:] if argv is None else list(argv)))
+    try:
+        return args.command_function(args) or 0
+    except StudioError as error:
+        if getattr(args, "json", False):
+            print(json.dumps({"error": str(error)}))
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 3
+    except BrokenPipeError:
+        return 0
+
+
+def _default_to_ui(argv: list[str]) -> list[str]:
+    if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version")):
+        return ["ui", *argv]
+    return argv
+
+
+class _Parser(argparse.ArgumentParser):
+    """Unknown commands are refused with the nearest known one."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        if "invalid choice" in message and self._subparsers is not None:
+            wrong = message.split("'")[1]
+            message = f"there is no command {wrong!r}.{nearest(wrong, COMMANDS)}"
+        self.print_usage(sys.stderr)
+        self.exit(2, f"error: {message}\n")
+
+
+COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {}
+
+
+def command(name: str, about: str, arguments: Callable[[argparse.ArgumentParser], Any] | None = None) -> Any:
+    """Registers a command: its name, one line about it, and what declares its arguments."""
+
+    def add(function: Callable[[argparse.Namespace], int | None]) -> Callable[[argparse.Namespace], int | None]:
+        def declare(parser: argparse.ArgumentParser) -> None:
+            if arguments is not None:
+                arguments(parser)
+            parser.set_defaults(command_function=function)
+
+        COMMANDS[name] = (about, declare)
+        return function
+
+    return add
+
+
+def build_parser() -> argparse.ArgumentParser:
+    from studio import __version__
+
+    parser = _Parser(prog="launch.py", description="Transfer Studio: move pretrained vision models to your classes.")
+    parser.add_argument("--version", action="version", version=f"Transfer Studio {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
+    for name, (about, declare) in COMMANDS.items():
+        declare(commands.add_parser(name, help=about, description=about))
+    return parser
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON value as the last line of stdout")
+
+
+def _ui_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--preset", help="open with this preset chosen")
+    parser.add_argument("--auth", metavar="USER:PASSWORD", help="ask visitors for this name and password")
+    parser.add_argument("--share", action="store_true", help="a temporary public address through Gradio")
+
+
+@command("ui", "serve the page (also without a command)", _ui_arguments)
+def ui(args: argparse.Namespace) -> int:
+    from studio.ui import serve
+
+    if args.preset:
+        recipes.find_preset(args.preset, Home.find())
+    if args.auth and ":" not in args.auth:
+        raise UsageError("--auth: expected USER:PASSWORD.")
+    return serve(host=args.host, port=args.port, preset=args.preset, auth=args.auth, share=args.share)
+
+
+@command("demo", "a first run on real scanned digits, with weights that arrive with pip")
+def demo(args: argparse.Namespace) -> int:
+    from studio.terminal import say, show_result
+
+    home = Home.find()
+    say("Transfer Studio demo: a classifier for handwritten digits from a handful of scans, on this machine alone.")
+    result = _run_in_foreground(recipes.load("quickstart", home=home), home, quiet=False)
+    show_result(result)
+    if result.status == "finished":
+        say(f"\nThe checkpoint is {result.checkpoint} in {home.checkpoints / result.checkpoint}")
+        say("Open the page with:\n\n    python launch.py ui\n")
+    return result.exit_code
+
+
+def _run_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", help="a preset name or a YAML file")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the recipe")
+    parser.add_argument("--dry-run", action="store_true", help="check the recipe, print it and stop")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    _json(parser)
+
+
+@command("run", "run a preset or a YAML file in the foreground", _run_arguments)
+def run(args: argparse.Namespace) -> int:
+    home = Home.find()
+    recipe = recipes.load(args.recipe, args.set, home)
+    if args.dry_run:
+        print(json.dumps({"recipe": recipe.model_dump()}) if args.json else recipes.to_yaml(recipe), end="\n" if args.json else "")
+        return 0
+    return _finish(_run_in_foreground(recipe, home, args.quiet or args.json), args)
+
+
+def _run_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", help="a run's id, the beginning of one, or `last`")
+
+
+@command("resume", "go on with a stopped or failed run", lambda p: (_run_argument(p), p.add_argument("--quiet", action="store_true"), _json(p)))
+def resume(args: argparse.Namespace) -> int:
+    from studio.runs.executors import run_inline
+    from studio.store import Store
+    from studio.terminal import progress
+
+    home = Home.find()
+    run = Store(home).run(args.run)
+    if run.is_alive():
+        raise UsageError(f"Run {run.id} is being worked on already.")
+    if run.status() == "finished":
+        raise UsageError(f"Run {run.id} is finished; there is nothing to resume.")
+    with progress(run, quiet=args.quiet or args.json):
+        result = run_inline(run, home, resume=True)
+    return _finish(result, args)
+
+
+@command("stop", "ask a run to save and stop", _run_argument)
+def stop(args: argparse.Namespace) -> int:
+    from studio.store import Store
+    from studio.terminal import say
+
+    run = Store(Home.find()).run(args.run)
+    if not run.is_alive():
+        raise UsageError(f"Run {run.id} is not being worked on (it is {run.status()}).")
+    run.request_stop()
+    say(f"Run {run.id} was asked to stop; it saves first.")
+    return 0
+
+
+@command("runs", "list runs, newest first", _json)
+def runs(args: argparse.Namespace) -> int:
+    from studio.store import Store
+    from studio.terminal import show_rows
+
+    return show_rows(Store(Home.find()).runs(), ["run", "status", "method", "created", "checkpoint"], args.json, "runs")
+
+
+@command("show", "show a run: recipe, numbers, tables, pictures", lambda p: (_run_argument(p), _json(p)))
+def show(args: argparse.Namespace) -> int:
+    from studio.store import Store
+    from studio.terminal import show_run
+
+    return show_run(Store(Home.find()).run(args.run), args.json)
+
+
+@command("presets", "list shipped presets and your own", _json)
+def presets(args: argparse.Namespace) -> int:
+    from studio.terminal import show_rows
+
+    rows = []
+    for name, path in recipes.presets(Home.find()).items():
+        values = recipes.read_yaml(path)
+        rows.append({"name": name, "task": values.get("task", "classify"), "method": values.get("method"), "about": values.get("about", "")})
+    return show_rows(rows, ["name", "task", "method", "about"], args.json, "presets")
+
+
+@command("methods", "list methods with their parameters", lambda p: (p.add_argument("--task"), _json(p)))
+def methods(args: argparse.Namespace) -> int:
+    from studio.core import registry
+    from studio.terminal import show_methods
+
+    tasks = {cls.task for cls in registry.methods()}
+    if args.task and args.task not in tasks:
+        raise UsageError(f"--task: there is no task {args.task!r}.{nearest(args.task, tasks)}")
+    return show_methods([registry.describe(cls) for cls in registry.methods(args.task)], args.json)
+
+
+@command("backbones", "list backbones usable now, and how to name others", _json)
+def backbones(args: argparse.Namespace) -> int:
+    from studio.core import registry
+    from studio.terminal import say, show_rows
+
+    code = show_rows(registry.backbones(), ["name", "usable", "about"], args.json, "backbones")
+    if not args.json:
+        say("Others: " + recipes.ModelSection.model_fields["backbone"].description)
+    return code
+
+
+def _predict_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", help="a checkpoint's id, tag, or the run that made it")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="image files or folders")
+    parser.add_argument("--topk", type=int, default=5)
+    parser.add_argument("--out", metavar="DIR", help="also write predictions.csv (and drawings, for boxes) into DIR")
+    parser.add_argument("--device", default="auto")
+    _json(parser)
+
+
+@command("predict", "predict images with a checkpoint", _predict_arguments)
+def predict(args: argparse.Namespace) -> int:
+    from studio.runs.predict import image_files, load_checkpoint
+    from studio.terminal import show_predictions
+
+    files = image_files(args.paths)
+    rows = load_checkpoint(args.checkpoint, device=args.device).predict(files, args.topk)
+    return show_predictions(rows, args.json, Path(args.out) if args.out else None)
+
+
+def _teach_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint")
+    parser.add_argument("label", help="the class the photos show, known or new")
+    parser.add_argument("paths", nargs="+", metavar="PATH")
+    _json(parser)
+
+
+@command("teach", "teach a few-shot checkpoint a new class or a correction", _teach_arguments)
+def teach(args: argparse.Namespace) -> int:
+    from studio.runs.predict import image_files, teach_checkpoint
+    from studio.terminal import say
+
+    taught = teach_checkpoint(args.checkpoint, {args.label: image_files(args.paths)})
+    print(json.dumps({"checkpoint": taught.id, "classes": taught.manifest.classes})) if args.json else say(f"New checkpoint: {taught.id}")
+    return 0
+
+
+@command("checkpoints", "list checkpoints", _json)
+def checkpoints(args: argparse.Namespace) -> int:
+    from studio.store import Store
+    from studio.terminal import show_rows
+
+    return show_rows(Store(Home.find()).checkpoints(), ["checkpoint", "method", "created", "classes", "tags"], args.json, "checkpoints")
+
+
+@command("verify", "check the store's files against their hashes", lambda p: (p.add_argument("checkpoint", nargs="?"), _json(p)))
+def verify(args: argparse.Namespace) -> int:
+    from studio.store import Store
+    from studio.terminal import say
+
+    problems = [str(problem) for problem in Store(Home.find()).verify(args.checkpoint)]
+    if args.json:
+        print(json.dumps({"problems": problems}))
+    else:
+        say("\n".join(problems) or "Everything is as it was written.")
+    return 1 if problems else 0
+
+
+@command("gc", "remove data that nothing refers to", lambda p: (p.add_argument("--dry-run", action="store_true"), _json(p)))
+def gc(args: argparse.Namespace) -> int:
+    from studio.store import Store
+    from studio.terminal import say
+
+    report = Store(Home.find()).gc(dry_run=args.dry_run)
+    if args.json:
+        print(json.dumps(report))
+    else:
+        say(f"{'Would remove' if args.dry_run else 'Removed'} {len(report['removed'])} files, {report['bytes'] / 2**20:.1f} MB.")
+    return 0
+
+
+@command("import", "bring a checkpoint in from a folder or zip", lambda p: (p.add_argument("path"), _json(p)))
+def import_(args: argparse.Namespace) -> int:
+    from studio.store import Store
+    from studio.terminal import say
+
+    checkpoint = Store(Home.find()).import_(Path(args.path))
+    print(json.dumps({"checkpoint": checkpoint.id})) if args.json else say(f"Imported as {checkpoint.id}")
+    return 0
+
+
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint")
+    parser.add_argument("--format", choices=["safetensors", "onnx", "hf"], default="safetensors")
+    parser.add_argument("--out", required=True, metavar="DIR")
+    _json(parser)
+
+
+@command("export", "write a checkpoint for other tools", _export_arguments)
+def export(args: argparse.Namespace) -> int:
+    from studio.runs.export import export_checkpoint
+    from studio.terminal import say
+
+    report = export_checkpoint(args.checkpoint, args.format, Path(args.out))
+    print(json.dumps(report)) if args.json else say(f"Wrote {', '.join(report['files'])} to {report['folder']}. {report['note']}")
+    return 0
+
+
+def _data_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=["check"])
+    parser.add_argument("spec", help="such as folder:photos or zip:photos.zip")
+    _json(parser)
+
+
+@command("data", "check a dataset: counts, broken files, duplicates, leaks", _data_arguments)
+def data(args: argparse.Namespace) -> int:
+    from studio.data import check
+    from studio.terminal import show_data_report
+
+    return show_data_report(check(args.spec), args.json)
+
+
+@command("doctor", "versions, devices, memory, home folder, what is missing", _json)
+def doctor(args: argparse.Namespace) -> int:
+    from studio.runs.doctor import examine
+    from studio.terminal import show_doctor
+
+    return show_doctor(examine(Home.find()), args.json)
+
+
+def _run_in_foreground(recipe: recipes.Recipe, home: Home, quiet: bool) -> Any:
+    from studio.runs.executors import run_inline
+    from studio.runs.runner import submit
+    from studio.store import Store
+    from studio.terminal import progress
+
+    run = submit(recipe, Store(home))
+    with progress(run, quiet=quiet):
+        return run_inline(run, home)
+
+
+def _finish(result: Any, args: argparse.Namespace) -> int:
+    from studio.terminal import show_result
+
+    if args.json:
+        if result.error:
+            print(f"error: {result.error}", file=sys.stderr)
+        print(json.dumps(result.to_dict()))
+    else:
+        show_result(result)
+    return result.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

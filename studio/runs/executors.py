@@ -1,0 +1,54 @@
+"""Where a run is worked on: in this process, or in a worker process of its own.
+
+A worker is started with an argv list and a run id, never a shell string. It outlives the page that
+started it; stopping it is a polite file in its folder, seen at the next step.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+
+from studio.core.home import Home
+from studio.runs.runner import Result, execute
+from studio.store import RunFolder
+
+
+def run_inline(run: RunFolder, home: Home, *, resume: bool = False, should_stop: Callable[[], bool] | None = None) -> Result:
+    """Works on the run here. Ctrl-C asks it to stop politely; a second one breaks off."""
+    if should_stop is not None or threading.current_thread() is not threading.main_thread():
+        return execute(run, home, resume=resume, should_stop=should_stop or (lambda: False))
+    with _Interrupts() as interrupted:
+        return execute(run, home, resume=resume, should_stop=interrupted)
+
+
+def start_worker(run: RunFolder, home: Home, *, resume: bool = False) -> subprocess.Popen[bytes]:
+    """Starts a worker process on the run and returns at once. Its output goes to the run's log."""
+    argv = [sys.executable, "-m", "studio.runs.worker", run.id] + (["--resume"] if resume else [])
+    env = {**os.environ, "STUDIO_HOME": str(home.root), "PYTHONUNBUFFERED": "1"}
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [root, env.get("PYTHONPATH")]))
+    with open(run.log_path, "ab") as log:
+        return subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, start_new_session=os.name == "posix"
+        )
+
+
+class _Interrupts:
+    """While inside, the first SIGINT or SIGTERM is remembered; the next one raises KeyboardInterrupt."""
+
+    def __enter__(self) -> Callable[[], bool]:
+        self._seen = threading.Event()
+        self._before = {number: signal.signal(number, self._on) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self._seen.is_set
+
+    def _on(self, number: int, frame: object) -> None:
+        if self._seen.is_set():
+            raise KeyboardInterrupt
+        self._seen.set()
+
+    def __exit__(self, *exc: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

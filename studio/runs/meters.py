@@ -1,0 +1,40 @@
+"""What a run cost: images a second and the most memory it held."""
+
+import time
+
+import psutil
+import torch
+
+
+class Meter:
+    """Starts when made; `read` gives `images_per_s` (where `images` was set) and `peak_memory_mb`.
+
+    On a GPU the peak is the allocator's own; on the CPU it is the process's largest resident set.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.device, self.images = device, 0
+        self._begun = time.monotonic()
+        if device.startswith("cuda"):
+            torch.cuda.reset_peak_memory_stats(device)
+
+    def read(self) -> dict[str, float]:
+        seconds = time.monotonic() - self._begun
+        values = {"peak_memory_mb": round(self._peak_bytes() / 2**20, 1)}
+        if self.images:
+            values["images_per_s"] = round(self.images / seconds, 2)
+        return values
+
+    def _peak_bytes(self) -> int:
+        if self.device.startswith("cuda"):
+            return torch.cuda.max_memory_allocated(self.device)
+        memory = psutil.Process().memory_info()
+        if hasattr(memory, "peak_wset"):  # Windows
+            return memory.peak_wset
+        try:
+            import resource
+            import sys
+
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        except ImportError:
+            return memory.rss

@@ -1,0 +1,112 @@
+"""A checkpoint brought to life: what `load_checkpoint`, `predict` and the page's Try it stand on."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from studio.core import registry
+from studio.core.device import DeviceManager
+from studio.core.errors import UsageError
+from studio.core.home import Home
+from studio.data.images import BadImage, read_image
+from studio.store import Store
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+BATCH = 32
+
+
+class Model:
+    """A checkpoint that predicts."""
+
+    def __init__(self, checkpoint: Any, predictor: Any) -> None:
+        self.checkpoint, self.predictor = checkpoint, predictor
+        self.classes: list[str] = predictor.classes
+
+    def predict(self, images: Iterable[str | Path | Image.Image], topk: int = 5) -> list[dict[str, Any]]:
+        """One dict an image: {image, label, score, topk: [{label, score}], ...}; score is a probability 0..1.
+
+        A file that can't be read gives {image, error} in its place.
+        """
+        return [row for batch in _batches(list(images)) for row in self._predict_batch(batch, topk)]
+
+    def _predict_batch(self, batch: Sequence[str | Path | Image.Image], topk: int) -> list[dict[str, Any]]:
+        opened = [_open(image) for image in batch]
+        good = [image for image in opened if isinstance(image, Image.Image)]
+        scores = iter(self.predictor.scores(good)) if good else iter(())
+        extras = iter(self.predictor.extras(good)) if good else iter(())
+        rows = []
+        for given, image in zip(batch, opened, strict=True):
+            name = "image" if isinstance(given, Image.Image) else str(given)
+            if isinstance(image, Image.Image):
+                rows.append({"image": name, **self._row(next(scores), topk), **next(extras)})
+            else:
+                rows.append({"image": name, "error": image})
+        return rows
+
+    def _row(self, scores: Any, topk: int) -> dict[str, Any]:
+        order = scores.argsort()[::-1][:topk]
+        ranked = [{"label": self.classes[i], "score": round(float(scores[i]), 6)} for i in order]
+        return {**ranked[0], "topk": ranked}
+
+
+def load_checkpoint(name: str, home: Home | None = None, device: str = "auto") -> Model:
+    """The checkpoint of this id, tag or run, ready to predict. Raises UsageError for an unknown name."""
+    home = home or Home.find()
+    store = Store(home)
+    checkpoint = store.checkpoint(name)
+    procedure = registry.procedure_for(registry.get(checkpoint.manifest.method))
+    with DeviceManager(home).lease(device, memory_gb=1.0, interactive=True) as lease:
+        return Model(checkpoint, procedure.restore(checkpoint, lease.device, home, store))
+
+
+def teach_checkpoint(name: str, images: dict[str, Sequence[str | Path | Image.Image]], home: Home | None = None) -> Any:
+    """A new checkpoint that also knows `images` (by class, known or new); its lineage names the old one.
+
+    Raises UsageError where the method can't be taught without training, or a photo can't be read.
+    """
+    home = home or Home.find()
+    store = Store(home)
+    checkpoint = store.checkpoint(name)
+    procedure = registry.procedure_for(registry.get(checkpoint.manifest.method))
+    if not hasattr(procedure, "teach"):
+        raise UsageError(f"{checkpoint.id} was made by {checkpoint.manifest.method}, which can't be taught; few-shot checkpoints can.")
+    opened = {label: [_must_open(image) for image in given] for label, given in images.items()}
+    with DeviceManager(home).lease("auto", memory_gb=1.0, interactive=True) as lease:
+        return procedure.teach(checkpoint, opened, device=lease.device, home=home, store=store)
+
+
+def image_files(paths: Iterable[str | Path]) -> list[Path]:
+    """Image files among `paths`; folders are searched through. Raises UsageError for what isn't there."""
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            found += sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+        elif path.exists():
+            found.append(path)
+        else:
+            raise UsageError(f"There is no file or folder {path}.")
+    if not found:
+        raise UsageError("No image was found in the given paths.")
+    return found
+
+
+def _batches(images: list[Any]) -> Iterable[list[Any]]:
+    return (images[start : start + BATCH] for start in range(0, len(images), BATCH))
+
+
+def _must_open(image: str | Path | Image.Image) -> Image.Image:
+    opened = _open(image)
+    if isinstance(opened, str):
+        raise UsageError(opened)
+    return opened
+
+
+def _open(image: str | Path | Image.Image) -> Image.Image | str:
+    if isinstance(image, Image.Image):
+        return image.convert("RGB")
+    try:
+        return read_image(Path(image), str(image))
+    except BadImage as error:
+        return str(error)

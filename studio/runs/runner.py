@@ -1,0 +1,144 @@
+"""The one path from a recipe to a checkpoint: `submit` files a run, `execute` works on it.
+
+The page, the command line and Python all come through here; they differ in the executor only
+(`studio.runs.executors`).
+"""
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from studio.core import recipe as recipes
+from studio.core import registry
+from studio.core.device import DeviceManager
+from studio.core.errors import StoppedByUser, StudioError
+from studio.core.events import EventWriter
+from studio.core.home import Home
+from studio.core.procedure import Job, Outcome
+from studio.core.recipe import Recipe
+from studio.store import RunFolder, Store
+
+
+@dataclass
+class Result:
+    """What a run ended with; `to_dict` is the JSON object that the contract promises."""
+
+    run: str
+    status: str
+    metrics: dict[str, Any] = field(default_factory=dict)
+    checkpoint: str | None = None
+    seconds: float = 0.0
+    device: str | None = None
+    error: str | None = None
+    exit_code: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        values = asdict(self)
+        values.pop("exit_code")
+        return values
+
+
+def submit(recipe: Recipe, store: Store) -> RunFolder:
+    """Files a run in the store. Nothing is started yet."""
+    recipe.method_params()
+    run = store.new_run(recipe)
+    with EventWriter(run.events_path) as events:
+        events.status("queued")
+    return run
+
+
+def execute(
+    run: RunFolder,
+    home: Home,
+    *,
+    resume: bool = False,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Result:
+    """Works on a filed run in this process until it is finished, failed or stopped.
+
+    Every outcome is in the events; no exception leaves but KeyboardInterrupt and its kin.
+    """
+    store, devices = Store(home), DeviceManager(home)
+    begun = time.monotonic()
+    run.clear_stop()
+    watch = StopWatch(lambda: should_stop() or run.stop_requested())
+    with run.hold(), EventWriter(run.events_path) as events:
+        result = Result(run.id, "running")
+        events.status("running", resumed=resume)
+        try:
+            outcome = _work(run, home, store, devices, events, watch, resume, result)
+            result.status, result.metrics, result.checkpoint = "finished", outcome.metrics, outcome.checkpoint
+        except StoppedByUser as stop:
+            result.status, result.error, result.exit_code = "stopped", str(stop) or None, StoppedByUser.exit_code
+        except StudioError as error:
+            result.status, result.error, result.exit_code = "failed", str(error), error.exit_code
+        except Exception as error:
+            run.log(traceback.format_exc())
+            result.status, result.error, result.exit_code = "failed", _one_line(error), 1
+        result.seconds = round(time.monotonic() - begun, 3)
+        _report(result, events)
+    return result
+
+
+def _work(
+    run: RunFolder,
+    home: Home,
+    store: Store,
+    devices: DeviceManager,
+    events: EventWriter,
+    should_stop: Callable[[], bool],
+    resume: bool,
+    result: Result,
+) -> Outcome:
+    recipe = recipes.parse(run.recipe().model_dump())
+    cls = recipe.method_class()
+    procedure = registry.procedure_for(cls)
+    with devices.lease(recipe.device, memory_gb=procedure.memory_gb(recipe), on_wait=events.note, should_stop=should_stop) as lease:
+        if lease.note:
+            events.note(lease.note)
+        result.device = lease.device
+        job = Job(
+            recipe=recipe,
+            method=cls(recipe.method_params()),
+            home=home,
+            store=store,
+            events=events,
+            folder=run.path,
+            run_id=run.id,
+            device=lease.device,
+            precision=devices.precision(lease.device, recipe.train.precision),
+            should_stop=should_stop,
+            resume=resume,
+        )
+        return procedure.run(job)
+
+
+def _report(result: Result, events: EventWriter) -> None:
+    if result.status == "finished":
+        events.emit("metrics", metrics=result.metrics)
+        if result.checkpoint:
+            events.emit("checkpoint", checkpoint=result.checkpoint, role="final")
+    if result.error:
+        events.emit("error", message=result.error)
+    values = {"seconds": result.seconds, "device": result.device, "exit_code": result.exit_code}
+    events.status(result.status, **values)
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error} (the whole trace is in the run's log)"
+
+
+class StopWatch:
+    """Asks whether to stop at most five times a second, so that a loop may ask at every step."""
+
+    def __init__(self, ask: Callable[[], bool], every_s: float = 0.2) -> None:
+        self._ask, self._every_s = ask, every_s
+        self._next, self._stop = 0.0, False
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if not self._stop and now >= self._next:
+            self._stop, self._next = self._ask(), now + self._every_s
+        return self._stop

@@ -1,0 +1,205 @@
+"""What the command line prints: progress bars and tables by rich, on stderr where results don't belong."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from studio.core.events import FINAL, read_events
+
+_out = Console(highlight=False)
+_err = Console(stderr=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """A sentence for a person, on stderr; stdout is kept for results."""
+    _err.print(text, markup=False, soft_wrap=True)
+
+
+def show_rows(rows: list[dict[str, Any]], columns: list[str], as_json: bool, what: str) -> int:
+    """A list of objects as one JSON list, or as a table of some columns."""
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False, default=str))
+    elif rows:
+        _out.print(_table(columns, [[_short(row.get(column)) for column in columns] for row in rows]))
+    else:
+        say(f"There are no {what} yet.")
+    return 0
+
+
+def show_result(result: Any) -> None:
+    """How a run ended: its numbers as a table, or why it did not finish."""
+    if result.status == "finished":
+        _out.print(_table(["metric", "value"], [[name, _short(value)] for name, value in result.metrics.items() if not isinstance(value, (dict, list))]))
+        say(f"Run {result.run} finished in {result.seconds:.1f} s on {result.device}. Checkpoint: {result.checkpoint or 'none'}")
+    elif result.status == "stopped":
+        say(f"{result.error or 'Stopped.'}\nGo on with: python launch.py resume {result.run}")
+    else:
+        say(f"error: {result.error}\nRun {result.run} failed.")
+
+
+def show_run(run: Any, as_json: bool) -> int:
+    """A run in full: status, recipe, numbers, tables, figures and warnings from its events."""
+    from studio.core.recipe import to_yaml
+
+    events = run.events()
+    recipe = run.recipe()
+    tables = [event for event in events if event["kind"] == "table"]
+    figures = [str(run.path / event["path"]) for event in events if event["kind"] == "figure"]
+    notes = [event["message"] for event in events if event["kind"] in ("note", "warning", "error")]
+    if as_json:
+        values = {
+            "run": run.id, "status": run.status(), "recipe": recipe.model_dump(), "metrics": run.metrics(),
+            "checkpoint": run.checkpoint(), "folder": str(run.path), "tables": tables, "figures": figures, "notes": notes,
+        }  # fmt: skip
+        print(json.dumps(values, ensure_ascii=False, default=str))
+        return 0
+    _out.print(f"{run.id}  {run.status()}\n", markup=False)
+    _out.print(to_yaml(recipe), markup=False)
+    metrics = run.metrics() or {}
+    if metrics:
+        _out.print(_table(["metric", "value"], [[name, _short(value)] for name, value in metrics.items()]))
+    for table in tables:
+        _out.print(_table(table["columns"], [[_short(cell) for cell in row] for row in table["rows"]], table["name"]))
+    for line in [*notes, *(f"picture: {path}" for path in figures)]:
+        _out.print(line, markup=False)
+    return 0
+
+
+def show_methods(rows: list[dict[str, Any]], as_json: bool) -> int:
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False, default=str))
+        return 0
+    for row in rows:
+        mark = " (transductive)" if row["transductive"] else ""
+        _out.print(f"[bold]{row['id']}[/bold]{mark}  {row['title']}  [dim]{row['paper']}[/dim]")
+        for field in row["params"]:
+            limits = " ".join(f"{key} {value}" for key, value in field["range"].items())
+            about = f"{field['type']} {limits}".strip()
+            _out.print(f"    {field['name']} = {field['default']!r}  ({about})  {field['help']}", markup=False)
+    return 0
+
+
+def show_predictions(rows: list[dict[str, Any]], as_json: bool, folder: Path | None) -> int:
+    """Predictions as a table or JSON, and as predictions.csv in `folder`. 1 if no image could be read."""
+    if folder is not None:
+        _write_csv(rows, folder)
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False, default=str))
+    else:
+        cells = [[row["image"], row.get("label", "-"), _short(row.get("score")), row.get("error") or _others(row)] for row in rows]
+        _out.print(_table(["image", "label", "score", "others"], cells))
+    return 1 if all("error" in row for row in rows) else 0
+
+
+def show_data_report(report: Any, as_json: bool) -> int:
+    values = report.to_dict()
+    if as_json:
+        print(json.dumps(values, ensure_ascii=False, default=str))
+        return 0
+    for name, value in values.items():
+        if name != "problems" and not isinstance(value, (dict, list)):
+            _out.print(f"{name}: {value}", markup=False)
+    counts = values.get("classes")
+    if isinstance(counts, dict):
+        _out.print(_table(["class", "images"], [[name, str(count)] for name, count in counts.items()]))
+    for problem in report.problems:
+        _out.print(f"- {problem}", markup=False)
+    if not report.problems:
+        _out.print("No problem was found.")
+    return 0
+
+
+def show_doctor(facts: dict[str, Any], as_json: bool) -> int:
+    if as_json:
+        print(json.dumps(facts, ensure_ascii=False, default=str))
+        return 0
+    _out.print(_table(["package", "version"], [[name, version or "missing"] for name, version in facts["versions"].items()]))
+    _out.print(_table(["device", "name", "total GB", "free GB", "precision"], [[_short(cell) for cell in row.values()] for row in facts["devices"]]))
+    _out.print(f"home: {facts['home']} ({facts['home_free_gb']:.1f} GB free)", markup=False)
+    for line in facts["missing"]:
+        _out.print(f"- {line}", markup=False)
+    return 0
+
+
+@contextmanager
+def progress(run: Any, quiet: bool = False) -> Iterator[None]:
+    """Progress bars of a run on stderr, drawn from its events while the body works on it."""
+    if quiet:
+        yield
+        return
+    start = run.events_path.stat().st_size if run.events_path.exists() else 0
+    done = threading.Event()
+    painter = threading.Thread(target=_paint, args=(run.events_path, start, done), daemon=True)
+    painter.start()
+    try:
+        yield
+    finally:
+        done.set()
+        painter.join(timeout=5)
+
+
+def _paint(path: Path, start: int, done: threading.Event) -> None:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[extra]}"))
+    with Progress(*columns, console=_err, transient=not _err.is_terminal) as bars:
+        tasks: dict[str, Any] = {}
+        while True:
+            last = done.is_set()
+            events, start = read_events(path, start)
+            for event in events:
+                _draw(bars, tasks, event)
+            if last or any(event["kind"] == "status" and event["status"] in FINAL for event in events):
+                return
+            done.wait(0.15)
+
+
+def _draw(bars: Any, tasks: dict[str, Any], event: dict[str, Any]) -> None:
+    if event["kind"] == "progress":
+        name = event["what"]
+        if name not in tasks:
+            tasks[name] = bars.add_task(name, total=event["total"], extra="")
+        bars.update(tasks[name], completed=event["done"], total=event["total"])
+    elif event["kind"] == "scalar" and tasks:
+        bars.update(list(tasks.values())[-1], extra=f"{event['name']} {_short(event['value'])}")
+    elif event["kind"] in ("note", "warning"):
+        bars.console.print(event["message"], markup=False)
+
+
+def _table(columns: list[str], rows: list[list[str]], title: str | None = None) -> Table:
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value[:6])) + (", ..." if len(value) > 6 else "")
+    return "" if value is None else str(value)
+
+
+def _others(row: dict[str, Any]) -> str:
+    return ", ".join(f"{item['label']} {item['score']:.3f}" for item in row.get("topk", [])[1:4])
+
+
+def _write_csv(rows: list[dict[str, Any]], folder: Path) -> None:
+    import csv
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "predictions.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "label", "score", "error"])
+        writer.writerows([[row["image"], row.get("label"), row.get("score"), row.get("error")] for row in rows])
