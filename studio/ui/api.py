@@ -1,0 +1,71 @@
+"""What scripts and agents may call over HTTP and MCP: a few named functions, nothing of the page's own."""
+
+from typing import Any
+
+import gradio as gr
+
+from studio.core import recipe as recipes
+from studio.core import registry
+from studio.ui.desk import Desk
+from studio.ui.guard import guarded
+
+
+def add_api(desk: Desk) -> None:
+    """Adds the public endpoints to the Blocks being built."""
+
+    def list_presets() -> list[dict[str, Any]]:
+        """Presets that can be run, with task, method and one line of what each shows."""
+        rows = []
+        for name, path in recipes.presets(desk.home).items():
+            values = recipes.read_yaml(path)
+            rows.append({"name": name, "task": values.get("task", "classify"), "method": values.get("method"), "about": values.get("about", "")})
+        return rows
+
+    def list_methods() -> list[dict[str, Any]]:
+        """Methods with their parameters, defaults and ranges."""
+        return [registry.describe(cls) for cls in registry.methods()]
+
+    def start_run(preset: str, settings: dict[str, Any]) -> dict[str, Any]:
+        """Starts a run of a preset and returns its id at once.
+
+        Args:
+            preset: name of a preset, such as quickstart
+            settings: recipe keys to change, such as {"eval.shots": 1}
+        """
+        values = recipes.read_yaml(recipes.find_preset(_name(preset), desk.home))
+        for key, value in settings.items():
+            recipes.put(values, key, value)
+        return {"run": desk.start(values)}
+
+    def show_run(run: str) -> dict[str, Any]:
+        """Status, progress, metrics and checkpoint of a run.
+
+        Args:
+            run: id of the run
+        """
+        view = desk.view(run)
+        return {
+            "run": view.run, "status": view.status, "doing": view.what, "done": view.done, "total": view.total,
+            "metrics": view.metrics, "checkpoint": view.checkpoint, "error": view.error, "notes": view.notes,
+        }  # fmt: skip
+
+    def stop_run(run: str) -> dict[str, Any]:
+        """Asks a run to save and stop.
+
+        Args:
+            run: id of the run
+        """
+        desk.stop(run)
+        return {"run": run, "asked": True}
+
+    def list_runs() -> list[dict[str, Any]]:
+        """Runs of this home, newest first."""
+        return [{key: row.get(key) for key in ("run", "status", "method", "created")} for row in desk.store.runs()]
+
+    for function in (list_presets, list_methods, start_run, show_run, stop_run, list_runs):
+        gr.api(guarded(function), api_name=function.__name__, concurrency_limit=2)
+
+
+def _name(preset: str) -> str:
+    """Over the network a preset is a name, never a file."""
+    return preset.replace("/", "").replace("\\", "").removesuffix(".yaml").removesuffix(".yml")

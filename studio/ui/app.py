@@ -1,0 +1,113 @@
+"""The page as a whole: five tabs, one recipe that they share, and the server settings."""
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from studio.core import recipe as recipes
+from studio.core.home import Home
+from studio.ui import catalogue
+from studio.ui.api import add_api
+from studio.ui.catalogue import word
+from studio.ui.desk import Desk
+from studio.ui.pages import data, runs, start, train, tryit
+
+TABS = ("start", "data", "train", "runs", "try")
+
+
+@dataclass
+class Shared:
+    """What the tabs share: the recipe being filled in, the run being watched, the tabs themselves."""
+
+    desk: Desk
+    recipe: gr.BrowserState  # nested dict, survives a refresh
+    run: gr.BrowserState  # id of the run being watched
+    tabs: gr.Tabs
+
+
+class Page(gr.Blocks):
+    """Blocks that launch with the studio's look, words and settings unless told otherwise."""
+
+    def launch(self, *args: Any, **options: Any) -> Any:
+        settings = {
+            "theme": gr.themes.Soft(primary_hue="teal", neutral_hue="slate"),
+            "css_paths": Path(__file__).parent / "style.css",
+            "i18n": catalogue.translations(),
+            "footer_links": ["api"],
+            "run_history": False,
+            "enable_monitoring": False,
+            "max_file_size": "2gb",
+            "pwa": False,
+        }
+        return super().launch(*args, **{**settings, **options})
+
+
+def build_app(home: Home | None = None, preset: str | None = None, hosted: bool | None = None) -> gr.Blocks:
+    """The page. `hosted` (default: on a Space) keeps visitors from naming paths of this machine."""
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    home = home or Home.find()
+    desk = Desk(home, os.environ.get("SYSTEM") == "spaces" if hosted is None else hosted)
+    chosen = recipes.read_yaml(recipes.find_preset(preset or "quickstart", home))
+    secret = _secret(home)
+    with Page(title="Transfer Studio", analytics_enabled=False, delete_cache=(3600, 86400), fill_width=False) as page:
+        gr.Markdown(word("hero"), elem_id="hero")
+        recipe = gr.BrowserState(chosen, storage_key=f"transfer-studio-recipe-{preset or ''}", secret=secret)
+        run = gr.BrowserState("", storage_key="transfer-studio-run", secret=secret)
+        with gr.Tabs(selected="start", elem_id="tabs") as tabs:
+            shared = Shared(desk, recipe, run, tabs)
+            with gr.Tab(word("tab.start"), id="start", elem_id="tab-start"):
+                opened_start = start.build(shared)
+            with gr.Tab(word("tab.data"), id="data", elem_id="tab-data"):
+                data.build(shared)
+            with gr.Tab(word("tab.train"), id="train", elem_id="tab-train"):
+                filled = train.build(shared)
+            with gr.Tab(word("tab.runs"), id="runs", elem_id="tab-runs") as runs_tab:
+                runs.build(shared, runs_tab)
+            with gr.Tab(word("tab.try"), id="try", elem_id="tab-try") as try_tab:
+                tryit.build(shared, try_tab)
+        start.connect(shared, opened_start, filled)
+        page.load(train.refill, [recipe], filled, show_progress="hidden", api_visibility="private")
+        page.load(_asked_run, [run], [run, tabs], show_progress="hidden", api_visibility="private")
+        add_api(desk)
+    page.queue(default_concurrency_limit=8, api_open=False)
+    return page
+
+
+def serve(
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    preset: str | None = None,
+    auth: str | None = None,
+    share: bool = False,
+) -> int:
+    """Serves the page until interrupted. Anything but this machine's own address counts as hosted."""
+    local = host in ("127.0.0.1", "localhost", "::1") and not share
+    page = build_app(preset=preset, hosted=None if local else True)
+    name, _, password = (auth or "").partition(":")
+    page.launch(
+        server_name=host,
+        server_port=port,
+        share=share,
+        auth=(name, password) if auth else None,
+        mcp_server=True,
+        show_error=False,
+    )
+    return 0
+
+
+def _asked_run(run: str, request: gr.Request) -> tuple[Any, Any]:
+    """A page opened as `?run=ID` shows that run."""
+    asked = request.query_params.get("run", "") if request is not None else ""
+    return (asked, gr.Tabs(selected="train")) if asked else (run, gr.skip())
+
+
+def _secret(home: Home) -> str:
+    """What the browser's stored form is scrambled with; kept in the home folder so that it outlives the server."""
+    file = home.root / "page-secret.txt"
+    if not file.exists():
+        file.write_text(secrets.token_urlsafe(24), encoding="utf-8")
+    return file.read_text(encoding="utf-8")

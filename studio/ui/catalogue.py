@@ -1,0 +1,45 @@
+"""The words of the page: `words/en.json` and `words/zh.json`, the same keys in both.
+
+Fixed words are translated in the browser (`word`); words made on the server, such as a status with
+a number in it, are looked up by the visitor's language (`say`).
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.i18n import I18nData
+
+LANGUAGES = ("en", "zh")
+_FOLDER = Path(__file__).parent / "words"
+
+
+@cache
+def words(language: str) -> dict[str, str]:
+    """All words of one language by key."""
+    return json.loads((_FOLDER / f"{language}.json").read_text(encoding="utf-8"))
+
+
+def translations() -> gr.I18n:
+    """The catalogue for the browser; Chinese under every code that browsers send for it."""
+    chinese = words("zh")
+    return gr.I18n(**{"en": words("en"), "zh": chinese, "zh-CN": chinese, "zh-TW": chinese, "zh-HK": chinese})
+
+
+def word(key: str) -> Any:
+    """A fixed word, translated in the browser. Raises KeyError for a key that isn't in the catalogue."""
+    words("en")[key]
+    return I18nData(key)
+
+
+def language_of(request: gr.Request | None) -> str:
+    """The visitor's language, as the browser says; English where it is none of ours."""
+    header = request.headers.get("accept-language", "") if request is not None else ""
+    return "zh" if header.strip().lower().startswith("zh") else "en"
+
+
+def say(key: str, language: str, **values: Any) -> str:
+    """A word made on the server, with values filled in."""
+    return words(language)[key].format(**values)

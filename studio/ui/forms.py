@@ -1,0 +1,103 @@
+"""Forms made from the recipe's own fields: nobody writes a field twice.
+
+A field's label is its key, its hint the field's description (translated by key where the catalogue has
+it). A change is written into one dictionary, the recipe as far as it was filled in.
+"""
+
+from typing import Any, Literal, get_args, get_origin
+
+import gradio as gr
+
+from studio.core import recipe as recipes
+from studio.core import registry
+from studio.ui.catalogue import word, words
+
+SIMPLE = ("model.backbone", "train.epochs", "train.lr", "eval.ways", "eval.shots")
+MORE = (
+    "name", "model.image_size", "model.checkpoint", "data.val", "data.test", "data.source", "data.target",
+    "train.batch_size", "train.weight_decay", "train.seed", "train.precision", "train.max_steps", "train.workers",
+    "train.checkpoint_every_s", "eval.selection", "eval.queries", "eval.episodes", "device",
+)  # fmt: skip
+
+
+def field(key: str) -> Any:
+    """The pydantic field of a dotted recipe key."""
+    model: Any = recipes.Recipe
+    *parents, last = key.split(".")
+    for parent in parents:
+        model = model.model_fields[parent].annotation
+    return model.model_fields[last]
+
+
+def default(key: str) -> Any:
+    return field(key).get_default(call_default_factory=True)
+
+
+def hint(key: str, description: str | None) -> Any:
+    """The line of help under a field, translated where the catalogue has it."""
+    name = f"field.{key}"
+    return word(name) if name in words("en") else (description or "")
+
+
+def component(key: str, info: Any, annotation: Any, value: Any, elem_id: str) -> Any:
+    """The input for one field by its type: a choice, a tick, a number or a text."""
+    common = {"label": key, "info": info, "elem_id": elem_id, "min_width": 180}
+    members = recipes._members(annotation)
+    choices = _choices(annotation)
+    if choices:
+        return gr.Dropdown(choices, value=value, **common)
+    if bool in members:
+        return gr.Checkbox(value=bool(value), **common)
+    if int in members and float not in members:
+        return gr.Number(value=value, precision=0, **common)
+    if float in members:
+        return gr.Number(value=value, **common)
+    return gr.Textbox(value="" if value is None else str(value), max_lines=1, **common)
+
+
+def recipe_field(key: str) -> Any:
+    """The input for a recipe key."""
+    described = field(key)
+    return component(key, hint(key, described.description), described.annotation, default(key), "field-" + key.replace(".", "-"))
+
+
+def params_form(method: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Inputs for a method's own parameters, by name, filled with `values` where given."""
+    fields = registry.get(method).Params.model_fields
+    return {
+        name: component(name, item.description or "", item.annotation, values.get(name, item.default), f"param-{name}")
+        for name, item in fields.items()
+    }
+
+
+def put(values: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """The recipe so far with one more key set; a value equal to the default is left out."""
+    changed = {name: dict(part) if isinstance(part, dict) else part for name, part in values.items()}
+    if value == "" and not key.startswith("params."):
+        value = None
+    if not key.startswith("params.") and value == default(key):
+        return drop(changed, key)
+    recipes.put(changed, key, value)
+    return changed
+
+
+def drop(values: dict[str, Any], key: str) -> dict[str, Any]:
+    section, _, name = key.rpartition(".")
+    part = values.get(section, {}) if section else values
+    part.pop(name, None)
+    if section and not part:
+        values.pop(section, None)
+    return values
+
+
+def value_of(values: dict[str, Any], key: str) -> Any:
+    """The value of a dotted key, or its default."""
+    section, _, name = key.rpartition(".")
+    part = values.get(section, {}) if section else values
+    return part.get(name, default(key))
+
+
+def _choices(annotation: Any) -> list[Any]:
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    return []

@@ -1,0 +1,32 @@
+"""Errors on their way to a visitor: known ones as they are, surprises with a reference only."""
+
+import functools
+import logging
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from studio.core.errors import StudioError
+
+_log = logging.getLogger("studio.ui")
+
+
+def guarded(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """A handler whose StudioErrors are shown as sentences; anything else is logged and named by a code."""
+
+    @functools.wraps(handler)
+    def run(*args: Any, **options: Any) -> Any:
+        try:
+            return handler(*args, **options)
+        except StudioError as error:
+            raise gr.Error(str(error), duration=12, print_exception=False) from error
+        except gr.Error:
+            raise
+        except Exception as error:
+            code = secrets.token_hex(3)
+            _log.exception("page error %s", code)
+            raise gr.Error(f"{type(error).__name__} (reference {code}; the server's log has the rest)") from error
+
+    return run

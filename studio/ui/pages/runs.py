@@ -1,0 +1,100 @@
+"""Runs: every run of this home, one in full, two side by side."""
+
+from typing import Any
+
+import gradio as gr
+
+from studio.ui import html
+from studio.ui.catalogue import language_of, word
+from studio.ui.guard import guarded
+
+COLUMNS = ["run", "status", "method", "accuracy", "seconds", "created", "checkpoint"]
+
+
+def build(shared: Any, tab: Any) -> None:
+    desk = shared.desk
+    with gr.Row():
+        refresh = gr.Button(word("runs.refresh"), size="sm", elem_id="runs-refresh")
+    table = gr.Dataframe(headers=COLUMNS, interactive=False, wrap=False, elem_id="runs-table", show_search="filter", max_height=320)
+    with gr.Row():
+        chosen = gr.Dropdown([], label=word("runs.one"), elem_id="runs-one", allow_custom_value=False)
+        other = gr.Dropdown([], label=word("runs.other"), elem_id="runs-other", allow_custom_value=False)
+    state = gr.HTML(elem_id="runs-state")
+    with gr.Row():
+        watch = gr.Button(word("runs.watch"), size="sm", elem_id="runs-watch")
+        reuse = gr.Button(word("runs.reuse"), size="sm", elem_id="runs-reuse")
+    difference = gr.Dataframe(visible=False, interactive=False, elem_id="runs-difference", label=word("runs.difference"))
+    pictures = gr.Gallery(columns=3, visible=False, elem_id="runs-figures", buttons=["fullscreen", "download"])
+    tables = gr.HTML(elem_id="runs-tables")
+
+    @guarded
+    def listing(current: str | None) -> Any:
+        rows = desk.store.runs()
+        ids = [row["run"] for row in rows]
+        cells = [[_cell(row, column) for column in COLUMNS] for row in rows]
+        return cells, gr.Dropdown(ids, value=current if current in ids else None), gr.Dropdown(ids)
+
+    @guarded
+    def show(run_id: str | None, request: gr.Request) -> Any:
+        if not run_id:
+            return "", gr.Gallery(visible=False), ""
+        view = desk.view(run_id)
+        return html.run_state(view, language_of(request)), gr.Gallery(view.figures, visible=bool(view.figures)), "".join(map(html.table, view.tables))
+
+    @guarded
+    def compare(first: str | None, second: str | None) -> Any:
+        if not first or not second:
+            return gr.Dataframe(visible=False)
+        rows = differences(desk.view(first), desk.view(second))
+        return gr.Dataframe({"headers": ["", first, second], "data": rows}, visible=True)
+
+    @guarded
+    def take_recipe(run_id: str | None) -> Any:
+        if not run_id:
+            return gr.skip(), gr.skip()
+        return desk.store.run(run_id).recipe().model_dump(exclude_defaults=True), gr.Tabs(selected="train")
+
+    private = {"api_visibility": "private", "show_progress": "hidden"}
+    for event in (tab.select, refresh.click):
+        event(listing, [chosen], [table, chosen, other], **private)
+    chosen.change(show, [chosen], [state, pictures, tables], **private)
+    for component in (chosen, other):
+        component.change(compare, [chosen, other], [difference], **private)
+    table.select(_selected, [table], [chosen], **private)
+    watch.click(lambda run_id: (run_id or gr.skip(), gr.Tabs(selected="train")), [chosen], [shared.run, shared.tabs], **private)
+    reuse.click(take_recipe, [chosen], [shared.recipe, shared.tabs], **private)
+
+
+def differences(first: Any, second: Any) -> list[list[str]]:
+    """Rows of what differs between two runs, recipes first, then numbers."""
+    import yaml
+
+    rows = []
+    for one, two in ((_flat(yaml.safe_load(first.recipe)), _flat(yaml.safe_load(second.recipe))), (first.metrics, second.metrics)):
+        for key in sorted({*one, *two}, key=str):
+            left, right = one.get(key), two.get(key)
+            if left != right and not isinstance(left, (dict, list)) and not isinstance(right, (dict, list)):
+                rows.append([key, _text(left), _text(right)])
+    return rows
+
+
+def _selected(table: Any, event: gr.SelectData) -> str:
+    return str(event.row_value[0])
+
+
+def _cell(row: dict[str, Any], column: str) -> str:
+    if column == "accuracy":
+        metrics = row.get("metrics") or {}
+        return _text(metrics.get("accuracy", metrics.get("target_accuracy")))
+    return _text(row.get(column))
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else html.number(value) if isinstance(value, float) else str(value)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in (values or {}).items():
+        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value})
+    return flat

@@ -1,0 +1,106 @@
+"""Try it: a checkpoint, a photo, an answer, the reason for it; teach it where it is wrong."""
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from studio.core.errors import UsageError
+from studio.runs.export import export_checkpoint
+from studio.runs.predict import Model, load_checkpoint, teach_checkpoint
+from studio.ui.catalogue import language_of, say, word
+from studio.ui.guard import guarded
+
+WARM = 3  # checkpoints kept in memory
+
+
+class Models:
+    """The checkpoints tried last, kept warm."""
+
+    def __init__(self, home: Any) -> None:
+        self._home, self._kept, self._lock = home, OrderedDict(), threading.Lock()
+
+    def get(self, name: str) -> Model:
+        with self._lock:
+            if name not in self._kept:
+                self._kept[name] = load_checkpoint(name, self._home)
+            self._kept.move_to_end(name)
+            while len(self._kept) > WARM:
+                self._kept.popitem(last=False)
+            return self._kept[name]
+
+
+def build(shared: Any, tab: Any) -> None:
+    desk, models = shared.desk, Models(shared.desk.home)
+    with gr.Row():
+        with gr.Column(min_width=300):
+            checkpoint = gr.Dropdown([], label=word("try.checkpoint"), elem_id="try-checkpoint", allow_custom_value=False)
+            photo = gr.Image(type="pil", label=word("try.photo"), sources=["upload", "webcam", "clipboard"], elem_id="try-photo", height=320)
+        with gr.Column(min_width=300):
+            answer = gr.Label(num_top_classes=5, label=word("try.answer"), elem_id="try-answer")
+            remark = gr.Markdown(elem_id="try-remark")
+            nearest = gr.Gallery(label=word("try.nearest"), columns=4, height=170, visible=False, elem_id="try-nearest", buttons=["fullscreen"])
+            with gr.Accordion(word("try.teach"), open=False, elem_id="try-teach"):
+                label = gr.Dropdown([], label=word("try.label"), allow_custom_value=True, elem_id="try-label")
+                teach = gr.Button(word("try.teach.button"), elem_id="try-teach-button")
+            with gr.Accordion(word("try.keep"), open=False, elem_id="try-keep"):
+                kind = gr.Radio(["safetensors", "onnx", "hf"], value="safetensors", label=word("try.format"), elem_id="try-format")
+                export = gr.Button(word("try.export"), elem_id="try-export")
+                exported = gr.File(label=word("try.download"), visible=False, elem_id="try-download")
+                use = gr.Code(language="python", label="Python", elem_id="try-python", interactive=False)
+
+    @guarded
+    def listing(current: str | None) -> Any:
+        names = [row["checkpoint"] for row in desk.store.checkpoints() if row.get("task") == "classify"]
+        return gr.Dropdown(names, value=current if current in names else (names[0] if names else None))
+
+    @guarded
+    def chosen(name: str | None) -> Any:
+        if not name:
+            return gr.Dropdown([]), ""
+        return gr.Dropdown(desk.store.checkpoint(name).manifest.classes), _python(name)
+
+    @guarded
+    def look(name: str | None, image: Image.Image | None, request: gr.Request) -> Any:
+        if image is None:
+            return None, "", gr.Gallery(visible=False)
+        if not name:
+            raise UsageError(say("try.none", language_of(request)))
+        row = models.get(name).predict([image])[0]
+        scores = {item["label"]: item["score"] for item in row["topk"]}
+        known = not row.get("unknown", False)
+        remark = "" if known else say("try.unknown", language_of(request))
+        near = [(picture, f"{other} {score:.2f}") for picture, other, score in row.get("nearest_pictures", [])]
+        return scores, remark, gr.Gallery(near, visible=bool(near))
+
+    @guarded
+    def learn(name: str | None, image: Image.Image | None, label: str | None, request: gr.Request) -> Any:
+        if not (name and image is not None and label and label.strip()):
+            raise UsageError(say("try.teach.missing", language_of(request)))
+        taught = teach_checkpoint(name, {label.strip(): [image]}, desk.home)
+        gr.Info(say("try.taught", language_of(request), name=taught.id), duration=5)
+        names = [row["checkpoint"] for row in desk.store.checkpoints() if row.get("task") == "classify"]
+        return gr.Dropdown(names, value=taught.id)
+
+    @guarded
+    def write(name: str | None, chosen_kind: str, request: gr.Request) -> Any:
+        if not name:
+            raise UsageError(say("try.none", language_of(request)))
+        folder = desk.home.root / "exports" / name / chosen_kind
+        report = export_checkpoint(name, chosen_kind, folder, desk.home)
+        return gr.File([str(Path(report["folder"]) / file) for file in report["files"]], visible=True)
+
+    private = {"api_visibility": "private"}
+    tab.select(listing, [checkpoint], [checkpoint], show_progress="hidden", **private)
+    checkpoint.change(chosen, [checkpoint], [label, use], show_progress="hidden", **private)
+    for event in (photo.change, checkpoint.change):
+        event(look, [checkpoint, photo], [answer, remark, nearest], concurrency_id="device", concurrency_limit=1, **private)
+    teach.click(learn, [checkpoint, photo, label], [checkpoint], concurrency_id="device", **private)
+    export.click(write, [checkpoint, kind], [exported], concurrency_id="device", **private)
+
+
+def _python(name: str) -> str:
+    return f'from studio import load_checkpoint\n\nmodel = load_checkpoint("{name}")\nprint(model.predict(["photo.jpg"]))'
