@@ -1,11 +1,16 @@
 """Linear probe: a linear classifier solved on frozen features."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from pydantic import Field
 
 from studio.core.errors import DataError
 from studio.core.faces import Estimator
 from studio.core.registry import Params, register
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class LinearProbeParams(Params):
@@ -60,3 +65,14 @@ class LinearProbe(Estimator):
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         self.weight, self.bias = state["weight"], state["bias"]
         self.mean, self.scale = state["mean"], state["scale"]
+
+    def linear(self) -> "nn.Linear":
+        """The same classifier as one torch layer, the standardisation folded in."""
+        import torch
+        from torch import nn
+
+        layer = nn.Linear(self.weight.shape[1], self.weight.shape[0])
+        weight = self.weight / self.scale
+        layer.weight = nn.Parameter(torch.from_numpy(weight))
+        layer.bias = nn.Parameter(torch.from_numpy(self.bias - weight @ self.mean))
+        return layer

@@ -18,6 +18,7 @@ from studio.core.registry import Method
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
+    from torch import nn
 
 
 @dataclass
@@ -69,6 +70,10 @@ class Predictor:
     def extras(self, images: "list[Image.Image]") -> list[dict[str, Any]]:
         """More to say of each image (nearest support photos, "unknown"), beside its scores."""
         return [{} for _ in images]
+
+    def module(self) -> "nn.Module | None":
+        """One network from normalised images [B, 3, H, W] to logits [B, C], for export; None if there is none."""
+        return None
 
 
 class Procedure:

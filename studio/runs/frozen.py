@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from torch import Tensor, nn
 
 from studio.core import registry
 from studio.core.errors import DataError
@@ -61,6 +62,21 @@ class EstimatorPredictor(Predictor):
 
     def scores(self, images: list[Image.Image]) -> np.ndarray:
         return self.estimator.predict_proba(embed_images(images, self.backbone, self.device))
+
+    def module(self) -> nn.Module | None:
+        build = getattr(self.estimator, "linear", None)
+        return Embedded(self.backbone, build()) if build else None
+
+
+class Embedded(nn.Module):
+    """A classifier on the features of a backbone, as one network."""
+
+    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone, self.head = backbone, head
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.backbone.embed(images))
 
 
 def features_of(job: Job, dataset: Dataset | FeatureSet, backbone: Any, what: str) -> tuple[np.ndarray, Any]:

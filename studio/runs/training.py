@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from studio.core import registry
 from studio.core.errors import DataError, UsageError
@@ -132,6 +132,9 @@ class LearnerPredictor(Predictor):
         batch = torch.stack([to_input(image, self.preprocess) for image in images]).to(self.device)
         with torch.inference_mode():
             return self.learner.predict(normalize(batch, self.preprocess)).softmax(dim=1).cpu().numpy()
+
+    def module(self) -> nn.Module:
+        return self.learner.module
 
 
 def predict_pixels(job: Job, learner: Learner, split: Decoded, preprocess: Preprocess) -> np.ndarray:

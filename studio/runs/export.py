@@ -1,0 +1,120 @@
+"""A checkpoint for other tools: safetensors with a model card, ONNX checked against torch, a Hugging Face folder."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from studio.core.errors import StudioError, UsageError, nearest
+from studio.core.home import Home
+from studio.data import open_data, read_image
+from studio.data.preprocess import Preprocess
+from studio.data.transforms import normalize, to_input
+from studio.runs.predict import load_checkpoint
+from studio.store import Store
+
+TOLERANCE = 1e-3  # largest difference of logits that still counts as the same model, relative to their spread
+
+
+def export_checkpoint(name: str, kind: str, folder: Path, home: Home | None = None) -> dict[str, Any]:
+    """Writes a checkpoint into `folder` and returns {folder, files, note}.
+
+    Raises UsageError where the checkpoint has no such form, StudioError where the exported model does
+    not compute what the checkpoint computes; then nothing is left behind.
+    """
+    if kind not in WRITERS:
+        raise UsageError(f"format: there is no format {kind!r}.{nearest(kind, WRITERS)}")
+    home = home or Home.find()
+    folder.mkdir(parents=True, exist_ok=True)
+    note = WRITERS[kind](name, folder, home)
+    return {"folder": str(folder), "files": sorted(path.name for path in folder.iterdir() if path.is_file()), "note": note}
+
+
+def _safetensors(name: str, folder: Path, home: Home) -> str:
+    store = Store(home)
+    store.export(store.checkpoint(name), folder)
+    return "Bring it back with `launch.py import`."
+
+
+def _onnx(name: str, folder: Path, home: Home) -> str:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise UsageError("ONNX needs more packages: pip install onnx onnxscript onnxruntime.") from error
+    model = load_checkpoint(name, home, device="cpu")
+    preprocess, module = _parts(model)
+    images = _sample(preprocess)
+    path = folder / "model.onnx"
+    _to_onnx(module, images[:2], path)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    with torch.inference_mode():
+        expected = module(images).numpy()
+    found = session.run(None, {"images": images.numpy()})[0]
+    difference = _refuse_if_off(expected, found, "ONNX", path)
+    _describe(folder, model, preprocess)
+    return f"Largest difference from torch on {len(images)} images: {difference:.1e} of the spread of the logits."
+
+
+def _to_onnx(module: nn.Module, images: torch.Tensor, path: Path) -> None:
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    try:
+        torch.onnx.export(
+            module, (images,), str(path), input_names=["images"], output_names=["logits"],
+            dynamic_shapes=({0: batch},), dynamo=True, external_data=False, verbose=False,
+        )  # fmt: skip
+    except Exception as error:
+        path.unlink(missing_ok=True)
+        raise StudioError(f"This model can't be written as ONNX ({type(error).__name__}: {str(error)[:200]}).") from error
+
+
+def _hf(name: str, folder: Path, home: Home) -> str:
+    """A folder for `AutoModelForImageClassification.from_pretrained`."""
+    from transformers import AutoModelForImageClassification
+
+    model = load_checkpoint(name, home, device="cpu")
+    preprocess, module = _parts(model)
+    write = getattr(model.predictor, "save_hugging_face", None)
+    if write is None:
+        raise UsageError(f"{model.checkpoint.manifest.method} checkpoints have no Hugging Face form; a fine-tuned one has.")
+    write(folder)
+    images = _sample(preprocess)
+    loaded = AutoModelForImageClassification.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
+    with torch.inference_mode():
+        difference = _refuse_if_off(module(images).numpy(), loaded(images).logits.numpy(), "Hugging Face", folder / "model.safetensors")
+    return f"AutoModelForImageClassification gives the same logits (largest difference {difference:.1e} of their spread)."
+
+
+def _parts(model: Any) -> tuple[Preprocess, nn.Module]:
+    """How an image becomes the input, and the module from input [B, 3, H, W] to logits [B, C]."""
+    module = model.predictor.module()
+    if module is None:
+        raise UsageError(f"{model.checkpoint.manifest.method} checkpoints are not one network and can't be exported this way; safetensors works.")
+    return Preprocess.from_dict(model.checkpoint.manifest.preprocess), module.eval()
+
+
+def _sample(preprocess: Preprocess, count: int = 8) -> torch.Tensor:
+    """Real images as input [N, 3, H, W]: scanned digits and characters."""
+    items = open_data("builtin:digits?per_class=1").items[: count // 2] + open_data("builtin:glyphs?classes=4&per_class=1").items[: count // 2]
+    pictures = [to_input(read_image(item.source, item.name), preprocess) for item in items]
+    return normalize(torch.stack(pictures), preprocess)
+
+
+def _refuse_if_off(expected: np.ndarray, found: np.ndarray, what: str, path: Path) -> float:
+    spread = max(float(expected.max() - expected.min()), 1e-6)
+    difference = float(np.abs(expected - found).max()) / spread
+    if not difference <= TOLERANCE:
+        path.unlink(missing_ok=True)
+        raise StudioError(f"The {what} model computes something else: logits differ by {difference:.2e} of their spread (allowed {TOLERANCE:g}). It was not kept.")
+    return difference
+
+
+def _describe(folder: Path, model: Any, preprocess: Preprocess) -> None:
+    facts = {"classes": model.classes, "preprocess": preprocess.to_dict(), "input": "images float32 [batch, 3, H, W], normalised", "output": "logits [batch, classes]"}
+    (folder / "model.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False), encoding="utf-8")
+
+
+WRITERS: dict[str, Callable[[str, Path, Home], str]] = {"safetensors": _safetensors, "onnx": _onnx, "hf": _hf}
