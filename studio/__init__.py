@@ -1,8 +1,8 @@
 """Transfer Studio: pretrained vision models moved to new classes, new looks and new tasks.
 
-    from studio import run, load_checkpoint
-    result = run("quickstart", {"eval.shots": 1})
-    load_checkpoint(result.checkpoint).predict(["cat.jpg"])
+from studio import run, load_checkpoint
+result = run("quickstart", {"eval.shots": 1})
+load_checkpoint(result.checkpoint).predict(["cat.jpg"])
 """
 
 from typing import Any

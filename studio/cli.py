@@ -131,7 +131,10 @@ def run(args: argparse.Namespace) -> int:
     home = Home.find()
     recipe = recipes.load(args.recipe, args.set, home)
     if args.dry_run:
-        print(json.dumps({"recipe": recipe.model_dump()}) if args.json else recipes.to_yaml(recipe), end="\n" if args.json else "")
+        print(
+            json.dumps({"recipe": recipe.model_dump()}) if args.json else recipes.to_yaml(recipe),
+            end="\n" if args.json else "",
+        )
         return 0
     return _finish(_run_in_foreground(recipe, home, args.quiet or args.json), args)
 
@@ -140,7 +143,11 @@ def _run_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help="a run's id, the beginning of one, or `last`")
 
 
-@command("resume", "go on with a stopped or failed run", lambda p: (_run_argument(p), p.add_argument("--quiet", action="store_true"), _json(p)))
+@command(
+    "resume",
+    "go on with a stopped or failed run",
+    lambda p: (_run_argument(p), p.add_argument("--quiet", action="store_true"), _json(p)),
+)
 def resume(args: argparse.Namespace) -> int:
     from studio.runs.executors import run_inline
     from studio.store import Store
@@ -193,7 +200,14 @@ def presets(args: argparse.Namespace) -> int:
     rows = []
     for name, path in recipes.presets(Home.find()).items():
         values = recipes.read_yaml(path)
-        rows.append({"name": name, "task": values.get("task", "classify"), "method": values.get("method"), "about": values.get("about", "")})
+        rows.append(
+            {
+                "name": name,
+                "task": values.get("task", "classify"),
+                "method": values.get("method"),
+                "about": values.get("about", ""),
+            }
+        )
     return show_rows(rows, ["name", "task", "method", "about"], args.json, "presets")
 
 
@@ -251,7 +265,9 @@ def teach(args: argparse.Namespace) -> int:
     from studio.terminal import say
 
     taught = teach_checkpoint(args.checkpoint, {args.label: image_files(args.paths)})
-    print(json.dumps({"checkpoint": taught.id, "classes": taught.manifest.classes})) if args.json else say(f"New checkpoint: {taught.id}")
+    print(json.dumps({"checkpoint": taught.id, "classes": taught.manifest.classes})) if args.json else say(
+        f"New checkpoint: {taught.id}"
+    )
     return 0
 
 
@@ -260,10 +276,19 @@ def checkpoints(args: argparse.Namespace) -> int:
     from studio.store import Store
     from studio.terminal import show_rows
 
-    return show_rows(Store(Home.find()).checkpoints(), ["checkpoint", "method", "created", "classes", "tags"], args.json, "checkpoints")
+    return show_rows(
+        Store(Home.find()).checkpoints(),
+        ["checkpoint", "method", "created", "classes", "tags"],
+        args.json,
+        "checkpoints",
+    )
 
 
-@command("verify", "check the store's files against their hashes", lambda p: (p.add_argument("checkpoint", nargs="?"), _json(p)))
+@command(
+    "verify",
+    "check the store's files against their hashes",
+    lambda p: (p.add_argument("checkpoint", nargs="?"), _json(p)),
+)
 def verify(args: argparse.Namespace) -> int:
     from studio.store import Store
     from studio.terminal import say
@@ -276,7 +301,9 @@ def verify(args: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-@command("gc", "remove data that nothing refers to", lambda p: (p.add_argument("--dry-run", action="store_true"), _json(p)))
+@command(
+    "gc", "remove data that nothing refers to", lambda p: (p.add_argument("--dry-run", action="store_true"), _json(p))
+)
 def gc(args: argparse.Namespace) -> int:
     from studio.store import Store
     from studio.terminal import say
@@ -285,7 +312,8 @@ def gc(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(report))
     else:
-        say(f"{'Would remove' if args.dry_run else 'Removed'} {len(report['removed'])} files, {report['bytes'] / 2**20:.1f} MB.")
+        did = "Would remove" if args.dry_run else "Removed"
+        say(f"{did} {len(report['removed'])} files, {report['bytes'] / 2**20:.1f} MB.")
     return 0
 
 
@@ -312,7 +340,9 @@ def export(args: argparse.Namespace) -> int:
     from studio.terminal import say
 
     report = export_checkpoint(args.checkpoint, args.format, Path(args.out))
-    print(json.dumps(report)) if args.json else say(f"Wrote {', '.join(report['files'])} to {report['folder']}. {report['note']}")
+    print(json.dumps(report)) if args.json else say(
+        f"Wrote {', '.join(report['files'])} to {report['folder']}. {report['note']}"
+    )
     return 0
 
 

@@ -35,8 +35,18 @@ def show_rows(rows: list[dict[str, Any]], columns: list[str], as_json: bool, wha
 def show_result(result: Any) -> None:
     """How a run ended: its numbers as a table, or why it did not finish."""
     if result.status == "finished":
-        _out.print(_table(["metric", "value"], [[name, _short(value)] for name, value in result.metrics.items() if not isinstance(value, (dict, list))]))
-        say(f"Run {result.run} finished in {result.seconds:.1f} s on {result.device}. Checkpoint: {result.checkpoint or 'none'}")
+        _out.print(
+            _table(
+                ["metric", "value"],
+                [
+                    [name, _short(value)]
+                    for name, value in result.metrics.items()
+                    if not isinstance(value, (dict, list))
+                ],
+            )
+        )
+        say(f"Run {result.run} finished in {result.seconds:.1f} s on {result.device}.")
+        say(f"Checkpoint: {result.checkpoint or 'none'}")
     elif result.status == "stopped":
         say(f"{result.error or 'Stopped.'}\nGo on with: python launch.py resume {result.run}")
     else:
@@ -55,7 +65,8 @@ def show_run(run: Any, as_json: bool) -> int:
     if as_json:
         values = {
             "run": run.id, "status": run.status(), "recipe": recipe.model_dump(), "metrics": run.metrics(),
-            "checkpoint": run.checkpoint(), "folder": str(run.path), "tables": tables, "figures": figures, "notes": notes,
+            "checkpoint": run.checkpoint(), "folder": str(run.path), "tables": tables, "figures": figures,
+            "notes": notes,
         }  # fmt: skip
         print(json.dumps(values, ensure_ascii=False, default=str))
         return 0
@@ -92,7 +103,10 @@ def show_predictions(rows: list[dict[str, Any]], as_json: bool, folder: Path | N
     if as_json:
         print(json.dumps(rows, ensure_ascii=False, default=str))
     else:
-        cells = [[row["image"], row.get("label", "-"), _short(row.get("score")), row.get("error") or _others(row)] for row in rows]
+        cells = [
+            [row["image"], row.get("label", "-"), _short(row.get("score")), row.get("error") or _others(row)]
+            for row in rows
+        ]
         _out.print(_table(["image", "label", "score", "others"], cells))
     return 1 if all("error" in row for row in rows) else 0
 
@@ -119,8 +133,15 @@ def show_doctor(facts: dict[str, Any], as_json: bool) -> int:
     if as_json:
         print(json.dumps(facts, ensure_ascii=False, default=str))
         return 0
-    _out.print(_table(["package", "version"], [[name, version or "missing"] for name, version in facts["versions"].items()]))
-    _out.print(_table(["device", "name", "total GB", "free GB", "precision"], [[_short(cell) for cell in row.values()] for row in facts["devices"]]))
+    _out.print(
+        _table(["package", "version"], [[name, version or "missing"] for name, version in facts["versions"].items()])
+    )
+    _out.print(
+        _table(
+            ["device", "name", "total GB", "free GB", "precision"],
+            [[_short(cell) for cell in row.values()] for row in facts["devices"]],
+        )
+    )
     _out.print(f"home: {facts['home']} ({facts['home_free_gb']:.1f} GB free)", markup=False)
     for line in facts["missing"]:
         _out.print(f"- {line}", markup=False)
@@ -147,7 +168,13 @@ def progress(run: Any, quiet: bool = False) -> Iterator[None]:
 def _paint(path: Path, start: int, done: threading.Event) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[extra]}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[extra]}"),
+    )
     with Progress(*columns, console=_err, transient=not _err.is_terminal) as bars:
         tasks: dict[str, Any] = {}
         while True:

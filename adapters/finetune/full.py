@@ -13,8 +13,12 @@ from studio.core.registry import Params, register
 
 class FullParams(Params):
     backbone_lr: float = Field(0.1, ge=0, le=10, description="learning rate of the backbone, as a multiple of train.lr")
-    layer_decay: float = Field(1.0, gt=0, le=1, description="each block nearer the input learns this much slower than the next")
-    freeze_statistics: bool = Field(True, description="keep the pretrained batch-norm statistics, which small batches would spoil")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="each block nearer the input learns this much slower than the next"
+    )
+    freeze_statistics: bool = Field(
+        True, description="keep the pretrained batch-norm statistics, which small batches would spoil"
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the head")
 

@@ -44,7 +44,7 @@ class EventWriter:
     def __init__(self, path: Path) -> None:
         self.path = path
         _drop_cut_line(path)
-        self._file = open(path, "ab", buffering=0)
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - closed by close()
 
     def emit(self, kind: Kind, **fields: Any) -> None:
         if kind not in KINDS:

@@ -84,11 +84,16 @@ class LearnerContext:
 class Learner(Method):
     """What trains. The one loop (`studio.runs.loop`) sums the losses, steps, logs and saves."""
 
+    #: `start_from` wants the features of the training images under the untouched backbone
+    needs_features: ClassVar[bool] = False
     module: "nn.Module"
 
     def setup(self, context: LearnerContext) -> "nn.Module":
         """Builds and keeps `self.module`; parameters to train have requires_grad True."""
         raise NotImplementedError
+
+    def start_from(self, features: "np.ndarray", labels: "np.ndarray") -> None:
+        """Called once before training where `needs_features`: features [N, D], labels [N]."""
 
     def losses(self, batch: dict[str, "Tensor"]) -> dict[str, "Tensor"]:
         """Named scalar losses for a batch {images [B, 3, H, W], labels [B] or soft [B, C]}; their sum is minimised."""

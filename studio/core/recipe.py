@@ -27,8 +27,13 @@ class Section(BaseModel):
 
 
 class ModelSection(Section):
-    backbone: str = Field("pip/tf_efficientnet_lite0", description="pip/NAME, timm/NAME[@tag], hf/ORG/NAME[@revision], file:FOLDER, store/CHECKPOINT, or timm/NAME?random")
-    image_size: Annotated[int, Field(ge=8, le=2048)] | None = Field(None, description="side of the square input in pixels; null takes the backbone's own")
+    backbone: str = Field(
+        "pip/tf_efficientnet_lite0",
+        description="pip/NAME, timm/NAME[@tag], hf/ORG/NAME[@revision], file:FOLDER, store/CHECKPOINT, timm/NAME?random",
+    )
+    image_size: Annotated[int, Field(ge=8, le=2048)] | None = Field(
+        None, description="side of the square input in pixels; null takes the backbone's own"
+    )
     checkpoint: str | None = Field(None, description="start from this checkpoint of the store")
 
 
@@ -41,20 +46,28 @@ class DataSection(Section):
 
 
 class TrainSection(Section):
-    epochs: int = Field(10, ge=0, le=100_000, description="passes over the training data; 0 with model.checkpoint evaluates only")
+    epochs: int = Field(
+        10, ge=0, le=100_000, description="passes over the training data; 0 with model.checkpoint evaluates only"
+    )
     batch_size: int = Field(32, ge=1, le=65_536, description="images a step, all processes together")
     lr: float = Field(0.001, gt=0, le=10, description="highest learning rate")
     weight_decay: float = Field(0.01, ge=0, le=10, description="decoupled weight decay")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient; longer ones are scaled down")
     seed: int = Field(0, ge=0, description="seeds everything random in the run")
-    precision: Precision = Field("auto", description="auto takes bf16 where the hardware has it, else fp16 on GPUs, else fp32")
+    precision: Precision = Field(
+        "auto", description="auto takes bf16 where the hardware has it, else fp16 on GPUs, else fp32"
+    )
     max_steps: int | None = Field(None, ge=1, description="stop after this many steps")
     workers: int = Field(2, ge=0, le=64, description="image decoding threads")
-    checkpoint_every_s: float = Field(60, ge=0, description="seconds between resume points; 0 writes one after every step")
+    checkpoint_every_s: float = Field(
+        60, ge=0, description="seconds between resume points; 0 writes one after every step"
+    )
 
 
 class EvalSection(Section):
-    selection: Literal["source-val", "label-free", "last", "oracle"] = Field("source-val", description="the rule by which a model is chosen; named beside each number")
+    selection: Literal["source-val", "label-free", "last", "oracle"] = Field(
+        "source-val", description="the rule by which a model is chosen; named beside each number"
+    )
     ways: int = Field(5, ge=2, le=10_000, description="classes an episode")
     shots: int = Field(5, ge=1, le=10_000, description="support images a class")
     queries: int = Field(15, ge=1, le=10_000, description="query images a class")
@@ -74,7 +87,9 @@ class Recipe(Section):
     params: dict[str, Any] = Field(default_factory=dict, description="the method's own parameters")
     train: TrainSection = Field(default_factory=TrainSection)
     eval: EvalSection = Field(default_factory=EvalSection)
-    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?|xpu(:\d+)?)$", description="auto | cpu | cuda | cuda:1 | mps | xpu")
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?|xpu(:\d+)?)$", description="auto | cpu | cuda | cuda:1 | mps | xpu"
+    )
 
     def method_class(self) -> type[registry.Method]:
         return registry.get(self.method)
@@ -92,7 +107,9 @@ def parse(values: dict[str, Any]) -> Recipe:
     recipe = validate(Recipe, values)
     cls = recipe.method_class()
     if cls.task != recipe.task:
-        raise UsageError(f"task: {recipe.task!r} does not fit method {recipe.method!r}, which is for task {cls.task!r}.")
+        raise UsageError(
+            f"task: {recipe.task!r} does not fit method {recipe.method!r}, which is for task {cls.task!r}."
+        )
     recipe.method_params()
     return recipe
 
@@ -217,7 +234,9 @@ def _members(annotation: Any) -> set[Any]:
 
 
 def _explain(model: type[BaseModel], item: dict[str, Any], where: str) -> str:
-    path = ([where] if where else []) + [str(part) for part in item["loc"] if not str(part).startswith(("constrained", "function"))]
+    path = ([where] if where else []) + [
+        str(part) for part in item["loc"] if not str(part).startswith(("constrained", "function"))
+    ]
     key = ".".join(path)
     if item["type"] == "extra_forbidden":
         return f"{key}: unknown key.{nearest(path[-1], _fields_at(model, item['loc'][:-1]))}"

@@ -26,6 +26,7 @@ PLACES = ("adapters", "fewshot", "studio.runs")  # where methods, procedures and
 _METHODS: dict[str, type["Method"]] = {}
 _PROCEDURES: dict[tuple[str, type], Any] = {}
 _BACKBONE_SOURCES: dict[str, Callable[..., Any]] = {}
+_BACKBONE_LISTINGS: list[Callable[[], list[dict[str, Any]]]] = []
 _loaded = False
 
 
@@ -81,10 +82,14 @@ def procedure_for(method: type[Method]) -> Any:
     raise UsageError(f"method: nothing here can run {method.id!r} for task {method.task!r}.")
 
 
-def backbone_source(scheme: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Function decorator: loads backbones named `SCHEME/...` or `SCHEME:...`."""
+def backbone_source(
+    scheme: str, listing: Callable[[], list[dict[str, Any]]] | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Function decorator: loads backbones named `SCHEME/...` or `SCHEME:...`; `listing` names those it knows of."""
 
     def add(loader: Callable[..., Any]) -> Callable[..., Any]:
+        if listing and scheme not in _BACKBONE_SOURCES:
+            _BACKBONE_LISTINGS.append(listing)
         _BACKBONE_SOURCES[scheme] = loader
         return loader
 
@@ -98,6 +103,13 @@ def backbone(spec: str, **options: Any) -> Any:
     if scheme not in _BACKBONE_SOURCES:
         raise UsageError(f"model.backbone: {spec!r} starts with no known source.{nearest(scheme, _BACKBONE_SOURCES)}")
     return _BACKBONE_SOURCES[scheme](spec[len(scheme) + 1 :], **options)
+
+
+def backbones() -> list[dict[str, Any]]:
+    """What can be named as a backbone: rows {name, usable, about}, those usable now without a network first."""
+    load()
+    rows = [row for listing in _BACKBONE_LISTINGS for row in listing()]
+    return sorted(rows, key=lambda row: not row["usable"])
 
 
 def load() -> None:

@@ -11,9 +11,20 @@ from typing import Any
 from studio.core.device import DeviceManager
 from studio.core.home import Home
 
-PACKAGES = ("torch", "torchvision", "timm", "transformers", "accelerate", "peft", "gradio", "numpy", "scikit-learn", "learn2learn")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "transformers",
+    "accelerate",
+    "peft",
+    "gradio",
+    "numpy",
+    "scikit-learn",
+    "learn2learn",
+)
 OPTIONAL = {
-    "learn2learn": "the methods built on it (MAML and its kin) are off; it is compiled by `launch.py` and needs a C compiler",
+    "learn2learn": "MAML and its kin are off; `launch.py` compiles it, which needs a C compiler",
     "onnxruntime": "export to ONNX is off; `pip install onnx onnxscript onnxruntime` turns it on",
 }
 
@@ -37,7 +48,11 @@ def examine(home: Home) -> dict[str, Any]:
         ],
         "home": str(home.root),
         "home_free_gb": round(shutil.disk_usage(home.root).free / 2**30, 2),
-        "missing": [f"{name} is missing: {cost}.{_why(name)}" for name, cost in OPTIONAL.items() if importlib.util.find_spec(name) is None],
+        "missing": [
+            f"{name} is missing: {cost}.{_why(name)}"
+            for name, cost in OPTIONAL.items()
+            if importlib.util.find_spec(name) is None
+        ],
     }
 
 

@@ -16,7 +16,9 @@ from studio.runs.runner import Result, execute
 from studio.store import RunFolder
 
 
-def run_inline(run: RunFolder, home: Home, *, resume: bool = False, should_stop: Callable[[], bool] | None = None) -> Result:
+def run_inline(
+    run: RunFolder, home: Home, *, resume: bool = False, should_stop: Callable[[], bool] | None = None
+) -> Result:
     """Works on the run here. Ctrl-C asks it to stop politely; a second one breaks off."""
     if should_stop is not None or threading.current_thread() is not threading.main_thread():
         return execute(run, home, resume=resume, should_stop=should_stop or (lambda: False))

@@ -31,7 +31,11 @@ def export_checkpoint(name: str, kind: str, folder: Path, home: Home | None = No
     home = home or Home.find()
     folder.mkdir(parents=True, exist_ok=True)
     note = WRITERS[kind](name, folder, home)
-    return {"folder": str(folder), "files": sorted(path.name for path in folder.iterdir() if path.is_file()), "note": note}
+    return {
+        "folder": str(folder),
+        "files": sorted(path.name for path in folder.iterdir() if path.is_file()),
+        "note": note,
+    }
 
 
 def _safetensors(name: str, folder: Path, home: Home) -> str:
@@ -68,7 +72,9 @@ def _to_onnx(module: nn.Module, images: torch.Tensor, path: Path) -> None:
         )  # fmt: skip
     except Exception as error:
         path.unlink(missing_ok=True)
-        raise StudioError(f"This model can't be written as ONNX ({type(error).__name__}: {str(error)[:200]}).") from error
+        raise StudioError(
+            f"This model can't be written as ONNX ({type(error).__name__}: {str(error)[:200]})."
+        ) from error
 
 
 def _hf(name: str, folder: Path, home: Home) -> str:
@@ -79,26 +85,37 @@ def _hf(name: str, folder: Path, home: Home) -> str:
     preprocess, module = _parts(model)
     write = getattr(model.predictor, "save_hugging_face", None)
     if write is None:
-        raise UsageError(f"{model.checkpoint.manifest.method} checkpoints have no Hugging Face form; a fine-tuned one has.")
+        raise UsageError(
+            f"{model.checkpoint.manifest.method} checkpoints have no Hugging Face form; a fine-tuned one has."
+        )
     write(folder)
     images = _sample(preprocess)
     loaded = AutoModelForImageClassification.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
     with torch.inference_mode():
-        difference = _refuse_if_off(module(images).numpy(), loaded(images).logits.numpy(), "Hugging Face", folder / "model.safetensors")
-    return f"AutoModelForImageClassification gives the same logits (largest difference {difference:.1e} of their spread)."
+        difference = _refuse_if_off(
+            module(images).numpy(), loaded(images).logits.numpy(), "Hugging Face", folder / "model.safetensors"
+        )
+    return (
+        f"AutoModelForImageClassification gives the same logits (largest difference {difference:.1e} of their spread)."
+    )
 
 
 def _parts(model: Any) -> tuple[Preprocess, nn.Module]:
     """How an image becomes the input, and the module from input [B, 3, H, W] to logits [B, C]."""
     module = model.predictor.module()
     if module is None:
-        raise UsageError(f"{model.checkpoint.manifest.method} checkpoints are not one network and can't be exported this way; safetensors works.")
+        raise UsageError(
+            f"{model.checkpoint.manifest.method} checkpoints are not one network; they export as safetensors only."
+        )
     return Preprocess.from_dict(model.checkpoint.manifest.preprocess), module.eval()
 
 
 def _sample(preprocess: Preprocess, count: int = 8) -> torch.Tensor:
     """Real images as input [N, 3, H, W]: scanned digits and characters."""
-    items = open_data("builtin:digits?per_class=1").items[: count // 2] + open_data("builtin:glyphs?classes=4&per_class=1").items[: count // 2]
+    items = (
+        open_data("builtin:digits?per_class=1").items[: count // 2]
+        + open_data("builtin:glyphs?classes=4&per_class=1").items[: count // 2]
+    )
     pictures = [to_input(read_image(item.source, item.name), preprocess) for item in items]
     return normalize(torch.stack(pictures), preprocess)
 
@@ -108,12 +125,20 @@ def _refuse_if_off(expected: np.ndarray, found: np.ndarray, what: str, path: Pat
     difference = float(np.abs(expected - found).max()) / spread
     if not difference <= TOLERANCE:
         path.unlink(missing_ok=True)
-        raise StudioError(f"The {what} model computes something else: logits differ by {difference:.2e} of their spread (allowed {TOLERANCE:g}). It was not kept.")
+        raise StudioError(
+            f"The {what} model computes something else: logits differ by {difference:.2e} of their spread "
+            f"(allowed {TOLERANCE:g}). It was not kept."
+        )
     return difference
 
 
 def _describe(folder: Path, model: Any, preprocess: Preprocess) -> None:
-    facts = {"classes": model.classes, "preprocess": preprocess.to_dict(), "input": "images float32 [batch, 3, H, W], normalised", "output": "logits [batch, classes]"}
+    facts = {
+        "classes": model.classes,
+        "preprocess": preprocess.to_dict(),
+        "input": "images float32 [batch, 3, H, W], normalised",
+        "output": "logits [batch, classes]",
+    }
     (folder / "model.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False), encoding="utf-8")
 
 

@@ -7,16 +7,15 @@ from PIL import Image
 from torch import Tensor, nn
 
 from studio.core import registry
-from studio.core.errors import DataError
 from studio.core.faces import Estimator
 from studio.core.home import Home
 from studio.core.procedure import Job, Outcome, Predictor, Procedure
 from studio.core.registry import procedure
-from studio.data import Dataset, FeatureSet, require_classes, resolve_splits
-from studio.data.features import embed_images, extract
+from studio.data import require_classes, resolve_splits
+from studio.data.features import embed_images
 from studio.runs.meters import Meter
 from studio.runs.report import report
-from studio.runs.training import manifest_of
+from studio.runs.shared import features_of, manifest_of
 from studio.store import Checkpoint
 
 
@@ -77,22 +76,3 @@ class Embedded(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.backbone.embed(images))
-
-
-def features_of(job: Job, dataset: Dataset | FeatureSet, backbone: Any, what: str) -> tuple[np.ndarray, Any]:
-    """Features [N, D] of a split through the cache, and the images that could be read."""
-    features, kept = extract(
-        dataset,
-        backbone,
-        home=job.home,
-        device=job.device,
-        precision=job.precision,
-        workers=job.recipe.train.workers,
-        on_progress=lambda done, total: job.events.progress(f"features of {what}", done, total),
-        should_stop=job.should_stop,
-    )
-    for skip in kept.skipped:
-        job.events.warning(f"left out {skip.name}: {skip.reason}")
-    if len(kept) == 0:
-        raise DataError(f"No readable image is left in the {what} split of {dataset.spec}.")
-    return features, kept

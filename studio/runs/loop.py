@@ -98,7 +98,9 @@ class Loop:
             self._save_if_due()
             if self.progress.step < self.total and self.job.should_stop():
                 self._save()
-                raise StoppedByUser(f"Stopped after step {self.progress.step} of {self.total}; resume goes on from there.")
+                raise StoppedByUser(
+                    f"Stopped after step {self.progress.step} of {self.total}; resume goes on from there."
+                )
         return self.progress
 
     def _prepared(self, start: int) -> Iterator[tuple[int, dict[str, Tensor]]]:

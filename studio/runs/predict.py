@@ -71,7 +71,9 @@ def teach_checkpoint(name: str, images: dict[str, Sequence[str | Path | Image.Im
     checkpoint = store.checkpoint(name)
     procedure = registry.procedure_for(registry.get(checkpoint.manifest.method))
     if not hasattr(procedure, "teach"):
-        raise UsageError(f"{checkpoint.id} was made by {checkpoint.manifest.method}, which can't be taught; few-shot checkpoints can.")
+        raise UsageError(
+            f"{checkpoint.id} was made by {checkpoint.manifest.method}, which can't be taught; few-shot ones can."
+        )
     opened = {label: [_must_open(image) for image in given] for label, given in images.items()}
     with DeviceManager(home).lease("auto", memory_gb=1.0, interactive=True) as lease:
         return procedure.teach(checkpoint, opened, device=lease.device, home=home, store=store)

@@ -40,7 +40,10 @@ def _mistakes(job: Job, probabilities: np.ndarray, dataset: Dataset) -> None:
     job.table(
         "most confident mistakes",
         ["image", "predicted", "true", "confidence"],
-        [[item.name, *pair, round(float(probabilities[i].max()), 3)] for item, pair, i in zip(items, names, worst, strict=True)],
+        [
+            [item.name, *pair, round(float(probabilities[i].max()), 3)]
+            for item, pair, i in zip(items, names, worst, strict=True)
+        ],
     )
     images = [read_image(item.source, item.name, min_side=160) for item in items]
     job.figure("mistakes", grid_figure(images, [f"{guess}, is {true}" for guess, true in names]))

@@ -95,7 +95,9 @@ def _work(
     recipe = recipes.parse(run.recipe().model_dump())
     cls = recipe.method_class()
     procedure = registry.procedure_for(cls)
-    with devices.lease(recipe.device, memory_gb=procedure.memory_gb(recipe), on_wait=events.note, should_stop=should_stop) as lease:
+    with devices.lease(
+        recipe.device, memory_gb=procedure.memory_gb(recipe), on_wait=events.note, should_stop=should_stop
+    ) as lease:
         if lease.note:
             events.note(lease.note)
         result.device = lease.device

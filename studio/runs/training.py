@@ -21,7 +21,8 @@ from studio.data.transforms import augment, normalize, to_input
 from studio.runs.loop import Loop, LossNotFinite, Progress
 from studio.runs.meters import Meter
 from studio.runs.report import report
-from studio.store import Checkpoint, Manifest
+from studio.runs.shared import features_of, manifest_of
+from studio.store import Checkpoint
 
 MARGIN = 1.15  # training images are kept a little larger than the input, so that crops have room
 
@@ -74,6 +75,9 @@ class Training(Procedure):
         if going_on is not None:
             learner.load_state(going_on.tensors())
         learner.module.to(job.device)
+        if learner.needs_features and going_on is None and settings.epochs > 0 and not job.resume:
+            features, read = features_of(job, splits.train, backbone, "train")
+            learner.start_from(features, read.labels)
         train = _decode(job, splits.train, preprocess, "train", MARGIN)
         val = _decode(job, splits.val, preprocess, "val")
         test = _decode(job, splits.test, preprocess, "test") if splits.test is not None else None
@@ -82,7 +86,9 @@ class Training(Procedure):
         progress = Progress()
         if settings.epochs > 0:
             batches = TrainBatches(train.pixels, train.dataset.labels, preprocess, settings.batch_size, settings.seed)
-            loop = Loop(learner, batches, settings, job, lambda: _judge(predict_pixels(job, learner, val, preprocess), val))
+            loop = Loop(
+                learner, batches, settings, job, lambda: _judge(predict_pixels(job, learner, val, preprocess), val)
+            )
             progress = self._train(loop, job, learner, backbone, classes)
             meter.images = batches.batch_size * progress.step
         throughput = meter.read()
@@ -105,7 +111,9 @@ class Training(Procedure):
                 job.events.emit("checkpoint", checkpoint=kept.id, role="last-good")
             raise
 
-    def _leave(self, job: Job, learner: Learner, backbone: Any, classes: list[str], metrics: dict[str, Any]) -> Checkpoint:
+    def _leave(
+        self, job: Job, learner: Learner, backbone: Any, classes: list[str], metrics: dict[str, Any]
+    ) -> Checkpoint:
         return job.store.put(manifest_of(job, backbone, classes, metrics), learner.state())
 
     def restore(self, checkpoint: Checkpoint, device: str, home: Home, store: Any) -> Predictor:
@@ -187,23 +195,7 @@ def _start(job: Job, classes: list[str]) -> tuple[Any, Checkpoint | None]:
         )
     backbone = registry.backbone(f"store/{checkpoint.id}", home=job.home, image_size=model.image_size)
     job.events.note(
-        f"Starts from checkpoint {checkpoint.id}" + ("." if same else ": its backbone, with a new head for the new classes.")
+        f"Starts from checkpoint {checkpoint.id}"
+        + ("." if same else ": its backbone, with a new head for the new classes.")
     )
     return backbone, checkpoint if same else None
-
-
-def manifest_of(job: Job, backbone: Any, classes: list[str], metrics: dict[str, Any]) -> Manifest:
-    """The manifest that every classify checkpoint shares."""
-    recipe = job.recipe
-    return Manifest(
-        face=next(base.__name__ for base in type(job.method).__mro__ if base.__module__ == "studio.core.faces"),
-        task=recipe.task,
-        method=recipe.method,
-        classes=classes,
-        preprocess=backbone.preprocess.to_dict(),
-        backbone={"spec": backbone.spec, "hash": backbone.hash, "image_size": backbone.preprocess.image_size},
-        params=job.method.params.model_dump(),
-        metrics=metrics,
-        lineage={"run": job.run_id, "parent": recipe.model.checkpoint},
-        recipe=recipe.model_dump(exclude_defaults=True),
-    )

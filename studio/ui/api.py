@@ -18,7 +18,14 @@ def add_api(desk: Desk) -> None:
         rows = []
         for name, path in recipes.presets(desk.home).items():
             values = recipes.read_yaml(path)
-            rows.append({"name": name, "task": values.get("task", "classify"), "method": values.get("method"), "about": values.get("about", "")})
+            rows.append(
+                {
+                    "name": name,
+                    "task": values.get("task", "classify"),
+                    "method": values.get("method"),
+                    "about": values.get("about", ""),
+                }
+            )
         return rows
 
     def list_methods() -> list[dict[str, Any]]:

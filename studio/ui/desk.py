@@ -165,7 +165,9 @@ def _take(seen: View, event: dict[str, Any], folder: Path) -> None:
     elif kind == "figure":
         path = (folder / event["path"]).resolve()
         if path.is_relative_to(folder.resolve()) and path.is_file():
-            seen.figures = [figure for figure in seen.figures if figure[1] != event["name"]] + [(str(path), event["name"])]
+            seen.figures = [figure for figure in seen.figures if figure[1] != event["name"]] + [
+                (str(path), event["name"])
+            ]
     elif kind == "checkpoint":
         seen.checkpoint = event["checkpoint"]
     elif kind == "status" and event["status"] == "running":

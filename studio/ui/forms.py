@@ -58,7 +58,9 @@ def component(key: str, info: Any, annotation: Any, value: Any, elem_id: str) ->
 def recipe_field(key: str) -> Any:
     """The input for a recipe key."""
     described = field(key)
-    return component(key, hint(key, described.description), described.annotation, default(key), "field-" + key.replace(".", "-"))
+    return component(
+        key, hint(key, described.description), described.annotation, default(key), "field-" + key.replace(".", "-")
+    )
 
 
 def params_form(method: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,17 @@ from typing import Any
 from studio.ui.catalogue import say, words
 from studio.ui.desk import View
 
-HEADLINES = ("accuracy", "target_accuracy", "source_only_accuracy", "map", "map_50", "macro_f1", "ece", "episodes", "images_per_s")
+HEADLINES = (
+    "accuracy",
+    "target_accuracy",
+    "source_only_accuracy",
+    "map",
+    "map_50",
+    "macro_f1",
+    "ece",
+    "episodes",
+    "images_per_s",
+)
 
 
 def run_state(seen: View, language: str) -> str:
@@ -44,7 +54,9 @@ def numbers(metrics: dict[str, Any]) -> str:
 
 def number(value: float) -> str:
     """Four figures at most."""
-    if isinstance(value, int) or (math.isfinite(value) and float(value).is_integer() and abs(value) < 1e6 and abs(value) > 1):
+    if isinstance(value, int) or (
+        math.isfinite(value) and float(value).is_integer() and abs(value) < 1e6 and abs(value) > 1
+    ):
         return f"{int(value):,}"
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
 
@@ -53,15 +65,21 @@ def report_card(report: dict[str, Any], language: str) -> str:
     """A dataset's report: what was found, a bar a class, and every problem as a sentence."""
     counts: dict[str, int] = report["classes"]
     most = max(counts.values(), default=1) or 1
-    rows = "".join(
-        f"<tr><td>{escape(name)}</td><td>{count}</td><td style='width:55%'><div class='bar'><div style='width:{100 * count / most:.0f}%'></div></div></td></tr>"
-        for name, count in list(counts.items())[:40]
-    )
+    rows = "".join(_class_row(name, count, most) for name, count in list(counts.items())[:40])
     more = f"<p>… {len(counts) - 40}</p>" if len(counts) > 40 else ""
     problems = report["problems"]
-    listed = "".join(f"<li>{escape(line)}</li>" for line in problems[:40]) or f"<li>{escape(say('data.fine', language))}</li>"
+    listed = (
+        "".join(f"<li>{escape(line)}</li>" for line in problems[:40])
+        or f"<li>{escape(say('data.fine', language))}</li>"
+    )
     head = say("data.found", language, images=sum(counts.values()), classes=len(counts))
-    return f"<div class='card' id='report-card'><h3>{escape(head)}</h3><table style='width:100%'>{rows}</table>{more}<ul>{listed}</ul></div>"
+    body = f"<table style='width:100%'>{rows}</table>{more}<ul>{listed}</ul>"
+    return f"<div class='card' id='report-card'><h3>{escape(head)}</h3>{body}</div>"
+
+
+def _class_row(name: str, count: int, most: int) -> str:
+    bar = f"<div class='bar'><div style='width:{100 * count / most:.0f}%'></div></div>"
+    return f"<tr><td>{escape(name)}</td><td>{count}</td><td style='width:55%'>{bar}</td></tr>"
 
 
 def table(event: dict[str, Any]) -> str:

@@ -30,7 +30,9 @@ def build(shared: Any) -> None:
             )  # fmt: skip
             use_spec = gr.Button(word("data.use"), elem_id="data-use-spec", variant="primary")
     card = gr.HTML(elem_id="data-report")
-    thumbnails = gr.Gallery(label=word("data.look"), columns=8, height=230, visible=False, elem_id="data-gallery", buttons=["fullscreen"])
+    thumbnails = gr.Gallery(
+        label=word("data.look"), columns=8, height=230, visible=False, elem_id="data-gallery", buttons=["fullscreen"]
+    )
     onward = gr.Button(word("data.onward"), visible=False, variant="primary", elem_id="data-onward")
     shown_outputs = [shared.recipe, spec, card, thumbnails, onward]
 
@@ -42,7 +44,13 @@ def build(shared: Any) -> None:
         values = forms.put(values or {}, "data.train", data_spec)
         for key in ("data.val", "data.test"):
             values = forms.drop(values, key)
-        return values, data_spec, html.report_card(report, language_of(request)), gr.Gallery(pictures, visible=bool(pictures)), gr.Button(visible=True)
+        return (
+            values,
+            data_spec,
+            html.report_card(report, language_of(request)),
+            gr.Gallery(pictures, visible=bool(pictures)),
+            gr.Button(visible=True),
+        )
 
     @guarded
     def take_boxes(values: dict[str, Any], request: gr.Request, *boxes: Any) -> tuple[Any, ...]:
@@ -76,8 +84,23 @@ def _class_boxes() -> tuple[list[Any], list[Any], Any]:
         with gr.Row(visible=start == 0) as row:
             for number in (start + 1, start + 2):
                 with gr.Column(min_width=240):
-                    names.append(gr.Textbox(label=word("data.class"), placeholder=word("data.class.example"), max_lines=1, elem_id=f"class-name-{number}"))
-                    files.append(gr.File(label=word("data.photos"), file_count="multiple", file_types=["image"], height=130, elem_id=f"class-files-{number}"))
+                    names.append(
+                        gr.Textbox(
+                            label=word("data.class"),
+                            placeholder=word("data.class.example"),
+                            max_lines=1,
+                            elem_id=f"class-name-{number}",
+                        )
+                    )
+                    files.append(
+                        gr.File(
+                            label=word("data.photos"),
+                            file_count="multiple",
+                            file_types=["image"],
+                            height=130,
+                            elem_id=f"class-files-{number}",
+                        )
+                    )
         rows.append(row)
     more = gr.Button(word("data.more"), size="sm", elem_id="data-more-classes")
 

@@ -15,7 +15,9 @@ def build(shared: Any, tab: Any) -> None:
     desk = shared.desk
     with gr.Row():
         refresh = gr.Button(word("runs.refresh"), size="sm", elem_id="runs-refresh")
-    table = gr.Dataframe(headers=COLUMNS, interactive=False, wrap=False, elem_id="runs-table", show_search="filter", max_height=320)
+    table = gr.Dataframe(
+        headers=COLUMNS, interactive=False, wrap=False, elem_id="runs-table", show_search="filter", max_height=320
+    )
     with gr.Row():
         chosen = gr.Dropdown([], label=word("runs.one"), elem_id="runs-one", allow_custom_value=False)
         other = gr.Dropdown([], label=word("runs.other"), elem_id="runs-other", allow_custom_value=False)
@@ -23,7 +25,9 @@ def build(shared: Any, tab: Any) -> None:
     with gr.Row():
         watch = gr.Button(word("runs.watch"), size="sm", elem_id="runs-watch")
         reuse = gr.Button(word("runs.reuse"), size="sm", elem_id="runs-reuse")
-    difference = gr.Dataframe(visible=False, interactive=False, elem_id="runs-difference", label=word("runs.difference"))
+    difference = gr.Dataframe(
+        visible=False, interactive=False, elem_id="runs-difference", label=word("runs.difference")
+    )
     pictures = gr.Gallery(columns=3, visible=False, elem_id="runs-figures", buttons=["fullscreen", "download"])
     tables = gr.HTML(elem_id="runs-tables")
 
@@ -39,7 +43,11 @@ def build(shared: Any, tab: Any) -> None:
         if not run_id:
             return "", gr.Gallery(visible=False), ""
         view = desk.view(run_id)
-        return html.run_state(view, language_of(request)), gr.Gallery(view.figures, visible=bool(view.figures)), "".join(map(html.table, view.tables))
+        return (
+            html.run_state(view, language_of(request)),
+            gr.Gallery(view.figures, visible=bool(view.figures)),
+            "".join(map(html.table, view.tables)),
+        )
 
     @guarded
     def compare(first: str | None, second: str | None) -> Any:
@@ -61,7 +69,9 @@ def build(shared: Any, tab: Any) -> None:
     for component in (chosen, other):
         component.change(compare, [chosen, other], [difference], **private)
     table.select(_selected, [table], [chosen], **private)
-    watch.click(lambda run_id: (run_id or gr.skip(), gr.Tabs(selected="train")), [chosen], [shared.run, shared.tabs], **private)
+    watch.click(
+        lambda run_id: (run_id or gr.skip(), gr.Tabs(selected="train")), [chosen], [shared.run, shared.tabs], **private
+    )
     reuse.click(take_recipe, [chosen], [shared.recipe, shared.tabs], **private)
 
 
@@ -70,7 +80,10 @@ def differences(first: Any, second: Any) -> list[list[str]]:
     import yaml
 
     rows = []
-    for one, two in ((_flat(yaml.safe_load(first.recipe)), _flat(yaml.safe_load(second.recipe))), (first.metrics, second.metrics)):
+    for one, two in (
+        (_flat(yaml.safe_load(first.recipe)), _flat(yaml.safe_load(second.recipe))),
+        (first.metrics, second.metrics),
+    ):
         for key in sorted({*one, *two}, key=str):
             left, right = one.get(key), two.get(key)
             if left != right and not isinstance(left, (dict, list)) and not isinstance(right, (dict, list)):

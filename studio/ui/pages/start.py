@@ -35,7 +35,11 @@ def build(shared: Any) -> list[Card]:
                 continue
             with gr.Column(elem_classes="card", min_width=230):
                 gr.Markdown(word(f"start.{name}.text"))
-                button = gr.Button(word(f"start.{name}.button"), elem_id=f"start-{name}", variant="primary" if name == "demo" else "secondary")
+                button = gr.Button(
+                    word(f"start.{name}.button"),
+                    elem_id=f"start-{name}",
+                    variant="primary" if name == "demo" else "secondary",
+                )
             cards.append(Card(button, preset, leads_to))
     gr.Markdown(word("start.how"))
     return cards

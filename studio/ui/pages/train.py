@@ -22,7 +22,13 @@ def build(shared: Any) -> list[Any]:
     """Lays the tab out; returns the components that `refill` fills."""
     with gr.Row():
         with gr.Column(scale=5, min_width=320):
-            preset = gr.Dropdown(_presets(shared), value=None, label=word("train.preset"), info=word("train.preset.info"), elem_id="train-preset")
+            preset = gr.Dropdown(
+                _presets(shared),
+                value=None,
+                label=word("train.preset"),
+                info=word("train.preset.info"),
+                elem_id="train-preset",
+            )
             method = gr.Dropdown(_methods(), label=word("train.method"), elem_id="train-method")
             about = gr.Markdown(elem_id="train-about")
             inputs = _fields(shared)
@@ -39,7 +45,9 @@ def build(shared: Any) -> list[Any]:
                 resume = gr.Button(word("train.resume"), elem_id="train-resume", size="sm")
             _watch(shared)
             with gr.Accordion(word("train.same"), open=False, elem_id="train-same"):
-                command = gr.Code(language="shell", label=word("train.command"), elem_id="train-command", interactive=False)
+                command = gr.Code(
+                    language="shell", label=word("train.command"), elem_id="train-command", interactive=False
+                )
                 text = gr.Code(language="yaml", label="YAML", elem_id="train-yaml", interactive=False)
     filled = [preset, method, about, *inputs, command, text]
     _events(shared, preset, method, about, inputs, command, text, start, stop, resume, filled)
@@ -50,8 +58,18 @@ def refill(values: dict[str, Any]) -> list[Any]:
     """Every field of the tab from the recipe so far."""
     method = forms.value_of(values, "method")
     fields = [forms.value_of(values, key) for key in KEYS]
-    shown = ["" if value is None and forms.field(key).annotation is not int else value for key, value in zip(KEYS, fields, strict=True)]
-    return [gr.skip(), method, _about(method), *(None if value == "" and _numeric(key) else value for key, value in zip(KEYS, shown, strict=True)), _command(values), _yaml(values)]
+    shown = [
+        "" if value is None and forms.field(key).annotation is not int else value
+        for key, value in zip(KEYS, fields, strict=True)
+    ]
+    return [
+        gr.skip(),
+        method,
+        _about(method),
+        *(None if value == "" and _numeric(key) else value for key, value in zip(KEYS, shown, strict=True)),
+        _command(values),
+        _yaml(values),
+    ]
 
 
 def _fields(shared: Any) -> list[Any]:
@@ -78,10 +96,28 @@ def _params(shared: Any, method_id: str, values: dict[str, Any]) -> None:
         gr.Markdown(word("train.no_params"))
     for name, component in form.items():
         event = component.change if isinstance(component, gr.Checkbox) else component.input
-        event(_setter(f"params.{name}"), [shared.recipe, component], [shared.recipe], show_progress="hidden", api_visibility="private")
+        event(
+            _setter(f"params.{name}"),
+            [shared.recipe, component],
+            [shared.recipe],
+            show_progress="hidden",
+            api_visibility="private",
+        )
 
 
-def _events(shared: Any, preset: Any, method: Any, about: Any, inputs: list[Any], command: Any, text: Any, start: Any, stop: Any, resume: Any, filled: list[Any]) -> None:
+def _events(
+    shared: Any,
+    preset: Any,
+    method: Any,
+    about: Any,
+    inputs: list[Any],
+    command: Any,
+    text: Any,
+    start: Any,
+    stop: Any,
+    resume: Any,
+    filled: list[Any],
+) -> None:
     private = {"api_visibility": "private", "show_progress": "hidden"}
 
     @guarded
@@ -117,11 +153,18 @@ def _events(shared: Any, preset: Any, method: Any, about: Any, inputs: list[Any]
         if run_id:
             shared.desk.resume(run_id)
 
-    preset.input(choose, [preset, shared.recipe], [shared.recipe], **private).then(refill, [shared.recipe], filled, **private)
+    preset.input(choose, [preset, shared.recipe], [shared.recipe], **private).then(
+        refill, [shared.recipe], filled, **private
+    )
     method.input(set_method, [method, shared.recipe], [shared.recipe, about], **private)
     for key, component in zip(KEYS, inputs, strict=True):
         component.input(_setter(key), [shared.recipe, component], [shared.recipe], **private)
-    shared.recipe.change(lambda values: (_command(values), _yaml(values), forms.value_of(values or {}, "data.train") or ""), [shared.recipe], [command, text, inputs[0]], **private)
+    shared.recipe.change(
+        lambda values: (_command(values), _yaml(values), forms.value_of(values or {}, "data.train") or ""),
+        [shared.recipe],
+        [command, text, inputs[0]],
+        **private,
+    )
     start.click(begin, [shared.recipe], [shared.run], api_visibility="private", concurrency_limit=2)
     stop.click(ask_stop, [shared.run], None, **private)
     resume.click(go_on, [shared.run], None, **private)
@@ -138,25 +181,49 @@ def _setter(key: str) -> Any:
 def _watch(shared: Any) -> None:
     """The live view of the run being watched; it polls the store and owns nothing."""
     state = gr.HTML(elem_id="run-state")
-    curves = gr.LinePlot(x="step", y="value", color="name", height=260, visible=False, elem_id="run-curves", label=word("train.curves"))
-    pictures = gr.Gallery(columns=2, height=420, visible=False, elem_id="run-figures", label=word("train.pictures"), buttons=["fullscreen", "download"])
+    curves = gr.LinePlot(
+        x="step", y="value", color="name", height=260, visible=False, elem_id="run-curves", label=word("train.curves")
+    )
+    pictures = gr.Gallery(
+        columns=2,
+        height=420,
+        visible=False,
+        elem_id="run-figures",
+        label=word("train.pictures"),
+        buttons=["fullscreen", "download"],
+    )
     seen = gr.State(())
     timer = gr.Timer(EVERY_S)
 
     @guarded
     def tick(run_id: str, before: Any, request: gr.Request) -> Any:
         if not run_id:
-            return html_hint(language_of(request)) if before != ("none",) else gr.skip(), gr.skip(), gr.skip(), ("none",)
+            return (
+                html_hint(language_of(request)) if before != ("none",) else gr.skip(),
+                gr.skip(),
+                gr.skip(),
+                ("none",),
+            )
         try:
             view = shared.desk.view(run_id)
         except StudioError as error:
-            return f"<div class='error-box'>{escape(str(error))}</div>", gr.LinePlot(visible=False), gr.Gallery(visible=False), ("gone",)
+            return (
+                f"<div class='error-box'>{escape(str(error))}</div>",
+                gr.LinePlot(visible=False),
+                gr.Gallery(visible=False),
+                ("gone",),
+            )
         mark = (run_id, view.end, view.status)
         if tuple(before) == mark:
             return gr.skip(), gr.skip(), gr.skip(), gr.skip()
         frame = pd.DataFrame(view.scalars, columns=["step", "value", "name"])
         plot = gr.LinePlot(frame, visible=len(frame) > 1)
-        return html.run_state(view, language_of(request)), plot, gr.Gallery(view.figures, visible=bool(view.figures)), mark
+        return (
+            html.run_state(view, language_of(request)),
+            plot,
+            gr.Gallery(view.figures, visible=bool(view.figures)),
+            mark,
+        )
 
     timer.tick(
         tick, [shared.run, seen], [state, curves, pictures, seen],
@@ -200,7 +267,9 @@ def _command(values: dict[str, Any]) -> str:
     flat = _flatten(recipe.model_dump(exclude={"about"}))
     changed = {key: value for key, value in flat.items() if base.get(key) != value}
     texts = {key: "null" if value is None else value for key, value in changed.items()}
-    return " ".join(["python launch.py run quickstart", *(f"--set {shlex.quote(f'{key}={value}')}" for key, value in texts.items())])
+    return " ".join(
+        ["python launch.py run quickstart", *(f"--set {shlex.quote(f'{key}={value}')}" for key, value in texts.items())]
+    )
 
 
 def _yaml(values: dict[str, Any]) -> str:

@@ -37,17 +37,34 @@ def build(shared: Any, tab: Any) -> None:
     desk, models = shared.desk, Models(shared.desk.home)
     with gr.Row():
         with gr.Column(min_width=300):
-            checkpoint = gr.Dropdown([], label=word("try.checkpoint"), elem_id="try-checkpoint", allow_custom_value=False)
-            photo = gr.Image(type="pil", label=word("try.photo"), sources=["upload", "webcam", "clipboard"], elem_id="try-photo", height=320)
+            checkpoint = gr.Dropdown(
+                [], label=word("try.checkpoint"), elem_id="try-checkpoint", allow_custom_value=False
+            )
+            photo = gr.Image(
+                type="pil",
+                label=word("try.photo"),
+                sources=["upload", "webcam", "clipboard"],
+                elem_id="try-photo",
+                height=320,
+            )
         with gr.Column(min_width=300):
             answer = gr.Label(num_top_classes=5, label=word("try.answer"), elem_id="try-answer")
             remark = gr.Markdown(elem_id="try-remark")
-            nearest = gr.Gallery(label=word("try.nearest"), columns=4, height=170, visible=False, elem_id="try-nearest", buttons=["fullscreen"])
+            nearest = gr.Gallery(
+                label=word("try.nearest"),
+                columns=4,
+                height=170,
+                visible=False,
+                elem_id="try-nearest",
+                buttons=["fullscreen"],
+            )
             with gr.Accordion(word("try.teach"), open=False, elem_id="try-teach"):
                 label = gr.Dropdown([], label=word("try.label"), allow_custom_value=True, elem_id="try-label")
                 teach = gr.Button(word("try.teach.button"), elem_id="try-teach-button")
             with gr.Accordion(word("try.keep"), open=False, elem_id="try-keep"):
-                kind = gr.Radio(["safetensors", "onnx", "hf"], value="safetensors", label=word("try.format"), elem_id="try-format")
+                kind = gr.Radio(
+                    ["safetensors", "onnx", "hf"], value="safetensors", label=word("try.format"), elem_id="try-format"
+                )
                 export = gr.Button(word("try.export"), elem_id="try-export")
                 exported = gr.File(label=word("try.download"), visible=False, elem_id="try-download")
                 use = gr.Code(language="python", label="Python", elem_id="try-python", interactive=False)
@@ -97,10 +114,19 @@ def build(shared: Any, tab: Any) -> None:
     tab.select(listing, [checkpoint], [checkpoint], show_progress="hidden", **private)
     checkpoint.change(chosen, [checkpoint], [label, use], show_progress="hidden", **private)
     for event in (photo.change, checkpoint.change):
-        event(look, [checkpoint, photo], [answer, remark, nearest], concurrency_id="device", concurrency_limit=1, **private)
+        event(
+            look,
+            [checkpoint, photo],
+            [answer, remark, nearest],
+            concurrency_id="device",
+            concurrency_limit=1,
+            **private,
+        )
     teach.click(learn, [checkpoint, photo, label], [checkpoint], concurrency_id="device", **private)
     export.click(write, [checkpoint, kind], [exported], concurrency_id="device", **private)
 
 
 def _python(name: str) -> str:
-    return f'from studio import load_checkpoint\n\nmodel = load_checkpoint("{name}")\nprint(model.predict(["photo.jpg"]))'
+    return (
+        f'from studio import load_checkpoint\n\nmodel = load_checkpoint("{name}")\nprint(model.predict(["photo.jpg"]))'
+    )

@@ -1,0 +1,32 @@
+"""LP-FT: a linear probe first, then everything."""
+
+import numpy as np
+from pydantic import Field
+from torch import nn
+
+from adapters.finetune.full import Full, FullParams
+from adapters.finetune.linear_probe import LinearProbe, LinearProbeParams
+from studio.core.registry import register
+
+
+class LpFtParams(FullParams):
+    c: float = Field(1.0, gt=0, le=1e6, description="inverse strength of the probe's L2 penalty")
+
+
+@register("finetune/lp-ft")
+class LpFt(Full):
+    """Starts full fine-tuning from the solved linear probe instead of a random head.
+
+    A random head sends large, aimless gradients into the backbone in the first steps and distorts the
+    pretrained features; a solved head does not. Kumar et al. 2022, section 3.
+    """
+
+    title = "Linear probe, then full fine-tuning"
+    paper = "Kumar et al. 2022, Fine-Tuning can Distort Pretrained Features"
+    Params = LpFtParams
+    needs_features = True
+
+    def start_from(self, features: np.ndarray, labels: np.ndarray) -> None:
+        probe = LinearProbe(LinearProbeParams(c=self.params.c))
+        solved: nn.Linear = probe.fit(features, labels, classes=self.module.head.out_features).linear()
+        self.module.head.load_state_dict(solved.state_dict())
