@@ -175,7 +175,9 @@ class EpisodeSampler:
         if len(eligible) < self.ways:
             both = " with images in both datasets" if self._query is not None else ""
             advice = f"Set eval.ways to {len(eligible)} or less" if len(eligible) > 1 else "Add images of other classes"
-            raise DataError(f"eval.ways: {self.ways} ways need {self.ways} classes; found {len(eligible)}{both}. {advice}.")
+            raise DataError(
+                f"eval.ways: {self.ways} ways need {self.ways} classes; found {len(eligible)}{both}. {advice}."
+            )
         return eligible
 
 

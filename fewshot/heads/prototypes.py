@@ -1,8 +1,38 @@
 """Nearest class mean."""
-from studio.core.faces import EpisodeHead
-from studio.core.registry import register
+
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from fewshot.heads.common import EpisodeGram, GramHead, class_means, cosines, squared_distances, to_nearest_mean
+from studio.core.faces import Episodes
+from studio.core.registry import Params, register
+
+
+class PrototypesParams(Params):
+    metric: Literal["euclidean", "cosine"] = Field("euclidean", description="distance from a query to a class mean")
+    scale: float = Field(10.0, gt=0, le=1000, description="factor on the cosine before the softmax (cosine only)")
 
 
 @register("fewshot/prototypes")
-class Prototypes(EpisodeHead):
-    """Nearest class mean."""
+class Prototypes(GramHead):
+    """Each class is the mean of its support features; a query goes to the nearest mean.
+
+    Snell, Swersky, Zemel 2017, Prototypical Networks for Few-shot Learning, eq. 1 and 2: the scores are negative
+    squared euclidean distances, or scaled cosines.
+    """
+
+    title = "Prototypes (nearest class mean)"
+    paper = "Snell et al. 2017, Prototypical Networks for Few-shot Learning, arXiv:1703.05175"
+    Params = PrototypesParams
+
+    def scores(self, episodes: Episodes) -> Tensor:
+        means = class_means(episodes)  # first the means: less work than all inner products
+        if self.params.metric == "euclidean":
+            return -squared_distances(episodes.query, means)
+        return self.params.scale * cosines(episodes.query, means)
+
+    def scores_from_gram(self, gram: EpisodeGram) -> Tensor:
+        factor = 1.0 if self.params.metric == "euclidean" else self.params.scale
+        return factor * to_nearest_mean(gram, self.params.metric)

@@ -1,0 +1,98 @@
+"""Power transform and optimal transport between queries and classes."""
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from fewshot.heads.common import Normalize, class_means, normalized, one_hot, squared_distances
+from studio.core.faces import EpisodeHead, Episodes
+from studio.core.registry import Params, register
+
+
+class PTMAPParams(Params):
+    power: float = Field(0.5, gt=0, le=2, description="exponent of the power transform (beta); needs features >= 0")
+    normalize: Normalize = Field("cl2", description="none, l2 (unit length) or cl2 (centred on the episode first)")
+    sharpness: float = Field(10.0, gt=0, le=1000, description="factor on the costs of the transport (lambda)")
+    steps: int = Field(10, ge=1, le=1000, description="updates of the class means")
+    rate: float = Field(0.2, gt=0, le=1, description="how far a mean moves in an update (alpha)")
+
+
+@register("fewshot/pt-map")
+class PTMAP(EpisodeHead):
+    """Queries are shared out so that every class gets as many, class means follow, and again.
+
+    Hu, Gripon, Pateux 2020, Leveraging the Feature Distribution in Transfer-based Few-Shot Learning, eq. 1 (power
+    transform), 3 (transport) and 6 (means). The transport is balanced by construction: where classes have unequal
+    numbers of queries it must be wrong. Negative features count as zero. Scores are log-probabilities.
+    """
+
+    title = "PT-MAP (power transform, optimal transport)"
+    paper = "Hu et al. 2020, Leveraging the Feature Distribution in Transfer-based Few-Shot Learning, arXiv:2006.03806"
+    transductive = True
+    assumes_balanced = True
+    Params = PTMAPParams
+
+    def scores(self, episodes: Episodes) -> Tensor:
+        p = self.params
+        episodes = normalized(self._power(episodes), p.normalize, with_queries=True)
+        means = class_means(episodes)
+        features = torch.cat([episodes.support, episodes.query], 1)
+        members = one_hot(episodes.labels, episodes.ways, features.dtype)
+        bias = None
+        for step in range(p.steps + 1):
+            logits = -p.sharpness * squared_distances(episodes.query, means)
+            shares, bias = balanced_shares(logits, episodes.query_mask, bias)
+            if step < p.steps:
+                weights = torch.cat([members, shares], 1)
+                weights = weights / weights.sum(1, keepdim=True)
+                means = means + p.rate * (weights.transpose(1, 2) @ features - means)
+        return (logits + bias).log_softmax(-1)
+
+    def _power(self, episodes: Episodes) -> Episodes:
+        def transform(x: Tensor) -> Tensor:
+            return (x.relu() + 1e-6).pow(self.params.power)
+
+        return Episodes(
+            transform(episodes.support), episodes.labels, transform(episodes.query), episodes.query_mask, episodes.ways
+        )
+
+
+def balanced_shares(
+    logits: Tensor, mask: Tensor, bias: Tensor | None = None, tolerance: float = 1e-5, steps: int = 200
+) -> tuple[Tensor, Tensor]:
+    """The transport plan P = softmax(logits + bias) [T, Q, W] whose columns all sum to (number of queries) / W.
+
+    That is the plan Sinkhorn's iteration tends to; rows are met by the softmax, so only the W biases are unknown.
+    They minimise the convex sum_q logsumexp(logits_q + bias) - sum_w bias_w Q / W. Newton steps find them in a few
+    rounds; an episode whose Newton step does not descend takes Sinkhorn's, which always does.
+    `bias` [T, 1, W] is where to start from. Returns P (zero where padded) and the biases.
+    """
+    ways = logits.shape[-1]
+    goal = mask.sum(1).to(logits.dtype).view(-1, 1, 1) / ways
+    bias = logits.new_zeros(len(logits), 1, ways) if bias is None else bias
+    ones = logits.new_ones(ways, ways)
+    plan, value = _plan(logits, mask, bias, goal)
+    for _ in range(steps):
+        sums = plan.sum(1, keepdim=True)
+        if (sums - goal).abs().max() <= tolerance * goal.max():
+            break
+        curvature = torch.diag_embed(sums.squeeze(1)) - plan.transpose(1, 2) @ plan + ones
+        step, failed = torch.linalg.solve_ex(curvature, (goal - sums).transpose(1, 2))
+        tried = bias + step.transpose(1, 2)
+        tried_plan, tried_value = _plan(logits, mask, tried, goal)
+        worse = ~(tried_value <= value) | (failed > 0)
+        if worse.any():
+            sinkhorn = bias + goal.log() - sums.clamp(min=1e-30).log()
+            tried = torch.where(worse.view(-1, 1, 1), sinkhorn, tried)
+            tried_plan, tried_value = _plan(logits, mask, tried, goal)
+        bias, plan, value = tried, tried_plan, tried_value
+    return plan, bias
+
+
+def _plan(logits: Tensor, mask: Tensor, bias: Tensor, goal: Tensor) -> tuple[Tensor, Tensor]:
+    """softmax(logits + bias), zero where padded, and the value that the biases minimise [T]."""
+    biased = logits + bias
+    normalizer = biased.logsumexp(-1, keepdim=True)
+    plan = (biased - normalizer).exp() * mask.unsqueeze(-1)
+    value = (normalizer.squeeze(-1) * mask).sum(1) - (bias * goal).sum((1, 2))
+    return plan, value
