@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The front door: makes the environment once, then hands over. Standard library only.
 
-    python launch.py demo                a first run, from nothing to a working classifier
-    python launch.py test [ARGUMENTS]    the whole test suite (the arguments go to pytest)
-    python launch.py COMMAND ...         everything else goes to studio.cli, untouched
+python launch.py demo                a first run, from nothing to a working classifier
+python launch.py test [ARGUMENTS]    the whole test suite (the arguments go to pytest)
+python launch.py COMMAND ...         everything else goes to studio.cli, untouched
 """
 
 import contextlib
@@ -26,10 +26,11 @@ usage: python launch.py [COMMAND] [OPTIONS]
   backbones     list backbones usable now       run          run a preset or a YAML file
   runs          list runs                       show         show a run
   resume        go on with a run                stop         ask a run to save and stop
-  predict       predict images or folders       checkpoints  list checkpoints
-  verify        check stored files              gc           remove what nothing refers to
+  predict       predict images or folders       teach        teach a checkpoint a class, or correct it
+  checkpoints   list checkpoints                verify       check stored files
   import        bring a checkpoint in           export       write a checkpoint for other tools
-  data check    report on a dataset             doctor       versions, devices, what is missing
+  gc            remove what nothing refers to   data check   report on a dataset
+  doctor        versions, devices, what is missing
 
 `python launch.py COMMAND --help` tells more once the environment is made. It is not made yet: the
 first command makes it (several GB, some minutes), and `python launch.py demo` is a good first one."""
