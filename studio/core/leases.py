@@ -90,7 +90,7 @@ def assign(requests: list[Request]) -> None:
 
 
 class Board:
-    """The table of one home. Safe between threads and processes; every method is one short transaction."""
+    """The table of one home. Safe between threads and processes; the file lock is held for moments only."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

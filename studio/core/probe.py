@@ -74,17 +74,21 @@ class TorchProbe:
         import torch
 
         kind, index = _split(device_id)
-        if kind == "cuda":
-            with torch.cuda.device(index):
-                return torch.cuda.is_bf16_supported(including_emulation=False)
-        if kind == "xpu":
-            return torch.xpu.is_bf16_supported()
+        if kind in ("cuda", "xpu"):
+            module = getattr(torch, kind)
+            with module.device(index):
+                return module.is_bf16_supported(including_emulation=False)
         if kind == "mps":
             return torch.backends.mps.is_macos_or_newer(14, 0)
         return self._cpu_ratios()[model_kind] <= cpu_speed.WORTHWHILE
 
     def fp16_ok(self, device_id: str) -> bool:
-        return _split(device_id)[0] != "cpu"
+        import torch
+
+        kind, index = _split(device_id)
+        if kind == "cuda":  # older GPUs than Volta compute float16 slower than float32
+            return torch.cuda.get_device_capability(index) >= (7, 0)
+        return kind != "cpu"
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         import torch

@@ -4,13 +4,15 @@ import json
 import runpy
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from studio.core import cpu_speed
-from studio.core.device import DeviceManager, TorchProbe
+from studio.core.device import DeviceInfo, DeviceManager, TorchProbe
 from studio.core.errors import UsageError
 
 TwoSmallGpus = runpy.run_path(str(Path(__file__).with_name("two_small_gpus.py")))["TwoSmallGpus"]
@@ -62,6 +64,31 @@ def test_this_machine_has_a_cpu_with_memory_and_a_lease_of_it_works(home):
     with manager.lease("cpu", 0.1, wait_s=0) as lease:
         assert torch.ones(1, device=lease.device).item() == 1
         assert manager.precision(lease.device, "fp32") == "fp32"
+
+
+def test_two_gpus_are_listed_with_their_memory_though_one_is_full(monkeypatch):
+    def mem_get_info(index):
+        if index == 1:
+            raise torch.OutOfMemoryError("CUDA error: out of memory")
+        return 3 * 2**30, 4 * 2**30
+
+    properties = SimpleNamespace(name="Small GPU", total_memory=4 * 2**30, uuid="a-b-c")
+    gpus = {
+        "is_available": lambda: True,
+        "device_count": lambda: 2,
+        "get_device_properties": lambda index: properties,
+        "mem_get_info": mem_get_info,
+        "device": nullcontext,
+        "get_device_capability": lambda index: (7, 5) if index else (6, 1),
+        "is_bf16_supported": lambda including_emulation: including_emulation,
+    }
+    for name, value in gpus.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    first, second, cpu = TorchProbe().devices()
+    assert first == DeviceInfo("cuda:0", "cuda", "Small GPU", 4.0, 3.0, "a-b-c")
+    assert (second.id, second.free_gb, cpu.id) == ("cuda:1", 0.0, "cpu")
+    assert not TorchProbe().bf16_ok("cuda:1")  # emulated bf16 does not count
+    assert TorchProbe().fp16_ok("cuda:1") and not TorchProbe().fp16_ok("cuda:0")
 
 
 def test_bf16_is_measured_once_and_never_chosen_where_it_is_slower(home, monkeypatch):
