@@ -22,6 +22,7 @@ class BitFit(Full):
     title = "BitFit: biases only"
     paper = "Ben Zaken et al. 2022, BitFit"
     Params = BitFitParams
+    whole = False
 
     def setup(self, context: LearnerContext) -> nn.Module:
         module = super().setup(context)

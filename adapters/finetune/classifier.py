@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from studio.core.errors import StoreError
+
 NORMS = (nn.modules.batchnorm._BatchNorm,)
 
 
@@ -31,3 +33,17 @@ def freeze_statistics(module: nn.Module) -> None:
     for part in module.modules():
         if isinstance(part, NORMS):
             part.eval()
+
+
+def trained_state(module: nn.Module) -> dict[str, Tensor]:
+    """Only the tensors that training moves: what a LoRA, prompt or bias checkpoint holds."""
+    return {name: parameter.detach() for name, parameter in module.named_parameters() if parameter.requires_grad}
+
+
+def load_trained_state(module: nn.Module, state: dict[str, Tensor]) -> None:
+    """The inverse of `trained_state`. Raises StoreError where the tensors are not those that are trained."""
+    wanted = trained_state(module).keys()
+    if wanted != state.keys():
+        odd = sorted(wanted ^ state.keys())[:3]
+        raise StoreError(f"The checkpoint does not fit this backbone: {', '.join(odd)} is on one side only.")
+    module.load_state_dict(state, strict=False)

@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from adapters.finetune.classifier import Classifier, freeze_statistics
+from adapters.finetune.classifier import Classifier, freeze_statistics, load_trained_state, trained_state
 from studio.core.faces import Learner, LearnerContext
 from studio.core.registry import Params, register
 
@@ -52,6 +52,15 @@ class Full(Learner):
 
     def predict(self, images: Tensor) -> Tensor:
         return self.module(images)
+
+    def state(self) -> dict[str, Tensor]:
+        return self.module.state_dict() if self.whole else trained_state(self.module)
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        if self.whole:
+            self.module.load_state_dict(state)
+        else:
+            load_trained_state(self.module, state)
 
     def param_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         blocks = self.module.backbone.blocks()

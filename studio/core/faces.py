@@ -84,6 +84,8 @@ class LearnerContext:
 class Learner(Method):
     """What trains. The one loop (`studio.runs.loop`) sums the losses, steps, logs and saves."""
 
+    #: `state` holds the whole network; False: only what was trained, and the backbone is loaded anew
+    whole: ClassVar[bool] = True
     #: `start_from` wants the features of the training images under the untouched backbone
     needs_features: ClassVar[bool] = False
     module: "nn.Module"

@@ -29,7 +29,7 @@ class Section(BaseModel):
 class ModelSection(Section):
     backbone: str = Field(
         "pip/tf_efficientnet_lite0",
-        description="pip/NAME, timm/NAME[@tag], hf/ORG/NAME[@revision], file:FOLDER, store/CHECKPOINT, timm/NAME?random",
+        description="pip/NAME, timm/NAME[@tag], hf/ORG/NAME[@revision], file:FOLDER, store/ID, timm/NAME?random",
     )
     image_size: Annotated[int, Field(ge=8, le=2048)] | None = Field(
         None, description="side of the square input in pixels; null takes the backbone's own"

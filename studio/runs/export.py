@@ -39,8 +39,7 @@ def export_checkpoint(name: str, kind: str, folder: Path, home: Home | None = No
 
 
 def _safetensors(name: str, folder: Path, home: Home) -> str:
-    store = Store(home)
-    store.export(store.checkpoint(name), folder)
+    Store(home).export(name, folder)
     return "Bring it back with `launch.py import`."
 
 

@@ -17,7 +17,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor
 
-from studio.core.device import MicroBatches, TorchProbe
+from studio.core.device import MicroBatches, Rewind, TorchProbe
 from studio.core.errors import StoppedByUser, StudioError
 from studio.core.faces import Learner
 from studio.core.procedure import Job
@@ -77,7 +77,8 @@ class Loop:
         self.peak_lrs = [group["lr"] for group in groups]
         self.trained = [parameter for group in groups for parameter in group["params"]]
         learner.module, self.optimizer = self.accelerator.prepare(learner.module, torch.optim.AdamW(groups))
-        self.micro = MicroBatches(TorchProbe(), job.device, job.events.warning)
+        self.micro = MicroBatches(TorchProbe(), job.device, job.events.warning, learner.module)
+        self.rewind = Rewind(learner.module)
         self._saved_at = time.monotonic()
 
     def run(self) -> Progress:
@@ -121,7 +122,7 @@ class Loop:
 
         def reset() -> None:
             sums.clear()
-            self.optimizer.zero_grad()
+            self.rewind.restore()
             torch.manual_seed(self.settings.seed * 1_000_003 + step)
 
         def part(rows: slice, weight: float) -> None:
@@ -131,6 +132,7 @@ class Loop:
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + value.detach() * weight
 
+        self.rewind.mark()
         reset()
         self.micro.run(len(next(iter(batch.values()))), part, reset)
         self.accelerator.clip_grad_norm_(self.trained, self.settings.clip)
@@ -175,6 +177,7 @@ class Loop:
             "optimizer": self.optimizer.state_dict(),
             "scaler": scaler.state_dict() if scaler else None,
             "progress": vars(self.progress),
+            "micro_batch": self.micro.size,
         }
         save_state(self.job.folder / "state", state)
         self._saved_at = time.monotonic()
@@ -189,6 +192,7 @@ class Loop:
         if state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.progress = Progress(**state["progress"])
+        self.micro.size = state["micro_batch"]
         self.job.events.note(f"Goes on from step {self.progress.step} of {self.total}.")
 
 

@@ -121,7 +121,7 @@ class Training(Procedure):
         cls = registry.get(manifest.method)
         learner = cls(cls.Params(**manifest.params))
         backbone = registry.backbone(
-            manifest.backbone["spec"], home=home, image_size=manifest.backbone["image_size"], weights=False
+            manifest.backbone["spec"], home=home, image_size=manifest.backbone["image_size"], weights=not cls.whole
         )
         learner.setup(LearnerContext(backbone, manifest.classes, 0, manifest.backbone["image_size"]))
         learner.load_state(checkpoint.tensors())

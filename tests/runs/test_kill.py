@@ -1,0 +1,39 @@
+"""A worker killed at any moment leaves a clean store, and resumes to the very losses of one that never was."""
+
+import random
+import time
+
+import pytest
+from kills import context, kill_once, losses, new_run, run_to_end
+
+from studio.store import Store
+
+
+@pytest.mark.parametrize(
+    "kills", [6, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(1500)])], ids=["few", "many"]
+)
+def test_a_killed_worker_resumes_bit_for_bit_and_the_store_verifies_clean(home, kills):
+    processes, store, draw = context(), Store(home), random.Random(7)
+    whole = new_run(home)
+    begun = time.monotonic()
+    assert run_to_end(processes, home, whole) == 0
+    longest = time.monotonic() - begun
+    expected = losses(whole)
+    assert len(expected) == 40
+
+    done = 0
+    while done < kills:
+        run = new_run(home)
+        started = False
+        while done < kills:
+            killed = kill_once(processes, home, run, started, draw, longest)
+            started = True
+            assert store.verify() == []
+            if not killed:
+                break
+            done += 1
+            assert run.status() in ("failed", "queued")
+        if run.status() != "finished":
+            assert run_to_end(processes, home, run, resume=True) == 0
+        assert losses(run) == expected
+        assert run.status() == "finished"

@@ -1,0 +1,117 @@
+"""What the page does without Gradio: uploads, hosted limits, views of runs, words."""
+
+import string
+import zipfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from studio.core import recipe as recipes
+from studio.core.errors import DataError, UsageError
+from studio.core.events import EventWriter
+from studio.ui import forms, html
+from studio.ui.catalogue import words
+from studio.ui.desk import POINTS, Desk, safe_name, thin, view
+
+
+def test_both_catalogues_have_the_same_keys_and_the_same_blanks():
+    english, chinese = words("en"), words("zh")
+    assert english.keys() == chinese.keys()
+    for key in english:
+        blanks = [{name for _, name, _, _ in string.Formatter().parse(text[key]) if name} for text in (english, chinese)]
+        assert blanks[0] == blanks[1], key
+        assert chinese[key].strip() and english[key].strip()
+
+
+def test_every_field_on_the_page_has_its_hint_in_both_languages():
+    for key in ("data.train", *forms.SIMPLE, *forms.MORE):
+        assert words("en")[f"field.{key}"] == forms.field(key).description
+        assert words("zh")[f"field.{key}"]
+
+
+@given(st.text(max_size=120))
+def test_a_safe_name_is_one_plain_file_name(text):
+    name = safe_name(text)
+    assert name and not set(name) & set('<>:"/\\|?*') and not name.startswith(".") and name not in (".", "..")
+    assert len(name) <= 81
+
+
+def test_photos_by_class_are_kept_in_the_home(home, tmp_path):
+    photo = tmp_path / "a.jpg"
+    photo.write_bytes(b"x")
+    spec = Desk(home).take_classes({"cat": [str(photo)], "../dog": [str(photo), str(photo)]})
+    folder = home.uploads / spec.removeprefix("folder:")
+    assert folder.is_relative_to(home.uploads)
+    assert sorted(child.name for child in folder.iterdir()) == ["_dog", "cat"]
+    assert len(list((folder / "_dog").iterdir())) == 2
+
+
+def test_one_class_is_too_few(home, tmp_path):
+    with pytest.raises(DataError, match="two classes"):
+        Desk(home).take_classes({"cat": ["x.jpg"], "": ["y.jpg"]})
+
+
+def test_a_zip_is_kept_by_content(home, tmp_path):
+    file = tmp_path / "a.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("cat/1.jpg", b"x")
+    desk = Desk(home)
+    assert desk.take_zip(file) == desk.take_zip(file)
+    with pytest.raises(DataError, match=r"\.zip"):
+        desk.take_zip(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"data": {"train": "folder:/etc"}},
+        {"data": {"train": "builtin:digits", "val": "zip:/root/x.zip"}},
+        {"data": {"train": "builtin:digits,folder:/etc"}},
+        {"model": {"backbone": "file:/etc"}},
+        {"eval": {"episodes_file": "/etc/passwd"}},
+    ],
+)
+def test_a_hosted_page_names_no_path_of_the_machine(home, values):
+    with pytest.raises(UsageError):
+        Desk(home, hosted=True).recipe(values)
+    Desk(home, hosted=False).recipe(values)
+
+
+def test_a_hosted_page_takes_builtin_and_uploaded_data(home):
+    (home.uploads / "photos-1").mkdir()
+    desk = Desk(home, hosted=True)
+    desk.recipe({"data": {"train": f"folder:{home.uploads / 'photos-1'}"}})
+    desk.recipe({"data": {"train": "builtin:digits?per_class=3"}})
+    with pytest.raises(UsageError):
+        desk.recipe({"data": {"train": f"folder:{home.uploads / '..' / 'runs'}"}})
+
+
+def test_curves_are_thinned_evenly_and_keep_their_last_point():
+    points = [{"name": "loss", "step": step, "value": 0.0} for step in range(10_001)]
+    kept = thin(points)
+    assert len(kept) <= POINTS and kept[-1]["step"] == 10_000
+    assert kept == sorted(kept, key=lambda point: point["step"])
+
+
+def test_a_view_is_what_the_events_say(home):
+    run = Desk(home).store.new_run(recipes.parse({"data": {"train": "builtin:digits"}}))
+    with run.hold(), EventWriter(run.events_path) as events:
+        events.status("running")
+        events.progress("training", 3, 10)
+        events.scalar("train/loss", 0.5, 1)
+        events.warning("left out <b>.jpg")
+        seen = view(run)
+        assert (seen.status, seen.done, seen.total) == ("running", 3, 10)
+        shown = html.run_state(seen, "en")
+        assert "<b>" not in shown.split("class='notes'")[1].replace("<li>", "").replace("</li>", "")
+        events.emit("figure", name="x", path="../../outside.png")
+        assert view(run).figures == []
+
+
+def test_a_form_change_touches_one_key_and_defaults_are_left_out():
+    values = {"train": {"epochs": 3}}
+    assert forms.put(values, "train.lr", 0.1) == {"train": {"epochs": 3, "lr": 0.1}}
+    assert values == {"train": {"epochs": 3}}
+    assert forms.put(values, "train.epochs", 10) == {}
+    assert forms.put({}, "data.val", "") == {}
