@@ -25,9 +25,10 @@ from studio.core.errors import UsageError, nearest
 PLACES = ("adapters", "fewshot", "studio.runs")  # where methods, procedures and backbone sources are found
 _METHODS: dict[str, type["Method"]] = {}
 _PROCEDURES: dict[tuple[str, type], Any] = {}
-_BACKBONE_SOURCES: dict[str, Callable[..., Any]] = {}
-_BACKBONE_LISTINGS: list[Callable[[], list[dict[str, Any]]]] = []
+_BACKBONE_SOURCES: dict[str, tuple[Callable[..., Any], "Listing"]] = {}
 _loaded = False
+
+Listing = Callable[[], list[dict[str, Any]]]  # rows {name, usable, about}
 
 
 class Params(BaseModel):
@@ -82,15 +83,11 @@ def procedure_for(method: type[Method]) -> Any:
     raise UsageError(f"method: nothing here can run {method.id!r} for task {method.task!r}.")
 
 
-def backbone_source(
-    scheme: str, listing: Callable[[], list[dict[str, Any]]] | None = None
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def backbone_source(scheme: str, listing: Listing = list) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Function decorator: loads backbones named `SCHEME/...` or `SCHEME:...`; `listing` names those it knows of."""
 
     def add(loader: Callable[..., Any]) -> Callable[..., Any]:
-        if listing and scheme not in _BACKBONE_SOURCES:
-            _BACKBONE_LISTINGS.append(listing)
-        _BACKBONE_SOURCES[scheme] = loader
+        _BACKBONE_SOURCES[scheme] = (loader, listing)
         return loader
 
     return add
@@ -102,13 +99,14 @@ def backbone(spec: str, **options: Any) -> Any:
     scheme = re.split("[/:]", spec, maxsplit=1)[0]
     if scheme not in _BACKBONE_SOURCES:
         raise UsageError(f"model.backbone: {spec!r} starts with no known source.{nearest(scheme, _BACKBONE_SOURCES)}")
-    return _BACKBONE_SOURCES[scheme](spec[len(scheme) + 1 :], **options)
+    loader, _ = _BACKBONE_SOURCES[scheme]
+    return loader(spec[len(scheme) + 1 :], **options)
 
 
 def backbones() -> list[dict[str, Any]]:
     """What can be named as a backbone: rows {name, usable, about}, those usable now without a network first."""
     load()
-    rows = [row for listing in _BACKBONE_LISTINGS for row in listing()]
+    rows = [row for _, listing in _BACKBONE_SOURCES.values() for row in listing()]
     return sorted(rows, key=lambda row: not row["usable"])
 
 

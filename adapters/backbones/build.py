@@ -1,0 +1,54 @@
+"""From an architecture to a backbone, at the image size that was asked for."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from adapters.backbones.face import Backbone
+from studio.core.errors import StudioError, UsageError
+
+Builder = Callable[[int | None], Backbone]  # image size (None: the network's own) -> backbone
+
+
+def build(architecture: dict[str, Any], image_size: int | None = None, spec: str = "", seed: int = 0) -> Backbone:
+    """An untrained backbone of this architecture (see `Backbone.architecture`)."""
+    from adapters.backbones import conv_face, hf_face, timm_face
+
+    builders = {"timm": timm_face.build, "transformers": hf_face.build, "studio": conv_face.build}
+    return builders[architecture["library"]](architecture, image_size, spec=spec, seed=seed)
+
+
+def at_size(make: Builder, skeleton: Builder, patch: int, image_size: int | None, spec: str) -> Backbone:
+    """`make(image_size)`, or UsageError with the nearest sizes that work.
+
+    `skeleton` makes the same without weights (it is called under torch.device("meta")); `patch` is the side of
+    a patch, of which the size must be a multiple: the libraries cut off the rest of the image without a word.
+    """
+    if image_size is None:
+        return make(None)
+    if image_size % patch:
+        why = f"its patches are {patch} x {patch} pixels"
+    elif not _works(skeleton, image_size):
+        why = "its windows and strides don't divide it"
+    else:
+        return make(image_size)
+    below = (size for size in range(image_size - 1, patch - 1, -1) if size % patch == 0)
+    above = (size for size in range(image_size + 1, 2 * image_size + patch) if size % patch == 0)
+    near = [next((size for size in sizes if _works(skeleton, size)), None) for sizes in (below, above)]
+    found = " and ".join(str(size) for size in near if size)
+    raise UsageError(
+        f"model.image_size: {spec} can't take {image_size} x {image_size} pixels: {why}. "
+        + (f"The nearest that work: {found}." if found else "Leave image_size out.")
+    )
+
+
+def _works(skeleton: Builder, image_size: int) -> bool:
+    try:
+        with torch.device("meta"):
+            skeleton(image_size)
+    except StudioError:
+        raise
+    except Exception:  # whatever a library raises for a size that does not fit
+        return False
+    return True

@@ -1,0 +1,150 @@
+"""Models of transformers: made untrained or read from a folder, freed of their classifier, fitted to an image size."""
+
+import copy
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from adapters.backbones.positions import fit_positions
+from adapters.backbones.seeds import seeded
+from adapters.backbones.weightless import run_weightless
+from studio.core.errors import UsageError
+
+
+def read_config(values: dict[str, Any]) -> Any:
+    """A config of transformers from plain data, `model_type` included."""
+    from transformers import AutoConfig
+
+    with quiet():
+        config = AutoConfig.for_model(**values)
+    config.architectures = config.architectures or []  # transformers walks through them
+    return config
+
+
+def vision(config: Any) -> Any:
+    """The part of a config that describes the image side (CLIP, SigLIP), or the config itself."""
+    return getattr(config, "vision_config", config)
+
+
+def image_size(config: Any) -> int | None:
+    size = getattr(vision(config), "image_size", None)
+    return size if isinstance(size, int) or size is None else size[-1]
+
+
+def patch_size(config: Any) -> int:
+    """Side of a patch in pixels; 1 for CNNs."""
+    size = getattr(vision(config), "patch_size", None) or 1
+    return size if isinstance(size, int) else size[-1]
+
+
+def create(config: Any, seed: int) -> nn.Module:
+    """The untrained model, the same for the same seed."""
+    with seeded(seed), quiet():
+        return _class(config).from_config(copy.deepcopy(config)).float()
+
+
+def read(folder: Path, config: Any, spec: str) -> nn.Module:
+    """The model with the safetensors of `folder`, as float32. Raises UsageError where a tensor does not arrive."""
+    from safetensors import SafetensorError
+
+    try:
+        with quiet():
+            module, report = _class(config).from_pretrained(
+                folder,
+                config=copy.deepcopy(config),
+                dtype=torch.float32,  # else a bf16 file stays bf16
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                ignore_mismatched_sizes=True,  # the classifier's; the rest is looked at below
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UsageError(f"model.backbone: the weights of {spec} can't be loaded: {reason}") from error
+    if getattr(module, "main_input_name", "") != "pixel_values":
+        raise UsageError(f"model.backbone: {spec} is a {config.model_type} model, which does not look at images.")
+    _require_all(module, report, spec)
+    return module
+
+
+def trunk(module: nn.Module) -> nn.Module:
+    """The part of a model that carries its image features: all but the classifier."""
+    if "ForImageClassification" not in type(module).__name__:
+        return module
+    return max(module.children(), key=lambda part: sum(parameter.numel() for parameter in part.parameters()))
+
+
+def without_head(module: nn.Module) -> nn.Module:
+    """The model with an Identity for each linear layer behind its trunk."""
+    inside = set(trunk(module).modules())
+    for name, part in list(module.named_modules()):
+        if isinstance(part, nn.Linear) and part not in inside:
+            module.set_submodule(name, nn.Identity())
+    return module
+
+
+def at_image_size(module: nn.Module, size: int) -> nn.Module:
+    """The model for images of `size` pixels: itself where it takes them, else with resampled position embeddings."""
+    own = image_size(module.config)
+    if own in (None, size) or _takes(module, size):
+        return module
+    config = copy.deepcopy(module.config)
+    vision(config).image_size = size
+    resized = type(module)(config)
+    wanted = resized.state_dict()
+    resized.load_state_dict(
+        {name: fit_positions(name, tensor, wanted[name]) for name, tensor in module.state_dict().items()}
+    )
+    return resized
+
+
+def _takes(module: nn.Module, size: int) -> bool:
+    try:
+        run_weightless(module.eval(), pixel_values=torch.empty(1, 3, size, size, device="meta"))
+    except (RuntimeError, ValueError):
+        return False
+    return True
+
+
+def _require_all(module: nn.Module, report: dict[str, Any], spec: str) -> None:
+    body = trunk(module)
+    prefix = next(f"{name}." if name else "" for name, part in module.named_modules() if part is body)
+    absent = {*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])}
+    missing = {
+        name: tensor for name, tensor in module.state_dict().items() if name in absent and name.startswith(prefix)
+    }
+    matrices = [name for name, tensor in missing.items() if tensor.ndim > 1]
+    if matrices:
+        kind = type(module).__name__
+        raise UsageError(f"model.backbone: {spec} lacks {len(missing)} tensors of a {kind}, such as {matrices[0]}.")
+    if missing:
+        warnings.warn(f"{spec} lacks {', '.join(missing)}: these start as in an untrained network.", stacklevel=2)
+
+
+def _class(config: Any) -> Any:
+    from transformers import AutoModel, AutoModelForImageClassification
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES as CLASSIFIERS
+
+    return AutoModelForImageClassification if config.model_type in CLASSIFIERS else AutoModel
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No progress bars and no load reports: what is wrong is raised."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,28 @@
+"""`studio/conv4` and `studio/resnet12`: the classical few-shot networks, untrained.
+
+Behind a `?` stand `image_size` (28 for conv4, 84 for resnet12), `in_chans=1` for grey images, `width` or `widths`,
+and `seed=0`: `studio/conv4?image_size=28&in_chans=1`.
+"""
+
+from typing import Any
+
+from adapters.backbones.conv_face import build
+from adapters.backbones.face import Backbone
+from adapters.backbones.sources.request import Request, source
+
+
+def _listing() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": "studio/conv4",
+            "usable": True,
+            "about": "Conv4, 64 channels, untrained: for meta-training on small images",
+        },
+        {"name": "studio/resnet12", "usable": True, "about": "ResNet-12, untrained: for meta-training"},
+    ]
+
+
+@source("studio", _listing)
+def load(request: Request) -> Backbone:
+    architecture = {"library": "studio", "name": request.name, "arguments": request.arguments()}
+    return build(architecture, request.image_size, spec=request.spec, seed=request.seed)
