@@ -1,1 +1,13 @@
-"""."""
+"""Pictures of results, as matplotlib figures that nobody else can change: no pyplot, no global state.
+
+May use studio.core and studio.metrics. Colours are told apart by colour-blind eyes too; fonts fall back
+to ones that have Chinese where the machine has them.
+"""
+
+from studio.figures.charts import confusion_figure, curves_figure, episodes_figure, reliability_figure
+from studio.figures.grids import grid_figure
+from studio.figures.maps import tsne_figure
+
+__all__ = [
+    "confusion_figure", "curves_figure", "episodes_figure", "grid_figure", "reliability_figure", "tsne_figure",
+]  # fmt: skip
