@@ -122,7 +122,7 @@ def _require_all(module: nn.Module, report: dict[str, Any], spec: str) -> None:
     matrices = [name for name, tensor in missing.items() if tensor.ndim > 1]
     if matrices:
         kind = type(module).__name__
-        raise UsageError(f"model.backbone: {spec} lacks {len(missing)} tensors of a {kind}, such as {matrices[0]}.")
+        raise UsageError(f"model.backbone: {spec} lacks tensors of a {kind} ({len(missing)}), such as {matrices[0]}.")
     if missing:
         warnings.warn(f"{spec} lacks {', '.join(missing)}: these start as in an untrained network.", stacklevel=2)
 

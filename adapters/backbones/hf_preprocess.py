@@ -22,7 +22,7 @@ def read_preprocess(folder: Path, image_size: int | None) -> Preprocess:
         values = read_json(folder / "processor_config.json").get("image_processor", {})
     else:
         raise UsageError(
-            f"model.backbone: {folder} has no preprocessor_config.json, so it is not known how its images are prepared. "
+            f"model.backbone: {folder} has no preprocessor_config.json, so how its images are prepared is unknown. "
             "Save the image processor beside the model: AutoImageProcessor...save_pretrained(FOLDER)."
         )
     normalised = values.get("do_normalize", True)

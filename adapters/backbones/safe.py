@@ -16,7 +16,7 @@ def require_safetensors(folder: Path) -> None:
     pickled = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
     if pickled:
         raise UsageError(
-            f"model.backbone: {folder} holds its weights as {pickled[0]}, which can run code when opened and so is not. "
+            f"model.backbone: {folder} has its weights in {pickled[0]}, which can run code when opened, so it is not. "
             "Save it again with safe_serialization=True (save_pretrained of transformers, or save_for_hf of timm)."
         )
     raise UsageError(f"model.backbone: {folder} holds no weights (expected model.safetensors).")

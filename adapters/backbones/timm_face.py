@@ -1,6 +1,6 @@
 """Backbones of timm."""
 
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ def build(
 
     def make(size: int | None, file: Path | None = weights) -> Backbone:
         size = size or own
-        sized = {"img_size": size} if config.get("fixed_input_size") or "img_size" in arguments else {}
+        sized = {"img_size": size} if "img_size" in arguments or _fixes_size(architecture, config) else {}
         module = _create(architecture, sized, file, spec, seed)
         return TimmBackbone(module, _preprocess(config, size), architecture, in_chans)
 
@@ -95,9 +95,9 @@ def _create(
         with seeded(seed):
             module = timm.create_model(
                 architecture["name"],
-                pretrained=weights is not None,  # with False, timm ignores the overlay without a word
+                pretrained=bool(weights),  # with False, timm ignores the overlay without a word
                 pretrained_cfg=architecture["config"],
-                pretrained_cfg_overlay={"file": str(weights)} if weights is not None else None,
+                pretrained_cfg_overlay={"file": str(weights), "custom_load": False} if weights else None,
                 **arguments,
             )
     except TypeError as error:
@@ -113,11 +113,18 @@ def _create(
 
 
 def _config(architecture: dict[str, Any]) -> dict[str, Any]:
-    """timm's pretrained_cfg as a dict."""
+    """timm's pretrained_cfg, with its defaults."""
     import timm
+    from timm.models import PretrainedCfg
 
-    config = architecture["config"] or timm.get_pretrained_cfg(architecture["name"])
-    return asdict(config) if is_dataclass(config) else config
+    own = architecture["config"]
+    config = PretrainedCfg(**own) if own else timm.get_pretrained_cfg(architecture["name"]) or PretrainedCfg()
+    return asdict(config)
+
+
+def _fixes_size(architecture: dict[str, Any], config: dict[str, Any]) -> bool:
+    """The constructor takes an image size. A config saved with a model may deny what the registered one says."""
+    return config["fixed_input_size"] or _config({**architecture, "config": None})["fixed_input_size"]
 
 
 def _patch(module: nn.Module) -> int:
@@ -133,9 +140,9 @@ def _preprocess(config: dict[str, Any], image_size: int) -> Preprocess:
     known = ("nearest", "bilinear", "bicubic")
     return Preprocess(
         image_size=image_size,
-        crop_pct=config.get("crop_pct") or 0.875,
-        interpolation=config["interpolation"] if config.get("interpolation") in known else "bicubic",
+        crop_pct=config["crop_pct"] or 0.875,
+        interpolation=config["interpolation"] if config["interpolation"] in known else "bicubic",
         mean=tuple(config["mean"])[:3],
         std=tuple(config["std"])[:3],
-        squash=config.get("crop_mode") == "squash",
+        squash=config["crop_mode"] == "squash",
     )

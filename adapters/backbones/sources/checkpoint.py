@@ -67,8 +67,8 @@ def _filled(make: Callable[[bool], Backbone], trained: dict[str, Tensor], checkp
     strange = sorted(trained.keys() - state.keys())
     if strange:
         raise UsageError(
-            f"model.backbone: checkpoint {checkpoint} holds more than a backbone ({strange[0]}, ...): adapters or "
-            "prompts of its method. Name its own backbone instead, or a checkpoint of a method that trains the backbone itself."
+            f"model.backbone: checkpoint {checkpoint} holds more than a backbone ({strange[0]}, ...): adapters of its "
+            "method. Name its own backbone instead, or a checkpoint of a method that trains the backbone itself."
         )
     backbone.load_state({**state, **trained})
     return backbone

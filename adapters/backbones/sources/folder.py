@@ -1,6 +1,6 @@
 """`file:FOLDER`: a local folder of timm (`save_for_hf`) or transformers (`save_pretrained`), with safetensors."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,9 @@ from adapters.backbones.hf_preprocess import read_preprocess
 from adapters.backbones.safe import read_json, require_safetensors, weights_file
 from adapters.backbones.sources.request import Request, source
 from studio.core.errors import UsageError
+
+# of timm's config: where else weights could come from
+WHEREABOUTS = {"url", "file", "state_dict", "hf_hub_id", "hf_hub_filename", "source", "custom_load"}
 
 
 def _listing() -> list[dict[str, Any]]:
@@ -47,19 +50,19 @@ def open_folder(folder: Path, request: Request) -> Backbone:
 def _timm(folder: Path, config: dict[str, Any], request: Request) -> Backbone:
     """timm's own folder, or one of transformers' TimmWrapper."""
     import timm
+    from timm.models import PretrainedCfg
 
     name = config["architecture"]
     if not timm.is_model(name):
         raise UsageError(f"model.backbone: {folder} holds a {name!r}, which this version of timm does not know.")
-    cfg = dict(config.get("pretrained_cfg") or {key: value for key, value in config.items() if key != "architecture"})
     arguments = dict(config.get("model_args") or {})
-    cfg["num_classes"] = arguments.pop("num_classes", config.get("num_classes", cfg.get("num_classes", 1000)))
-    if arguments.get("img_size"):
-        cfg["input_size"] = [cfg.get("input_size", [3])[0], *_pair(arguments.pop("img_size"))]
+    described = {**config, **(config.get("pretrained_cfg") or {})}
+    described["num_classes"] = arguments.pop("num_classes", described.get("num_classes", 1000))
+    known = {field.name for field in fields(PretrainedCfg)} - WHEREABOUTS
+    cfg = {key: value for key, value in described.items() if key in known}
     architecture = {"library": "timm", "name": name, "arguments": arguments, "config": cfg}
-    return timm_face.build(
-        architecture, request.image_size, weights_file(folder) if request.weights else None, request.spec
-    )
+    weights = weights_file(folder) if request.weights else None
+    return timm_face.build(architecture, request.image_size, weights, request.spec)
 
 
 def _transformers(folder: Path, request: Request) -> Backbone:
@@ -72,7 +75,3 @@ def _transformers(folder: Path, request: Request) -> Backbone:
         raise UsageError(f"model.backbone: transformers can't read {folder / 'config.json'}: {reason}") from error
     architecture = hf_face.architecture_of(config, read_preprocess(folder, hf_model.image_size(config)))
     return hf_face.build(architecture, request.image_size, folder if request.weights else None, request.spec)
-
-
-def _pair(size: int | list[int]) -> list[int]:
-    return [size, size] if isinstance(size, int) else list(size)

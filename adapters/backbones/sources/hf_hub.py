@@ -36,7 +36,7 @@ def load(request: Request) -> Backbone:
         return build(_untrained(request), request.image_size, None, request.spec, request.seed)
     if request.name.count("/") != 1 or request.options:
         raise UsageError(f"model.backbone: {request.spec!r}: expected hf/ORG/NAME[@revision], or hf/MODEL_TYPE?random.")
-    return open_folder(fetch(request.name, request.tag, "model" if request.weights else None), request)
+    return open_folder(fetch(request.name, request.tag, request.weights), request)
 
 
 def _untrained(request: Request) -> dict[str, Any]:
@@ -47,8 +47,8 @@ def _untrained(request: Request) -> dict[str, Any]:
             f"model.backbone: transformers has no {request.name!r}.{nearest(request.name, CONFIG_MAPPING)}"
         )
     fields = request.arguments()
-    if request.image_size:
-        fields["image_size"] = request.image_size
+    if size := request.options.get("image_size") or request.options.get("img_size"):
+        fields["image_size"] = size
     default = hf_model.read_config({"model_type": request.name})
     known = hf_model.vision(default).to_dict()
     for key in fields:

@@ -12,46 +12,41 @@ WITHOUT_HUB = (
 )
 
 
-def fetch(repo: str, revision: str | None = None, weights: str | None = "model") -> Path:
+def fetch(repo: str, revision: str | None = None, weights: bool = True) -> Path:
     """The folder of the local cache that holds config and weights of `repo`; downloaded where the hub is reached.
 
-    `weights` is the file name without `.safetensors`, or None where only the config is wanted. HF_HUB_OFFLINE and
-    HF_HOME are honoured. Raises HubError.
+    `weights` False fetches the config alone. HF_HUB_OFFLINE and HF_HOME are honoured. Raises HubError.
     """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub import errors, snapshot_download
 
     files = ["config.json", "preprocessor_config.json", "processor_config.json"]
     if weights:
-        files += [f"{weights}.safetensors", f"{weights}-*-of-*.safetensors", f"{weights}.safetensors.index.json"]
+        files += ["model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json"]
     named = f"{repo}@{revision}" if revision else repo
     try:
         folder = Path(snapshot_download(repo, revision=revision, allow_patterns=files))
-    except GatedRepoError as error:
-        raise HubError(
-            f"{named}: its owner asks for consent first: accept it on the model's page, then set HF_TOKEN."
-        ) from error
-    except RevisionNotFoundError as error:
+    except errors.GatedRepoError as error:
+        raise HubError(f"{named}: accept its owner's terms on the model's page first, then set HF_TOKEN.") from error
+    except errors.RevisionNotFoundError as error:
         raise HubError(f"{named}: the hub has {repo}, but no revision {revision!r}.") from error
-    except RepositoryNotFoundError as error:
+    except errors.RepositoryNotFoundError as error:
         raise HubError(f"{named}: the hub has no such model, or it is private and HF_TOKEN is not set.") from error
-    except Exception as error:  # the client raises its own, httpx's and the system's
-        raise HubError(
-            f"{named}: the model hub can't be reached, and the local cache does not hold it. {WITHOUT_HUB}"
-        ) from error
-    if weights and not list(folder.glob(f"{weights}*.safetensors")):
-        raise HubError(
-            f"{named}: there are no safetensors weights of it; pickled ones (.bin, .pt) are never loaded. {WITHOUT_HUB}"
-        )
+    except errors.LocalEntryNotFoundError as error:
+        raise HubError(f"{named}: the hub can't be reached, nor is it in the local cache. {WITHOUT_HUB}") from error
+    except Exception as error:  # of the client, of its HTTP library, of the system
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise HubError(f"{named}: can't be fetched ({reason}). {WITHOUT_HUB}") from error
+    if weights and not list(folder.glob("model*.safetensors")):
+        raise HubError(f"{named}: it has no safetensors, and pickles (.bin, .pt) are never loaded. {WITHOUT_HUB}")
     return folder
 
 
 def cached() -> dict[str, dict[str, Any]]:
     """Models of the local cache that hold config and safetensors: their config by repository name."""
-    from huggingface_hub import CacheNotFound, scan_cache_dir
+    from huggingface_hub import CacheNotFound, constants, scan_cache_dir
 
     try:
-        repos = scan_cache_dir().repos
+        repos = scan_cache_dir(constants.HF_HUB_CACHE).repos
     except CacheNotFound:
         return {}
     found = {}

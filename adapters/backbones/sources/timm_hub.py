@@ -42,7 +42,7 @@ def load(request: Request) -> Backbone:
         full, weights = f"{name}.{tag}" if tag else name, None
     else:
         full, config = _pretrained(name, tag)
-        weights = weights_file(fetch(config.hf_hub_id, weights=_stem(config.hf_hub_filename)))
+        weights = weights_file(fetch(config.hf_hub_id))
     architecture = {"library": "timm", "name": full, "arguments": request.arguments(), "config": None}
     return build(architecture, request.image_size, weights, request.spec, request.seed)
 
@@ -70,10 +70,3 @@ def _pretrained(name: str, tag: str | None) -> tuple[str, Any]:
         others = ", ".join(tags)
         raise HubError(f"model.backbone: {full} comes as a pickle only, which is never loaded. Its tags: {others}.")
     return full, config
-
-
-def _stem(filename: str | None) -> str:
-    """The safetensors that stand beside the file that timm names, without its ending."""
-    stems = {"open_clip_pytorch_model": "open_clip_model", "pytorch_model": "model", "": "model"}
-    stem = (filename or "").rpartition(".")[0]
-    return stems.get(stem, stem)
