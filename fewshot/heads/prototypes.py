@@ -11,8 +11,10 @@ from studio.core.registry import Params, register
 
 
 class PrototypesParams(Params):
-    metric: Literal["euclidean", "cosine"] = Field("euclidean", description="distance from a query to a class mean")
-    scale: float = Field(10.0, gt=0, le=1000, description="factor on the cosine before the softmax (cosine only)")
+    metric: Literal["euclidean", "cosine"] = Field(
+        "euclidean", description="distance from a query to a class mean; cosine often does better with one shot"
+    )
+    scale: float = Field(20.0, gt=0, le=1000, description="factor on the cosine before the softmax (cosine only)")
 
 
 @register("fewshot/prototypes")

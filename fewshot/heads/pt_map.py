@@ -4,7 +4,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from fewshot.heads.common import Normalize, class_means, normalized, one_hot, squared_distances
+from fewshot.heads.common import Normalize, normalized, one_hot
 from studio.core.faces import EpisodeHead, Episodes
 from studio.core.registry import Params, register
 
@@ -13,7 +13,7 @@ class PTMAPParams(Params):
     power: float = Field(0.5, gt=0, le=2, description="exponent of the power transform (beta); needs features >= 0")
     normalize: Normalize = Field("cl2", description="none, l2 (unit length) or cl2 (centred on the episode first)")
     sharpness: float = Field(10.0, gt=0, le=1000, description="factor on the costs of the transport (lambda)")
-    steps: int = Field(10, ge=1, le=1000, description="updates of the class means")
+    steps: int = Field(20, ge=1, le=1000, description="updates of the class means")
     rate: float = Field(0.2, gt=0, le=1, description="how far a mean moves in an update (alpha)")
 
 
@@ -35,22 +35,28 @@ class PTMAP(EpisodeHead):
     def scores(self, episodes: Episodes) -> Tensor:
         p = self.params
         episodes = normalized(self._power(episodes), p.normalize, with_queries=True)
-        means = class_means(episodes)
+        supports = episodes.support.shape[1]
         features = torch.cat([episodes.support, episodes.query], 1)
+        products = features @ features.transpose(1, 2)  # means stay weighted sums of features: this is all they need
+        lengths = products.diagonal(dim1=1, dim2=2).unsqueeze(-1)
         members = one_hot(episodes.labels, episodes.ways, features.dtype)
+        no_query = members.new_zeros(len(members), episodes.query.shape[1], episodes.ways)
+        means = torch.cat([members / members.sum(1, keepdim=True), no_query], 1)  # weights [T, S+Q, W]
         bias = None
         for step in range(p.steps + 1):
-            logits = -p.sharpness * squared_distances(episodes.query, means)
+            to_means = products @ means
+            distances = lengths - 2 * to_means + (means * to_means).sum(1, keepdim=True)
+            logits = -p.sharpness * distances[:, supports:]
             shares, bias = balanced_shares(logits, episodes.query_mask, bias)
             if step < p.steps:
                 weights = torch.cat([members, shares], 1)
-                weights = weights / weights.sum(1, keepdim=True)
-                means = means + p.rate * (weights.transpose(1, 2) @ features - means)
+                means = means + p.rate * (weights / weights.sum(1, keepdim=True) - means)
         return (logits + bias).log_softmax(-1)
 
     def _power(self, episodes: Episodes) -> Episodes:
         def transform(x: Tensor) -> Tensor:
-            return (x.relu() + 1e-6).pow(self.params.power)
+            x = x.relu() + 1e-6
+            return x.sqrt() if self.params.power == 0.5 else x.pow(self.params.power)  # sqrt is much faster
 
         return Episodes(
             transform(episodes.support), episodes.labels, transform(episodes.query), episodes.query_mask, episodes.ways

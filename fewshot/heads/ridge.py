@@ -10,7 +10,7 @@ from studio.core.registry import Params, register
 
 class RidgeParams(Params):
     normalize: Normalize = Field("l2", description="none, l2 (unit length) or cl2 (centred on the support first)")
-    penalty: float = Field(1.0, ge=1e-4, le=1e6, description="weight of the squared norm (lambda)")
+    penalty: float = Field(0.1, ge=1e-4, le=1e6, description="weight of the squared norm (lambda)")
     scale: float = Field(10.0, gt=0, le=1000, description="factor on the regression before the softmax")
 
 

@@ -12,7 +12,7 @@ from studio.core.registry import Params, register
 class TransductiveFinetuningParams(Params):
     normalize: Normalize = Field("cl2", description="none, l2 (unit length) or cl2 (centred on the episode first)")
     steps: int = Field(25, ge=1, le=10_000, description="gradient steps on the class means")
-    lr: float = Field(1e-3, gt=0, le=1, description="learning rate of Adam")
+    lr: float = Field(5e-5, gt=0, le=1, description="learning rate of Adam")
     scale: float = Field(10.0, gt=0, le=1000, description="factor on the negative distance before the softmax")
 
 

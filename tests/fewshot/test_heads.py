@@ -221,7 +221,7 @@ def test_balanced_shares_of_one_sided_costs():
 
 def test_pt_map_follows_its_equations():
     episodes = make()
-    got = PTMAP(PTMAP.Params(normalize="l2")).scores(episodes).exp()
+    got = PTMAP(PTMAP.Params(normalize="l2", steps=10)).scores(episodes).exp()
     for ours, (support, labels, query) in zip(got, one_by_one(double(episodes)), strict=True):
         support, query = (unit(np.sqrt(x + 1e-6)) for x in (support, query))
         means = np.stack([support[labels == c].mean(0) for c in range(4)])

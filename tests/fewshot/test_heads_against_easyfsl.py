@@ -148,5 +148,5 @@ def test_pt_map(case):
             return super().compute_features(images) / 5
 
     theirs = reference(lambda _: Scaled(lambda_regularization=10), episodes)
-    ours = head(PTMAP, normalize="none", sharpness=10 / 25).scores(episodes)
+    ours = head(PTMAP, normalize="none", sharpness=10 / 25, steps=10).scores(episodes)
     same(ours.exp(), theirs)
