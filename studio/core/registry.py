@@ -107,7 +107,7 @@ def backbones() -> list[dict[str, Any]]:
     """What can be named as a backbone: rows {name, usable, about}, those usable now without a network first."""
     load()
     rows = [row for _, listing in _BACKBONE_SOURCES.values() for row in listing()]
-    return sorted(rows, key=lambda row: not row["usable"])
+    return sorted(rows, key=lambda row: (not row["usable"], row["name"]))
 
 
 def load() -> None:

@@ -121,7 +121,11 @@ class Training(Procedure):
         cls = registry.get(manifest.method)
         learner = cls(cls.Params(**manifest.params))
         backbone = registry.backbone(
-            manifest.backbone["spec"], home=home, image_size=manifest.backbone["image_size"], weights=not cls.whole
+            manifest.backbone["spec"],
+            home=home,
+            image_size=manifest.backbone["image_size"],
+            weights=not cls.whole,
+            architecture=manifest.backbone.get("architecture"),
         )
         learner.setup(LearnerContext(backbone, manifest.classes, 0, manifest.backbone["image_size"]))
         learner.load_state(checkpoint.tensors())
@@ -193,7 +197,9 @@ def _start(job: Job, classes: list[str]) -> tuple[Any, Checkpoint | None]:
             f"model.checkpoint: {checkpoint.id} was made by {checkpoint.manifest.method} for classes "
             f"{checkpoint.manifest.classes[:8]}, the data has {classes[:8]}; only the same can be evaluated."
         )
-    backbone = registry.backbone(f"store/{checkpoint.id}", home=job.home, image_size=model.image_size)
+    again = same and not job.method.whole  # the method lays its own tensors over the original once more
+    spec = checkpoint.manifest.backbone["spec"] if again else f"store/{checkpoint.id}"
+    backbone = registry.backbone(spec, home=job.home, image_size=model.image_size)
     job.events.note(
         f"Starts from checkpoint {checkpoint.id}"
         + ("." if same else ": its backbone, with a new head for the new classes.")

@@ -81,3 +81,26 @@ def test_the_shape_alone_comes_without_its_original(home):
     assert {key: tensor.shape for key, tensor in empty.state().items()} == {
         key: tensor.shape for key, tensor in backbone.state().items()
     }
+
+
+@pytest.mark.parametrize("layout", ["timm", "hf"])
+def test_an_imported_folder_serves_as_a_backbone(home, tmp_path, layout):
+    folder = tmp_path / "model"
+    if layout == "timm":
+        import timm
+
+        shape = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 1, "num_heads": 2}
+        timm.models.save_for_hf(
+            timm.create_model("vit_tiny_patch16_224", num_classes=3, **shape), folder, safe_serialization=True
+        )
+    else:
+        from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
+
+        shape = {"image_size": 32, "patch_size": 8, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+        ViTForImageClassification(ViTConfig(**shape)).save_pretrained(folder)
+        ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+    checkpoint = Store(home).import_(folder)
+    backbone = registry.backbone(f"store/{checkpoint.id}", home=home)
+    assert backbone.hash == registry.backbone(f"file:{folder}").hash
+    assert backbone.spec == f"store/{checkpoint.id}"
+    assert list(home.uploads.iterdir()) == []

@@ -1,17 +1,21 @@
 """`store/CHECKPOINT`: the backbone of a checkpoint of ours, with the weights it was trained to."""
 
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from safetensors.torch import save_file
 from torch import Tensor
 
 from adapters.backbones.face import Backbone
 from adapters.backbones.positions import fit_positions
+from adapters.backbones.sources.folder import open_folder
 from adapters.backbones.sources.request import Request, source
 from studio.core import registry
 from studio.core.errors import UsageError
 from studio.core.home import Home
-from studio.store import Store
+from studio.store import Checkpoint, Store
 
 PREFIX = "backbone."  # of a backbone's tensors in a checkpoint, where they moved
 
@@ -31,7 +35,9 @@ def load(request: Request) -> Backbone:
     home = request.home or Home.find()
     checkpoint = Store(home).checkpoint(request.name)
     described = checkpoint.manifest.backbone
-    if "spec" not in described:
+    if "layout" in checkpoint.manifest.extra:
+        return _imported(checkpoint, home, request)
+    if not described.get("spec"):
         raise UsageError(f"model.backbone: checkpoint {checkpoint.id} was made without a backbone.")
     trained = (
         {_own_name(name): tensor for name, tensor in checkpoint.tensors(PREFIX).items()} if request.weights else {}
@@ -56,6 +62,17 @@ def load(request: Request) -> Backbone:
         backbone = base(size, False)
     backbone.spec = request.spec
     return backbone
+
+
+def _imported(checkpoint: Checkpoint, home: Home, request: Request) -> Backbone:
+    """A folder of timm or transformers that was imported, laid out again for as long as it is read."""
+    with TemporaryDirectory(dir=home.uploads, ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        for file in checkpoint.manifest.files:
+            (folder / file).write_bytes(checkpoint.file(file))
+        if request.weights:
+            save_file(checkpoint.tensors(), folder / "model.safetensors", {"format": "pt"})
+        return open_folder(folder, request)
 
 
 def _filled(make: Callable[[bool], Backbone], trained: dict[str, Tensor], checkpoint: str) -> Backbone:
