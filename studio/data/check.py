@@ -150,9 +150,8 @@ def _judge(report: Report) -> None:
         if report.imbalance > 3:
             say(f"The largest class has {report.imbalance:g} times the images of the smallest.")
     if report.duplicates:
-        say(
-            f"{len(report.duplicates)} pictures appear more than once, for example {' = '.join(report.duplicates[0][:2])}."
-        )
+        pair = " = ".join(report.duplicates[0][:2])
+        say(f"{len(report.duplicates)} pictures appear more than once, for example {pair}.")
     if report.near_duplicates:
         pair = " ~ ".join(report.near_duplicates[0])
         say(f"{len(report.near_duplicates)} pairs of pictures are nearly the same, for example {pair}.")

@@ -74,8 +74,8 @@ def open_archive(path: Path) -> zipfile.ZipFile:
     packed = max(1, path.stat().st_size)
     if total > MAX_TOTAL or (total > RATIO_FROM and total / packed > MAX_RATIO):
         raise DataError(
-            f"{path.name} would unpack from {packed / 2**20:.1f} to {total / 2**20:,.0f} MB: this looks like a zip bomb. "
-            f"Allowed are {MAX_TOTAL / 2**30:.0f} GB in all and {MAX_RATIO} times the packed size."
+            f"{path.name} would unpack from {packed / 2**20:.1f} to {total / 2**20:,.0f} MB: this looks like a zip "
+            f"bomb. Allowed are {MAX_TOTAL / 2**30:.0f} GB in all and {MAX_RATIO} times the packed size."
         )
     return archive
 
