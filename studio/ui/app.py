@@ -16,7 +16,7 @@ from studio.ui.catalogue import word
 from studio.ui.desk import Desk
 from studio.ui.pages import data, runs, start, train, tryit
 
-TABS = ("start", "data", "train", "runs", "try")
+FONTS = ["system-ui", "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "sans-serif"]  # the machine's own: none is fetched
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Page(gr.Blocks):
 
     def launch(self, *args: Any, **options: Any) -> Any:
         settings = {
-            "theme": gr.themes.Soft(primary_hue="teal", neutral_hue="slate"),
+            "theme": gr.themes.Default(primary_hue="teal", neutral_hue="slate", font=FONTS),
             "css_paths": Path(__file__).parent / "style.css",
             "i18n": catalogue.translations(),
             "footer_links": ["api"],

@@ -1,7 +1,7 @@
 """Forms made from the recipe's own fields: nobody writes a field twice.
 
-A field's label is its key, its hint the field's description (translated by key where the catalogue has
-it). A change is written into one dictionary, the recipe as far as it was filled in.
+A field's label and hint come from the catalogue by its key; a method's own parameters show their name and
+description. A change is written into one dictionary, the recipe as far as it was filled in.
 """
 
 from typing import Any, Literal, get_args, get_origin
@@ -15,7 +15,7 @@ from studio.ui.catalogue import word, words
 SIMPLE = ("model.backbone", "train.epochs", "train.lr", "eval.ways", "eval.shots")
 MORE = (
     "name", "model.image_size", "model.checkpoint", "data.val", "data.test", "data.source", "data.target",
-    "train.batch_size", "train.weight_decay", "train.seed", "train.precision", "train.max_steps", "train.workers",
+    "train.batch_size", "train.weight_decay", "train.seed", "train.precision", "train.clip", "train.max_steps", "train.workers",
     "train.checkpoint_every_s", "eval.selection", "eval.queries", "eval.episodes", "device",
 )  # fmt: skip
 
@@ -39,9 +39,15 @@ def hint(key: str, description: str | None) -> Any:
     return word(name) if name in words("en") else (description or "")
 
 
+def label(key: str) -> Any:
+    """The name of a field in the visitor's language, its key where the catalogue has none."""
+    name = f"label.{key}"
+    return word(name) if name in words("en") else key
+
+
 def component(key: str, info: Any, annotation: Any, value: Any, elem_id: str) -> Any:
     """The input for one field by its type: a choice, a tick, a number or a text."""
-    common = {"label": key, "info": info, "elem_id": elem_id, "min_width": 180}
+    common = {"label": label(key), "info": info, "elem_id": elem_id, "min_width": 180}
     members = recipes._members(annotation)
     choices = _choices(annotation)
     if choices:

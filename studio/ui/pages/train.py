@@ -77,7 +77,7 @@ def _fields(shared: Any) -> list[Any]:
     backbone = forms.field("model.backbone")
     names = [row["name"] for row in registry.backbones() if row.get("usable")]
     inputs["model.backbone"] = gr.Dropdown(
-        names, value=forms.default("model.backbone"), allow_custom_value=True, label="model.backbone",
+        names, value=forms.default("model.backbone"), allow_custom_value=True, label=forms.label("model.backbone"),
         info=forms.hint("model.backbone", backbone.description), elem_id="field-model-backbone",
     )  # fmt: skip
     with gr.Row():
