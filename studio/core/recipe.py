@@ -182,7 +182,7 @@ def field_type(key: str, values: dict[str, Any]) -> Any:
 
 def read_text(annotation: Any, text: str) -> Any:
     """`text` as YAML reads it, or as it stands where the field is a text."""
-    plain = _members(annotation)
+    plain = members_of(annotation)
     if str in plain and not (type(None) in plain and text in ("null", "none", "")):
         return text
     try:
@@ -222,12 +222,13 @@ def _number(text: str) -> Any:
         return text
 
 
-def _members(annotation: Any) -> set[Any]:
+def members_of(annotation: Any) -> set[Any]:
+    """The plain types that a field takes: {int, NoneType} of `Annotated[int, ...] | None`."""
     origin = get_origin(annotation)
     if origin in (typing.Union, types.UnionType):
-        return set().union(*(_members(item) for item in get_args(annotation)))
+        return set().union(*(members_of(item) for item in get_args(annotation)))
     if origin is Annotated:
-        return _members(get_args(annotation)[0])
+        return members_of(get_args(annotation)[0])
     if origin is Literal:
         return {type(item) for item in get_args(annotation)}
     return {annotation}

@@ -12,9 +12,19 @@ from studio.core import recipe as recipes
 from studio.core import registry
 from studio.ui.catalogue import word, words
 
-SIMPLE = ("model.backbone", "train.epochs", "train.lr", "eval.ways", "eval.shots")
+SIMPLE = ("model.backbone", "data.source", "data.target", "train.epochs", "train.lr", "eval.ways", "eval.shots")
+#: of the fields shown at once, those that matter to some kinds of method only
+SOMETIMES = {
+    "data.train": {"classify", "rank"},
+    "data.source": {"align"},
+    "data.target": {"align"},
+    "train.epochs": {"Learner"},
+    "train.lr": {"Learner"},
+    "eval.ways": {"EpisodeHead"},
+    "eval.shots": {"EpisodeHead"},
+}
 MORE = (
-    "name", "model.image_size", "model.checkpoint", "data.val", "data.test", "data.source", "data.target",
+    "name", "model.image_size", "model.checkpoint", "data.val", "data.test",
     "train.batch_size", "train.weight_decay", "train.seed", "train.precision", "train.clip", "train.max_steps", "train.workers",
     "train.checkpoint_every_s", "eval.selection", "eval.queries", "eval.episodes", "device",
 )  # fmt: skip
@@ -27,6 +37,16 @@ def field(key: str) -> Any:
     for parent in parents:
         model = model.model_fields[parent].annotation
     return model.model_fields[last]
+
+
+def relevant(method_id: str) -> set[str]:
+    """The fields of SOMETIMES that matter to a method, by its task and face."""
+    facts = registry.describe(registry.get(method_id))
+    return {key for key, kinds in SOMETIMES.items() if kinds & {facts["task"], facts["face"]}}
+
+
+def is_number(key: str) -> bool:
+    return bool(recipes.members_of(field(key).annotation) & {int, float})
 
 
 def default(key: str) -> Any:
@@ -48,7 +68,7 @@ def label(key: str) -> Any:
 def component(key: str, info: Any, annotation: Any, value: Any, elem_id: str) -> Any:
     """The input for one field by its type: a choice, a tick, a number or a text."""
     common = {"label": label(key), "info": info, "elem_id": elem_id, "min_width": 180}
-    members = recipes._members(annotation)
+    members = recipes.members_of(annotation)
     choices = _choices(annotation)
     if choices:
         return gr.Dropdown(choices, value=value, **common)

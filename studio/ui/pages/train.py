@@ -57,19 +57,14 @@ def build(shared: Any) -> list[Any]:
 def refill(values: dict[str, Any]) -> list[Any]:
     """Every field of the tab from the recipe so far."""
     method = forms.value_of(values, "method")
-    fields = [forms.value_of(values, key) for key in KEYS]
-    shown = [
-        "" if value is None and forms.field(key).annotation is not int else value
-        for key, value in zip(KEYS, fields, strict=True)
-    ]
-    return [
-        gr.skip(),
-        method,
-        _about(method),
-        *(None if value == "" and _numeric(key) else value for key, value in zip(KEYS, shown, strict=True)),
-        _command(values),
-        _yaml(values),
-    ]
+    shown = forms.relevant(method)
+    inputs = [gr.update(value=_shown(values, key), visible=key not in forms.SOMETIMES or key in shown) for key in KEYS]
+    return [gr.skip(), method, _about(method), *inputs, _command(values), _yaml(values)]
+
+
+def _shown(values: dict[str, Any], key: str) -> Any:
+    value = forms.value_of(values, key)
+    return "" if value is None and not forms.is_number(key) else value
 
 
 def _fields(shared: Any) -> list[Any]:
@@ -134,7 +129,7 @@ def _events(
     def set_method(method_id: str, values: dict[str, Any]) -> Any:
         changed = {**(values or {}), "method": method_id, "task": registry.get(method_id).task}
         changed.pop("params", None)
-        return changed, _about(method_id)
+        return changed
 
     @guarded
     def begin(values: dict[str, Any], request: gr.Request) -> Any:
@@ -156,7 +151,9 @@ def _events(
     preset.input(choose, [preset, shared.recipe], [shared.recipe], **private).then(
         refill, [shared.recipe], filled, **private
     )
-    method.input(set_method, [method, shared.recipe], [shared.recipe, about], **private)
+    method.input(set_method, [method, shared.recipe], [shared.recipe], **private).then(
+        refill, [shared.recipe], filled, **private
+    )
     for key, component in zip(KEYS, inputs, strict=True):
         component.input(_setter(key), [shared.recipe, component], [shared.recipe], **private)
     shared.recipe.change(
@@ -250,11 +247,6 @@ def _about(method_id: str) -> str:
         return ""
     first = facts["about"].split("\n\n")[0].replace("\n", " ")
     return f"{first}\n\n*{facts['paper']}*" if facts["paper"] else first
-
-
-def _numeric(key: str) -> bool:
-    members = recipes._members(forms.field(key).annotation)
-    return bool(members & {int, float})
 
 
 def _command(values: dict[str, Any]) -> str:
