@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import nn
 
 from adapters.backbones.face import Backbone
-from studio.core.errors import StudioError, UsageError
+from studio.core.errors import UsageError
 
 Builder = Callable[[int | None], Backbone]  # image size (None: the network's own) -> backbone
 
@@ -19,18 +20,23 @@ def build(architecture: dict[str, Any], image_size: int | None = None, spec: str
     return builders[architecture["library"]](architecture, image_size, spec=spec, seed=seed)
 
 
-def at_size(make: Builder, skeleton: Builder, patch: int, image_size: int | None, spec: str) -> Backbone:
+def at_size(
+    make: Builder, skeleton: Builder, patch_of: Callable[[nn.Module], int], image_size: int | None, spec: str
+) -> Backbone:
     """`make(image_size)`, or UsageError with the nearest sizes that work.
 
-    `skeleton` makes the same without weights (it is called under torch.device("meta")); `patch` is the side of
-    a patch, of which the size must be a multiple: the libraries cut off the rest of the image without a word.
+    `skeleton` makes the same without weights (it is called under torch.device("meta")). `patch_of` tells the side
+    of a module's patches: the size must be a multiple of it, since the libraries cut off the rest of an image
+    without a word.
     """
     if image_size is None:
         return make(None)
+    with torch.device("meta"):
+        patch = patch_of(skeleton(None).module)
     if image_size % patch:
         why = f"its patches are {patch} x {patch} pixels"
     elif not _works(skeleton, image_size):
-        why = "its windows and strides don't divide it"
+        why = "its windows and strides don't fit"
     else:
         return make(image_size)
     below = (size for size in range(image_size - 1, patch - 1, -1) if size % patch == 0)
@@ -47,8 +53,6 @@ def _works(skeleton: Builder, image_size: int) -> bool:
     try:
         with torch.device("meta"):
             skeleton(image_size)
-    except StudioError:
-        raise
     except Exception:  # whatever a library raises for a size that does not fit
         return False
     return True

@@ -103,7 +103,7 @@ def build(
         preprocess = Preprocess(size or own, 1.0, "bilinear", half, half, squash=True)
         return ConvBackbone(module, preprocess, architecture, arguments.get("in_chans", 3))
 
-    return at_size(make, make, 1, image_size, spec)
+    return at_size(make, make, lambda module: 1, image_size, spec)
 
 
 def _conv3(in_chans: int, width: int) -> tuple[nn.Module, nn.Module]:

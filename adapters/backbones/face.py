@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from adapters.backbones.depth import parameters_by_depth, units
+from adapters.backbones.sentences import one_line
 from adapters.backbones.weightless import run_weightless
 from studio.core.errors import UsageError
 from studio.data.preprocess import Preprocess
@@ -113,7 +114,7 @@ class Backbone(nn.Module):
             self.module.load_state_dict(state)
         except RuntimeError as error:
             raise UsageError(
-                f"model.backbone: these tensors are not those of {self.spec}: {_first_line(error)}"
+                f"model.backbone: these tensors are not those of {self.spec}: {one_line(error)}"
             ) from error
 
     @property
@@ -182,8 +183,3 @@ def _digest(identity: dict[str, Any], state: dict[str, Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()[:32]
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[min(1, len(lines) - 1)][:300] if lines else type(error).__name__

@@ -69,7 +69,7 @@ def build(
         return HFBackbone(module, preprocess.with_size(size), architecture)
 
     wanted = None if image_size == preprocess.image_size else image_size
-    return at_size(make, lambda size: make(size, None), hf_model.patch_size(config), wanted, spec)
+    return at_size(make, lambda size: make(size, None), lambda module: hf_model.patch_size(module.config), wanted, spec)
 
 
 def architecture_of(config: Any, preprocess: Preprocess) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from torch import nn
 
 from adapters.backbones.positions import fit_positions
 from adapters.backbones.seeds import seeded
+from adapters.backbones.sentences import one_line
 from adapters.backbones.weightless import run_weightless
 from studio.core.errors import UsageError
 
@@ -20,8 +21,11 @@ def read_config(values: dict[str, Any]) -> Any:
     """A config of transformers from plain data, `model_type` included."""
     from transformers import AutoConfig
 
-    with quiet():
-        config = AutoConfig.for_model(**values)
+    try:
+        with quiet():
+            config = AutoConfig.for_model(**values)
+    except Exception as error:  # transformers checks fields by exceptions of its own
+        raise UsageError(f"model.backbone: no {values['model_type']} has such a config: {one_line(error)}") from error
     config.architectures = config.architectures or []  # transformers walks through them
     return config
 
@@ -44,8 +48,11 @@ def patch_size(config: Any) -> int:
 
 def create(config: Any, seed: int) -> nn.Module:
     """The untrained model, the same for the same seed."""
-    with seeded(seed), quiet():
-        return _class(config).from_config(copy.deepcopy(config)).float()
+    try:
+        with seeded(seed), quiet():
+            return _class(config).from_config(copy.deepcopy(config)).float()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(f"model.backbone: transformers can't build {config.model_type}: {one_line(error)}") from error
 
 
 def read(folder: Path, config: Any, spec: str) -> nn.Module:
@@ -65,8 +72,7 @@ def read(folder: Path, config: Any, spec: str) -> nn.Module:
                 output_loading_info=True,
             )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UsageError(f"model.backbone: the weights of {spec} can't be loaded: {reason}") from error
+        raise UsageError(f"model.backbone: the weights of {spec} can't be loaded: {one_line(error)}") from error
     if getattr(module, "main_input_name", "") != "pixel_values":
         raise UsageError(f"model.backbone: {spec} is a {config.model_type} model, which does not look at images.")
     _require_all(module, report, spec)

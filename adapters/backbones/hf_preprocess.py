@@ -25,14 +25,21 @@ def read_preprocess(folder: Path, image_size: int | None) -> Preprocess:
             f"model.backbone: {folder} has no preprocessor_config.json, so how its images are prepared is unknown. "
             "Save the image processor beside the model: AutoImageProcessor...save_pretrained(FOLDER)."
         )
-    normalised = values.get("do_normalize", True)
+    if values.get("do_flip_channel_order"):
+        raise UsageError(
+            f"model.backbone: {folder} wants its images as BGR, which is not done here; timm/ has such models."
+        )
+    scale = 255 * values.get("rescale_factor", 1 / 255) if values.get("do_rescale", True) else 255.0
+    mean, std = (values.get("image_mean") or (0.5,) * 3, values.get("image_std") or (0.5,) * 3)
+    if not values.get("do_normalize", True):
+        mean, std = (0.0,) * 3, (1.0,) * 3
     size, crop_pct, squash = _geometry(values, image_size or 224)
     return Preprocess(
         image_size=size,
         crop_pct=crop_pct,
         interpolation=RESAMPLE.get(values.get("resample", 3), "bicubic"),
-        mean=tuple(values.get("image_mean") or (0.5,) * 3) if normalised else (0.0,) * 3,
-        std=tuple(values.get("image_std") or (0.5,) * 3) if normalised else (1.0,) * 3,
+        mean=tuple(value / scale for value in mean),
+        std=tuple(value / scale for value in std),
         squash=squash,
     )
 

@@ -4,12 +4,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from adapters.backbones.build import at_size
 from adapters.backbones.face import Backbone
 from adapters.backbones.seeds import seeded
+from adapters.backbones.sentences import one_line
 from studio.core.errors import UsageError
 from studio.data.preprocess import Preprocess
 
@@ -77,11 +77,8 @@ def build(
         module = _create(architecture, sized, file, spec, seed)
         return TimmBackbone(module, _preprocess(config, size), architecture, in_chans)
 
-    if image_size in (None, own):
-        return make(own)
-    with torch.device("meta"):
-        patch = _patch(make(own, None).module)
-    return at_size(make, lambda size: make(size, None), patch, image_size, spec)
+    wanted = None if image_size == own else image_size
+    return at_size(make, lambda size: make(size, None), _patch, wanted, spec)
 
 
 def _create(
@@ -100,14 +97,8 @@ def _create(
                 pretrained_cfg_overlay={"file": str(weights), "custom_load": False} if weights else None,
                 **arguments,
             )
-    except TypeError as error:
-        raise UsageError(f"model.backbone: timm can't build {spec}: {error}.") from error
-    except (RuntimeError, SafetensorError) as error:
-        if weights is None:
-            raise
-        raise UsageError(
-            f"model.backbone: the weights of {spec} don't fit {architecture['name']}: {str(error)[:300]}"
-        ) from error
+    except (TypeError, ValueError, KeyError, AssertionError, RuntimeError, SafetensorError) as error:
+        raise UsageError(f"model.backbone: timm can't make {spec}: {one_line(error)}") from error
     module.reset_classifier(0)  # loaded whole first: timm then insists that every tensor arrives
     return module
 

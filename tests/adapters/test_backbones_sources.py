@@ -200,6 +200,21 @@ def test_tensors_that_do_not_arrive_are_never_replaced_by_random_ones(tmp_path):
             registry.backbone(f"file:{tmp_path / name}")
 
 
+def test_weights_of_another_shape_are_not_taken_for_a_missing_head(tmp_path):
+    for name, make, field in (
+        ("timm", timm_folder, ("model_args", "embed_dim", 64)),
+        ("hf", hf_folder, ("hidden_size", 64)),
+    ):
+        make(tmp_path / name)
+        path = tmp_path / name / "config.json"
+        config = json.loads(path.read_text())
+        *parents, key, value = field
+        (config[parents[0]] if parents else config)[key] = value
+        path.write_text(json.dumps(config))
+        with pytest.raises(UsageError, match="size mismatch|lacks tensors"):
+            registry.backbone(f"file:{tmp_path / name}")
+
+
 def test_a_folder_that_can_not_be_used_is_refused_with_what_to_do(tmp_path):
     timm_folder(tmp_path / "pickle", safe=False)
     with pytest.raises(UsageError, match="pytorch_model.bin.*safe_serialization=True"):
@@ -250,6 +265,10 @@ def test_preprocessing_is_read_as_transformers_writes_it(tmp_path):
     convnext = read(size={"shortest_edge": 224}, crop_pct=0.875)
     assert (convnext.image_size, convnext.crop_pct, convnext.squash) == (224, 0.875, False)
     assert read(size={"shortest_edge": 384}, crop_pct=0.875).squash
+    folded = read(size=32, rescale_factor=1 / 127.5, image_mean=[1.0] * 3, image_std=[1.0] * 3)
+    assert (folded.mean, folded.std) == ((0.5,) * 3, (0.5,) * 3)  # pixels / 127.5 - 1
+    with pytest.raises(UsageError, match="BGR"):
+        read(size=32, do_flip_channel_order=True)
     plain = read(size=192, do_normalize=False)
     assert (plain.image_size, plain.mean, plain.std) == (192, (0.0,) * 3, (1.0,) * 3)
 
@@ -302,6 +321,10 @@ def _saved(make, folder, **options):
         ("timm/resnet18?random&depht=3", "unexpected keyword argument 'depht'"),
         ("timm/resnet18?random&in_chans=4", "takes 4 channels"),
         ("timm/?random", "names no model"),
+        ("file:", "names no model"),
+        ("timm/resnet18?random&img_size=big", "img_size is a whole number, found 'big'"),
+        ("timm/vit_tiny_patch16_224?random&num_heads=5", "should be divisible by num_heads"),
+        ("hf/vit?random&hidden_size=wide", "expected int, got str"),
         ("hf/vitt?random", "Did you mean 'vit'"),
         ("hf/vit?random&hiden_size=3", "Did you mean 'hidden_size'"),
         ("hf/just-a-name", "expected hf/ORG/NAME"),

@@ -34,7 +34,7 @@ def _listing() -> list[dict[str, Any]]:
 def load(request: Request) -> Backbone:
     if request.random:
         return build(_untrained(request), request.image_size, None, request.spec, request.seed)
-    if request.name.count("/") != 1 or request.options:
+    if request.name.count("/") != 1 or request.arguments():
         raise UsageError(f"model.backbone: {request.spec!r}: expected hf/ORG/NAME[@revision], or hf/MODEL_TYPE?random.")
     return open_folder(fetch(request.name, request.tag, request.weights), request)
 

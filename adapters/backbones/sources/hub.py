@@ -1,9 +1,10 @@
 """The Hugging Face Hub and its local cache: safetensors only, and one clear sentence where it can't be reached."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+from adapters.backbones.safe import read_json
+from adapters.backbones.sentences import one_line
 from studio.core.errors import HubError
 
 WITHOUT_HUB = (
@@ -34,8 +35,7 @@ def fetch(repo: str, revision: str | None = None, weights: bool = True) -> Path:
     except errors.LocalEntryNotFoundError as error:
         raise HubError(f"{named}: the hub can't be reached, nor is it in the local cache. {WITHOUT_HUB}") from error
     except Exception as error:  # of the client, of its HTTP library, of the system
-        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-        raise HubError(f"{named}: can't be fetched ({reason}). {WITHOUT_HUB}") from error
+        raise HubError(f"{named}: can't be fetched ({one_line(error)}). {WITHOUT_HUB}") from error
     if weights and not list(folder.glob("model*.safetensors")):
         raise HubError(f"{named}: it has no safetensors, and pickles (.bin, .pt) are never loaded. {WITHOUT_HUB}")
     return folder
@@ -53,6 +53,6 @@ def cached() -> dict[str, dict[str, Any]]:
     for repo in repos:
         for revision in repo.revisions if repo.repo_type == "model" else ():
             config = revision.snapshot_path / "config.json"
-            if config.is_file() and any(revision.snapshot_path.glob("*.safetensors")):
-                found[repo.repo_id] = json.loads(config.read_text(encoding="utf-8"))
+            if "main" in revision.refs and config.is_file() and any(revision.snapshot_path.glob("*.safetensors")):
+                found[repo.repo_id] = read_json(config)
     return dict(sorted(found.items()))

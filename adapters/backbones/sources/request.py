@@ -10,6 +10,8 @@ from studio.core.errors import UsageError
 from studio.core.home import Home
 from studio.core.registry import Listing, backbone_source
 
+WHOLE_NUMBERS = {"seed", "image_size", "img_size"}
+
 
 @dataclass(frozen=True)
 class Request:
@@ -30,12 +32,11 @@ class Request:
 
     @property
     def seed(self) -> int:
-        return int(self.options.get("seed", 0))
+        return self.options.get("seed", 0)
 
     def arguments(self) -> dict[str, Any]:
         """The options that are neither `random`, `seed` nor the image size: arguments of the network itself."""
-        known = ("random", "seed", "image_size", "img_size")
-        return {key: value for key, value in self.options.items() if key not in known}
+        return {key: value for key, value in self.options.items() if key not in {"random", *WHOLE_NUMBERS}}
 
 
 def source(scheme: str, listing: Listing) -> Callable[[Callable[[Request], Backbone]], Callable[[Request], Backbone]]:
@@ -77,13 +78,16 @@ def read(
 ) -> Request:
     """The Request that a name stands for. A `file:` name is a path and nothing else."""
     spec = scheme + rest
+    if not rest.partition("?")[0]:
+        raise UsageError(f"model.backbone: {spec!r} names no model behind {scheme!r}.")
     if scheme == "file:":
         return Request(spec, rest, None, {}, image_size, home, weights)
     name, _, query = rest.partition("?")
     name, _, tag = name.partition("@")
-    if not name:
-        raise UsageError(f"model.backbone: {spec!r} names no model behind {scheme!r}.")
     options = dict(_option(spec, part) for part in query.split("&") if part)
+    for key in WHOLE_NUMBERS & options.keys():
+        if type(options[key]) is not int:
+            raise UsageError(f"model.backbone: {spec!r}: {key} is a whole number, found {options[key]!r}.")
     size = image_size or options.get("image_size") or options.get("img_size")
     return Request(spec, name, tag or None, options, size, home, weights)
 
