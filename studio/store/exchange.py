@@ -7,6 +7,7 @@ of its own, after its list of members has been looked at; a pickle anywhere in i
 import re
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,7 +48,6 @@ def export(checkpoint: Checkpoint, folder: Path) -> list[Path]:
     with clear_errors(folder):
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(f"{folder} is not an empty folder; name a new one, so that nothing is overwritten.")
-        (folder / FILES if checkpoint.manifest.files else folder).mkdir(parents=True, exist_ok=True)
         contents = {
             WEIGHTS: pack(checkpoint.tensors()),
             PREPROCESSOR: to_json(checkpoint.manifest.preprocess),
@@ -55,9 +55,19 @@ def export(checkpoint: Checkpoint, folder: Path) -> list[Path]:
             CARD: model_card(checkpoint.manifest).encode(),
             MANIFEST: to_json(checkpoint.manifest.model_dump()),
         }
-        for name, data in contents.items():
-            write_atomic(folder / name, data)
+        (folder / FILES if checkpoint.manifest.files else folder).mkdir(parents=True, exist_ok=True)
+        try:
+            for name, data in contents.items():
+                write_atomic(folder / name, data)
+        except BaseException:
+            _clear(folder)
+            raise
     return [folder / name for name in contents]
+
+
+def _clear(folder: Path) -> None:
+    for path in folder.iterdir():
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -69,11 +79,13 @@ def opened(path: Path, uploads: Path) -> Iterator[Path]:
     if not path.exists():
         raise UsageError(f"There is no file or folder {path}.")
     if path.is_dir():
-        refuse_pickles(path)
+        with _readable(path):
+            refuse_pickles(path)
         yield path
         return
     if not zipfile.is_zipfile(path):
-        refuse_pickles(path)
+        with _readable(path):
+            refuse_pickles(path)
         raise UsageError(f"{path} can't be imported: expected a folder or a .zip with {WEIGHTS} and {MANIFEST} in it.")
     folder = temp_name(uploads / "import")
     try:
@@ -170,20 +182,26 @@ def _tensors(path: Path) -> "dict[str, Tensor]":
         raise UsageError(f"{path.name} is no readable safetensors file ({error}). Copy it again.") from None
 
 
-def _unpack(path: Path, folder: Path) -> None:
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turns what zipfile raises for damaged and encrypted archives into a UsageError."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
-            _refuse_unsafe(path, members)
-            refuse_pickles(path)
-            folder.mkdir()
-            for member in members:
-                target = folder / member.filename
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(member) as source, open(target, "xb") as copy:
-                    shutil.copyfileobj(source, copy, 1 << 20)  # reads no more than the size that was declared
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+        yield
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
         raise UsageError(f"{path} can't be unpacked: {error}.") from error
+
+
+def _unpack(path: Path, folder: Path) -> None:
+    with _readable(path), zipfile.ZipFile(path) as archive:
+        members = [member for member in archive.infolist() if not member.is_dir()]
+        _refuse_unsafe(path, members)
+        refuse_pickles(path)
+        folder.mkdir()
+        for member in members:
+            target = folder / member.filename
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(member) as source, open(target, "xb") as copy:
+                shutil.copyfileobj(source, copy, 1 << 20)  # reads no more than the size that was declared
 
 
 def _refuse_unsafe(path: Path, members: list[zipfile.ZipInfo]) -> None:

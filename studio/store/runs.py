@@ -7,6 +7,7 @@ when the worker dies. So a run that says `running` while nobody holds its lock i
 import json
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -45,11 +46,15 @@ class RunFolder:
         with clear_errors(folder):
             temp = temp_name(folder / "run")
             temp.mkdir()
-            write_atomic(temp / "recipe.yaml", recipes.to_yaml(recipe).encode())
-            path = folder / _new_id(recipe.method)
-            while path.exists():
+            try:
+                write_atomic(temp / "recipe.yaml", recipes.to_yaml(recipe).encode())
                 path = folder / _new_id(recipe.method)
-            temp.rename(path)  # fails, and is said, in the one case in billions that another process was quicker
+                while path.exists():
+                    path = folder / _new_id(recipe.method)
+                temp.rename(path)  # fails, and is said, in the one case in billions that another process was quicker
+            except BaseException:
+                shutil.rmtree(temp, ignore_errors=True)
+                raise
             sync_folder(folder)
             return cls(path)
 

@@ -154,7 +154,10 @@ def _tensor(inner: list[Any], arrays: dict[str, np.ndarray]) -> Any:
     import torch
 
     name, dtype, shape = inner
-    return torch.from_numpy(arrays[name].copy()).view(getattr(torch, dtype)).reshape(shape)
+    tensor = torch.empty(shape, dtype=getattr(torch, dtype))
+    if tensor.numel():
+        tensor.view(-1).view(torch.uint8).copy_(torch.from_numpy(arrays[name]))
+    return tensor
 
 
 _DECODERS: dict[str, Callable[[Any, dict[str, np.ndarray]], Any]] = {
