@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from studio import run
 from studio.core import recipe, registry
 from studio.core.errors import UsageError
 from studio.core.faces import Episodes
+from studio.core.home import Home
 
 PAGE = Path(__file__).resolve().parents[1] / "CONTRIBUTING.md"
+DIGITS = "builtin:digits?per_class=12"
 
 
 @pytest.fixture
@@ -52,3 +55,10 @@ def test_the_example_agrees_with_plain_loops(example: type[registry.Method], nor
         members = [s for s in range(7) if labels[t, s] == way]
         nearest = min(np.linalg.norm(query[t, q].numpy() - support[t, s].numpy(), ord=norm) for s in members)
         assert -scores[t, q, way].item() == pytest.approx(nearest, rel=1e-9)
+
+
+def test_the_example_runs_from_a_preset(example: type[registry.Method], home: Home) -> None:
+    overrides = {"method": example.id, "params.norm": 1.0, "eval.episodes": 50, "data.train": DIGITS}
+    result = run("quickstart", overrides, home=home)
+    assert result.status == "finished"
+    assert result.metrics["accuracy"] > 0.5  # of ten classes
