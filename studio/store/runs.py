@@ -77,7 +77,7 @@ class RunFolder:
         return self.status_after(self._last("status").get("status", "queued"))
 
     def status_after(self, status: str) -> str:
-        """What `status`, the last one written, means now: nobody writes a word more when a worker is killed."""
+        """The status of the run if `status` is the last one written: a worker that is killed writes no other."""
         if status in FINAL or self.is_alive() or not self._has_begun(status):
             return status
         with suppress(OSError):  # a disk that can't be written does not make the dead live
@@ -115,8 +115,11 @@ class RunFolder:
         """Whether a worker holds the run now."""
         if not self._lock_path.exists():
             return False
-        with self._if_idle() as idle:
-            return not idle
+        try:
+            with self._if_idle() as idle:
+                return not idle
+        except OSError:  # a disk that can't be written: nobody works there
+            return False
 
     def mark_dead(self) -> bool:
         """Writes `failed` and the tail of the log into the events, once, where the worker died on its way.

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from studio.core.errors import StoreError
+from studio.core.events import EventWriter
 from studio.core.home import Home
 from studio.core.recipe import Recipe
 from studio.store import Manifest, Store
@@ -121,12 +122,15 @@ def test_a_full_disk_stops_the_next_write_and_nothing_else(tiny_disk):
 
 def test_a_disk_that_turns_read_only_is_read_on(tiny_disk):
     store = Store(Home.find(tiny_disk / "home"))
-    kept, run = put(store, 10), store.new_run(Recipe())
-    store.runs(), store.checkpoints()
+    kept, dead, run = put(store, 10), store.new_run(Recipe()), store.new_run(Recipe())
+    with dead.hold(), EventWriter(dead.events_path) as events:
+        events.status("running")
+    store.checkpoints()
     subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=True)
     with pytest.raises(StoreError, match="Make it writable"):
         put(store, 20)
     with pytest.raises(StoreError, match="Make it writable"):
         store.new_run(Recipe())
     assert store.checkpoint(kept.id).tensors()["head.w"].shape == (10,) and store.verify() == []
-    assert [row["run"] for row in store.runs()] == [run.id] and store.checkpoints()[0]["checkpoint"] == kept.id
+    assert [(row["run"], row["status"]) for row in store.runs()] == [(run.id, "queued"), (dead.id, "failed")]
+    assert store.checkpoints()[0]["checkpoint"] == kept.id

@@ -104,7 +104,7 @@ def test_a_watcher_that_looks_all_the_time_never_keeps_a_worker_out(store, start
     with run.hold():
         emit(run, "stopped")
     watcher = start("while True: store.run('last').is_alive()")
-    for _ in range(20):
+    for _ in range(500):
         with run.hold():
             pass
     assert watcher.poll() is None
