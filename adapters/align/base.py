@@ -1,0 +1,127 @@
+"""What every aligner shares: checks, normalisation, the classifier on aligned features, stored state."""
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from adapters.align.classifiers import Classifier, make_classifier, restore_classifier
+from adapters.align.normalize import NORMALIZERS, Normalizer
+from adapters.align.projections import Identity, Projection, restore_projection
+from studio.core.errors import DataError
+from studio.core.faces import Estimator
+from studio.core.registry import Params
+
+
+class AlignParams(Params):
+    normalize: Literal["none", "unit", "zscore", "zscore-unit", "rowsum-zscore", "rowsum-zscore-unit"] = Field(
+        "zscore-unit", description="how features are normalised, each domain by itself"
+    )
+    classifier: Literal["1nn", "svm", "logistic"] = Field("1nn", description="what is trained on the aligned source")
+
+
+class Aligner(Estimator):
+    """`fit(source [n, d], labels [n], target [m, d])`; there is no argument for target labels.
+
+    A method fills `align`, which returns the aligned source and a projection for target samples; or it
+    overrides `solve` and sets its own classifier. `note` says what was approximated, if anything was.
+    """
+
+    task = "align"
+    Params = AlignParams
+    note: str = ""
+
+    def fit(self, source: np.ndarray, labels: np.ndarray, target: np.ndarray) -> "Aligner":
+        """Raises DataError for NaN, different widths, fewer than two classes or constant features."""
+        source, target = check_pair(source, labels, target)
+        self.count = int(labels.max()) + 1
+        normalize = NORMALIZERS[self.params.normalize]
+        self.source_norm, self.target_norm = normalize.fit(source), normalize.fit(target)
+        self.solve(self.source_norm(source), np.asarray(labels, np.int64), self.target_norm(target))
+        return self
+
+    def solve(self, xs: np.ndarray, ys: np.ndarray, xt: np.ndarray) -> None:
+        """Sets `self.projection` (of target samples) and `self.classifier` from normalised features."""
+        zs, self.projection = self.align(xs, ys, xt)
+        self.classifier = make_classifier(self.params.classifier).fit(zs, ys, self.count)
+
+    def align(self, xs: np.ndarray, ys: np.ndarray, xt: np.ndarray) -> tuple[np.ndarray, Projection]:
+        """The aligned source [n, k], and the projection that brings target samples [m, d] to [m, k]."""
+        return xs, Identity()
+
+    def embed(self, x: np.ndarray, domain: Literal["source", "target"] = "target") -> np.ndarray:
+        """Target samples in the common space, for pictures; source samples by the same projection."""
+        norm = self.target_norm if domain == "target" else self.source_norm
+        return self.projection(norm(np.asarray(x, np.float64)))
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        """Probabilities [n, C] of target samples [n, d]."""
+        return self.classifier.predict_proba(self.embed(x))
+
+    def state(self) -> dict[str, np.ndarray]:
+        parts = {"norm": self.target_norm, "projection": self.projection, "classifier": self.classifier}
+        return {f"{name}.{key}": value for name, part in parts.items() for key, value in part.arrays().items()}
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        def part(name: str) -> dict[str, np.ndarray]:
+            head = f"{name}."
+            return {key.removeprefix(head): value for key, value in state.items() if key.startswith(head)}
+
+        self.target_norm = self.source_norm = Normalizer.restore(part("norm"))
+        self.projection = restore_projection(part("projection"))
+        self.classifier: Classifier = restore_classifier(part("classifier"))
+
+
+class FewLabels(Aligner):
+    """An aligner that is told a few target labels: `fit(source, labels, target, few, few_labels)`.
+
+    `few` indexes rows of `target`; the procedure draws them with the run's seed and never scores on them.
+    """
+
+    #: source and target may have features of different dimension
+    heterogeneous: bool = False
+
+    def fit(  # type: ignore[override]
+        self, source: np.ndarray, labels: np.ndarray, target: np.ndarray, few: np.ndarray, few_labels: np.ndarray
+    ) -> "FewLabels":
+        """Raises DataError as `Aligner.fit` does, and where no target label is given."""
+        source, target = check_pair(source, labels, target, same_width=not self.heterogeneous)
+        if len(few) == 0:
+            raise DataError(f"{self.id} needs a few labelled target samples; set params.labelled_per_class to 1 or more.")
+        self.count = int(max(labels.max(), few_labels.max())) + 1
+        normalize = NORMALIZERS[self.params.normalize]
+        self.source_norm, self.target_norm = normalize.fit(source), normalize.fit(target)
+        self.few, self.few_labels = np.asarray(few), np.asarray(few_labels, np.int64)
+        self.solve(self.source_norm(source), np.asarray(labels, np.int64), self.target_norm(target))
+        return self
+
+
+class FewLabelsParams(AlignParams):
+    labelled_per_class: int = Field(3, ge=1, le=1000, description="target labels a class that the method is told")
+
+
+def check_pair(
+    source: np.ndarray, labels: np.ndarray, target: np.ndarray, same_width: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Source and target as float64. Raises DataError naming what is wrong with which."""
+    arrays = {"source": np.asarray(source, np.float64), "target": np.asarray(target, np.float64)}
+    for name, array in arrays.items():
+        if array.ndim != 2 or len(array) < 2:
+            raise DataError(f"{name}: found features of shape {array.shape}; expected at least two rows [n, d].")
+        if not np.isfinite(array).all():
+            rows = int((~np.isfinite(array)).any(axis=1).sum())
+            raise DataError(f"{name}: {rows} of {len(array)} rows hold NaN or infinite values. Leave them out first.")
+        if np.ptp(array, axis=0).max() == 0:
+            raise DataError(f"{name}: every feature is constant; there is nothing to align.")
+    if same_width and arrays["source"].shape[1] != arrays["target"].shape[1]:
+        raise DataError(
+            f"The source has {arrays['source'].shape[1]} features, the target {arrays['target'].shape[1]}; "
+            "this method needs the same ones. align/hfa and align/cdls take different ones."
+        )
+    if len(labels) != len(arrays["source"]):
+        raise DataError(f"source: {len(arrays['source'])} rows, but {len(labels)} labels.")
+    if len(np.unique(labels)) < 2:
+        raise DataError("source: all labels are the same; at least two classes are needed.")
+    return arrays["source"], arrays["target"]
+
+

@@ -1,0 +1,115 @@
+"""What is trained on aligned features: nearest neighbour, linear SVM, logistic regression."""
+
+from typing import Any
+
+import numpy as np
+
+from adapters.align.kernels import squared_distances
+
+CHUNK = 2_000_000  # distances held at once
+
+
+class Classifier:
+    """`fit(x [n, d], y [n], classes, weights [n] or None)`, then probabilities [m, C]."""
+
+    def fit(self, x: np.ndarray, y: np.ndarray, classes: int, weights: np.ndarray | None = None) -> "Classifier":
+        raise NotImplementedError
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        raise NotImplementedError
+
+
+class NearestNeighbour(Classifier):
+    """The class of the nearest sample; probabilities fall with the distance to each class's nearest."""
+
+    def fit(self, x: np.ndarray, y: np.ndarray, classes: int, weights: np.ndarray | None = None) -> "NearestNeighbour":
+        self.x, self.y, self.classes = x, y, classes
+        return self
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        rows = max(1, CHUNK // max(1, len(self.x)))
+        nearest = np.concatenate([self._nearest(x[start : start + rows]) for start in range(0, len(x), rows)])
+        scale = np.median(nearest[np.isfinite(nearest)]) or 1.0
+        return softmax(-nearest / scale * 10.0)
+
+    def _nearest(self, x: np.ndarray) -> np.ndarray:
+        distances = squared_distances(x, self.x)
+        nearest = np.full((len(x), self.classes), np.inf)
+        for label in range(self.classes):
+            members = self.y == label
+            if members.any():
+                nearest[:, label] = distances[:, members].min(axis=1)
+        return nearest
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"kind": np.array([0, self.classes]), "x": self.x, "y": self.y}
+
+
+class LinearClassifier(Classifier):
+    """Scores x W + b; their softmax as probabilities."""
+
+    weight: np.ndarray
+    bias: np.ndarray
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        return softmax(x @ self.weight + self.bias)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"kind": np.array([1, len(self.bias)]), "weight": self.weight, "bias": self.bias}
+
+    def _take(self, model: Any, classes: int) -> "LinearClassifier":
+        """Coefficients of a fitted scikit-learn model; classes without a sample are never predicted."""
+        self.weight = np.zeros((model.coef_.shape[1], classes))
+        self.bias = np.full(classes, -1e6)
+        if len(model.classes_) == 2:
+            low, high = model.classes_
+            self.weight[:, high], self.bias[high] = model.coef_[0], model.intercept_[0]
+            self.weight[:, low], self.bias[low] = -model.coef_[0], -model.intercept_[0]
+        else:
+            self.weight[:, model.classes_], self.bias[model.classes_] = model.coef_.T, model.intercept_
+        return self
+
+
+class Svm(LinearClassifier):
+    """Linear one-against-rest SVM with squared hinge loss, C = 1."""
+
+    def fit(self, x: np.ndarray, y: np.ndarray, classes: int, weights: np.ndarray | None = None) -> "Svm":
+        from sklearn.svm import LinearSVC
+
+        dual = len(x) < x.shape[1]
+        model = LinearSVC(C=1.0, dual=dual, random_state=0, max_iter=5000).fit(x, y, sample_weight=weights)
+        return self._take(model, classes)
+
+
+class Logistic(LinearClassifier):
+    """Multinomial logistic regression, C = 1."""
+
+    def fit(self, x: np.ndarray, y: np.ndarray, classes: int, weights: np.ndarray | None = None) -> "Logistic":
+        from sklearn.linear_model import LogisticRegression
+
+        model = LogisticRegression(C=1.0, max_iter=500).fit(x, y, sample_weight=weights)
+        return self._take(model, classes)
+
+
+def make_classifier(kind: str) -> Classifier:
+    return {"1nn": NearestNeighbour, "svm": Svm, "logistic": Logistic}[kind]()
+
+
+def restore_classifier(arrays: dict[str, np.ndarray]) -> Classifier:
+    """The classifier whose `arrays()` these are."""
+    kind, classes = map(int, arrays["kind"])
+    if kind == 0:
+        return NearestNeighbour().fit(arrays["x"], arrays["y"], classes)
+    made = LinearClassifier()
+    made.weight, made.bias = arrays["weight"], arrays["bias"]
+    return made
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """Rows that sum to 1; -inf is probability 0."""
+    scores = scores - scores.max(axis=1, keepdims=True)
+    exp = np.exp(scores)
+    return exp / exp.sum(axis=1, keepdims=True)

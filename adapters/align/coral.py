@@ -1,0 +1,39 @@
+"""CORAL: the source recoloured to the target's covariance."""
+
+from typing import Literal
+
+import numpy as np
+import scipy.linalg
+from pydantic import Field
+
+from adapters.align.base import Aligner, AlignParams
+from adapters.align.projections import Identity, Projection
+from studio.core.registry import register
+
+
+class CoralParams(AlignParams):
+    classifier: Literal["1nn", "svm", "logistic"] = Field("svm", description="what is trained on the aligned source")
+    ridge: float = Field(1.0, gt=0, le=1e6, description="added to the diagonal of both covariances")
+
+
+@register("align/coral")
+class Coral(Aligner):
+    """Whitens the source and colours it as the target: A = Cs^(-1/2) Ct^(1/2), C = cov + ridge I.
+
+    Sun, Feng, Saenko 2016, algorithm 1.
+    """
+
+    title = "Correlation alignment"
+    paper = "Sun, Feng, Saenko 2016, Return of Frustratingly Easy Domain Adaptation"
+    Params = CoralParams
+
+    def align(self, xs: np.ndarray, ys: np.ndarray, xt: np.ndarray) -> tuple[np.ndarray, Projection]:
+        ridge = self.params.ridge * np.eye(xs.shape[1])
+        source, target = np.cov(xs, rowvar=False) + ridge, np.cov(xt, rowvar=False) + ridge
+        return xs @ power(source, -0.5) @ power(target, 0.5), Identity()
+
+
+def power(matrix: np.ndarray, exponent: float) -> np.ndarray:
+    """A power of a symmetric positive definite matrix."""
+    values, vectors = scipy.linalg.eigh(matrix)
+    return (vectors * np.maximum(values, 1e-12) ** exponent) @ vectors.T

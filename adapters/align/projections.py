@@ -1,0 +1,78 @@
+"""How target samples reach the common space: a matrix, or kernel values against anchors times coefficients."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from adapters.align.kernels import Kernel
+from adapters.align.normalize import unit_rows
+
+
+class Projection:
+    """[m, d] -> [m, k]."""
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        raise NotImplementedError
+
+
+@dataclass
+class Identity(Projection):
+    """Leaves the samples where they are."""
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return x
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"kind": np.array([0])}
+
+
+@dataclass
+class Linear(Projection):
+    """x W, rows brought to length 1 where `unit`."""
+
+    matrix: np.ndarray  # [d, k]
+    unit: bool = False
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        z = x @ self.matrix
+        return unit_rows(z) if self.unit else z
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"kind": np.array([1]), "matrix": self.matrix, "unit": np.array([self.unit], np.int64)}
+
+
+@dataclass
+class Kernelized(Projection):
+    """k(x, anchors) A, rows brought to length 1 where `unit`."""
+
+    anchors: np.ndarray  # [a, d]
+    coefficients: np.ndarray  # [a, k]
+    kernel: Kernel = field(default_factory=Kernel)
+    unit: bool = False
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        z = self.kernel(x, self.anchors) @ self.coefficients
+        return unit_rows(z) if self.unit else z
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {
+            "kind": np.array([2]),
+            "anchors": self.anchors,
+            "coefficients": self.coefficients,
+            "kernel": self.kernel.array(),
+            "unit": np.array([self.unit], np.int64),
+        }
+
+
+def restore_projection(arrays: dict[str, np.ndarray]) -> Projection:
+    """The projection whose `arrays()` these are."""
+    kind = int(arrays["kind"][0])
+    if kind == 0:
+        return Identity()
+    unit = bool(arrays["unit"][0])
+    if kind == 1:
+        return Linear(arrays["matrix"], unit)
+    return Kernelized(arrays["anchors"], arrays["coefficients"], Kernel.restore(arrays["kernel"]), unit)
