@@ -19,7 +19,9 @@ def test_both_catalogues_have_the_same_keys_and_the_same_blanks():
     english, chinese = words("en"), words("zh")
     assert english.keys() == chinese.keys()
     for key in english:
-        blanks = [{name for _, name, _, _ in string.Formatter().parse(text[key]) if name} for text in (english, chinese)]
+        blanks = [
+            {name for _, name, _, _ in string.Formatter().parse(text[key]) if name} for text in (english, chinese)
+        ]
         assert blanks[0] == blanks[1], key
         assert chinese[key].strip() and english[key].strip()
 
