@@ -1,43 +1,61 @@
 """The report card of a dataset: counts, broken files, duplicates, leaks between splits, imbalance."""
 
+import hashlib
+import os
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from studio.data.digests import digests
-from studio.data.images import BadImage, read_image
-from studio.data.items import Dataset, FeatureSet, Item
-from studio.data.readers import open_data
+from studio.data.images import BadImage, Size, read_image, stored_size
+from studio.data.items import ArraySource, Dataset, FeatureSet, Item
+from studio.data.near import Look, look_at, near_groups
+from studio.data.specs import open_data
 
 FEW = 5  # images a class below which even a few-shot head is fragile
-NEAR = 4  # bits of 64 that near duplicates may differ in
-BANDS = 8  # 64 bits in 8 bands: hashes that differ in at most 7 bits share a band
-CROWD = 60  # more pictures than this in one band bucket are too alike to compare pair by pair
+UNEVEN = 3  # times the smallest class that the largest may have before it is said
+TINY = 32  # pixels of the short side that say little, where most pictures have many more
 
 
 @dataclass
 class Report:
-    """What was found; `problems` are sentences for a person."""
+    """What was found; `problems` are sentences for a person, most pressing first.
+
+    Groups of pictures are lists of names: `duplicates` are the same file twice, `near_duplicates` the same
+    photo saved in another way; `leaks` and `near_leaks` are those of them that lie in two splits, `conflicts`
+    exact ones that lie in two classes. `sizes` are sides in pixels.
+    """
 
     spec: str
     images: int = 0
     classes: dict[str, int] = field(default_factory=dict)
     splits: dict[str, dict[str, int]] = field(default_factory=dict)
+    domains: dict[str, int] = field(default_factory=dict)
     broken: list[dict[str, str]] = field(default_factory=list)
     duplicates: list[list[str]] = field(default_factory=list)
     near_duplicates: list[list[str]] = field(default_factory=list)
     leaks: list[list[str]] = field(default_factory=list)
+    near_leaks: list[list[str]] = field(default_factory=list)
     conflicts: list[list[str]] = field(default_factory=list)
     imbalance: float = 1.0
     sizes: dict[str, int] = field(default_factory=dict)
+    tiny: list[str] = field(default_factory=list)
+    features: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """One readable picture."""
+
+    digest: str
+    look: Look
+    size: Size
 
 
 def check(spec: str) -> Report:
@@ -45,131 +63,169 @@ def check(spec: str) -> Report:
     data = open_data(spec)
     if isinstance(data, FeatureSet):
         return _check_features(spec, data)
-    report = Report(spec, splits={name: _counts(data.part(name)) for name in data.splits})
-    looks = _look(data.items)
-    good = [i for i, look in enumerate(looks) if not isinstance(look, str)]
-    report.broken = [{"name": skip.name, "reason": skip.reason} for skip in data.skipped]
-    report.broken += [
-        {"name": item.name, "reason": looks[i]} for i, item in enumerate(data.items) if i not in set(good)
-    ]
-    kept = data.subset(good)
-    report.images, report.classes = len(kept), _counts(kept)
-    shapes = np.array([looks[i][1] for i in good] or [(0, 0)])
-    report.sizes = {"smallest_side": int(shapes.min()), "largest_side": int(shapes.max())}
-    _find_duplicates(report, data, good, looks)
-    _judge(report)
+    report = Report(spec, broken=[{"name": skip.name, "reason": skip.reason} for skip in data.skipped])
+    seen: dict[int, _Seen] = {}
+    for index, found in enumerate(_see_all(data.items)):
+        if isinstance(found, BadImage):
+            report.broken.append({"name": found.name, "reason": found.reason})
+        else:
+            seen[index] = found
+    _count(report, data, seen)
+    _measure(report, data, seen)
+    _compare(report, data, seen)
+    report.problems = [*_image_problems(report, data), *_class_problems(report)]
     return report
 
 
-def _counts(data: Dataset) -> dict[str, int]:
-    counted = Counter(item.label for item in data.items)
-    return {name: counted.get(index, 0) for index, name in enumerate(data.classes)}
-
-
-def _look(items: list[Item]) -> list[Any]:
-    """Of each image (difference hash, (width, height)), or the reason why it can't be read."""
-
-    def one(item: Item) -> Any:
+def _see_all(items: list[Item]) -> list[_Seen | BadImage]:
+    def see(item: Item) -> _Seen | BadImage:
         try:
-            image = read_image(item.source, item.name, min_side=32)
+            raw = item.source.read()
+            image = read_image(raw, item.name, min_side=32)
+            size = stored_size(raw, item.name)
+        except OSError as error:
+            return BadImage(item.name, f"it can't be read ({error})")
         except BadImage as error:
-            return error.reason
-        return difference_hash(image), image.size
+            return error
+        digest = hashlib.sha256(raw).hexdigest() if isinstance(raw, bytes) else ArraySource(raw).digest()
+        return _Seen(digest, look_at(image), size)
 
-    with ThreadPoolExecutor(4) as pool:
-        return list(pool.map(one, items, chunksize=8))
-
-
-def difference_hash(image: Image.Image) -> int:
-    """64 bits: whether each of 8 x 8 cells is brighter than its right neighbour, of the picture at 9 x 8."""
-    grey = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
-    bits = (grey[:, :-1] > grey[:, 1:]).reshape(-1)
-    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+    with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
+        return list(pool.map(see, items))
 
 
-def _find_duplicates(report: Report, data: Dataset, good: list[int], looks: list[Any]) -> None:
-    found = digests([data.items[i].source for i in good])
-    same: dict[str, list[int]] = defaultdict(list)
-    for i, digest in zip(good, found, strict=True):
-        if digest:
-            same[digest].append(i)
-    split_of = {i: name for name, members in data.splits.items() for i in members}
-    for members in same.values():
-        if len(members) > 1:
-            report.duplicates.append([data.items[i].name for i in members])
-            _mark_pair(report, data, members, split_of)
-    firsts = {members[0]: looks[members[0]][0] for members in same.values()}
-    for first, second in near_pairs(firsts):
-        report.near_duplicates.append([data.items[first].name, data.items[second].name])
-        if split_of.get(first) != split_of.get(second):
-            report.leaks.append([data.items[first].name, data.items[second].name])
+def _count(report: Report, data: Dataset, seen: dict[int, _Seen]) -> None:
+    def by_class(indices: list[int]) -> dict[str, int]:
+        counted = Counter(data.items[i].label for i in indices)
+        return {name: counted.get(label, 0) for label, name in enumerate(data.classes)}
+
+    report.images = len(seen)
+    report.classes = by_class(list(seen))
+    report.splits = {name: by_class([i for i in members if i in seen]) for name, members in data.splits.items()}
+    report.domains = dict(Counter(domain for i in seen if (domain := data.items[i].domain) is not None))
+    report.imbalance = _imbalance(report.classes)
 
 
-def _mark_pair(report: Report, data: Dataset, members: list[int], split_of: dict[int, str]) -> None:
-    names = [data.items[i].name for i in members]
-    if len({split_of.get(i) for i in members}) > 1:
-        report.leaks.append(names)
-    if len({data.items[i].label for i in members}) > 1:
-        report.conflicts.append(names)
+def _imbalance(classes: dict[str, int]) -> float:
+    counts = [count for count in classes.values() if count]
+    return round(max(counts) / min(counts), 2) if counts else 1.0
 
 
-def near_pairs(hashes: dict[int, int]) -> list[tuple[int, int]]:
-    """Pairs whose hashes differ in at most NEAR bits; flat pictures (nearly no bit set) are left out.
-
-    Hashes are compared only where they share one of BANDS bytes, which any pair that close does.
-    """
-    telling = {i: value for i, value in hashes.items() if 6 <= value.bit_count() <= 58}
-    buckets: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for i, value in telling.items():
-        for band in range(BANDS):
-            buckets[band, (value >> (8 * band)) & 0xFF].append(i)
-    pairs = set()
-    for members in buckets.values():
-        if len(members) > CROWD:
-            continue
-        for place, first in enumerate(members):
-            for second in members[place + 1 :]:
-                if (telling[first] ^ telling[second]).bit_count() <= NEAR:
-                    pairs.add((min(first, second), max(first, second)))
-    return sorted(pairs)
+def _measure(report: Report, data: Dataset, seen: dict[int, _Seen]) -> None:
+    if not seen:
+        return
+    short = np.array([min(found.size) for found in seen.values()])
+    report.sizes = {
+        "smallest_side": int(short.min()),
+        "median_short_side": int(np.median(short)),
+        "largest_side": max(max(found.size) for found in seen.values()),
+    }
+    if np.median(short) >= 4 * TINY:
+        report.tiny = [data.items[i].name for i, found in seen.items() if min(found.size) < TINY]
 
 
-def _judge(report: Report) -> None:
-    counts = {name: count for name, count in report.classes.items() if count}
-    say = report.problems.append
-    if len(counts) < 2:
-        say(f"Only {len(counts)} class has images; at least two are needed to tell anything apart.")
+def _compare(report: Report, data: Dataset, seen: dict[int, _Seen]) -> None:
+    split_of = {index: name for name, members in data.splits.items() for index in members}
+
+    def names(group: list[int]) -> list[str]:
+        return [data.items[i].name for i in group]
+
+    def in_two_splits(group: list[int]) -> bool:
+        return len({split_of.get(i) for i in group}) > 1
+
+    by_digest: dict[str, list[int]] = defaultdict(list)
+    for index, found in seen.items():
+        by_digest[found.digest].append(index)
+    same = [group for group in by_digest.values() if len(group) > 1]
+    firsts = [group[0] for group in by_digest.values()]  # one of each content goes on to the second comparison
+    near = [[firsts[i] for i in group] for group in near_groups([seen[i].look for i in firsts])]
+    report.duplicates = list(map(names, same))
+    report.near_duplicates = list(map(names, near))
+    report.leaks = [names(group) for group in same if in_two_splits(group)]
+    report.near_leaks = [names(group) for group in near if in_two_splits(group)]
+    report.conflicts = [names(group) for group in same if len({data.items[i].label for i in group}) > 1]
+
+
+def _image_problems(report: Report, data: Dataset) -> list[str]:
+    said = []
     if report.broken:
-        named = "; ".join(f"{entry['name']} ({entry['reason']})" for entry in report.broken[:5])
-        say(f"{len(report.broken)} files were left out: {named}{' ...' if len(report.broken) > 5 else ''}")
+        named = [f"{entry['name']} ({entry['reason']})" for entry in report.broken]
+        said.append(f"Left out: {_listed(named, 5)}.")
+    said += _groups("in two splits, so scores would be too good", report.leaks)
+    said += _groups("nearly the same in two splits, so scores would be too good", report.near_leaks)
+    said += _groups("in two classes", report.conflicts)
+    said += _groups("there more than once", report.duplicates)
+    said += _groups("there again, nearly the same", report.near_duplicates)
+    if report.tiny:
+        said.append(f"Smaller than {TINY} pixels on a side: {_listed(report.tiny, 3)}.")
+    inner = _inner_folders(data)
+    if inner:
+        said.append(
+            f"Every class folder holds the same folders ({_listed(inner, 4)}). If these are the classes, and the "
+            f"upper ones are domains ({_listed(data.classes, 4)}), join them by commas: folder:A/{data.classes[0]},..."
+        )
+    return said
+
+
+def _class_problems(report: Report) -> list[str]:
+    said = []
+    present = [name for name, count in report.classes.items() if count]
+    if len(present) < 2 and report.classes:
+        said.append(f"Only {len(present)} class has images; at least two are needed to tell anything apart.")
     few = [f"{name} ({count})" for name, count in report.classes.items() if count < FEW]
     if few:
-        say(f"Classes with fewer than {FEW} images: {', '.join(few[:10])}. More photos help most here.")
-    if counts:
-        report.imbalance = round(max(counts.values()) / min(counts.values()), 2)
-        if report.imbalance > 3:
-            say(f"The largest class has {report.imbalance:g} times the images of the smallest.")
-    if report.duplicates:
-        pair = " = ".join(report.duplicates[0][:2])
-        say(f"{len(report.duplicates)} pictures appear more than once, for example {pair}.")
-    if report.near_duplicates:
-        pair = " ~ ".join(report.near_duplicates[0])
-        say(f"{len(report.near_duplicates)} pairs of pictures are nearly the same, for example {pair}.")
-    if report.leaks:
-        pair = " = ".join(report.leaks[0][:2])
-        say(f"{len(report.leaks)} pictures are in two splits, so scores would be too good, for example {pair}.")
-    if report.conflicts:
-        say(f"{len(report.conflicts)} pictures lie in two classes, for example {' = '.join(report.conflicts[0][:2])}.")
+        said.append(f"Classes with fewer than {FEW} images: {_listed(few, 10)}. More photos help most here.")
+    if report.imbalance > UNEVEN:
+        said.append(f"The largest class has {report.imbalance:g} times as many as the smallest.")
+    train = report.splits.get("train", {})
+    for split, counts in report.splits.items():
+        lacking = [name for name, count in counts.items() if count and not train.get(name)]
+        if train and lacking:
+            said.append(f"Classes of {split} that train has not: {_listed(lacking, 10)}.")
+    return said
+
+
+def _groups(what: str, groups: list[list[str]]) -> list[str]:
+    if not groups:
+        return []
+    verb = "1 picture is" if len(groups) == 1 else f"{len(groups)} pictures are"
+    return [f"{verb} {what}: {_listed([' = '.join(group[:3]) for group in groups], 2)}."]
+
+
+def _listed(names: list[str], most: int) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _inner_folders(data: Dataset) -> list[str]:
+    """The folders below the class folders, where each of several classes holds the same two or more."""
+    inner: dict[int, set[str]] = defaultdict(set)
+    for item in data.items:
+        parts = item.name.split("/")
+        if data.classes[item.label] not in parts[:-2]:
+            return []
+        inner[item.label].add(parts[parts.index(data.classes[item.label]) + 1])
+    sets = list(inner.values())
+    return sorted(sets[0]) if len(sets) > 1 and len(sets[0]) > 1 and all(found == sets[0] for found in sets) else []
 
 
 def _check_features(spec: str, data: FeatureSet) -> Report:
     counted = Counter(data.y.tolist())
-    report = Report(spec, len(data), {name: counted.get(i, 0) for i, name in enumerate(data.classes)})
-    _judge(report)
-    bad = int((~np.isfinite(data.x)).any(axis=1).sum())
-    if bad:
-        report.problems.append(f"{bad} rows hold NaN or infinite values.")
-    flat = int((data.x.std(axis=0) == 0).sum())
-    if flat:
-        report.problems.append(f"{flat} of {data.x.shape[1]} feature columns are constant.")
+    classes = {name: counted.get(label, 0) for label, name in enumerate(data.classes)}
+    finite = np.isfinite(data.x)
+    bad_rows = int((~finite.all(axis=1)).sum())
+    columns = np.where(finite, data.x, 0)
+    constant = int((columns.max(axis=0) == columns.min(axis=0)).sum())
+    distinct = len(np.unique(data.x, axis=0)) if bad_rows == 0 else len(data)
+    report = Report(spec, len(data), classes, imbalance=_imbalance(classes))
+    report.features = {"columns": data.x.shape[1], "constant_columns": constant, "bad_rows": bad_rows}
+    report.features["repeated_rows"] = len(data) - distinct
+    if data.domains is not None:
+        report.domains = dict(Counter(data.domains.tolist()))
+    if bad_rows:
+        report.problems.append(f"{bad_rows} of {len(data)} rows hold NaN or infinite values.")
+    if constant:
+        report.problems.append(f"{constant} of {data.x.shape[1]} feature columns are constant.")
+    if len(data) - distinct:
+        report.problems.append(f"{len(data) - distinct} rows repeat another row.")
+    report.problems += _class_problems(report)
     return report

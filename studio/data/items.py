@@ -5,6 +5,7 @@ one door through which every picture comes.
 """
 
 import hashlib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +32,11 @@ class FileSource:
 
     def read(self) -> bytes:
         return self.path.read_bytes()
+
+    def head(self, count: int) -> tuple[bytes, int]:
+        """The first bytes, and the size of the whole file."""
+        with open(self.path, "rb") as file:
+            return file.read(count), os.fstat(file.fileno()).st_size
 
     def digest(self) -> str:
         return hashlib.sha256(self.read()).hexdigest()
@@ -100,12 +106,16 @@ class Dataset:
 
 @dataclass
 class FeatureSet:
-    """Feature vectors instead of images: x float32 [N, D], y int64 [N] (-1: no label)."""
+    """Feature vectors instead of images: x float32 [N, D], y int64 [N] (-1: no label).
+
+    `domains` names each row's domain, str [N], where several sets were joined.
+    """
 
     spec: str
     classes: list[str]
     x: np.ndarray
     y: np.ndarray
+    domains: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.x)

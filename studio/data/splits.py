@@ -1,14 +1,17 @@
 """Which images are trained on and which are not: deterministic, stratified, the same picture never on both sides."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from studio.core.errors import DataError
+from studio.core.home import Home
+from studio.data.digests import digests
 from studio.data.items import Dataset, FeatureSet
-from studio.data.readers import open_data
+from studio.data.specs import open_data
 
 if TYPE_CHECKING:
     from studio.core.recipe import DataSection
@@ -26,31 +29,68 @@ class Splits:
     note: str
 
 
-def resolve_splits(data: "DataSection", seed: int) -> Splits:
-    """The splits of a recipe.
+def resolve_splits(data: "DataSection", seed: int, home: Home | None = None) -> Splits:
+    """The splits of a recipe, for learning the classes that train has.
 
     What data.val and data.test name wins; else the data's own val/ and test/ folders; else a fifth of
     train is held out, stratified, exact duplicates kept on one side. Labels of every split are indices
-    into train's classes. Raises DataError where data.train is missing, or a split has classes that
-    train has not.
+    into train's classes. Content hashes are remembered in `home`, if given. Raises DataError where
+    data.train is missing, nothing can be held out, or a split has classes that train has not.
+    """
+    train, val, test = given_splits(data)
+    train = with_images_only(train)
+    given: dict[str, Dataset] = {}
+    if val is None:
+        train, val = _hold_out(train, seed, home)
+        note = f"Validation: {len(val)} of {len(train) + len(val)} images held out of train, stratified, seed {seed}."
+    else:
+        val = given["val"] = relabel(val, train.classes, "val")
+        note = f"Validation: {_origin(data)}."
+    if test is not None:
+        test = given["test"] = relabel(test, train.classes, "test")
+    return Splits(train, val, test, note + _leaks(train, given, home))
+
+
+def resolve_class_splits(data: "DataSection", seed: int) -> Splits:
+    """The splits of a recipe, for learning to learn: the classes of val and test are not among train's.
+
+    Where no val is given, a fifth of train's classes (at least two) is held out. Raises DataError where a
+    class is in two splits, or train has fewer than four classes to divide.
+    """
+    train, val, test = given_splits(data)
+    train = with_images_only(train)
+    if val is None:
+        train, val = split_classes(train, HELD_OUT, seed)
+        note = f"Validation: {len(val.classes)} classes held out of train, seed {seed}: {_some(val.classes)}."
+    else:
+        val = with_images_only(val)
+        note = f"Validation: the classes of {_origin(data)}."
+    if test is not None:
+        test = with_images_only(test)
+    for name, part in (("val", val), ("test", test)):
+        both = sorted(set(train.classes) & set(part.classes)) if part is not None else []
+        if both:
+            raise DataError(
+                f"data.{name}: {_some(both)} is in train too, but this method is judged on classes it has not seen. "
+                "Name sets of other classes, or give data.train alone: then some classes are held out."
+            )
+    return Splits(train, val, test, note)
+
+
+def given_splits(data: "DataSection") -> tuple[Dataset, Dataset | None, Dataset | None]:
+    """(train, val, test) as given by specs or folder names, None where there is none. Labels are each set's own.
+
+    A spec for val or test whose data is divided stands for the split of that name.
     """
     if data.train is None:
         raise DataError("data.train: nothing is given; expected something like folder:photos or builtin:digits.")
     whole = images(data.train)
-    train = whole.part("train") if "train" in whole.splits else whole
-    train.skipped = whole.skipped
-    val = images(data.val) if data.val else _own(whole, "val")
-    test = images(data.test) if data.test else _own(whole, "test")
-    note = "Validation: " + (f"{data.val}." if data.val else "the data's own val folder.")
-    if val is None:
-        kept, held = stratified(train.labels, HELD_OUT, seed, group=_digests(train))
-        note = f"Validation: {len(held)} of {len(train)} images held out of train, stratified, seed {seed}."
-        skipped = train.skipped
-        train, val = train.subset(kept), train.subset(held)
-        train.skipped = skipped
-    if len(val) == 0:
-        raise DataError(f"{data.train}: too few images to hold any out for validation; every class has one image.")
-    return Splits(train, relabel(val, train.classes, "val"), test and relabel(test, train.classes, "test"), note)
+    if whole.splits and "train" not in whole.splits:
+        found = ", ".join(f"{name}/" for name in whole.splits)
+        raise DataError(f"data.train: {data.train} has {found} but no train/. Name the folder to train on.")
+    val = _split_of(images(data.val), "val") if data.val else _own(whole, "val")
+    test = _split_of(images(data.test), "test") if data.test else _own(whole, "test")
+    return _split_of(whole, "train"), val, test
 
 
 def images(spec: str) -> Dataset:
@@ -63,12 +103,18 @@ def images(spec: str) -> Dataset:
 
 def require_classes(dataset: Dataset | FeatureSet, at_least: int = 2) -> None:
     """Raises DataError where the data has fewer classes with images than `at_least`."""
-    present = len(set(np.unique(dataset.labels if isinstance(dataset, Dataset) else dataset.y)) - {-1})
-    if present < at_least:
-        raise DataError(
-            f"{dataset.spec}: found {present} class{'' if present == 1 else 'es'} ({', '.join(dataset.classes[:5])}); "
-            f"at least {at_least} are needed. Expected one folder a class."
-        )
+    labels = dataset.labels if isinstance(dataset, Dataset) else dataset.y
+    present = [dataset.classes[label] for label in np.unique(labels) if label >= 0]
+    if len(present) < at_least:
+        found = f"only the class {present[0]!r}" if len(present) == 1 else f"{len(present)} classes"
+        raise DataError(f"{dataset.spec}: found {found}; at least {at_least} are needed. Expected one folder a class.")
+
+
+def with_images_only(dataset: Dataset) -> Dataset:
+    """`dataset` without the classes that have no image in it, as a part of a divided set may have."""
+    present = {item.label for item in dataset.items}
+    classes = [name for label, name in enumerate(dataset.classes) if label in present]
+    return dataset if len(classes) == len(dataset.classes) else relabel(dataset, classes, "train")
 
 
 def relabel(dataset: Dataset, classes: list[str], split: str) -> Dataset:
@@ -76,8 +122,8 @@ def relabel(dataset: Dataset, classes: list[str], split: str) -> Dataset:
     unknown = sorted({dataset.classes[item.label] for item in dataset.items if item.label >= 0} - set(classes))
     if unknown:
         raise DataError(
-            f"The {split} split of {dataset.spec} has classes that train has not: {', '.join(unknown[:8])}. "
-            f"Train has: {', '.join(classes[:8])}."
+            f"data.{split}: {dataset.spec} has classes that train has not: {_some(unknown)}. "
+            f"Train has: {_some(classes)}."
         )
     place = {name: index for index, name in enumerate(classes)}
     items = [
@@ -87,60 +133,110 @@ def relabel(dataset: Dataset, classes: list[str], split: str) -> Dataset:
 
 
 def stratified(
-    labels: np.ndarray, fraction: float, seed: int, group: Callable[[int], str] | None = None
+    labels: np.ndarray, fraction: float, seed: int, groups: Sequence[str | None] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sorted indices (kept, held): about `fraction` of each class is held out, at least one where it has two.
+    """Sorted indices (kept, held) of labels int [N]: about `fraction` of each class is held out.
 
-    `group(i)` names what must stay together (the content of image i); the same seed gives the same split.
+    Every class keeps at least one image, and holds out at least one where it has two. Indices of the same
+    `groups` entry (the content of an image; None is alone) stay together, also across classes; a class that
+    is all one group is kept whole. The same arguments give the same split.
     """
-    draw = np.random.default_rng(seed)
-    kept: list[int] = []
-    held: list[int] = []
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        together: dict[str, list[int]] = {}
-        for index in members:
-            together.setdefault(group(int(index)) if group else str(index), []).append(int(index))
-        groups = list(together.values())
-        draw.shuffle(groups)
-        want = max(1, round(fraction * len(members))) if len(groups) > 1 else 0
-        out = 0
-        for position, indices in enumerate(groups):
-            last = position == len(groups) - 1
-            if out < want and not (last and out == position):
-                held += indices
-                out += len(indices)
-            else:
-                kept += indices
-    return np.array(sorted(kept), dtype=np.int64), np.array(sorted(held), dtype=np.int64)
+    together: dict[object, list[int]] = {}
+    for index in range(len(labels)):
+        name = groups[index] if groups is not None else None
+        together.setdefault(index if name is None else name, []).append(index)
+    members = list(together.values())
+    counts = [Counter(labels[group].tolist()) for group in members]
+    total = Counter(labels.tolist())
+    want = {label: max(1, round(fraction * count)) if count > 1 else 0 for label, count in total.items()}
+    held: Counter[int] = Counter()
+    chosen: set[int] = set()
+
+    def take(place: int, most: dict[int, int]) -> None:
+        if all(held[label] + count <= min(most[label], total[label] - 1) for label, count in counts[place].items()):
+            held.update(counts[place])
+            chosen.add(place)
+
+    order = np.random.default_rng(seed).permutation(len(members)).tolist()
+    for place in order:
+        take(place, want)
+    for place in sorted(order, key=lambda place: len(members[place])):  # where every group is larger than the wish
+        if place not in chosen and any(held[label] == 0 < want[label] for label in counts[place]):
+            take(place, total)
+    out = sorted(index for place in chosen for index in members[place])
+    return np.setdiff1d(np.arange(len(labels)), out), np.array(out, dtype=np.int64)
 
 
 def k_folds(labels: np.ndarray, k: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """`k` stratified (train, held) pairs that hold out each index once.
+    """`k` stratified (train, held) pairs of labels int [N] that hold out each index once.
 
-    Raises DataError where a class has fewer than two images, or `k` exceeds the number of images.
+    Raises DataError where a class has fewer than two images, or `k` is not 2 to N.
     """
-    counts = np.bincount(labels)
-    if k < 2 or k > len(labels):
+    if not 2 <= k <= len(labels):
         raise DataError(f"k-fold: k is {k}; expected 2 to {len(labels)}, the number of images.")
-    if counts[counts > 0].min() < 2:
+    values, counts = np.unique(labels, return_counts=True)
+    if counts.min() < 2:
         raise DataError("k-fold: a class has one image only; it would be missing from training in its fold.")
     draw = np.random.default_rng(seed)
     fold = np.empty(len(labels), np.int64)
     offset = 0
-    for label in np.flatnonzero(counts):
-        members = draw.permutation(np.flatnonzero(labels == label))
+    for value in values:
+        members = draw.permutation(np.flatnonzero(labels == value))
         fold[members] = (np.arange(len(members)) + offset) % k
-        offset += len(members)
+        offset += len(members)  # the next class goes on where this one ended, so that folds stay equal in size
     return [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(k)]
+
+
+def split_classes(dataset: Dataset, fraction: float, seed: int) -> tuple[Dataset, Dataset]:
+    """(kept, held): about `fraction` of the classes, at least two, with all their images go to `held`."""
+    count = len(dataset.classes)
+    if count < 4:
+        raise DataError(f"{dataset.spec} has {count} classes; at least 4 are needed to hold out two. Give data.val.")
+    held = set(np.random.default_rng(seed).permutation(count)[: max(2, round(fraction * count))].tolist())
+    parts = [
+        with_images_only(dataset.subset(i for i, item in enumerate(dataset.items) if (item.label in held) == wanted))
+        for wanted in (False, True)
+    ]
+    return replace(parts[0], skipped=dataset.skipped), parts[1]
+
+
+def _split_of(whole: Dataset, split: str) -> Dataset:
+    return replace(whole.part(split), skipped=whole.skipped) if split in whole.splits else whole
 
 
 def _own(whole: Dataset, split: str) -> Dataset | None:
     return whole.part(split) if split in whole.splits else None
 
 
-def _digests(dataset: Dataset) -> Callable[[int], str]:
-    from studio.data.digests import digests
+def _hold_out(train: Dataset, seed: int, home: Home | None) -> tuple[Dataset, Dataset]:
+    kept, held = stratified(train.labels, HELD_OUT, seed, digests([item.source for item in train.items], home))
+    if len(held) == 0:
+        raise DataError(
+            f"data.train: {train.spec} has too few images to hold any out for validation: no class has two different "
+            "ones. Add images, or give data.val."
+        )
+    return replace(train.subset(kept), skipped=train.skipped), train.subset(held)
 
-    found = digests([item.source for item in dataset.items])
-    return lambda index: found[index] or str(index)
+
+def _leaks(train: Dataset, given: dict[str, Dataset], home: Home | None) -> str:
+    """A sentence for each given split that has pictures of train in it."""
+    if not given:
+        return ""
+    known = set(digests([item.source for item in train.items], home)) - {None}
+    counts = {
+        name: sum(digest in known for digest in digests([item.source for item in part.items], home))
+        for name, part in given.items()
+    }
+    return "".join(
+        f" {count} of the {len(given[name])} pictures of {name} are in train too: scores will be too good."
+        for name, count in counts.items()
+        if count
+    )
+
+
+def _origin(data: "DataSection") -> str:
+    return data.val or "the data's own val folder"
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

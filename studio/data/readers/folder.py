@@ -4,32 +4,45 @@ import os
 from pathlib import Path
 
 from studio.core.errors import DataError
-from studio.data.items import Dataset, FileSource
-from studio.data.readers.layout import HEAD, dataset_of
+from studio.data.items import Dataset, FileSource, Skipped
+from studio.data.layout import by_folders
+from studio.data.limits import Limits
+
+OPTIONS: dict[str, str] = {}
 
 
-def read(rest: str, options: dict[str, str]) -> Dataset:
+def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     """Raises DataError where the folder is missing or holds no class folder with images."""
     root = Path(rest).expanduser()
     if not root.exists():
         raise DataError(f"There is no folder {root}.")
     if not root.is_dir():
-        raise DataError(f"{root} is a file, not a folder. For a zip write zip:{root}")
-
-    def head(name: str) -> tuple[bytes, int]:
-        try:
-            with open(root / name, "rb") as file:
-                return file.read(HEAD), os.fstat(file.fileno()).st_size
-        except OSError:
-            return b"", 0
-
-    return dataset_of(f"folder:{rest}", _files(root), lambda name: FileSource(root / name), head)
-
-
-def _files(root: Path) -> list[str]:
-    found = []
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        below = Path(folder).relative_to(root)
-        found += [(below / name).as_posix() for name in files]
+        kind = f" For a zip write zip:{root}" if root.suffix.lower() == ".zip" else ""
+        raise DataError(f"{root} is a file, not a folder.{kind}")
+    files, closed = walk(root)
+    found = by_folders(f"The folder {root}", files, limits)
+    found.skipped += closed
     return found
+
+
+def walk(root: Path) -> tuple[dict[str, FileSource], list[Skipped]]:
+    """All files below `root` by posix path, and the folders that can't be opened. Links are followed, once each."""
+    files: dict[str, FileSource] = {}
+    closed: list[Skipped] = []
+    seen = {os.path.realpath(root)}
+
+    def note(error: OSError) -> None:
+        name = Path(error.filename).relative_to(root).as_posix()
+        closed.append(Skipped(name, f"the folder can't be opened ({error.strerror})"))
+
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=note):
+        below = Path(folder).relative_to(root)
+        kept = []
+        for name in sorted(folders):
+            real = os.path.realpath(os.path.join(folder, name))
+            if not name.startswith(".") and real not in seen:
+                seen.add(real)
+                kept.append(name)
+        folders[:] = kept
+        files.update(((below / name).as_posix(), FileSource(Path(folder, name))) for name in names)
+    return files, closed

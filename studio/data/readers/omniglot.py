@@ -1,65 +1,69 @@
 """`omniglot:PATH`: characters of fifty alphabets, as torchvision lays them out or as the original zips.
 
-A class is `Alphabet/characterNN`; its alphabet is the domain, so protocols within one alphabet and
-between alphabets are both possible. `?alphabets=Greek+Latin` keeps some, `?split=vinyals-train` is left
-to list: files.
+A class is `Alphabet/characterNN` and its domain the alphabet, so that protocols within one alphabet
+and between alphabets are both possible. A published split is a list of classes: `?classes=train.txt`.
 """
 
-import os
 from pathlib import Path, PurePosixPath
 
 from studio.core.errors import DataError, nearest
-from studio.data.items import Dataset, FileSource, ImageSource, Item
-from studio.data.readers.zipfile import ZipSource, open_archive
+from studio.data.archives import Archive
+from studio.data.items import Dataset, ImageSource
+from studio.data.layout import Entry, gather
+from studio.data.limits import Limits
+from studio.data.readers.folder import walk
+
+OPTIONS = {
+    "level": "character (default), or alphabet to make whole alphabets the classes",
+    "alphabets": "some alphabets, joined by +",
+    "classes": "a text file of Alphabet/characterNN lines; a rotation after them, as in Vinyals' split, is ignored",
+}
 
 
-def read(rest: str, options: dict[str, str]) -> Dataset:
-    """Raises DataError where no `Alphabet/characterNN/*.png` is found."""
+def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
+    """Raises DataError where no `Alphabet/characterNN/*.png` is found, or an option names what is not there."""
     path = Path(rest).expanduser()
     if not path.exists():
         raise DataError(f"There is no file or folder {path}.")
-    files = _zip_files(path) if path.is_file() else _folder_files(path)
-    found = sorted((_place(name), name) for name in files if _place(name) is not None)
+    level = options.get("level", "character")
+    if level not in ("character", "alphabet"):
+        raise DataError(f"omniglot: level is {level!r}; expected character or alphabet.")
+    sources = walk(path)[0] if path.is_dir() else Archive(path, limits).sources()
+    found = [entry for name, source in sorted(sources.items()) if (entry := _entry(name, source)) is not None]
     if not found:
         raise DataError(f"{path} holds no Omniglot characters; expected Alphabet/character01/0001_01.png and so on.")
-    found = _chosen(found, options.get("alphabets"))
-    classes = sorted({f"{alphabet}/{character}" for (alphabet, character), _ in found})
-    place = {name: index for index, name in enumerate(classes)}
-    items = [
-        Item(name, place[f"{alphabet}/{character}"], files[name], alphabet) for (alphabet, character), name in found
-    ]
-    return Dataset("", classes, items)
+    if "alphabets" in options:
+        found = _of_alphabets(found, options["alphabets"].split("+"))
+    if "classes" in options:
+        found = _of_classes(found, Path(options["classes"]).expanduser())
+    if level == "alphabet":
+        found = [Entry(entry.name, entry.domain or "", entry.source, domain=entry.domain) for entry in found]
+    return gather(path.name, found, [], limits)
 
 
-def _place(name: str) -> tuple[str, str] | None:
-    parts = PurePosixPath(name).parts
-    if len(parts) >= 3 and parts[-2].startswith("character") and parts[-1].endswith(".png"):
-        return parts[-3], parts[-2]
-    return None
+def _entry(name: str, source: ImageSource) -> Entry | None:
+    *_, alphabet, character, file = ("", "", *PurePosixPath(name).parts)
+    if not alphabet or alphabet.startswith((".", "__")) or not character.startswith("character"):
+        return None
+    if not file.endswith(".png") or file.startswith("."):
+        return None
+    return Entry(name, f"{alphabet}/{character}", source, domain=alphabet)
 
 
-def _zip_files(path: Path) -> dict[str, ImageSource]:
-    import threading
-
-    archive, lock = open_archive(path), threading.Lock()
-    return {info.filename: ZipSource(archive, lock, info.filename) for info in archive.infolist() if not info.is_dir()}
-
-
-def _folder_files(path: Path) -> dict[str, ImageSource]:
-    files: dict[str, ImageSource] = {}
-    for folder, _, names in os.walk(path):
-        for name in names:
-            file = Path(folder) / name
-            files[file.relative_to(path).as_posix()] = FileSource(file)
-    return files
-
-
-def _chosen(found: list, alphabets: str | None) -> list:
-    if not alphabets:
-        return found
-    wanted = alphabets.replace("+", " ").split()
-    known = {alphabet for (alphabet, _), _ in found}
+def _of_alphabets(found: list[Entry], wanted: list[str]) -> list[Entry]:
+    known = {entry.domain or "" for entry in found}
     for name in wanted:
         if name not in known:
-            raise DataError(f"Omniglot here has no alphabet {name!r}.{nearest(name, known)}")
-    return [entry for entry in found if entry[0][0] in wanted]
+            raise DataError(f"omniglot: there is no alphabet {name!r} here.{nearest(name, known)}")
+    return [entry for entry in found if entry.domain in wanted]
+
+
+def _of_classes(found: list[Entry], file: Path) -> list[Entry]:
+    if not file.is_file():
+        raise DataError(f"omniglot: there is no file {file}.")
+    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    wanted = {"/".join(line.split("/")[:2]) for line in lines}
+    lacking = sorted(wanted - {entry.label for entry in found})
+    if lacking:
+        raise DataError(f"omniglot: {file.name} lists {len(lacking)} classes not found here, such as {lacking[0]!r}.")
+    return [entry for entry in found if entry.label in wanted]

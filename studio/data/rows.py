@@ -1,0 +1,29 @@
+"""Images of another library's dataset: each row is decoded when it is read, never all at once."""
+
+import hashlib
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from studio.data.items import ArraySource
+
+
+@dataclass(frozen=True, eq=False)
+class RowSource:
+    """The picture in one row: `rows[index]`, by way of `picture(row)` (bytes of a file, or an image of Pillow)."""
+
+    rows: Any
+    index: int
+    picture: Any
+    lock: threading.Lock = field(repr=False)  # such datasets seldom say that threads may share them
+
+    def read(self) -> bytes | np.ndarray:
+        with self.lock:
+            found = self.picture(self.rows[self.index])
+        return found if isinstance(found, bytes) else np.asarray(found.convert("RGB"))
+
+    def digest(self) -> str:
+        found = self.read()
+        return hashlib.sha256(found).hexdigest() if isinstance(found, bytes) else ArraySource(found).digest()

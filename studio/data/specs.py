@@ -1,0 +1,148 @@
+"""Data specs: what `folder:photos` or `mat:amazon.mat?x=fts&y=labels` names is opened here.
+
+`SCHEME:REST?option=value&option=value`; a comma joins several of one kind. The scheme is the name of a
+file in `readers/`.
+"""
+
+import pkgutil
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import import_module
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
+
+import numpy as np
+
+from studio.core.errors import DataError, nearest
+from studio.data import readers
+from studio.data.items import Dataset, FeatureSet
+from studio.data.limits import LIMITS, Limits
+
+_BY_SUFFIX = {".zip": "zip", ".npz": "npz", ".mat": "mat", ".txt": "list", ".csv": "list"}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One part of a spec."""
+
+    text: str
+    scheme: str
+    rest: str
+    options: dict[str, str]
+
+
+def open_data(spec: str, limits: Limits = LIMITS) -> Dataset | FeatureSet:
+    """The data that `spec` names. Files that can't be used are named in `skipped`.
+
+    Joined parts become domains of the result, their classes merged by name; a part without splits counts
+    as train where another has some. Raises DataError for what is missing, malformed or unsafe, HubError
+    where something must be downloaded and can't be.
+    """
+    parts = parse(spec)
+    sets = [_open(part, limits) for part in parts]
+    if len(sets) == 1:
+        return sets[0]
+    if all(isinstance(part, Dataset) for part in sets):
+        return _join_images(spec, sets, _domains(parts))
+    if all(isinstance(part, FeatureSet) for part in sets):
+        return _join_features(spec, sets, _domains(parts))
+    raise DataError(f"data: {spec!r} joins images and feature vectors; only sets of one kind can be joined.")
+
+
+def parse(spec: str) -> list[Spec]:
+    """The parts of a spec. A part without a scheme has that of the first. Raises DataError."""
+    texts = [text.strip() for text in spec.split(",") if text.strip()]
+    if not texts:
+        raise DataError("data: the spec is empty; expected something like folder:photos.")
+    first = _parse_one(texts[0])
+    known = schemes()
+    return [first] + [
+        _parse_one(text if text.partition(":")[0] in known else f"{first.scheme}:{text}") for text in texts[1:]
+    ]
+
+
+@cache
+def schemes() -> frozenset[str]:
+    """The kinds of data there are: the files in `readers/`."""
+    return frozenset(module.name for module in pkgutil.iter_modules(readers.__path__))
+
+
+def _parse_one(text: str) -> Spec:
+    scheme, colon, rest = text.partition(":")
+    if not colon or len(scheme) == 1 or scheme.startswith((".", "/", "~")):  # one letter is a drive, as in C:\photos
+        kind = _BY_SUFFIX.get(Path(text).suffix.lower(), "folder")
+        raise DataError(f"data: {text!r} does not say what kind of data it is. Write {kind}:{text}")
+    if scheme not in schemes():
+        raise DataError(f"data: there is no kind of data {scheme!r}.{nearest(scheme, schemes())}")
+    rest, _, query = rest.partition("?")
+    if not rest:
+        raise DataError(f"data: {text!r} lacks a name or path after the colon.")
+    pairs = [pair.partition("=") for pair in query.split("&") if pair]
+    return Spec(text, scheme, rest, {unquote(key): unquote(value) for key, _, value in pairs})
+
+
+def _open(spec: Spec, limits: Limits) -> Dataset | FeatureSet:
+    reader = import_module(f"{readers.__name__}.{spec.scheme}")
+    if reader.OPTIONS is not None:
+        for option in spec.options.keys() - reader.OPTIONS.keys():
+            known = nearest(option, reader.OPTIONS) or f" {spec.scheme}: has no options."
+            raise DataError(f"data: {spec.text!r} has the unknown option {option!r}.{known}")
+    return replace(reader.read(spec.rest, spec.options, limits), spec=spec.text)
+
+
+def _domains(parts: list[Spec]) -> list[str]:
+    """A name for each part: the last folder of its path, and as many before it as tell the parts apart."""
+    paths = [_without_suffix(part) for part in parts]
+    deepest = max(len(path.parts) for path in paths)
+    for depth in range(1, deepest + 1):
+        names = ["/".join(path.parts[-depth:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    return [part.text.partition(":")[2] for part in parts]
+
+
+def _without_suffix(part: Spec) -> PurePosixPath:
+    path = PurePosixPath(part.rest.replace("\\", "/"))
+    return path.with_suffix("") if path.suffix.lower() in _BY_SUFFIX else path
+
+
+def _join_images(spec: str, sets: list[Dataset], domains: list[str]) -> Dataset:
+    classes, place = _merge(sets)
+    divided = any(part.splits for part in sets)
+    joined = Dataset(spec, classes, [])
+    for part, domain in zip(sets, domains, strict=True):
+        splits = part.splits or ({"train": list(range(len(part)))} if divided else {})
+        for name, members in splits.items():
+            joined.splits.setdefault(name, []).extend(len(joined) + index for index in members)
+        joined.skipped += [replace(skip, name=f"{domain}/{skip.name}") for skip in part.skipped]
+        joined.items += [
+            replace(
+                item,
+                name=f"{domain}/{item.name}",
+                label=place[part.classes[item.label]] if item.label >= 0 else -1,
+                domain=item.domain or domain,
+            )
+            for item in part.items
+        ]
+    return joined
+
+
+def _join_features(spec: str, sets: list[FeatureSet], domains: list[str]) -> FeatureSet:
+    widths = {part.x.shape[1] for part in sets}
+    if len(widths) > 1:
+        raise DataError(f"data: {spec!r} joins feature vectors of different length: {sorted(widths)}.")
+    classes, place = _merge(sets)
+    labels = [[place[part.classes[label]] if label >= 0 else -1 for label in part.y] for part in sets]
+    return FeatureSet(
+        spec,
+        classes,
+        np.concatenate([part.x for part in sets]),
+        np.concatenate([np.array(part, np.int64) for part in labels]),
+        np.repeat(domains, [len(part) for part in sets]),
+    )
+
+
+def _merge(sets: list[Dataset] | list[FeatureSet]) -> tuple[list[str], dict[str, int]]:
+    """Classes by name, in the order in which they are met, and their places."""
+    classes = list(dict.fromkeys(name for part in sets for name in part.classes))
+    return classes, {name: index for index, name in enumerate(classes)}
