@@ -48,7 +48,7 @@ def _geometry(values: dict[str, Any], image_size: int) -> tuple[int, float, bool
     """Side of the input, its share of the resized short side, and whether both sides are resized to it."""
     short = _shortest_edge(values.get("size"))
     if values.get("do_center_crop") and values.get("crop_size"):
-        side = _side(values["crop_size"])
+        side = _side(values["crop_size"])  # some resize both sides before the crop; here the short one
         resized = short or _side(values.get("size") or side)
         return side, min(1.0, side / resized), False
     if short and values.get("crop_pct"):  # ConvNeXt: crops below 384 pixels, squashes above

@@ -94,7 +94,11 @@ def backbone_source(scheme: str, listing: Listing = list) -> Callable[[Callable[
 
 
 def backbone(spec: str, **options: Any) -> Any:
-    """The backbone named by `spec`, such as `pip/tf_efficientnet_lite0` (see adapters.backbones)."""
+    """The backbone named by `spec`, such as `pip/tf_efficientnet_lite0` (an adapters.backbones.Backbone).
+
+    Options: image_size (pixels; None takes its own), home, weights (False: the shape alone, for a checkpoint
+    to fill), architecture (what a manifest keeps of it; then it needs neither folder nor hub).
+    """
     load()
     scheme = re.split("[/:]", spec, maxsplit=1)[0]
     if scheme not in _BACKBONE_SOURCES:

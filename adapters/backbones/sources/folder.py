@@ -70,8 +70,9 @@ def _transformers(folder: Path, request: Request) -> Backbone:
     from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+        with hf_model.quiet():
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # transformers checks fields by exceptions of its own
         raise UsageError(
             f"model.backbone: transformers can't read {folder / 'config.json'}: {one_line(error)}"
         ) from error
