@@ -73,7 +73,11 @@ def command(name: str, about: str, arguments: Callable[[argparse.ArgumentParser]
 def build_parser() -> argparse.ArgumentParser:
     from studio import __version__
 
-    parser = _Parser(prog="launch.py", description="Transfer Studio: move pretrained vision models to your classes.")
+    parser = _Parser(
+        prog="launch.py",
+        description="Transfer Studio: move pretrained vision models to your classes.",
+        epilog="`launch.py test [pytest arguments]` runs the tests. Runs and checkpoints are kept in STUDIO_HOME.",
+    )
     parser.add_argument("--version", action="version", version=f"Transfer Studio {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
     for name, (about, declare) in COMMANDS.items():

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from studio.core.errors import StoreError
+
 Kind = Literal["status", "progress", "scalar", "figure", "table", "checkpoint", "metrics", "note", "warning", "error"]
 KINDS: tuple[str, ...] = Kind.__args__  # type: ignore[attr-defined]
 
@@ -50,7 +52,13 @@ class EventWriter:
         if kind not in KINDS:
             raise ValueError(f"unknown event kind {kind!r}; known: {', '.join(KINDS)}")
         line = json.dumps(_plain({"t": round(time.time(), 3), "kind": kind, **fields}), ensure_ascii=False)
-        self._file.write(line.encode() + b"\n")  # one write call: lines of two writers never mix
+        try:
+            self._file.write(line.encode() + b"\n")  # one write call: lines of two writers never mix
+        except OSError as error:
+            raise StoreError(
+                f"{self.path} can't be written ({error.strerror}). Make room on its disk, then resume the run; "
+                "what was saved before is kept."
+            ) from error
 
     def status(self, status: str, **fields: Any) -> None:
         self.emit("status", status=status, **fields)

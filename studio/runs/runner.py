@@ -13,7 +13,7 @@ from typing import Any
 from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.device import DeviceManager
-from studio.core.errors import StoppedByUser, StudioError
+from studio.core.errors import StoppedByUser, StoreError, StudioError
 from studio.core.events import EventWriter
 from studio.core.home import Home
 from studio.core.procedure import Job, Outcome
@@ -78,7 +78,10 @@ def execute(
             run.log(traceback.format_exc())
             result.status, result.error, result.exit_code = "failed", _one_line(error), 1
         result.seconds = round(time.monotonic() - begun, 3)
-        _report(result, events)
+        try:
+            _report(result, events)
+        except StoreError as error:  # a full disk: the caller is told, the next watcher sees a dead run
+            result.status, result.error, result.exit_code = "failed", str(error), error.exit_code
     return result
 
 

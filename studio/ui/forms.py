@@ -25,8 +25,8 @@ SOMETIMES = {
 }
 MORE = (
     "name", "model.image_size", "model.checkpoint", "data.val", "data.test",
-    "train.batch_size", "train.weight_decay", "train.seed", "train.precision", "train.clip", "train.max_steps", "train.workers",
-    "train.checkpoint_every_s", "eval.selection", "eval.queries", "eval.episodes", "device",
+    "train.batch_size", "train.weight_decay", "train.seed", "train.precision", "train.clip", "train.max_steps",
+    "train.workers", "train.checkpoint_every_s", "eval.selection", "eval.queries", "eval.episodes", "device",
 )  # fmt: skip
 
 

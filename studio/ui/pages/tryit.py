@@ -1,40 +1,21 @@
 """Try it: a checkpoint, a photo, an answer, the reason for it; teach it where it is wrong."""
 
-import threading
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 
+from studio.core.device import DeviceManager
 from studio.core.errors import UsageError
 from studio.runs.export import export_checkpoint
-from studio.runs.predict import Model, load_checkpoint, teach_checkpoint
+from studio.runs.predict import load_checkpoint, teach_checkpoint
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.guard import guarded
 
-WARM = 3  # checkpoints kept in memory
-
-
-class Models:
-    """The checkpoints tried last, kept warm."""
-
-    def __init__(self, home: Any) -> None:
-        self._home, self._kept, self._lock = home, OrderedDict(), threading.Lock()
-
-    def get(self, name: str) -> Model:
-        with self._lock:
-            if name not in self._kept:
-                self._kept[name] = load_checkpoint(name, self._home)
-            self._kept.move_to_end(name)
-            while len(self._kept) > WARM:
-                self._kept.popitem(last=False)
-            return self._kept[name]
-
 
 def build(shared: Any, tab: Any) -> None:
-    desk, models = shared.desk, Models(shared.desk.home)
+    desk, warm = shared.desk, DeviceManager(shared.desk.home).warm
     with gr.Row():
         with gr.Column(min_width=300):
             checkpoint = gr.Dropdown(
@@ -86,7 +67,7 @@ def build(shared: Any, tab: Any) -> None:
             return None, "", gr.Gallery(visible=False)
         if not name:
             raise UsageError(say("try.none", language_of(request)))
-        row = models.get(name).predict([image])[0]
+        row = warm.get(name, lambda: load_checkpoint(name, desk.home)).predict([image])[0]
         scores = {item["label"]: item["score"] for item in row["topk"]}
         known = not row.get("unknown", False)
         remark = "" if known else say("try.unknown", language_of(request))

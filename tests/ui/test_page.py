@@ -1,0 +1,176 @@
+"""The page in a real browser: a person's whole way, and nothing lost by a refresh or a closed tab."""
+
+import json
+import os
+import shutil
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from studio.ui import build_app
+
+CHROMIUM = os.environ.get("STUDIO_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    from studio.core.home import Home
+
+    home = Home.find(tmp_path_factory.mktemp("page") / "home")
+    app = build_app(home=home)
+    _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+    yield home, url
+    app.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine (install one, or name it in STUDIO_CHROMIUM)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield found
+        found.close()
+
+
+def open_page(browser, url, width=1280, height=900, locale="en-US"):
+    context = browser.new_context(viewport={"width": width, "height": height}, locale=locale)
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.problems = []
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.goto(url)
+    page.wait_for_selector("#start-demo")
+    return page
+
+
+def tab(page, name):
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def wait_for_status(page, word, seconds=150):
+    page.wait_for_function(
+        "word => document.querySelector('#run-status')?.classList.contains(word)", arg=word, timeout=seconds * 1000
+    )
+
+
+def test_from_photos_to_an_answer_with_a_refresh_in_the_middle(served, browser, tmp_path):
+    home, url = served
+    draw = np.random.default_rng(0)
+    files = {}
+    for label, level in (("dark", 40), ("light", 210)):
+        files[label] = []
+        for number in range(8):
+            pixels = np.clip(draw.normal(level, 25, (48, 48, 3)), 0, 255).astype(np.uint8)
+            path = tmp_path / f"{label}{number}.png"
+            Image.fromarray(pixels).save(path)
+            files[label].append(str(path))
+    page = open_page(browser, url)
+    tab(page, "Data")
+    for place, label in enumerate(files, start=1):
+        page.fill(f"#class-name-{place} textarea, #class-name-{place} input", label)
+        page.set_input_files(f"#class-files-{place} input[type=file]", files[label])
+        page.wait_for_selector(f"#class-files-{place} :text('{label}7')")
+    page.click("#data-use-boxes")
+    page.wait_for_selector("#report-card")
+    assert "16 images in 2 classes" in page.inner_text("#report-card")
+    page.click("#data-onward")
+    page.wait_for_function(
+        "document.querySelector('#field-data-train textarea, #field-data-train input').value.startsWith('folder:')"
+    )
+    page.click("#train-start")
+    page.wait_for_selector("#run-status")
+    page.reload()
+    page.wait_for_selector("#start-demo")
+    tab(page, "Train")
+    wait_for_status(page, "finished")
+    assert float(page.inner_text("#run-numbers .number b").split()[0]) > 0.9
+    tab(page, "Try it")
+    page.wait_for_function("document.querySelector('#try-checkpoint input').value.length > 0")
+    page.set_input_files("#try-photo input[type=file]", files["light"][0])
+    page.wait_for_function("document.querySelector('#try-answer')?.innerText.includes('light')")
+    assert page.inner_text("#try-answer").index("light") < page.inner_text("#try-answer").index("dark")
+    assert page.problems == []
+
+
+def test_a_run_goes_on_when_its_tab_is_closed_and_another_tab_finds_it(served, browser):
+    home, url = served
+    page = open_page(browser, url)
+    page.click("#start-demo")
+    page.wait_for_selector("#train-start")
+    page.click("#train-start")
+    page.wait_for_selector("#run-status")
+    run = page.inner_text("#run-state code")
+    page.context.close()
+    other = open_page(browser, f"{url}?run={run}")
+    wait_for_status(other, "finished")
+    assert other.inner_text("#run-state code") == run
+
+
+def test_wrong_input_is_answered_in_a_sentence(served, browser):
+    _, url = served
+    page = open_page(browser, url)
+    tab(page, "Data")
+    page.click("#data-use-boxes")
+    page.wait_for_selector("text=at least two classes")
+    tab(page, "Train")
+    page.fill("#field-data-train textarea, #field-data-train input", "foldr:photos")
+    page.keyboard.press("Tab")
+    time.sleep(1)
+    page.click("#train-start")
+    page.wait_for_selector("text=folder")
+
+
+@pytest.mark.parametrize(("locale", "word"), [("zh-CN", "开始"), ("en-US", "Start")])
+def test_the_page_speaks_the_visitors_language(served, browser, locale, word):
+    page = open_page(browser, served[1], locale=locale)
+    page.wait_for_selector(f"role=tab[name='{word}']")
+    if locale == "zh-CN":
+        text = page.inner_text("body")
+        assert "你想做什么" in text and "What would you like" not in text
+
+
+def test_on_a_phone_nothing_sticks_out_to_the_side(served, browser):
+    page = open_page(browser, served[1], width=390, height=844)
+    for name in ("Start", "Data", "Train"):
+        shown = page.get_by_role("tab", name=name, exact=True)
+        if shown.is_visible():
+            shown.click()
+        time.sleep(0.5)
+        wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        assert wide <= 1, name
+
+
+def test_scripts_start_watch_and_list_runs_over_the_api(served):
+    from gradio_client import Client
+
+    client = Client(served[1], verbose=False)
+    assert any(row["name"] == "quickstart" for row in client.predict(api_name="/list_presets"))
+    settings = {"method": "finetune/linear-probe", "model.backbone": "studio/conv4", "model.image_size": 16}
+    run = client.predict("quickstart", settings, api_name="/start_run")["run"]
+    for _ in range(120):
+        seen = client.predict(run, api_name="/show_run")
+        if seen["status"] in ("finished", "failed"):
+            break
+        time.sleep(0.5)
+    assert seen["status"] == "finished", seen
+    assert any(row["run"] == run for row in client.predict(api_name="/list_runs"))
+    public = {name for name in client.view_api(return_format="dict")["named_endpoints"]}
+    assert public == {"/list_presets", "/list_methods", "/start_run", "/show_run", "/stop_run", "/list_runs"}
+    json.dumps(seen)
+
+
+def test_every_control_that_acts_has_a_stable_id(home):
+    app = build_app(home=home)
+    kinds = {"button", "textbox", "dropdown", "file", "image", "number", "checkbox", "dataframe", "gallery", "label"}
+    nameless = [
+        block["type"]
+        for block in app.config["components"]
+        if block["type"] in kinds and not block["props"].get("elem_id")
+    ]
+    assert nameless == []
