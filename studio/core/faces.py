@@ -78,6 +78,7 @@ class LearnerContext:
     classes: list[str]
     seed: int = 0
     image_size: int = 224
+    training: bool = True  # False: to predict only, so that what only training needs is left out
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -101,9 +102,20 @@ class Learner(Method):
         """Named scalar losses for a batch {images [B, 3, H, W], labels [B] or soft [B, C]}; their sum is minimised."""
         raise NotImplementedError
 
+    def after_step(self) -> None:
+        """Called after each step of the optimizer, for what follows the weights."""
+
     def predict(self, images: "Tensor") -> "Tensor":
         """Scores [B, C] (logits) for images [B, 3, H, W]."""
         raise NotImplementedError
+
+    def plain(self) -> "nn.Module | None":
+        """`module` as the layers of its backbone and a head alone, for export to other libraries; None if it isn't."""
+        return self.module
+
+    def compile(self) -> None:
+        """Has torch.compile speed the module up, in place."""
+        self.module.compile()
 
     def train_mode(self, training: bool) -> None:
         """Puts the modules into training or evaluation mode."""
