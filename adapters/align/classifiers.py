@@ -7,6 +7,7 @@ import numpy as np
 from adapters.align.kernels import squared_distances
 
 CHUNK = 2_000_000  # distances held at once
+PAIRWISE = 5000  # samples up to which an SVM is trained for each pair of classes
 
 
 class Classifier:
@@ -73,15 +74,44 @@ class LinearClassifier(Classifier):
         return self
 
 
-class Svm(LinearClassifier):
-    """Linear one-against-rest SVM with squared hinge loss, C = 1."""
+class Svm(Classifier):
+    """Linear SVM, C = 1 at a mean squared length of 1: one against one, beyond `PAIRWISE` samples against the rest."""
 
     def fit(self, x: np.ndarray, y: np.ndarray, classes: int, weights: np.ndarray | None = None) -> "Svm":
-        from sklearn.svm import LinearSVC
+        from sklearn.svm import SVC, LinearSVC
 
-        dual = len(x) < x.shape[1]
-        model = LinearSVC(C=1.0, dual=dual, random_state=0, max_iter=5000).fit(x, y, sample_weight=weights)
-        return self._take(model, classes)
+        scale = np.sqrt((x * x).sum(axis=1).mean()) or 1.0
+        self.classes, present = classes, np.unique(y)
+        if len(x) <= PAIRWISE:
+            model = SVC(kernel="linear", C=1.0).fit(x / scale, y, sample_weight=weights)
+            self.pairs = np.array([(i, j) for k, i in enumerate(present) for j in present[k + 1 :]])
+            sign = -1.0 if len(present) == 2 else 1.0  # of two classes the sign favours the second
+        else:
+            model = LinearSVC(C=1.0, dual=False, random_state=0).fit(x / scale, y, sample_weight=weights)
+            self.pairs = np.array([(label, -1) for label in present])
+            if len(present) == 2:
+                self.pairs = np.array([(present[1], present[0])])
+            sign = 1.0
+        self.weight, self.bias = sign * np.asarray(model.coef_).T / scale, sign * np.asarray(model.intercept_)
+        return self
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        """Softmax of the votes, margins break ties; each weighs less than one vote."""
+        margins = x @ self.weight + self.bias
+        won = (margins > 0) + 0.45 * np.tanh(margins / 2.0)
+        scores = np.full((len(x), self.classes), -np.inf)
+        scores[:, np.unique(self.pairs[self.pairs >= 0])] = 0.0
+        for column, (left, right) in enumerate(self.pairs):
+            if right < 0:
+                scores[:, left] = margins[:, column]
+            else:
+                scores[:, left] += won[:, column]
+                scores[:, right] += 1.0 - won[:, column]
+        return softmax(scores)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        kind = np.array([2, self.classes])
+        return {"kind": kind, "weight": self.weight, "bias": self.bias, "pairs": self.pairs}
 
 
 class Logistic(LinearClassifier):
@@ -103,7 +133,9 @@ def restore_classifier(arrays: dict[str, np.ndarray]) -> Classifier:
     kind, classes = map(int, arrays["kind"])
     if kind == 0:
         return NearestNeighbour().fit(arrays["x"], arrays["y"], classes)
-    made = LinearClassifier()
+    made: Any = LinearClassifier() if kind == 1 else Svm()
+    if kind == 2:
+        made.classes, made.pairs = classes, arrays["pairs"]
     made.weight, made.bias = arrays["weight"], arrays["bias"]
     return made
 

@@ -13,12 +13,15 @@ from studio.core.registry import register
 
 class CoralParams(AlignParams):
     classifier: Literal["1nn", "svm", "logistic"] = Field("svm", description="what is trained on the aligned source")
-    ridge: float = Field(1.0, gt=0, le=1e6, description="added to the diagonal of both covariances")
+    ridge: float = Field(1.0, gt=0, le=1e6, description="added to both diagonals, in mean variances of the source")
 
 
 @register("align/coral")
 class Coral(Aligner):
     """Whitens the source and colours it as the target: A = Cs^(-1/2) Ct^(1/2), C = cov + ridge I.
+
+    The paper adds I to covariances of standardised features, whose mean variance is 1; so does `ridge` here,
+    whatever the features' scale.
 
     Sun, Feng, Saenko 2016, algorithm 1.
     """
@@ -28,8 +31,9 @@ class Coral(Aligner):
     Params = CoralParams
 
     def align(self, xs: np.ndarray, ys: np.ndarray, xt: np.ndarray) -> tuple[np.ndarray, Projection]:
-        ridge = self.params.ridge * np.eye(xs.shape[1])
-        source, target = np.cov(xs, rowvar=False) + ridge, np.cov(xt, rowvar=False) + ridge
+        source, target = np.cov(xs, rowvar=False), np.cov(xt, rowvar=False)
+        ridge = self.params.ridge * np.trace(source) / len(source) * np.eye(len(source))
+        source, target = source + ridge, target + ridge
         return xs @ power(source, -0.5) @ power(target, 0.5), Identity()
 
 

@@ -28,17 +28,20 @@ def smallest_generalized(a: np.ndarray, b: np.ndarray, dim: int) -> np.ndarray:
     return fix_signs(vectors[:, keep] / np.sqrt(values[keep]))
 
 
-def row_space(x: np.ndarray) -> np.ndarray:
-    """An orthonormal basis [d, r] of the rows of x [n, d] where n < d, the identity [d, d] otherwise.
+def linear_kernel_basis(x: np.ndarray) -> np.ndarray:
+    """B [d, r] that turns a problem in coefficients of the linear kernel K = x x^T into one in features.
 
-    Solutions with an L2 penalty lie in the span of the samples, so nothing is lost.
+    With x = U S V^T, coefficients A = U C and B = V S: K A = (x B) C and |A| = |C|. So a penalty on the
+    coefficients of all n samples is one on C, of which there are min(n, d) at most.
     """
     n, d = x.shape
     if n >= d:
-        return np.eye(d)
+        values, vectors = scipy.linalg.eigh(x.T @ x)
+        keep = values > values[-1] * 1e-10
+        return vectors[:, keep] * np.sqrt(values[keep])
     values, vectors = scipy.linalg.eigh(x @ x.T)
     keep = values > values[-1] * 1e-10
-    return x.T @ (vectors[:, keep] / np.sqrt(values[keep]))
+    return x.T @ vectors[:, keep]
 
 
 def fix_signs(vectors: np.ndarray) -> np.ndarray:

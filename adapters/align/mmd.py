@@ -12,7 +12,7 @@ def class_vectors(ys: np.ndarray, guesses: np.ndarray, classes: int) -> np.ndarr
     """Columns e_c [n + m, C'] with Mc = e_c e_c^T over the classes that both sides have. Long et al. 2013, eq. 6."""
     columns = []
     for label in range(classes):
-        source, target = ys == label, guesses == label
+        source, target = (ys == label).astype(float), (guesses == label).astype(float)
         if source.any() and target.any():
             columns.append(np.concatenate([source / source.sum(), -target / target.sum()]))
     return np.stack(columns, axis=1) if columns else np.zeros((len(ys) + len(guesses), 0))

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from adapters.align.base import Aligner, AlignParams
-from adapters.align.eigen import row_space, smallest_generalized
+from adapters.align.eigen import linear_kernel_basis, smallest_generalized
 from adapters.align.kernels import Kernel, median_gamma, nystrom
 from adapters.align.mmd import marginal_vector
 from adapters.align.projections import Kernelized, Linear, Projection
@@ -29,8 +29,7 @@ class TcaParams(AlignParams):
 class Tca(Aligner):
     """Minimises tr(W^T K L K W) + mu |W|^2 with W^T K H K W = I. Pan et al. 2011, eq. 5-9.
 
-    With the linear kernel the problem is solved for the projection of the features themselves, d x d
-    instead of n x n, or in the span of the samples where n < d.
+    The linear kernel's problem is solved in the smaller of n and d, with the same solution.
     """
 
     title = "Transfer component analysis"
@@ -46,12 +45,12 @@ class Tca(Aligner):
 def component_projection(
     x: np.ndarray, factors: np.ndarray, weights: np.ndarray, params: TcaParams, owner: Aligner
 ) -> Projection:
-    """The projection that minimises tr(W^T X^T M X W) + ridge |W|^2 with W^T X^T H X W = I.
+    """The projection by kernel coefficients W: min tr(W^T K M K W) + ridge |W|^2 with W^T K H K W = I.
 
     M = sum_i weights_i factors_i factors_i^T. x [n, d] holds both domains. Shared by TCA, JDA and BDA.
     """
     if params.kernel == "linear":
-        basis = row_space(x)
+        basis = linear_kernel_basis(x)
         return Linear(basis @ _primal(x @ basis, factors, weights, params))
     kernel = Kernel(params.kernel, params.gamma or median_gamma(x, params.seed), params.degree)
     if len(x) <= EXACT:
