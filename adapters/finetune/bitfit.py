@@ -1,9 +1,9 @@
 """BitFit: only the biases and the head are trained."""
 
 from pydantic import Field
-from torch import nn
 
 from adapters.finetune.full import Full, FullParams
+from studio.core.errors import UsageError
 from studio.core.faces import LearnerContext
 from studio.core.registry import register
 
@@ -24,8 +24,10 @@ class BitFit(Full):
     Params = BitFitParams
     whole = False
 
-    def setup(self, context: LearnerContext) -> nn.Module:
-        module = super().setup(context)
+    def adapt(self, context: LearnerContext) -> None:
+        found = False
         for name, parameter in self.module.backbone.named_parameters():
             parameter.requires_grad_(name.endswith("bias"))
-        return module
+            found = found or parameter.requires_grad
+        if not found:
+            raise UsageError("finetune/bitfit: this backbone has no bias to train; finetune/lora fits it.")

@@ -1,14 +1,19 @@
 """Full fine-tuning: every weight moves."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from adapters.finetune.classifier import Classifier, freeze_statistics, load_trained_state, trained_state
+from adapters.finetune.classifier import Classifier, freeze_statistics, load_into, trained_state, whole_state
+from adapters.finetune.regularizers import KNOWN, Forward, Regularizer
+from studio.core.errors import UsageError
 from studio.core.faces import Learner, LearnerContext
 from studio.core.registry import Params, register
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class FullParams(Params):
@@ -21,6 +26,12 @@ class FullParams(Params):
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the head")
+    regularizer: Literal[("none", *KNOWN)] = Field(  # type: ignore[valid-type]
+        "none", description="a term beside the loss that keeps what the backbone knew"
+    )
+    strength: float | None = Field(
+        None, ge=0, le=1e6, description="weight of the regularizer; null takes its paper's own"
+    )
 
 
 @register("finetune/full")
@@ -36,39 +47,79 @@ class Full(Learner):
     task = "classify"
     Params = FullParams
     module: Classifier
+    regularizer: Regularizer | None = None
 
     def setup(self, context: LearnerContext) -> nn.Module:
         self.module = Classifier(context.backbone, len(context.classes), self.params.dropout, context.seed)
+        if self.params.regularizer != "none" and context.training:
+            self.regularizer = self._regularizer(context)
+        self.adapt(context)
+        if self.regularizer is not None:
+            self.regularizer.attach()
         return self.module
+
+    def adapt(self, context: LearnerContext) -> None:
+        """Chooses what of `self.module` is trained, or adds to it; here everything is."""
+
+    def start_from(self, features: "np.ndarray", labels: "np.ndarray") -> None:
+        if self.regularizer is not None:
+            self.regularizer.start_from(features, labels)
+
+    @property
+    def needs_features(self) -> bool:
+        return self.regularizer is not None and self.regularizer.needs_features
 
     def train_mode(self, training: bool) -> None:
         self.module.train(training)
-        if training and self.params.freeze_statistics:
+        if training and (self.params.freeze_statistics or not self.whole) and not self._moves_statistics():
             freeze_statistics(self.module)
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        logits = self.module(batch["images"])
-        return {"loss": functional.cross_entropy(logits, batch["labels"], label_smoothing=self.params.label_smoothing)}
+        images, labels = batch["images"], batch["labels"]
+        features = self.module.embed(images)
+        logits = self.module.classify(features)
+        losses = {"loss": functional.cross_entropy(logits, labels, label_smoothing=self.params.label_smoothing)}
+        if self.regularizer is not None:
+            penalty = self.regularizer.penalty(Forward(images, labels, features, logits))
+            losses[self.params.regularizer] = self.regularizer.strength * penalty
+        return losses
+
+    def after_step(self) -> None:
+        if self.regularizer is not None:
+            self.regularizer.after_step()
 
     def predict(self, images: Tensor) -> Tensor:
         return self.module(images)
 
+    def compile(self) -> None:
+        self.module.backbone.compile()
+
     def state(self) -> dict[str, Tensor]:
-        return self.module.state_dict() if self.whole else trained_state(self.module)
+        return whole_state(self.module) if self.whole else trained_state(self.module)
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        if self.whole:
-            self.module.load_state_dict(state)
-        else:
-            load_trained_state(self.module, state)
+        load_into(self.module, state, self.state())
 
     def param_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         blocks = self.module.backbone.blocks()
         groups = []
         for depth, block in enumerate(blocks):
-            scale = self.params.backbone_lr * self.params.layer_decay ** (len(blocks) - depth)
+            scale = self.params.backbone_lr * self.params.layer_decay ** (len(blocks) - 1 - depth)
             groups += decay_groups(block, lr * scale, weight_decay)
-        return groups + decay_groups([self.module.head], lr, weight_decay)
+        return groups + decay_groups([self.module.head, self.module.aids], lr, weight_decay)
+
+    def _regularizer(self, context: LearnerContext) -> Regularizer:
+        cls = KNOWN[self.params.regularizer]
+        if cls.moves_statistics and not self.whole:
+            raise UsageError(
+                f"params.regularizer: {cls.name} moves batch-norm statistics, which {self.id} keeps; "
+                "finetune/full and finetune/lp-ft fit it."
+            )
+        strength = cls.default_strength if self.params.strength is None else self.params.strength
+        return cls(self.module, strength, context.seed)
+
+    def _moves_statistics(self) -> bool:
+        return self.regularizer is not None and self.regularizer.moves_statistics
 
 
 def decay_groups(modules: list[nn.Module], lr: float, weight_decay: float) -> list[dict[str, Any]]:

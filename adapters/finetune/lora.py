@@ -1,16 +1,20 @@
 """LoRA: low-rank updates of the weight matrices."""
 
+import copy
 from typing import Literal
 
+import torch
 from pydantic import Field
 from torch import nn
 
+from adapters.backbones.seeds import seeded
 from adapters.finetune.full import Full, FullParams
 from studio.core.errors import UsageError
 from studio.core.faces import LearnerContext
 from studio.core.registry import register
 
 ATTENTION = ("attn", "attention")
+POSITIONS = ("cpb", "rel_pos", "position")  # small networks that make position biases, not features
 
 
 class LoraParams(FullParams):
@@ -35,35 +39,66 @@ class Lora(Full):
     Params = LoraParams
     whole = False
 
-    def setup(self, context: LearnerContext) -> nn.Module:
+    def adapt(self, context: LearnerContext) -> None:
         from peft import LoraConfig, inject_adapter_in_model
 
-        module = super().setup(context)
-        params = self.params
+        params, backbone = self.params, self.module.backbone
         config = LoraConfig(
             r=params.rank,
             lora_alpha=params.alpha,
             lora_dropout=params.lora_dropout,
-            target_modules=find_targets(self.module.backbone, params.targets),
+            target_modules=find_targets(backbone, params.targets),
         )
-        inject_adapter_in_model(config, self.module.backbone)
-        for name, parameter in self.module.backbone.named_parameters():
+        with seeded(context.seed):
+            inject_adapter_in_model(config, backbone)
+        for name, parameter in backbone.named_parameters():
             parameter.requires_grad_("lora_" in name)
+
+    def plain(self) -> nn.Module:
+        """The updates added into the weights: a network of the backbone's own layers alone."""
+        from peft.tuners.lora import LoraLayer
+
+        module = copy.deepcopy(self.module)
+        for name, part in list(module.named_modules()):
+            if isinstance(part, LoraLayer):
+                part.merge()
+                module.set_submodule(name, part.get_base_layer())
         return module
 
 
 def find_targets(backbone: nn.Module, which: str) -> list[str]:
-    """Names of the layers that get an update. Raises UsageError where a network has none."""
-    layers = dict(backbone.named_modules())
-    linear = [name for name, layer in layers.items() if isinstance(layer, nn.Linear)]
-    if which == "attention":
-        linear = [name for name in linear if any(part in name.lower() for part in ATTENTION)]
+    """Names of the layers that get an update. Raises UsageError where a network has none.
+
+    Only layers that are called as such: some networks reach for the weight of a layer and multiply
+    themselves (EVA-02's and Swin v2's `qkv`), past any update.
+    """
+    called = called_layers(backbone)
+    linear = [name for name, layer in called.items() if isinstance(layer, nn.Linear)]
+    linear = [name for name in linear if not any(part in name.lower() for part in POSITIONS)]
+    inside = [name for name in linear if any(part in name.lower() for part in ATTENTION)]
     pointwise = [
         name
-        for name, layer in layers.items()
+        for name, layer in called.items()
         if isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1) and layer.groups == 1
     ]
-    found = linear or pointwise
+    found = (inside if which == "attention" else []) or linear or pointwise
     if not found:
-        raise UsageError("finetune/lora: this backbone has no linear layer and no 1x1 convolution to update.")
+        raise UsageError(
+            "finetune/lora: this backbone has no linear layer and no 1x1 convolution to update. Use finetune/bitfit."
+        )
     return found
+
+
+def called_layers(backbone: nn.Module) -> dict[str, nn.Module]:
+    """Linear and convolution layers by name that one image runs through, in the order of the tree."""
+    seen: set[nn.Module] = set()
+    layers = {name: part for name, part in backbone.named_modules() if isinstance(part, (nn.Linear, nn.Conv2d))}
+    hooks = [part.register_forward_hook(lambda part, *_: seen.add(part)) for part in layers.values()]
+    first = next(backbone.parameters())
+    try:
+        with torch.no_grad():
+            backbone(torch.zeros(1, 3, backbone.image_size, backbone.image_size, device=first.device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {name: part for name, part in layers.items() if part in seen}

@@ -1,12 +1,16 @@
 """LP-FT: a linear probe first, then everything."""
 
-import numpy as np
+from typing import TYPE_CHECKING
+
 from pydantic import Field
-from torch import nn
 
 from adapters.finetune.full import Full, FullParams
 from adapters.finetune.linear_probe import LinearProbe, LinearProbeParams
 from studio.core.registry import register
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
 
 
 class LpFtParams(FullParams):
@@ -26,7 +30,8 @@ class LpFt(Full):
     Params = LpFtParams
     needs_features = True
 
-    def start_from(self, features: np.ndarray, labels: np.ndarray) -> None:
+    def start_from(self, features: "np.ndarray", labels: "np.ndarray") -> None:
+        super().start_from(features, labels)
         probe = LinearProbe(LinearProbeParams(c=self.params.c))
         solved: nn.Linear = probe.fit(features, labels, classes=self.module.head.out_features).linear()
         self.module.head.load_state_dict(solved.state_dict())
