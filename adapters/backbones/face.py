@@ -24,8 +24,12 @@ class Backbone(nn.Module):
     dim           D
     kind          "vit" where the network works on tokens, "cnn" where it works on feature maps
 
+    source_head   the linear classifier it was pretrained with, where one came along; no part of the network
+
     A subclass says how to call its library: `_embed`, `_features`, and where they differ `_trunk`, `_depth_names`.
     """
+
+    source_head: nn.Linear | None = None
 
     def __init__(
         self, module: nn.Module, preprocess: Preprocess, architecture: dict[str, Any], in_chans: int = 3
@@ -126,6 +130,12 @@ class Backbone(nn.Module):
             self._hashed = (stamp, _digest(self._identity(), state))
         return self._hashed[1]
 
+    def keep_source_head(self, head: nn.Module | None) -> "Backbone":
+        """Remembers `head` where it is one linear layer, beside the network's own modules; returns itself."""
+        if isinstance(head, nn.Linear):
+            object.__setattr__(self, "source_head", head.requires_grad_(False))
+        return self
+
     def extra_repr(self) -> str:
         return f"{self.spec}, {self.kind}, dim={self.dim}, image_size={self.image_size}"
 
@@ -169,6 +179,13 @@ class _Both(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         return self.backbone._both(images)
+
+
+def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """The layer with these tensors [C, D] and [C]."""
+    layer = nn.Linear(*reversed(weight.shape))
+    layer.load_state_dict({"weight": weight, "bias": bias})
+    return layer
 
 
 def _holder(owner: nn.Module, parameters: list[nn.Parameter]) -> nn.Module:

@@ -65,8 +65,10 @@ def build(
     def make(size: int | None, folder: Path | None = weights) -> Backbone:
         size = size or preprocess.image_size
         module = hf_model.read(folder, config, spec) if folder else hf_model.create(config, seed)
-        module = hf_model.without_head(hf_model.at_image_size(module, size))
-        return HFBackbone(module, preprocess.with_size(size), architecture)
+        module = hf_model.at_image_size(module, size)
+        head = hf_model.head(module) if folder else None
+        backbone = HFBackbone(hf_model.without_head(module), preprocess.with_size(size), architecture)
+        return backbone.keep_source_head(head)
 
     wanted = None if image_size == preprocess.image_size else image_size
     return at_size(make, lambda size: make(size, None), lambda module: hf_model.patch_size(module.config), wanted, spec)

@@ -88,11 +88,21 @@ def trunk(module: nn.Module) -> nn.Module:
 
 def without_head(module: nn.Module) -> nn.Module:
     """The model with an Identity for each linear layer behind its trunk."""
-    inside = set(trunk(module).modules())
-    for name, part in list(module.named_modules()):
-        if isinstance(part, nn.Linear) and part not in inside:
-            module.set_submodule(name, nn.Identity())
+    for name in head_names(module):
+        module.set_submodule(name, nn.Identity())
     return module
+
+
+def head(module: nn.Module) -> nn.Module | None:
+    """The linear layer behind the trunk; None where there is none, or more than one."""
+    names = head_names(module)
+    return module.get_submodule(names[0]) if len(names) == 1 else None
+
+
+def head_names(module: nn.Module) -> list[str]:
+    """Names of the linear layers behind the trunk."""
+    inside = set(trunk(module).modules())
+    return [name for name, part in module.named_modules() if isinstance(part, nn.Linear) and part not in inside]
 
 
 def at_image_size(module: nn.Module, size: int) -> nn.Module:

@@ -74,8 +74,9 @@ def build(
     def make(size: int | None, file: Path | None = weights) -> Backbone:
         size = size or own
         sized = {"img_size": size} if "img_size" in arguments or _fixes_size(architecture, config) else {}
-        module = _create(architecture, sized, file, spec, seed)
-        return TimmBackbone(module, _preprocess(config, size), architecture, in_chans)
+        module, head = _create(architecture, sized, file, spec, seed)
+        backbone = TimmBackbone(module, _preprocess(config, size), architecture, in_chans)
+        return backbone.keep_source_head(head if file else None)
 
     wanted = None if image_size == own else image_size
     return at_size(make, lambda size: make(size, None), _patch, wanted, spec)
@@ -83,7 +84,8 @@ def build(
 
 def _create(
     architecture: dict[str, Any], sized: dict[str, Any], weights: Path | None, spec: str, seed: int
-) -> nn.Module:
+) -> tuple[nn.Module, nn.Module]:
+    """The network, and its classifier apart."""
     import timm
     from safetensors import SafetensorError
 
@@ -99,8 +101,9 @@ def _create(
             )
     except (TypeError, ValueError, KeyError, AssertionError, RuntimeError, SafetensorError) as error:
         raise UsageError(f"model.backbone: timm can't make {spec}: {one_line(error)}") from error
+    head = module.get_classifier()
     module.reset_classifier(0)  # loaded whole first: timm then insists that every tensor arrives
-    return module
+    return module, head
 
 
 def _config(architecture: dict[str, Any]) -> dict[str, Any]:

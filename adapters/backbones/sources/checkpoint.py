@@ -6,9 +6,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from adapters.backbones.face import Backbone
+from adapters.backbones.face import Backbone, linear
 from adapters.backbones.positions import fit_positions
 from adapters.backbones.sources.folder import open_folder
 from adapters.backbones.sources.request import Request, source
@@ -58,6 +58,7 @@ def load(request: Request) -> Backbone:
                 f"model.backbone: the weights of {described['spec']} are not those that {checkpoint.id} was made with."
             )
         backbone = backbone if size == own else _resized(backbone, base(size, False))
+        backbone.keep_source_head(_head(checkpoint))
     else:
         backbone = base(size, False)
     backbone.spec = request.spec
@@ -73,6 +74,14 @@ def _imported(checkpoint: Checkpoint, home: Home, request: Request) -> Backbone:
         if request.weights:
             save_file(checkpoint.tensors(), folder / "model.safetensors", {"format": "pt"})
         return open_folder(folder, request)
+
+
+def _head(checkpoint: Checkpoint) -> nn.Linear | None:
+    """The linear classifier that was trained with the backbone."""
+    tensors = checkpoint.tensors("head.")
+    if tensors.keys() != {"head.weight", "head.bias"}:
+        return None
+    return linear(tensors["head.weight"], tensors["head.bias"])
 
 
 def _filled(make: Callable[[bool], Backbone], trained: dict[str, Tensor], checkpoint: str) -> Backbone:

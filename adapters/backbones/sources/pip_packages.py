@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adapters.backbones.face import Backbone
+from adapters.backbones.face import Backbone, linear
 from adapters.backbones.sources.request import Request, source
 from adapters.backbones.timm_face import build
 from studio.core.errors import UsageError, nearest
@@ -58,7 +58,9 @@ def load(request: Request) -> Backbone:
     architecture = {"library": "timm", "name": request.name, "arguments": {}, "config": None}
     backbone = build(architecture, request.image_size, spec=request.spec)
     if request.weights:
-        backbone.load_state(rename(read_weights(request.name), backbone.state()))
+        packaged = read_weights(request.name)
+        backbone.load_state(rename(packaged, backbone.state()))
+        backbone.keep_source_head(linear(packaged["_fc.weight"], packaged["_fc.bias"]))
     return backbone
 
 
