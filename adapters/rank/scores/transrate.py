@@ -12,7 +12,8 @@ def transrate(x: np.ndarray, y: np.ndarray, distortion: float = DISTORTION) -> f
 
     R(Z) = 1/2 logdet(I + Z^T Z / (n distortion)), R(Z | Y) its mean over classes weighted by size. Features are
     centred and scaled to a total variance of 1, so that the distortion means the same for every backbone.
-    Determinants are taken in the smaller of n and d. Raises DataError.
+    Determinants are taken in the smaller of n and d. Where classes have fewer images than features have dimensions,
+    it measures these counts more than the classes. Raises DataError.
     """
     x, y = labelled(x, y)
     x = x - x.mean(axis=0)
