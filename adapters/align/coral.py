@@ -3,10 +3,10 @@
 from typing import Literal
 
 import numpy as np
-import scipy.linalg
 from pydantic import Field
 
 from adapters.align.base import Aligner, AlignParams
+from adapters.align.eigen import power
 from adapters.align.projections import Identity, Projection
 from studio.core.registry import register
 
@@ -36,8 +36,3 @@ class Coral(Aligner):
         source, target = source + ridge, target + ridge
         return xs @ power(source, -0.5) @ power(target, 0.5), Identity()
 
-
-def power(matrix: np.ndarray, exponent: float) -> np.ndarray:
-    """A power of a symmetric positive definite matrix."""
-    values, vectors = scipy.linalg.eigh(matrix)
-    return (vectors * np.maximum(values, 1e-12) ** exponent) @ vectors.T

@@ -3,29 +3,50 @@
 import numpy as np
 import scipy.linalg
 
+TINY = 1e-10  # of the largest eigenvalue: below, a direction holds nothing
+
+
+def symmetric(a: np.ndarray, largest: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues, falling, and eigenvectors of a symmetric matrix; the `largest` ones, or all."""
+    n = len(a)
+    if largest is None or largest > n // 3:
+        values, vectors = scipy.linalg.eigh(a, driver="evd", check_finite=False)
+        values, vectors = values[n - (largest or n) :], vectors[:, n - (largest or n) :]
+    else:
+        values, vectors = scipy.linalg.eigh(a, driver="evx", subset_by_index=[n - largest, n - 1], check_finite=False)
+    return values[::-1], fix_signs(vectors[:, ::-1])
+
+
+def power(matrix: np.ndarray, exponent: float) -> np.ndarray:
+    """A power of a symmetric positive definite matrix."""
+    values, vectors = symmetric(matrix)
+    return (vectors * np.maximum(values, 1e-12) ** exponent) @ vectors.T
+
 
 def principal_axes(x: np.ndarray, dim: int) -> np.ndarray:
-    """The first `dim` principal axes [d, k] of x [n, d] about its mean, k = min(dim, n - 1, d)."""
+    """The first `dim` principal axes [d, k] of x [n, d] about its mean, k = min(dim, rank)."""
     centred = x - x.mean(axis=0)
     n, d = centred.shape
     k = min(dim, n - 1, d)
     if n >= d:
-        return _top(centred.T @ centred, k)[1]
-    values, vectors = _top(centred @ centred.T, k)
-    return centred.T @ (vectors / np.sqrt(np.maximum(values, 1e-12)))
+        values, vectors = symmetric(centred.T @ centred, k)
+        return vectors[:, values > values[0] * TINY]
+    values, vectors = symmetric(centred @ centred.T, k)
+    keep = values > values[0] * TINY
+    return fix_signs(centred.T @ (vectors[:, keep] / np.sqrt(values[keep])))
 
 
-def smallest_generalized(a: np.ndarray, b: np.ndarray, dim: int) -> np.ndarray:
-    """The vectors w of the `dim` smallest a w = phi b w, a symmetric positive definite, b semidefinite.
+def largest_generalized(b: np.ndarray, a: np.ndarray, dim: int) -> np.ndarray:
+    """The vectors w of the `dim` largest b w = theta a w, a positive definite, b semidefinite, with w^T b w = 1.
 
-    Solved as the largest of b w = (1 / phi) a w, so that b may be singular; w is scaled to w^T b w = 1.
+    These are the smallest of a w = phi b w: written this way round b may be singular.
     """
-    n = len(a)
-    k = min(dim, n)
-    values, vectors = scipy.linalg.eigh(b, a, subset_by_index=[n - k, n - 1])
-    values, vectors = values[::-1], vectors[:, ::-1]
-    keep = values > max(values[0], 0.0) * 1e-10
-    return fix_signs(vectors[:, keep] / np.sqrt(values[keep]))
+    chol = scipy.linalg.cholesky(a, lower=True)
+    half = scipy.linalg.solve_triangular(chol, b, lower=True)
+    whitened = scipy.linalg.solve_triangular(chol, half.T, lower=True)
+    values, vectors = symmetric((whitened + whitened.T) / 2, min(dim, len(a)))
+    keep = values > max(values[0], 0.0) * TINY
+    return fix_signs(scipy.linalg.solve_triangular(chol.T, vectors[:, keep]) / np.sqrt(values[keep]))
 
 
 def linear_kernel_basis(x: np.ndarray) -> np.ndarray:
@@ -35,22 +56,12 @@ def linear_kernel_basis(x: np.ndarray) -> np.ndarray:
     coefficients of all n samples is one on C, of which there are min(n, d) at most.
     """
     n, d = x.shape
-    if n >= d:
-        values, vectors = scipy.linalg.eigh(x.T @ x)
-        keep = values > values[-1] * 1e-10
-        return vectors[:, keep] * np.sqrt(values[keep])
-    values, vectors = scipy.linalg.eigh(x @ x.T)
-    keep = values > values[-1] * 1e-10
-    return x.T @ vectors[:, keep]
+    values, vectors = symmetric(x.T @ x if n >= d else x @ x.T)
+    keep = values > values[0] * TINY
+    return vectors[:, keep] * np.sqrt(values[keep]) if n >= d else x.T @ vectors[:, keep]
 
 
 def fix_signs(vectors: np.ndarray) -> np.ndarray:
     """Columns with their largest entry positive: the same on every machine."""
     largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])]
     return vectors * np.where(largest < 0, -1.0, 1.0)
-
-
-def _top(matrix: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    n = len(matrix)
-    values, vectors = scipy.linalg.eigh(matrix, subset_by_index=[n - k, n - 1])
-    return values[::-1], fix_signs(vectors[:, ::-1])

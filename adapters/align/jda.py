@@ -5,21 +5,22 @@ from pydantic import Field
 
 from adapters.align.base import Aligner
 from adapters.align.classifiers import make_classifier
+from adapters.align.components import ComponentParams, Components
 from adapters.align.mmd import class_vectors, frobenius, marginal_vector
 from adapters.align.projections import Projection
-from adapters.align.tca import TcaParams, component_projection
 from studio.core.registry import register
 
 
-class JdaParams(TcaParams):
-    iterations: int = Field(10, ge=1, le=200, description="rounds of pseudo-labels")
+class JdaParams(ComponentParams):
+    iterations: int = Field(10, ge=1, le=200, description="rounds of pseudo-labels at most")
 
 
 @register("align/jda")
 class Jda(Aligner):
     """TCA with M = M0 + sum_c Mc, the class terms by pseudo-labels of the target. Long et al. 2013, eq. 7-9.
 
-    M is scaled to Frobenius norm 1 and aligned samples to length 1, as in the authors' programme.
+    M is scaled to Frobenius norm 1, so that `ridge` means the same for every number of samples. The first
+    round has no pseudo-labels: it is TCA.
     """
 
     title = "Joint distribution adaptation"
@@ -27,12 +28,12 @@ class Jda(Aligner):
     Params = JdaParams
 
     def align(self, xs: np.ndarray, ys: np.ndarray, xt: np.ndarray) -> tuple[np.ndarray, Projection]:
-        x = np.concatenate([xs, xt])
+        problem = Components(np.concatenate([xs, xt]), self.params)
+        self.note = problem.note
         guesses = np.full(len(xt), -1)
         for _ in range(self.params.iterations):
             factors, weights = self.discrepancy(xs, ys, xt, guesses)
-            projection = component_projection(x, factors, weights / frobenius(factors, weights), self.params, self)
-            projection.unit = True
+            projection = problem.solve(factors, weights / frobenius(factors, weights))
             zs = projection(xs)
             found = make_classifier(self.params.classifier).fit(zs, ys, self.count).predict_proba(projection(xt))
             if np.array_equal(found.argmax(axis=1), guesses):
@@ -43,8 +44,7 @@ class Jda(Aligner):
     def discrepancy(
         self, xs: np.ndarray, ys: np.ndarray, xt: np.ndarray, guesses: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Factors [n + m, k] and their weights [k]; their sum of outer products is M."""
-        marginal = marginal_vector(len(xs), len(xt))[:, None]
+        """Factors [n + m, k] and their weights [k]; their weighted sum of outer products is M."""
         classes = class_vectors(ys, guesses, self.count)
-        factors = np.concatenate([marginal * np.sqrt(self.count), classes], axis=1)
+        factors = np.concatenate([marginal_vector(len(xs), len(xt))[:, None], classes], axis=1)
         return factors, np.ones(factors.shape[1])

@@ -53,6 +53,6 @@ def nystrom(x: np.ndarray, kernel: Kernel, rank: int, seed: int) -> tuple[np.nda
     """
     chosen = np.sort(np.random.default_rng(seed).permutation(len(x))[:rank])
     anchors = x[chosen]
-    values, vectors = scipy.linalg.eigh(kernel(anchors, anchors))
+    values, vectors = scipy.linalg.eigh(kernel(anchors, anchors), driver="evd")
     keep = values > values.max() * 1e-10
     return anchors, vectors[:, keep] / np.sqrt(values[keep])

@@ -1,0 +1,62 @@
+"""The family of TCA: components that bring chosen means together and keep the variance, one eigenproblem."""
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from adapters.align.base import AlignParams
+from adapters.align.eigen import largest_generalized, linear_kernel_basis
+from adapters.align.kernels import Kernel, median_gamma, nystrom
+from adapters.align.projections import Kernelized, Linear, Projection
+
+EXACT = 5000  # samples up to which a kernel matrix is solved exactly
+ANCHORS = 1000  # of the Nystrom approximation beyond
+
+
+class ComponentParams(AlignParams):
+    dim: int = Field(20, ge=1, le=4096, description="transfer components")
+    ridge: float = Field(1.0, gt=0, le=1e6, description="weight of the penalty on the coefficients (mu, lambda)")
+    kernel: Literal["linear", "rbf", "poly"] = Field("linear", description="linear is solved in the smaller of n and d")
+    gamma: float = Field(0.0, ge=0, le=1e6, description="kernel width; 0 takes 1 / median squared distance")
+    degree: int = Field(2, ge=1, le=10, description="degree of the polynomial kernel")
+    unit: bool = Field(True, description="bring aligned samples to length 1")
+    seed: int = Field(0, ge=0, description="chooses the anchors of a large kernel problem")
+
+
+class Components:
+    """min tr(W^T K M K W) + ridge |W|^2 with W^T K H K W = I, for one K and many M.
+
+    K [n, n] is the kernel matrix of x [n, d], both domains; H centres; M = sum_i weights_i f_i f_i^T is
+    given by few factors f_i [n], so no n x n matrix but K is ever made, and none at all for the linear kernel.
+    `note` says so where K is approximated.
+    """
+
+    def __init__(self, x: np.ndarray, params: ComponentParams) -> None:
+        self.params, self.note = params, ""
+        self.kernel = Kernel(params.kernel, params.gamma or median_gamma(x, params.seed), params.degree)
+        if params.kernel == "linear":
+            self.basis = linear_kernel_basis(x)
+            self.features = x @ self.basis
+        elif len(x) <= EXACT:
+            self.anchors, self.basis = x, None
+            self.features = self.kernel(x, x)
+        else:
+            self.note = f"kernel approximated by {ANCHORS} Nystrom anchors (seed {params.seed}): {len(x)} samples"
+            self.anchors, self.basis = nystrom(x, self.kernel, ANCHORS, params.seed)
+            self.features = self.kernel(x, self.anchors) @ self.basis
+        mean = self.features.mean(axis=0)
+        self.scatter = self.features.T @ self.features - len(x) * np.outer(mean, mean)
+
+    def solve(self, factors: np.ndarray, weights: np.ndarray, penalty: np.ndarray | None = None) -> Projection:
+        """The projection for M of factors [n, k] and weights [k]; `penalty` replaces the identity in the ridge."""
+        moved = self.features.T @ factors
+        gap = (moved * weights) @ moved.T
+        gap += self.params.ridge * (np.eye(len(gap)) if penalty is None else penalty)
+        return self._projection(largest_generalized(self.scatter, gap, self.params.dim))
+
+    def _projection(self, solution: np.ndarray) -> Projection:
+        coefficients = solution if self.basis is None else self.basis @ solution
+        if self.params.kernel == "linear":
+            return Linear(coefficients, self.params.unit)
+        return Kernelized(self.anchors, coefficients, self.kernel, self.params.unit)
