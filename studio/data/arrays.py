@@ -32,7 +32,8 @@ def from_arrays(path: Path, x: np.ndarray, y: np.ndarray | None) -> Dataset | Fe
         items = [Item(f"{path.stem}[{i}]", int(labels[i]), ArraySource(x[i])) for i in range(len(x))]
         return Dataset("", classes, items)
     if x.ndim == 2 and 0 not in x.shape and (np.issubdtype(x.dtype, np.integer) or np.issubdtype(x.dtype, np.floating)):
-        return FeatureSet("", classes, np.ascontiguousarray(x, dtype=np.float32), labels)
+        with np.errstate(over="ignore"):  # what float32 can't hold becomes infinite, and is counted by the check
+            return FeatureSet("", classes, np.ascontiguousarray(x, dtype=np.float32), labels)
     raise DataError(
         f"{path.name}: x is {x.dtype} of shape {list(x.shape)}; expected features [n, d], "
         "or uint8 images [n, h, w] or [n, h, w, 3] with values 0..255."

@@ -215,17 +215,21 @@ def _check_features(spec: str, data: FeatureSet) -> Report:
     bad_rows = int((~finite.all(axis=1)).sum())
     columns = np.where(finite, data.x, 0)
     constant = int((columns.max(axis=0) == columns.min(axis=0)).sum())
-    distinct = len(np.unique(data.x, axis=0)) if bad_rows == 0 else len(data)
+    repeated = len(data) - len({row.tobytes() for row in data.x})
     report = Report(spec, len(data), classes, imbalance=_imbalance(classes))
-    report.features = {"columns": data.x.shape[1], "constant_columns": constant, "bad_rows": bad_rows}
-    report.features["repeated_rows"] = len(data) - distinct
+    report.features = {
+        "columns": data.x.shape[1],
+        "constant_columns": constant,
+        "bad_rows": bad_rows,
+        "repeated_rows": repeated,
+    }
     if data.domains is not None:
         report.domains = dict(Counter(data.domains.tolist()))
     if bad_rows:
         report.problems.append(f"{bad_rows} of {len(data)} rows hold NaN or infinite values.")
     if constant:
         report.problems.append(f"{constant} of {data.x.shape[1]} feature columns are constant.")
-    if len(data) - distinct:
-        report.problems.append(f"{len(data) - distinct} rows repeat another row.")
+    if repeated:
+        report.problems.append(f"{repeated} rows repeat another row.")
     report.problems += _class_problems(report)
     return report

@@ -41,10 +41,10 @@ def read_image(
 ) -> Image.Image:
     """The picture as an upright RGB image. Raises BadImage.
 
-    `min_side` says how small it will be resized (pixels of its short side). A JPEG may then be decoded at
-    1/2, 1/4 or 1/8 of its size, as long as the short side stays at least twice `min_side`: after resizing
-    this differs from a full decode by less than JPEG's own noise (over 40 dB), and takes a fraction of
-    the time. The same file and `min_side` always give the same pixels.
+    `min_side` says how small it will be resized (pixels of its short side). A JPEG whose sides divide evenly
+    may then be decoded at 1/2, 1/4 or 1/8 of its size, as long as the short side stays at least twice
+    `min_side`: once resized, it differs from a full decode by less than JPEG's own noise (over 50 dB on
+    photos), for a fraction of the time. The same file and `min_side` always give the same pixels.
     """
     name = name or (str(source) if isinstance(source, (str, Path)) else "picture")
     raw = _content(source, name, limits)
@@ -53,7 +53,7 @@ def read_image(
     image = _open(raw, name, len(raw), limits)
     try:
         if min_side is not None and image.format in ("JPEG", "MPO"):
-            image.draft(None, _draft_size(image.size, 2 * min_side))
+            image.draft(None, _draft_size(image.size, 2 * min_side))  # done by the decoder, in its frequencies
         image.load()
     except Exception as error:  # a decoder may raise anything on damaged bytes
         raise BadImage(name, f"it is damaged or cut short ({_short(error)})") from error
@@ -146,10 +146,15 @@ def _what_else(raw: bytes) -> str:
     return "its content is no image of a known kind"
 
 
-def _draft_size(size: Size, short: int) -> Size:
-    """The smallest size of the same shape whose short side is at least `short`."""
-    scale = max(1.0, min(size) / max(1, short))
-    return max(1, int(size[0] / scale)), max(1, int(size[1] / scale))
+def _draft_size(size: Size, least: int) -> Size:
+    """The smallest size that is `size` divided by 8, 4 or 2 with a short side of at least `least`, or `size`.
+
+    With a remainder the decoder would round the size up, and so shift the picture by a part of a pixel.
+    """
+    for divisor in (8, 4, 2):
+        if all(side % divisor == 0 and side // divisor >= least for side in size):
+            return size[0] // divisor, size[1] // divisor
+    return size
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -12,6 +12,7 @@ from studio.data.items import Dataset, Item
 from studio.data.limits import Limits
 from studio.data.rows import RowSource
 
+OURS = {"root", "download", "transform", "target_transform", "transforms", "loader"}  # not for a spec to set
 OPTIONS = None  # the options are the arguments of the set, see its page in torchvision's documentation
 
 
@@ -26,12 +27,14 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     arguments = _arguments(cls, rest, options)
     try:
         rows = cls(**arguments)
-        labels = _labels(rows)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"torchvision:{rest} was not made with {options or 'no options'}: {error}") from error
     except Exception as error:
         raise HubError(
             f"torchvision:{rest} is not in the home folder and can't be downloaded here ({str(error)[:160]}). "
             "Data that is always here: builtin:digits, builtin:glyphs."
         ) from error
+    labels = _labels(rest, rows)
     names = [str(name) for name in getattr(rows, "classes", [])] or [str(i) for i in range(1 + int(labels.max()))]
     lock = threading.Lock()
     items = [Item(f"{rest}[{i}]", int(label), RowSource(rows, i, _picture, lock)) for i, label in enumerate(labels)]
@@ -40,34 +43,44 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
 
 def _arguments(cls: type, name: str, options: dict[str, str]) -> dict[str, Any]:
     """`split` chooses train or test, whatever the set calls it; other options go to it as they are."""
-    accepted = {
-        key: value
-        for base in cls.__mro__
-        for key, value in inspect.signature(base.__init__).parameters.items()
-        if base.__module__.startswith("torchvision")
-    }
+    accepted = _accepted(cls)
     arguments: dict[str, Any] = {}
     if "root" in accepted:
         arguments["root"] = str(Home.find().root / "torchvision")
     if "download" in accepted:
         arguments["download"] = True
     for option, value in options.items():
-        if option == "split" and value in ("train", "test") and "train" in accepted:
+        if option == "split" and value in ("train", "test") and "train" in accepted and "split" not in accepted:
             arguments["train"] = value == "train"
-        elif option in accepted and option not in ("root", "download", "transform", "target_transform", "loader"):
-            arguments[option] = int(value) if value.isdigit() else value
+        elif option in accepted - OURS:
+            arguments[option] = {"true": True, "false": False}.get(value, int(value) if value.isdigit() else value)
         else:
-            raise DataError(f"torchvision:{name} has no option {option!r}.{nearest(option, accepted)}")
+            known = accepted - OURS | {"split"}
+            raise DataError(f"torchvision:{name} has no option {option!r}.{nearest(option, known)}")
     return arguments
 
 
-def _labels(rows: Any) -> np.ndarray:
+def _accepted(cls: type) -> set[str]:
+    """The arguments a set takes, with those of its base where it passes them on."""
+    accepted: set[str] = set()
+    for base in cls.__mro__:
+        parameters = inspect.signature(base.__init__).parameters.values()
+        accepted |= {one.name for one in parameters if one.kind is not one.VAR_KEYWORD}
+        if all(one.kind is not one.VAR_KEYWORD for one in parameters):
+            break
+    return accepted - {"self"}
+
+
+def _labels(name: str, rows: Any) -> np.ndarray:
     """int64 [N], from where the set keeps them, or else by going through it once."""
-    for name in ("targets", "labels", "_labels", "y"):
-        found = getattr(rows, name, None)
-        if found is not None and len(found) == len(rows) and np.asarray(found).ndim == 1:
-            return np.asarray(found).astype(np.int64)
-    return np.array([int(rows[i][1]) for i in range(len(rows))], np.int64)
+    for place in ("targets", "labels", "_labels", "y"):
+        found = getattr(rows, place, None)
+        if found is not None and len(found) == len(rows) and np.asarray(found).dtype.kind in "iu":
+            return np.asarray(found).astype(np.int64).reshape(len(rows))
+    try:
+        return np.array([int(rows[i][1]) for i in range(len(rows))], np.int64)
+    except (TypeError, ValueError, IndexError) as error:
+        raise DataError(f"torchvision:{name} has no single class for each image.") from error
 
 
 def _picture(row: Any) -> Any:
