@@ -117,7 +117,17 @@ def _work(
             should_stop=should_stop,
             resume=resume,
         )
+        job.loop = _loop_of(job)
         return procedure.run(job)
+
+
+def _loop_of(job: Job) -> Callable[..., Any]:
+    def loop(learner: Any, batches: Any, evaluate: Callable[[], dict[str, float]]) -> Any:
+        from studio.runs.loop import Loop  # torch and Accelerate only where something trains
+
+        return Loop(learner, batches, job.recipe.train, job, evaluate)
+
+    return loop
 
 
 def _report(result: Result, events: EventWriter) -> None:

@@ -1,0 +1,272 @@
+"""How a meta-trained method is run: decode once, train on tasks in the one loop, score on unseen classes, teach."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from fewshot.calibrate import Calibration, calibrate
+from fewshot.meta.base import MetaLearner
+from fewshot.meta.predictor import LearnedBackbone, gather_support
+from fewshot.meta.scoring import score
+from fewshot.meta.tasks import TRAIN, TURNS, VAL, Pool, TaskBatches, one_channel
+from fewshot.predictor import SupportPredictor
+from fewshot.report import metrics_of, show
+from fewshot.support import SupportSet
+from studio.core import registry
+from studio.core.errors import DataError, StudioError, UsageError
+from studio.core.faces import LearnerContext
+from studio.core.home import Home
+from studio.core.procedure import Job, Outcome, Procedure
+from studio.core.registry import procedure
+from studio.data import Dataset
+from studio.data.features import embed_images
+from studio.data.pixels import decode
+from studio.data.splits import Splits, resolve_class_splits
+from studio.store import Checkpoint, Manifest, Store
+
+CROP_MARGIN = 1.15  # images that are cropped are kept a little larger than the input
+
+
+@procedure
+class MetaTraining(Procedure):
+    """Runs, restores and teaches every MetaLearner of task classify."""
+
+    task = "classify"
+    face = MetaLearner
+
+    def run(self, job: Job) -> Outcome:
+        recipe, learner = job.recipe, job.method
+        splits = resolve_class_splits(recipe.data, recipe.train.seed)
+        job.events.note(splits.note)
+        backbone, going_on = start(job)
+        learner.setup(context_of(learner, backbone, recipe.train.seed, recipe.eval.ways))
+        if going_on is not None:
+            learner.load_state(network_tensors(going_on))
+        learner.module.to(job.device)
+        pools = decoded(job, splits, backbone)
+        test = pools.get("test", pools["val"])
+        asked = recipe.eval
+        source = test.sampler(asked.ways, asked.shots, asked.queries, asked.episodes, recipe.train.seed)
+
+        history = train(job, learner, pools, backbone) if recipe.train.epochs > 0 else []
+        learner.settle(job, pools)
+        result = score(
+            learner, test, source, job.device,
+            progress=lambda done, total: job.events.progress("episodes", done, total), should_stop=job.should_stop,
+        )  # fmt: skip
+        show(job, result, test.classes, learner.title)
+        metrics = {
+            **metrics_of(result),
+            "selection": asked.selection,
+            "scored_on": f"episodes of {len(test.classes)} unseen classes ({'test' if 'test' in pools else 'val'})",
+            **learner.said(),
+        }
+        if history:
+            metrics["best_epoch"] = max(history, key=lambda entry: entry["score"])["epoch"]
+        return Outcome(metrics, leave(job, learner, backbone, pools, metrics).id)
+
+    def restore(self, checkpoint: Checkpoint, device: str, home: Home, store: Store) -> SupportPredictor:
+        manifest = checkpoint.manifest
+        learner = registry.get(manifest.method)
+        learner = learner(learner.Params(**manifest.params))
+        backbone = registry.backbone(
+            manifest.backbone["spec"],
+            home=home,
+            image_size=manifest.backbone["image_size"],
+            weights=False,
+            architecture=manifest.backbone.get("architecture"),
+        )
+        learner.setup(context_of(learner, backbone, 0, manifest.extra["ways"], training=False))
+        learner.load_state(network_tensors(checkpoint))
+        learner.module.to(device)
+        learner.train_mode(False)
+        calibration = Calibration(manifest.extra["temperature"], manifest.extra["unknown_below"])
+        support = SupportSet.load(checkpoint)
+        return SupportPredictor(learner.head(), support, calibration, LearnedBackbone(learner), device)
+
+    def teach(
+        self,
+        checkpoint: Checkpoint,
+        images: Mapping[str, Sequence[Image.Image]],
+        *,
+        device: str,
+        home: Home,
+        store: Store,
+    ) -> Checkpoint:
+        """A new checkpoint whose support set has `images` too, by class; the network stays as it is."""
+        labels = [label.strip() for label, given in images.items() for _ in given]
+        pictures = [image for given in images.values() for image in given]
+        if not pictures or not all(labels):
+            raise DataError("There is nothing to teach: expected at least one photo, and a name for its class.")
+        predictor = self.restore(checkpoint, device, home, store)
+        features = embed_images(pictures, predictor.backbone, device)
+        names = [f"taught: {label}" for label in labels]
+        support = predictor.support.with_photos(features, labels, names, pictures)
+        manifest = checkpoint.manifest.model_copy(
+            update={
+                "id": "", "created": "", "tensors": {}, "files": {}, "metrics": {},
+                "lineage": {"parent": checkpoint.id, "taught": {label: labels.count(label) for label in set(labels)}},
+            }
+        )  # fmt: skip
+        return keep(store, manifest, predictor.head, support, network_tensors(checkpoint))
+
+
+def start(job: Job) -> tuple[Any, Checkpoint | None]:
+    """The backbone to start from, and the checkpoint to go on from where its method is the same."""
+    model = job.recipe.model
+    if model.checkpoint is None:
+        if job.recipe.train.epochs == 0 and not job.method.adapts:
+            job.events.note("train.epochs is 0: the backbone is scored as it is, without meta-training.")
+        return registry.backbone(model.backbone, home=job.home, image_size=model.image_size), None
+    checkpoint = job.store.checkpoint(model.checkpoint)
+    same = checkpoint.manifest.method == job.recipe.method
+    if job.recipe.train.epochs == 0 and not same:
+        raise UsageError(
+            f"model.checkpoint: {checkpoint.id} was made by {checkpoint.manifest.method}; with train.epochs: 0 only "
+            f"one of {job.recipe.method} can be scored."
+        )
+    described = checkpoint.manifest.backbone
+    spec = described["spec"] if same else f"store/{checkpoint.id}"
+    job.events.note(f"Starts from checkpoint {checkpoint.id}{'.' if same else ': its backbone.'}")
+    size = described["image_size"] if same else model.image_size
+    return registry.backbone(spec, home=job.home, image_size=size), checkpoint if same else None
+
+
+def context_of(learner: MetaLearner, backbone: Any, seed: int, ways: int, training: bool = True) -> LearnerContext:
+    return LearnerContext(backbone, [], seed, backbone.preprocess.image_size, training, {"ways": ways})
+
+
+def decoded(job: Job, splits: Splits, backbone: Any) -> dict[str, Pool]:
+    """The pools of train, val and, where there is one, test."""
+    params, found = job.method.params, {}
+    for name, dataset in (("train", splits.train), ("val", splits.val), ("test", splits.test)):
+        if dataset is not None:
+            margin = CROP_MARGIN if name == "train" and params.crops else 1.0
+            pixels, kept = pixels_of(job, dataset, backbone, name, margin)
+            turned = params.rotations == "all" or (params.rotations == "train" and name == "train")
+            found[name] = Pool(one_channel(pixels), kept, TURNS if turned else 1)
+    return found
+
+
+def pixels_of(job: Job, dataset: Dataset, backbone: Any, what: str, margin: float) -> tuple[torch.Tensor, Dataset]:
+    pixels, kept = decode(
+        dataset,
+        backbone.preprocess,
+        margin=margin,
+        workers=job.recipe.train.workers,
+        folder=job.folder / "pixels",
+        on_progress=lambda done, total: job.events.progress(f"reading {what}", done, total),
+    )
+    for skip in kept.skipped:
+        job.events.warning(f"left out {skip.name}: {skip.reason}")
+    if len(kept) == 0:
+        raise DataError(f"No readable image is left in the {what} split of {dataset.spec}.")
+    return torch.from_numpy(pixels), kept
+
+
+def train(job: Job, learner: MetaLearner, pools: dict[str, Pool], backbone: Any) -> list[dict[str, float]]:
+    """Meta-trains in the one loop, and leaves the weights of the best epoch in the learner."""
+    recipe, params = job.recipe, learner.params
+    settings, asked = recipe.train, recipe.eval
+    ways = params.train_ways or asked.ways
+    if learner.fixed_ways and ways != asked.ways:
+        raise UsageError(
+            f"params.train_ways: found {ways}, and eval.ways is {asked.ways}; {learner.id} learns a classifier for "
+            "one number of ways, so both must be the same."
+        )
+    sampler = pools["train"].sampler(
+        ways, asked.shots, params.train_queries or asked.queries, 1, settings.seed, TRAIN
+    )  # fmt: skip
+    val_ways = min(asked.ways, len(pools["val"].classes))
+    if val_ways < asked.ways and learner.fixed_ways:
+        val_ways = asked.ways  # the sampler says what is missing
+    if val_ways < asked.ways:
+        job.events.note(f"There are {val_ways} held-out classes, so epochs are judged by {val_ways}-way episodes.")
+    val = pools["val"].sampler(val_ways, asked.shots, asked.queries, params.val_episodes, settings.seed, VAL)
+    batches = TaskBatches(
+        pools["train"], sampler, learner.preprocess, params.tasks, params.steps_per_epoch, params.crops
+    )
+
+    def judge() -> dict[str, float]:
+        mean, half = score(learner, pools["val"], val, job.device).interval
+        return {"accuracy": mean, "accuracy_ci95": half, "score": mean}
+
+    if not job.resume:
+        learner.start()
+    loop = job.loop(learner, batches, judge)
+    try:
+        progress = loop.run()
+    except StudioError:
+        best = loop.progress.best
+        if best is not None and not job.should_stop():
+            learner.load_state(best)
+            kept = leave(job, learner, backbone, pools, {"accuracy": loop.progress.best_score})
+            job.events.emit("checkpoint", checkpoint=kept.id, role="last-good")
+        raise
+    if progress.best is not None and recipe.eval.selection != "last":
+        learner.load_state(progress.best)
+    job.figure("curves", accuracy_figure(progress.history))
+    return progress.history
+
+
+def accuracy_figure(history: list[dict[str, float]]) -> Any:
+    """Accuracy on held-out classes by epoch, with its interval."""
+    from studio.figures.style import COLOURS, figure
+
+    made = figure(5.2, 3.2)
+    axes = made.add_subplot()
+    epochs, means, halves = (np.array([entry[k] for entry in history]) for k in ("epoch", "accuracy", "accuracy_ci95"))
+    axes.plot(epochs, means, "o-", color=COLOURS[0], markersize=3)
+    axes.fill_between(epochs, means - halves, means + halves, color=COLOURS[0], alpha=0.2, linewidth=0)
+    axes.set(xlabel="epoch", ylabel="accuracy on held-out classes")
+    axes.grid(alpha=0.25)
+    return made
+
+
+def leave(
+    job: Job, learner: MetaLearner, backbone: Any, pools: dict[str, Pool], metrics: dict[str, Any]
+) -> Checkpoint:
+    """A checkpoint of the network, taught with photos of the test classes, else of train's and val's."""
+    recipe = job.recipe
+    taught_by = [pools["test"]] if "test" in pools else [pools["train"], pools["val"]]
+    support = gather_support(learner, taught_by, job.device)
+    job.events.note(
+        f"The checkpoint is taught with {len(support)} photos of {len(support.classes)} classes and predicts among "
+        f"them by {learner.head().title}; more can be taught."
+    )
+    manifest = Manifest(
+        face="Learner",
+        task=recipe.task,
+        method=recipe.method,
+        title=learner.title,
+        preprocess=backbone.preprocess.to_dict(),
+        backbone={
+            "spec": backbone.spec,
+            "hash": backbone.hash,
+            "image_size": backbone.preprocess.image_size,
+            "architecture": backbone.architecture,
+        },
+        params=learner.params.model_dump(),
+        metrics=metrics,
+        lineage={"run": job.run_id, "parent": recipe.model.checkpoint},
+        recipe=recipe.model_dump(exclude_defaults=True),
+        extra={"ways": recipe.eval.ways},
+    )
+    return keep(job.store, manifest, learner.head(), support, learner.state())
+
+
+def keep(store: Store, manifest: Manifest, head: Any, support: SupportSet, network: dict[str, Any]) -> Checkpoint:
+    """Puts network and support set into the store, calibrated on the support set."""
+    calibration = calibrate(head, support)
+    extra = {**manifest.extra, **asdict(calibration)}
+    made = manifest.model_copy(update={"classes": support.classes, "extra": extra})
+    return store.put(made, {**network, **support.tensors()}, support.files())
+
+
+def network_tensors(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
+    """The tensors of the network, without those of the support set."""
+    return {name: tensor for name, tensor in checkpoint.tensors().items() if not name.startswith("support.")}
