@@ -1,0 +1,129 @@
+"""Kernel mean matching: weights that bring the source's kernel mean onto the target's."""
+
+from collections.abc import Callable
+
+import numpy as np
+from pydantic import Field
+
+from adapters.align.kernels import Kernel, median_gamma, nystrom
+from adapters.align.weighting import Reweighter, WeightParams, chunks
+from studio.core.registry import register
+
+EXACT = 5000  # source samples up to which the kernel matrix is made
+ANCHORS = 500  # of the Nystrom approximation beyond
+
+
+class KmmParams(WeightParams):
+    gamma: float = Field(0.0, ge=0, le=1e6, description="kernel width; 0 takes 1 / median squared distance")
+    bound: float = Field(1000.0, gt=0, le=1e9, description="largest weight (B)")
+    slack: float = Field(-1.0, ge=-1, le=1e3, description="how far the mean may leave 1; -1 takes 1 - 1 / sqrt(n)")
+    iterations: int = Field(2000, ge=1, le=100000, description="steps of the solver at most")
+    tolerance: float = Field(1e-6, gt=0, le=1, description="relative change of the objective at which it ends")
+    seed: int = Field(0, ge=0, description="chooses the anchors of a large problem")
+
+
+@register("align/kmm")
+class KernelMeanMatching(Reweighter):
+    """min_b b^T K b / 2 - kappa^T b, 0 <= b <= B, |sum b - n| <= n slack. Huang et al. 2006, eq. 12.
+
+    K [n, n] is an RBF kernel of the source and kappa_i = n/m sum_j k(x_i, t_j). Solved by projected gradients
+    with Nesterov's momentum; beyond 5000 source samples K is a Nystrom approximation, said so in `note`.
+    """
+
+    title = "Kernel mean matching"
+    paper = "Huang et al. 2006, Correcting Sample Selection Bias by Unlabeled Data"
+    Params = KmmParams
+
+    def weights(self, xs: np.ndarray, xt: np.ndarray) -> np.ndarray:
+        p, n = self.params, len(xs)
+        kernel = Kernel("rbf", p.gamma or median_gamma(np.concatenate([xs[:500], xt[:500]])))
+        slack = p.slack if p.slack >= 0 else 1.0 - 1.0 / np.sqrt(n)
+        if n <= EXACT:
+            matrix = kernel(xs, xs)
+            kappa = n / len(xt) * kernel_sums(kernel, xs, xt)
+            product: Callable[[np.ndarray], np.ndarray] = matrix.__matmul__
+        else:
+            self.note = f"kernel approximated by {ANCHORS} Nystrom anchors (seed {p.seed}): {n} source samples"
+            anchors, basis = nystrom(xs, kernel, ANCHORS, p.seed)
+            features = kernel(xs, anchors) @ basis
+            target = n / len(xt) * kernel_sums(kernel, anchors, xt) @ basis
+            kappa = features @ target
+
+            def product(b: np.ndarray) -> np.ndarray:
+                return features @ (b @ features)
+
+        return box_slab_qp(product, kappa, p.bound, n * (1 - slack), n * (1 + slack), p.iterations, p.tolerance)
+
+
+def kernel_sums(kernel: Kernel, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """sum_j k(x_i, y_j) [n], a block of y at a time."""
+    total = np.zeros(len(x))
+    for block in chunks(len(y), len(x)):
+        total += kernel(x, y[block]).sum(axis=1, dtype=np.float64)
+    return total
+
+
+def box_slab_qp(
+    product: Callable[[np.ndarray], np.ndarray],
+    kappa: np.ndarray,
+    upper: float,
+    low: float,
+    high: float,
+    iterations: int,
+    tolerance: float,
+) -> np.ndarray:
+    """min_b b^T K b / 2 - kappa^T b with 0 <= b <= upper and low <= sum b <= high; `product(b)` is K b.
+
+    Accelerated projected gradients, started anew where momentum points uphill (O'Donoghue and Candes 2015).
+    """
+    n = len(kappa)
+    step = 1.0 / largest_eigenvalue(product, n, kappa.dtype)
+    best = project(np.ones(n, kappa.dtype), upper, low, high)
+    slope_best = product(best)
+    ahead, slope, t, quiet = best, slope_best, 1.0, 0
+    value = best @ (0.5 * slope_best - kappa)
+    for _ in range(iterations):
+        moved = project(ahead - step * (slope - kappa), upper, low, high)
+        slope_moved = product(moved)
+        new = moved @ (0.5 * slope_moved - kappa)
+        if (ahead - moved) @ (moved - best) > 0:
+            t = 1.0
+        following = (1 + np.sqrt(1 + 4 * t * t)) / 2
+        momentum, t = (t - 1) / following, following
+        ahead, slope = moved + momentum * (moved - best), slope_moved + momentum * (slope_moved - slope_best)
+        best, slope_best = moved, slope_moved
+        quiet = quiet + 1 if abs(value - new) <= tolerance * 0.1 * abs(new) else 0
+        value = new
+        if quiet == 5:
+            break
+    return best
+
+
+def largest_eigenvalue(product: Callable[[np.ndarray], np.ndarray], n: int, dtype: np.dtype) -> float:
+    """Of a kernel matrix, by power iteration; raised a little, as the iteration comes from below."""
+    v = np.full(n, 1 / np.sqrt(n), dtype)
+    for _ in range(20):
+        moved = product(v)
+        size = float(np.linalg.norm(moved))
+        if size == 0:
+            return 1.0
+        v = moved / size
+    return 1.02 * size
+
+
+def project(b: np.ndarray, upper: float, low: float, high: float) -> np.ndarray:
+    """The nearest point with 0 <= b <= upper and low <= sum b <= high: clip(b - tau), tau by bisection."""
+    clipped = np.clip(b, 0, upper)
+    total = clipped.sum(dtype=np.float64)
+    if low <= total <= high:
+        return clipped
+    wanted = low if total < low else high
+    wanted = min(wanted, upper * len(b))
+    left, right = float(b.min()) - upper, float(b.max())
+    for _ in range(60):
+        tau = (left + right) / 2
+        if np.clip(b - tau, 0, upper).sum(dtype=np.float64) > wanted:
+            left = tau
+        else:
+            right = tau
+    return np.clip(b - np.asarray(right, b.dtype), 0, upper)
