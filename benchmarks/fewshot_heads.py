@@ -79,7 +79,8 @@ def against_easyfsl(name: str, width: int, head: EpisodeHead, tasks: int, episod
     mean, half = result.interval
     _, peer_half = mean_ci95(peer_accuracy)
     print(
-        f"{name} {width}-d, {episodes} episodes: {statistics.median(ratios):.0f} times easyfsl ({', '.join(paces)} an episode, by "
+        f"{name} {width}-d, {episodes} episodes: {statistics.median(ratios):.0f} times easyfsl "
+        f"({', '.join(paces)} an episode, by "
         f"{result.by}); accuracy {mean:.4f} +- {half:.4f}, easyfsl {np.mean(peer_accuracy):.4f} +- {peer_half:.4f}"
     )
 

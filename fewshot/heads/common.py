@@ -4,7 +4,7 @@ Padded supports have label -1 and padded queries mask False; everything here kee
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -137,6 +137,9 @@ class EpisodeGram:
 
 class GramHead(EpisodeHead):
     """A head that sees inner products only; `scores_from_gram` is all it has to bring."""
+
+    #: most photos one support set may hold: all pairs of them are looked at; None: it needs no pairs
+    most_supports: ClassVar[int | None] = 4096
 
     def scores_from_gram(self, gram: EpisodeGram) -> Tensor:
         """Scores [T, Q, W] from inner products."""

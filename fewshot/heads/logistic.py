@@ -51,6 +51,6 @@ class Logistic(GramHead):
             following = (1 + (1 + 4 * momentum.square()).sqrt()) / 2
             ahead = now + (momentum - 1) / following * change
             fitted, momentum = now, following
-            if step % 10 == 9 and change.abs().max() < 1e-6:
+            if step % 10 == 9 and change.abs().max() < 1e-5:
                 break
         return kernel.predict(coefficients, intercept)

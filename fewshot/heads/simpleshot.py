@@ -40,6 +40,7 @@ class SimpleShot(GramHead):
     title = "SimpleShot (UN, L2N, CL2N)"
     paper = "Wang et al. 2019, SimpleShot: Revisiting Nearest-Neighbor Classification for Few-Shot Learning, " \
             "arXiv:1911.04623"  # fmt: skip
+    most_supports = None
     Params = SimpleShotParams
 
     def scores(self, episodes: Episodes) -> Tensor:

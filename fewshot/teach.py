@@ -1,0 +1,99 @@
+"""Taught checkpoints: made of a support set, brought to life, and taught more without touching the backbone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from fewshot.calibrate import Calibration, calibrate
+from fewshot.predictor import SupportPredictor, one_by_one
+from fewshot.support import SupportSet
+from studio.core import registry
+from studio.core.errors import DataError, StoreError, UsageError
+from studio.core.faces import EpisodeHead
+from studio.core.home import Home
+from studio.data.features import embed_images
+from studio.data.preprocess import Preprocess
+from studio.store import Checkpoint, Manifest, Store
+
+
+def keep(store: Store, manifest: Manifest, head: EpisodeHead, support: SupportSet) -> Checkpoint:
+    """Puts a support set into the store, calibrated on itself; classes and calibration go into `manifest`."""
+    calibration = calibrate(one_by_one(head), support)
+    made = manifest.model_copy(update={"classes": support.classes, "extra": {**manifest.extra, **asdict(calibration)}})
+    return store.put(made, support.tensors(), support.files())
+
+
+def head_of(checkpoint: Checkpoint) -> EpisodeHead:
+    """The head that a checkpoint was made with. Raises UsageError where it was made by something else."""
+    cls = registry.get(checkpoint.manifest.method)
+    if not issubclass(cls, EpisodeHead):
+        raise UsageError(
+            f"{checkpoint.id} was made by {checkpoint.manifest.method}; only a few-shot head on a frozen backbone "
+            f"can be taught further. To build on its network, name it as model.backbone: store/{checkpoint.id}."
+        )
+    return cls(cls.Params(**checkpoint.manifest.params))
+
+
+def backbone_of(checkpoint: Checkpoint, home: Home) -> Any:
+    """The backbone that made the support features.
+
+    Raises StoreError where the one of that name has other weights now: its features would mean something else.
+    """
+    made = checkpoint.manifest.backbone
+    backbone = registry.backbone(made["spec"], home=home, image_size=made["image_size"])
+    if backbone.hash != made["hash"]:
+        raise StoreError(
+            f"{checkpoint.id} was taught with other weights of {made['spec']} than are found now "
+            f"({made['hash'][:12]}, found {backbone.hash[:12]}). Bring those weights back, or teach anew."
+        )
+    backbone.preprocess = Preprocess.from_dict(checkpoint.manifest.preprocess)
+    return backbone
+
+
+def restore(checkpoint: Checkpoint, device: str, home: Home) -> SupportPredictor:
+    """The checkpoint, ready to predict."""
+    extra = checkpoint.manifest.extra
+    calibration = Calibration(extra.get("temperature", 1.0), extra.get("unknown_below"))
+    backbone = backbone_of(checkpoint, home).to(device)
+    return SupportPredictor(head_of(checkpoint), SupportSet.load(checkpoint), calibration, backbone, device)
+
+
+def teach(
+    checkpoint: Checkpoint,
+    images: Mapping[str, Sequence[Image.Image]],
+    *,
+    device: str,
+    home: Home,
+    store: Store,
+    backbone: Any = None,
+) -> Checkpoint:
+    """A new checkpoint that has also seen `images`, RGB pictures by the class they show, known or new.
+
+    A correction is taught the same way: the photo, under its right class. The old checkpoint stays, and the new
+    one's lineage names it; its metrics are left behind, since they are not those of the new one. Whoever has the
+    checkpoint at hand as a predictor passes its `backbone`, on `device`, and saves loading it.
+    Raises DataError where there is no image, or a class has no name.
+    """
+    labels = [label.strip() for label, given in images.items() for _ in given]
+    pictures = [image for given in images.values() for image in given]
+    if not pictures:
+        raise DataError("There is nothing to teach: expected at least one photo of a class.")
+    if not all(labels):
+        raise DataError("A class to teach needs a name; found an empty one.")
+    head, known = head_of(checkpoint), SupportSet.load(checkpoint)
+    backbone = backbone or backbone_of(checkpoint, home).to(device)
+    features = embed_images(pictures, backbone, device)
+    if not np.isfinite(features).all():
+        raise DataError("The backbone gives no finite numbers for these photos; look at them.")
+    taught = {label: labels.count(label) for label in dict.fromkeys(labels)}
+    names = [f"taught: {label}" for label in labels]
+    manifest = checkpoint.manifest.model_copy(
+        update={
+            "id": "", "created": "", "tensors": {}, "files": {}, "metrics": {},
+            "lineage": {"parent": checkpoint.id, "taught": taught},
+        }
+    )  # fmt: skip
+    return keep(store, manifest, head, known.with_photos(features, labels, names, pictures))
