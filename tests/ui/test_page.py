@@ -81,7 +81,7 @@ def test_from_photos_to_an_answer_with_a_refresh_in_the_middle(served, browser, 
     assert "16 images in 2 classes" in page.inner_text("#report-card")
     page.click("#data-onward")
     page.wait_for_function(
-        "document.querySelector('#field-data-train textarea, #field-data-train input').value.startsWith('folder:')"
+        "document.querySelector('#field-data-train textarea, #field-data-train input')?.value.startsWith('folder:')"
     )
     page.click("#train-start")
     page.wait_for_selector("#run-status")
@@ -91,7 +91,7 @@ def test_from_photos_to_an_answer_with_a_refresh_in_the_middle(served, browser, 
     wait_for_status(page, "finished")
     assert float(page.inner_text("#run-numbers .number b").split()[0]) > 0.9
     tab(page, "Try it")
-    page.wait_for_function("document.querySelector('#try-checkpoint input').value.length > 0")
+    page.wait_for_function("document.querySelector('#try-checkpoint input')?.value.length > 0")
     page.set_input_files("#try-photo input[type=file]", files["light"][0])
     page.wait_for_function("document.querySelector('#try-answer')?.innerText.includes('light')")
     assert page.inner_text("#try-answer").index("light") < page.inner_text("#try-answer").index("dark")

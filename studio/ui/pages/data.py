@@ -44,6 +44,9 @@ def build(shared: Any) -> None:
         values = forms.put(values or {}, "data.train", data_spec)
         for key in ("data.val", "data.test"):
             values = forms.drop(values, key)
+        present = sum(count > 0 for count in report["classes"].values())
+        if present < forms.value_of(values, "eval.ways"):
+            values = forms.put(values, "eval.ways", max(2, present))
         return (
             values,
             data_spec,
