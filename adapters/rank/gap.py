@@ -1,0 +1,154 @@
+"""Is a source worth transferring from? The gap between two domains, and a warning before it costs anything."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from adapters.rank.base import Ranking, backbone_of, features_of
+from adapters.rank.gaps import a_distance, coral, mmd
+from adapters.rank.gaps.mmd import median_distance
+from adapters.rank.scores import linear_probe
+from studio.core.errors import DataError
+from studio.core.procedure import Job
+from studio.core.registry import Params, register
+from studio.data import Dataset, FeatureSet, open_data
+
+COLUMNS = ["source", "images", "gap to classes", "mmd", "class mmd", "a-distance", "coral", "source accuracy", "risk"]
+RULE = (
+    "Rule: `gap to classes` is the domains' MMD² over the mean MMD² of two source classes, in one kernel. At 1 or more "
+    "the look of the pictures moves features further than their class does, so that what is learned on the source may "
+    "name looks. It is a rule of thumb, not a bound; target labels were not used."
+)
+
+
+class GapParams(Params):
+    warn_at: float = Field(1.0, gt=0, le=100, description="warn of negative transfer from this gap to classes on")
+    per_domain: int = Field(2000, ge=10, le=100_000, description="images a domain at most, drawn with the seed")
+
+
+@register("rank/gap")
+class Gap(Ranking):
+    """Measures how far data.target is from data.source in the features of model.backbone.
+
+    MMD (Gretton et al. 2012), proxy A-distance (Ben-David et al. 2007) and CORAL distance (Sun and Saenko 2016);
+    joined sources are measured one by one, the nearest first. Target labels are taken off before anything else.
+    """
+
+    title = "Domain gap and risk of negative transfer"
+    paper = "Gretton et al. 2012; Ben-David et al. 2007"
+    Params = GapParams
+
+    def rank(self, job: Job) -> dict[str, Any]:
+        sources, target = read_domains(job, self.params.per_domain)
+        seed = job.recipe.train.seed
+        measured = [measure(name, x, y, target, seed) for name, (x, y) in sources.items()]
+        measured.sort(key=lambda row: row["gap_to_classes"])
+        for row in measured:
+            row["risk"] = risk(row, self.params.warn_at)
+        job.table("gap", COLUMNS, [list(row.values()) for row in measured])
+        for row in measured:
+            say(job, row, self.params.warn_at)
+        job.events.note(RULE)
+        nearest = measured[0]
+        numbers = {key: nearest[key] for key in ("gap_to_classes", "mmd", "a_distance", "coral", "source_accuracy")}
+        return {
+            "best": nearest["source"], **numbers, "negative_transfer_risk": nearest["risk"] == "high",
+            "sources": {row["source"]: row for row in measured},
+        }  # fmt: skip
+
+
+def measure(name: str, x: np.ndarray, y: np.ndarray, target: np.ndarray, seed: int) -> dict[str, Any]:
+    """All measures of one source, features [n, d] with labels [n], against the target's features [m, d]."""
+    scale = np.sqrt(((x - x.mean(axis=0)) ** 2).mean())  # one number, so that CORAL is free of the backbone's units
+    if scale == 0:
+        raise DataError(f"{name}: all features are equal; features that never change say nothing.")
+    x, target = x / scale, target / scale
+    bandwidth = median_distance(np.concatenate([x, target]).astype(np.float64))
+    between = mmd(x, target, bandwidth)
+    classes = class_gap(x, y, bandwidth)
+    return {
+        "source": name,
+        "images": len(x),
+        "gap_to_classes": max(between, 0.0) / classes if classes > 0 else float("inf"),
+        "mmd": between,
+        "class_mmd": classes,
+        "a_distance": a_distance(x, target, seed),
+        "coral": coral(x, target),
+        "source_accuracy": linear_probe(x, y, seed=seed),
+    }
+
+
+def class_gap(x: np.ndarray, y: np.ndarray, bandwidth: float) -> float:
+    """Mean unbiased MMD^2 of a class against all others, features [n, d], labels [n]."""
+    return float(np.mean([mmd(x[y == label], x[y != label], bandwidth) for label in np.unique(y)]))
+
+
+def risk(row: dict[str, Any], warn_at: float) -> str:
+    """high from `warn_at` on, some from half of it, else low."""
+    if row["gap_to_classes"] >= warn_at:
+        return "high"
+    return "some" if row["gap_to_classes"] >= warn_at / 2 else "low"
+
+
+def say(job: Job, row: dict[str, Any], warn_at: float) -> None:
+    """One sentence on one source, a warning where the risk is high."""
+    told = f"a linear classifier tells {0.5 + row['a_distance'] / 4:.0%} of the images' domains apart"
+    gap = f"its gap to the target is {row['gap_to_classes']:.2f} times that between its classes, and {told}"
+    if row["class_mmd"] <= 0:
+        job.events.warning(f"{row['source']}: this backbone does not tell its classes apart; try another backbone.")
+    elif row["risk"] == "high":
+        job.events.warning(
+            f"{row['source']}: risk of negative transfer: {gap}. Align the domains, take a nearer source or another "
+            "backbone, and compare with a few labelled target images before trusting it."
+        )
+    else:
+        job.events.note(f"{row['source']}: {row['risk']} risk of negative transfer (warned of from {warn_at:g}): {gap}.")
+
+
+def read_domains(job: Job, per_domain: int) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], np.ndarray]:
+    """Sources by name as (features [n, d], labels [n]) and the target's features [m, d], without labels."""
+    data, draw = job.recipe.data, np.random.default_rng(job.recipe.train.seed)
+    for key, spec in (("source", data.source), ("target", data.target)):
+        if not spec:
+            raise DataError(f"data.{key}: nothing is given; expected something like folder:amazon.")
+    source, target = open_data(data.source), open_data(data.target)
+    if isinstance(source, FeatureSet) != isinstance(target, FeatureSet):
+        raise DataError("data: one of source and target holds images, the other feature vectors; expected one kind.")
+    parts = by_domain(source, data.source)
+    parts = {name: labelled_rows(some(part, per_domain, draw)) for name, part in parts.items()}
+    target = some(target, per_domain, draw)
+    if isinstance(target, FeatureSet):
+        return {name: (part.x, part.y) for name, part in parts.items()}, target.x
+    unlabelled = Dataset(target.spec, [], [replace(item, label=-1) for item in target.items], target.skipped)
+    backbone = backbone_of(job, job.recipe.model.backbone)
+    found = {}
+    for name, part in parts.items():
+        x, kept = features_of(job, part, backbone, f"features of {name}")
+        found[name] = (x, kept.labels)
+    return found, features_of(job, unlabelled, backbone, "features of the target")[0]
+
+
+def by_domain(data: Dataset | FeatureSet, spec: str) -> dict[str, Dataset | FeatureSet]:
+    """The joined parts of a source by name; one part under its spec where nothing was joined."""
+    if "," not in spec:
+        return {spec: data}
+    domains = data.domains if isinstance(data, FeatureSet) else np.array([item.domain for item in data.items])
+    return {str(name): rows_of(data, np.flatnonzero(domains == name)) for name in dict.fromkeys(domains)}
+
+
+def some(data: Dataset | FeatureSet, most: int, draw: np.random.Generator) -> Dataset | FeatureSet:
+    """At most `most` rows, drawn."""
+    return rows_of(data, np.sort(draw.permutation(len(data))[:most])) if len(data) > most else data
+
+
+def labelled_rows(data: Dataset | FeatureSet) -> Dataset | FeatureSet:
+    """The rows whose class has at least two of them."""
+    labels = data.y if isinstance(data, FeatureSet) else data.labels
+    values, counts = np.unique(labels[labels >= 0], return_counts=True)
+    return rows_of(data, np.flatnonzero(np.isin(labels, values[counts > 1])))
+
+
+def rows_of(data: Dataset | FeatureSet, rows: np.ndarray) -> Dataset | FeatureSet:
+    return replace(data, x=data.x[rows], y=data.y[rows]) if isinstance(data, FeatureSet) else data.subset(rows)
