@@ -29,7 +29,8 @@ def gather_support(learner: MetaLearner, pools: list[Pool], device: str) -> Supp
     each = max(1, MOST_SUPPORTS // classes)
     support: SupportSet | None = None
     for pool in pools:
-        rows = np.concatenate([np.flatnonzero(pool.dataset.labels == c)[:each] for c in range(len(pool.dataset.classes))])
+        labels = pool.dataset.labels
+        rows = np.concatenate([np.flatnonzero(labels == label)[:each] for label in range(len(pool.dataset.classes))])
         found = embed_rows(learner, pool, rows, device)
         items = [pool.dataset.items[row] for row in rows]
         names = [pool.dataset.classes[item.label] for item in items]

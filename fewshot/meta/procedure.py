@@ -82,7 +82,7 @@ class MetaTraining(Procedure):
         )
         learner.setup(context_of(learner, backbone, 0, manifest.extra["ways"], training=False))
         learner.load_state(network_tensors(checkpoint))
-        learner.module.to(device)
+        learner.module.to(device).requires_grad_(False)
         learner.train_mode(False)
         calibration = Calibration(manifest.extra["temperature"], manifest.extra["unknown_below"])
         support = SupportSet.load(checkpoint)
@@ -227,9 +227,7 @@ def accuracy_figure(history: list[dict[str, float]]) -> Any:
     return made
 
 
-def leave(
-    job: Job, learner: MetaLearner, backbone: Any, pools: dict[str, Pool], metrics: dict[str, Any]
-) -> Checkpoint:
+def leave(job: Job, learner: MetaLearner, backbone: Any, pools: dict[str, Pool], metrics: dict[str, Any]) -> Checkpoint:
     """A checkpoint of the network, taught with photos of the test classes, else of train's and val's."""
     recipe = job.recipe
     taught_by = [pools["test"]] if "test" in pools else [pools["train"], pools["val"]]
@@ -261,7 +259,8 @@ def leave(
 
 def keep(store: Store, manifest: Manifest, head: Any, support: SupportSet, network: dict[str, Any]) -> Checkpoint:
     """Puts network and support set into the store, calibrated on the support set."""
-    calibration = calibrate(head, support)
+    with torch.no_grad():
+        calibration = calibrate(head, support)
     extra = {**manifest.extra, **asdict(calibration)}
     made = manifest.model_copy(update={"classes": support.classes, "extra": extra})
     return store.put(made, {**network, **support.tensors()}, support.files())
