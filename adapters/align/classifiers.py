@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from adapters.align.kernels import squared_distances
+from adapters.align.kernels import Kernel, squared_distances
 
 CHUNK = 2_000_000  # distances held at once
 PAIRWISE = 5000  # samples up to which an SVM is trained for each pair of classes
@@ -133,6 +133,10 @@ def restore_classifier(arrays: dict[str, np.ndarray]) -> Classifier:
     kind, classes = map(int, arrays["kind"])
     if kind == 0:
         return NearestNeighbour().fit(arrays["x"], arrays["y"], classes)
+    if kind == 3:
+        from adapters.align.regularized import KernelClassifier
+
+        return KernelClassifier(arrays["anchors"], arrays["coefficients"], Kernel.restore(arrays["kernel"]))
     made: Any = LinearClassifier() if kind == 1 else Svm()
     if kind == 2:
         made.classes, made.pairs = classes, arrays["pairs"]

@@ -1,19 +1,26 @@
 """Eigenproblems of alignment, solved in the smaller of n and d with symmetric solvers: never a complex number."""
 
+import contextlib
+
 import numpy as np
 import scipy.linalg
+from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
+LARGE = 300  # rows from which a few eigenvectors are found by Lanczos iterations
 TINY = 1e-10  # of the largest eigenvalue: below, a direction holds nothing
 
 
 def symmetric(a: np.ndarray, largest: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Eigenvalues, falling, and eigenvectors of a symmetric matrix; the `largest` ones, or all."""
     n = len(a)
-    if largest is None or largest > n // 3:
-        values, vectors = scipy.linalg.eigh(a, driver="evd", check_finite=False)
-        values, vectors = values[n - (largest or n) :], vectors[:, n - (largest or n) :]
-    else:
-        values, vectors = scipy.linalg.eigh(a, driver="evx", subset_by_index=[n - largest, n - 1], check_finite=False)
+    if largest is not None and n >= LARGE and largest <= n // 8:
+        with contextlib.suppress(ArpackNoConvergence):
+            start = np.random.default_rng(0).standard_normal(n)
+            values, vectors = eigsh(a, largest, v0=start, ncv=min(n, max(2 * largest + 1, 60)))
+            return values[::-1], fix_signs(vectors[:, ::-1])
+    values, vectors = scipy.linalg.eigh(a, driver="evd", check_finite=False)
+    if largest is not None:
+        values, vectors = values[max(0, n - largest) :], vectors[:, max(0, n - largest) :]
     return values[::-1], fix_signs(vectors[:, ::-1])
 
 
@@ -59,6 +66,12 @@ def linear_kernel_basis(x: np.ndarray) -> np.ndarray:
     values, vectors = symmetric(x.T @ x if n >= d else x @ x.T)
     keep = values > values[0] * TINY
     return vectors[:, keep] * np.sqrt(values[keep]) if n >= d else x.T @ vectors[:, keep]
+
+
+def span(x: np.ndarray) -> np.ndarray:
+    """An orthonormal basis [d, r] of the rows of x [n, d] where n < d, else the identity."""
+    n, d = x.shape
+    return scipy.linalg.orth(x.T) if n < d else np.eye(d)
 
 
 def fix_signs(vectors: np.ndarray) -> np.ndarray:
