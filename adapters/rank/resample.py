@@ -3,8 +3,11 @@
 from collections.abc import Callable
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from studio.core.errors import StoppedByUser
+
+SMALL = 2000  # up to so many images, one thread is faster than many that wait for each other
 
 
 def halves(y: np.ndarray, count: int, seed: int) -> list[np.ndarray]:
@@ -33,9 +36,10 @@ def resampled(
 ) -> np.ndarray:
     """Scores [count, B] of B arrays [n, ...], all on the same halves, so that they compare image by image."""
     values = np.empty((count, len(arrays)))
-    for number, rows in enumerate(halves(y, count, seed)):
-        if should_stop():
-            raise StoppedByUser("Stopped while looking how sure the order is; the features are kept.")
-        values[number] = [score(array[rows], y[rows]) for array in arrays]
-        on_progress(number + 1, count)
+    with threadpool_limits(1 if len(y) <= SMALL else None):
+        for number, rows in enumerate(halves(y, count, seed)):
+            if should_stop():
+                raise StoppedByUser("Stopped while looking how sure the order is; the features are kept.")
+            values[number] = [score(array[rows], y[rows]) for array in arrays]
+            on_progress(number + 1, count)
     return values
