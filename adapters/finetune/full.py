@@ -67,7 +67,7 @@ class Full(Learner):
 
     @property
     def needs_features(self) -> bool:
-        return self.regularizer is not None and self.regularizer.needs_features
+        return self.params.regularizer != "none" and KNOWN[self.params.regularizer].needs_features
 
     def train_mode(self, training: bool) -> None:
         self.module.train(training)

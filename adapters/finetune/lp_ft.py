@@ -1,6 +1,6 @@
 """LP-FT: a linear probe first, then everything."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 class LpFtParams(FullParams):
-    c: float = Field(1.0, gt=0, le=1e6, description="inverse strength of the probe's L2 penalty")
+    c: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
+        None, description="inverse strength of the probe's L2 penalty; null chooses it by cross-validation"
+    )
 
 
 @register("finetune/lp-ft")
