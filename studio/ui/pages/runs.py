@@ -28,7 +28,9 @@ def build(shared: Any, tab: Any) -> None:
     difference = gr.Dataframe(
         visible=False, interactive=False, elem_id="runs-difference", label=word("runs.difference")
     )
-    pictures = gr.Gallery(columns=3, visible=False, elem_id="runs-figures", buttons=["fullscreen", "download"])
+    pictures = gr.Gallery(
+        columns=3, visible=False, elem_id="runs-figures", object_fit="contain", buttons=["fullscreen", "download"]
+    )
     tables = gr.HTML(elem_id="runs-tables")
 
     @guarded

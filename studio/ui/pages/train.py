@@ -186,6 +186,7 @@ def _watch(shared: Any) -> None:
         height=420,
         visible=False,
         elem_id="run-figures",
+        object_fit="contain",
         label=word("train.pictures"),
         buttons=["fullscreen", "download"],
     )
