@@ -30,7 +30,9 @@ class BackbonesParams(Params):
         "logme", description="the score that orders the table"
     )
     per_class: int = Field(100, ge=2, le=100_000, description="images a class at most, drawn with the seed")
-    resamples: int = Field(50, ge=2, le=10_000, description="random halves of the images that say how sure the order is")
+    resamples: int = Field(
+        50, ge=2, le=10_000, description="random halves of the images that say how sure the order is"
+    )
 
     @field_validator("backbones", mode="before")
     @classmethod

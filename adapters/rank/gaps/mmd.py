@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from adapters.rank.checks import pair
+from adapters.rank.checks import labelled, pair
 
 SAMPLE = 2000  # rows of which the median distance is taken
 BLOCK = 1024
@@ -20,6 +20,23 @@ def mmd(source: np.ndarray, target: np.ndarray, bandwidth: float | None = None) 
     inside = (_kernel_sum(source, source, bandwidth) - n) / (n * (n - 1))
     inside += (_kernel_sum(target, target, bandwidth) - m) / (m * (m - 1))
     return float(inside - 2 * _kernel_sum(source, target, bandwidth) / (n * m))
+
+
+def class_mmd(x: np.ndarray, y: np.ndarray, bandwidth: float) -> np.ndarray:
+    """Unbiased MMD^2 [C] of each class against all others, features [n, d], labels 0..C-1 [n].
+
+    One pass over the kernel serves all classes. Raises DataError.
+    """
+    x, y = labelled(x, y)
+    member = np.eye(y.max() + 1)[y]
+    sums = np.zeros((member.shape[1],) * 2)  # of the kernel between two classes
+    for start in range(0, len(x), BLOCK):
+        kernel = np.exp(-_squared_distances(x[start : start + BLOCK], x) / bandwidth)
+        sums += member[start : start + BLOCK].T @ (kernel @ member)
+    count, own, row = member.sum(axis=0), np.diag(sums), sums.sum(axis=1)
+    rest = len(x) - count
+    inside = (own - count) / (count * (count - 1)) + (sums.sum() - 2 * row + own - rest) / (rest * (rest - 1))
+    return inside - 2 * (row - own) / (count * rest)
 
 
 def median_distance(x: np.ndarray) -> float:
