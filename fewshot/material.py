@@ -154,7 +154,8 @@ def _ways(job: Job, train: np.ndarray, test: np.ndarray | None) -> int:
     present = set(train[train >= 0])
     if test is not None:
         present &= set(test[test >= 0])
-    if "ways" in asked.model_fields_set or not 2 <= len(present) < asked.ways:
+    default = type(asked).model_fields["ways"].default
+    if asked.ways != default or not 2 <= len(present) < default:
         return asked.ways
     job.events.note(f"There are {len(present)} classes, so episodes have {len(present)} ways.")
     return len(present)
