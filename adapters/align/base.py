@@ -87,7 +87,7 @@ class FewLabels(Aligner):
         """Raises DataError as `Aligner.fit` does, and where no target label is given."""
         source, target = check_pair(source, labels, target, same_width=not self.heterogeneous)
         if len(few) == 0:
-            raise DataError(f"{self.id} needs a few labelled target samples; set params.labelled_per_class to 1 or more.")
+            raise DataError(f"{self.id} needs labelled target samples; set params.labelled_per_class to 1 or more.")
         self.count = int(max(labels.max(), few_labels.max())) + 1
         normalize = NORMALIZERS[self.params.normalize]
         self.source_norm, self.target_norm = normalize.fit(source), normalize.fit(target)
@@ -123,5 +123,3 @@ def check_pair(
     if len(np.unique(labels)) < 2:
         raise DataError("source: all labels are the same; at least two classes are needed.")
     return arrays["source"], arrays["target"]
-
-

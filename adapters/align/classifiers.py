@@ -137,6 +137,10 @@ def restore_classifier(arrays: dict[str, np.ndarray]) -> Classifier:
         from adapters.align.regularized import KernelClassifier
 
         return KernelClassifier(arrays["anchors"], arrays["coefficients"], Kernel.restore(arrays["kernel"]))
+    if kind == 4:
+        from adapters.align.tradaboost import Committee
+
+        return Committee.restore(arrays)
     made: Any = LinearClassifier() if kind == 1 else Svm()
     if kind == 2:
         made.classes, made.pairs = classes, arrays["pairs"]

@@ -45,7 +45,13 @@ class KernelClassifier(Classifier):
 
 
 def solve(
-    xs: np.ndarray, ys: np.ndarray, xt: np.ndarray, classes: int, params: RegularizedParams, mu: float | None, guess: str
+    xs: np.ndarray,
+    ys: np.ndarray,
+    xt: np.ndarray,
+    classes: int,
+    params: RegularizedParams,
+    mu: float | None,
+    guess: str,
 ) -> tuple[KernelClassifier, str]:
     """The classifier and a note on what was approximated.
 
