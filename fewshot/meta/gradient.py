@@ -1,4 +1,4 @@
-"""What methods share that learn a start: a network with a classifier, adapted to a task by steps of gradient descent."""
+"""Methods that learn a start: a network with a classifier, adapted to a task by steps of gradient descent."""
 
 import contextlib
 import io
@@ -126,11 +126,9 @@ class GradientLearner(MetaLearner):
 class AdaptingHead(EpisodeHead):
     """Scores episodes whose "features" are pixels, uint8 [T, n, C * S * S], by a learner that adapts to each."""
 
-    transductive = True
-
-    def __init__(self, learner: MetaLearner) -> None:
+    def __init__(self, learner: MetaLearner, transductive: bool = True) -> None:
         super().__init__()
-        self.learner, self.title = learner, learner.title
+        self.learner, self.title, self.transductive = learner, learner.title, transductive
 
     def scores(self, episodes: Episodes) -> Tensor:
         side = self.learner.preprocess.image_size

@@ -119,7 +119,7 @@ def start(job: Job) -> tuple[Any, Checkpoint | None]:
     """The backbone to start from, and the checkpoint to go on from where its method is the same."""
     model = job.recipe.model
     if model.checkpoint is None:
-        if job.recipe.train.epochs == 0 and not job.method.adapts:
+        if job.recipe.train.epochs == 0:
             job.events.note("train.epochs is 0: the backbone is scored as it is, without meta-training.")
         return registry.backbone(model.backbone, home=job.home, image_size=model.image_size), None
     checkpoint = job.store.checkpoint(model.checkpoint)
