@@ -16,7 +16,7 @@ from studio.core import registry
 from studio.core.errors import DataError, StoppedByUser, UsageError
 from studio.core.procedure import Job
 from studio.core.registry import Params, register
-from studio.data import Dataset, require_classes
+from studio.data import Dataset
 from studio.data.splits import given_splits, with_images_only
 from studio.metrics.intervals import NORMAL
 
@@ -114,11 +114,15 @@ def chosen_images(job: Job, per_class: int) -> Dataset:
             rows += members.tolist()
     if alone:
         job.events.warning(f"left out {len(alone)} classes with one image only: {', '.join(alone[:5])}.")
-    kept = train.subset(sorted(rows))
-    require_classes(kept, 2)
+    kept = with_images_only(train.subset(sorted(rows)))
+    if len(kept.classes) < 2:
+        raise DataError(
+            f"{train.spec}: {len(kept.classes)} of {len(train.classes)} classes have two images or more; a ranking "
+            "needs at least two such classes."
+        )
     if len(kept) < len(train):
         job.events.note(f"Ranked on {len(kept)} of {len(train)} images, at most {per_class} a class.")
-    return with_images_only(kept)
+    return kept
 
 
 def scored(job: Job, name: str, dataset: Dataset) -> tuple[Ranked, Dataset]:
