@@ -116,5 +116,5 @@ class SupportNetwork(nn.Module):
 
 def support_scores(head: EpisodeHead, features: Tensor, labels: Tensor, query: Tensor, ways: int) -> Tensor:
     """Scores [N, W] of query features [N, D] by one support set."""
-    mask = torch.ones(1, len(query), dtype=torch.bool, device=query.device)
+    mask = torch.ones(1, query.shape[0], dtype=torch.bool, device=query.device)  # `len` would fix it in an export
     return head.scores(Episodes(features[None], labels[None], query[None], mask, ways))[0]

@@ -193,3 +193,20 @@ def test_a_class_with_one_photo_is_named(home, photos):
         extra.unlink()
     with pytest.raises(UsageError, match="green: one image only"):
         run(recipe(photos, eval={"ways": 3, "shots": 5}), home=home)
+
+
+@pytest.mark.parametrize("method", ["prototypes", "matching", "pt-map"])
+def test_a_checkpoint_is_one_network_for_any_number_of_images(home, photos, method):
+    import torch
+
+    model = load_checkpoint(run(recipe(photos, f"fewshot/{method}"), home=home).checkpoint, home)
+    network = model.predictor.module().eval()
+    example = torch.randn(2, 3, 16, 16)
+    exported = torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
+    images = torch.randn(5, 3, 16, 16)
+    torch.testing.assert_close(exported.module()(images), network(images))
+
+
+def test_solving_heads_are_no_single_network(home, photos):
+    model = load_checkpoint(run(recipe(photos, "fewshot/ridge"), home=home).checkpoint, home)
+    assert model.predictor.module() is None
