@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from adapters.finetune.classifier import Classifier, freeze_statistics, load_into, trained_state, whole_state
+from adapters.finetune.explain import explain
 from adapters.finetune.regularizers import KNOWN, Forward, Regularizer
 from studio.core.errors import UsageError
 from studio.core.faces import Learner, LearnerContext
@@ -90,6 +91,12 @@ class Full(Learner):
 
     def predict(self, images: Tensor) -> Tensor:
         return self.module(images)
+
+    def features(self, images: Tensor) -> Tensor:
+        return self.module.embed(images)
+
+    def explain(self, images: Tensor) -> tuple[str, Tensor]:
+        return explain(self.module, images)
 
     def compile(self) -> None:
         self.module.backbone.compile()

@@ -89,6 +89,8 @@ class Learner(Method):
     whole: ClassVar[bool] = True
     #: `start_from` wants the features of the training images under the untouched backbone
     needs_features: ClassVar[bool] = False
+    #: nothing is trained: weights between those of `model.checkpoint` and where it started are tried (`alphas`)
+    interpolates: ClassVar[bool] = False
     module: "nn.Module"
 
     def setup(self, context: LearnerContext) -> "nn.Module":
@@ -108,6 +110,14 @@ class Learner(Method):
     def predict(self, images: "Tensor") -> "Tensor":
         """Scores [B, C] (logits) for images [B, 3, H, W]."""
         raise NotImplementedError
+
+    def features(self, images: "Tensor") -> "Tensor | None":
+        """Features [B, D] of images [B, 3, H, W] as the network sees them now, for maps; None where it has none."""
+        return None
+
+    def explain(self, images: "Tensor") -> "tuple[str, Tensor] | None":
+        """Where the network looks: a name and heat [B, h, w] in 0..1 for images [B, 3, H, W]; None if it can't tell."""
+        return None
 
     def plain(self) -> "nn.Module | None":
         """`module` as the layers of its backbone and a head alone, for export to other libraries; None if it isn't."""

@@ -59,6 +59,29 @@ class TrainSection(Section):
     )
     max_steps: int | None = Field(None, ge=1, description="stop after this many steps")
     workers: int = Field(2, ge=0, le=64, description="image decoding threads")
+    augment: Literal["none", "crop", "flip", "trivial", "rand"] = Field(
+        "flip",
+        description="none | crop: random crops | flip: and mirrored | trivial, rand: and TrivialAugment, RandAugment",
+    )
+    crop: float = Field(0.35, gt=0, le=1, description="smallest share of an image's area that a random crop keeps")
+    erasing: float = Field(0.0, ge=0, le=1, description="share of images of which a random rectangle is blanked")
+    mixup: float = Field(0.0, ge=0, le=10, description="alpha of mixup; 0 is off, 0.2 is usual")
+    cutmix: float = Field(0.0, ge=0, le=10, description="alpha of CutMix; 0 is off, 1 is usual")
+    balanced: bool = Field(False, description="show every class equally often, however many images it has")
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of the average of weights that is judged and kept; 0 is off")
+    patience: int | None = Field(
+        None, ge=1, description="stop after this many epochs without a better validation score"
+    )
+    folds: Annotated[int, Field(ge=2, le=100)] | None = Field(
+        None, description="k-fold cross-validation on train, for tiny sets; the model kept is trained on all images"
+    )
+    micro_batch: int | None = Field(
+        None, ge=1, description="images computed at once; gradients of the whole batch are accumulated over them"
+    )
+    compile: bool = Field(False, description="torch.compile: slow to start, sometimes faster after")
+    processes: int = Field(
+        1, ge=1, le=1024, description="processes that share each batch, one a GPU; on the CPU any number"
+    )
     checkpoint_every_s: float = Field(
         60, ge=0, description="seconds between resume points; 0 writes one after every step"
     )

@@ -1,4 +1,4 @@
-"""From a picture to a backbone's input, and augmentation on whole batches."""
+"""From a picture to a backbone's input, and random crops of whole batches."""
 
 import math
 
@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional
 
 from studio.data.preprocess import Preprocess
 
+#: part of every feature cache's key: to be raised when `to_input` or `normalize` give other numbers than before
+VERSION = 1
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -18,60 +19,73 @@ _FILTERS = {
 
 
 def to_input(image: Image.Image, preprocess: Preprocess, margin: float = 1.0) -> Tensor:
-    """An RGB image as uint8 [3, S, S], S = image_size * margin: resized and cropped, not yet normalised."""
+    """An RGB image as uint8 [3, S, S], resized and cropped, not yet normalised.
+
+    S is image_size, or a little more for training: `margin` times that, with more of the picture around the
+    crop as long as there is some.
+    """
     side = round(preprocess.image_size * margin)
-    resample = _FILTERS[preprocess.interpolation]
-    if preprocess.squash:
-        image = image.resize((side, side), resample)
-    else:
-        image = _crop_centre(_resize_short(image, math.floor(side / preprocess.crop_pct), resample), side)
-    return torch.from_numpy(np.array(image, dtype=np.uint8)).permute(2, 0, 1).contiguous()
+    size, crop = (side, side), (0, 0)
+    if not preprocess.squash:
+        short = max(side, math.floor(preprocess.image_size / preprocess.crop_pct))
+        size = _with_short_side(image.size, short)
+        crop = tuple(round((length - side) / 2) for length in size)
+    pixels = np.array(_resized_part(image, size, crop, side, _FILTERS[preprocess.interpolation]))
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
 def normalize(batch: Tensor, preprocess: Preprocess) -> Tensor:
     """A batch [B, 3, H, W], uint8 or float in 0..255, as float32 with the backbone's mean and std, channels last."""
     mean = torch.tensor(preprocess.mean, device=batch.device).view(1, 3, 1, 1) * 255.0
     std = torch.tensor(preprocess.std, device=batch.device).view(1, 3, 1, 1) * 255.0
-    return ((batch.float() - mean) / std).contiguous(memory_format=torch.channels_last)
+    return batch.float().sub(mean).div_(std).contiguous(memory_format=torch.channels_last)
 
 
-def augment(batch: Tensor, preprocess: Preprocess, draw: torch.Generator, smallest: float = 0.35) -> Tensor:
-    """A random crop (area `smallest`..1, aspect 3/4..4/3) and flip of each image, then normalised.
+def augment(
+    batch: Tensor, preprocess: Preprocess, draw: torch.Generator, smallest: float = 0.35, mirror: bool = True
+) -> Tensor:
+    """A random crop (area `smallest`..1, aspect 3/4..4/3) of each image, half of them mirrored, then normalised.
 
-    batch uint8 [B, 3, S, S] -> float32 [B, 3, image_size, image_size]. Everything random comes from `draw`,
-    so the same state gives the same batch. The resize is bilinear on a sampling grid, with area averaging
-    where a crop is shrunk by more than two.
+    batch uint8 [B, 3, S, S] -> float32 [B, 3, image_size, image_size]. Everything random comes from `draw` (on
+    the CPU), so the same state gives the same batch. Inception crops (Szegedy et al. 2015, section 6), antialiased.
     """
-    count = len(batch)
+    from torchvision.transforms.v2.functional import resized_crop
+
+    side, size = batch.shape[-1], [preprocess.image_size] * 2
+    boxes, mirrored = _draw_boxes(len(batch), side, draw, smallest)
+    crops = torch.stack([resized_crop(image, *box, size) for image, box in zip(batch, boxes, strict=True)])
+    if mirror:
+        crops[mirrored] = crops[mirrored].flip(-1)
+    return normalize(crops, preprocess)
+
+
+def _draw_boxes(count: int, side: int, draw: torch.Generator, smallest: float) -> tuple[list[list[int]], Tensor]:
+    """For each image (top, left, height, width) of its crop in pixels, and whether it is mirrored, bool [count]."""
     area = torch.empty(count).uniform_(smallest, 1.0, generator=draw)
     aspect = torch.empty(count).uniform_(math.log(3 / 4), math.log(4 / 3), generator=draw).exp()
-    width = (area * aspect).sqrt().clamp(max=1.0)
-    height = (area / aspect).sqrt().clamp(max=1.0)
-    left = torch.rand(count, generator=draw) * (1 - width)
-    top = torch.rand(count, generator=draw) * (1 - height)
-    flip = torch.where(torch.rand(count, generator=draw) < 0.5, -1.0, 1.0)
-    theta = torch.zeros(count, 2, 3)
-    theta[:, 0, 0], theta[:, 0, 2] = width * flip, 2 * left + width - 1
-    theta[:, 1, 1], theta[:, 1, 2] = height, 2 * top + height - 1
-    side = preprocess.image_size
-    grid = functional.affine_grid(theta, [count, 3, side, side], align_corners=False)
-    images = functional.grid_sample(
-        batch.float(), grid, mode="bilinear", padding_mode="reflection", align_corners=False
-    )
-    return normalize(images, preprocess)
+    width = (side * (area * aspect).sqrt()).round().clamp(1, side)
+    height = (side * (area / aspect).sqrt()).round().clamp(1, side)
+    left = (torch.rand(count, generator=draw) * (side - width + 1)).floor()
+    top = (torch.rand(count, generator=draw) * (side - height + 1)).floor()
+    mirrored = torch.rand(count, generator=draw) < 0.5
+    return torch.stack([top, left, height, width], dim=1).long().tolist(), mirrored
 
 
-def _resize_short(image: Image.Image, short: int, resample: Image.Resampling) -> Image.Image:
-    width, height = image.size
-    if min(width, height) == short:
-        return image
+def _with_short_side(size: tuple[int, int], short: int) -> tuple[int, int]:
+    """Width and height scaled so that the smaller is `short`."""
+    width, height = size
     if width <= height:
-        size = short, max(short, int(short * height / width))
-    else:
-        size = max(short, int(short * width / height)), short
-    return image.resize(size, resample)
+        return short, max(short, int(short * height / width))
+    return max(short, int(short * width / height)), short
 
 
-def _crop_centre(image: Image.Image, side: int) -> Image.Image:
-    left, top = round((image.width - side) / 2), round((image.height - side) / 2)
-    return image.crop((left, top, left + side, top + side))
+def _resized_part(
+    image: Image.Image, size: tuple[int, int], crop: tuple[int, int], side: int, resample: Image.Resampling
+) -> Image.Image:
+    """The square at `crop` (left, top) of `image` resized to `size`; what lies outside of it is not computed."""
+    left, top = crop
+    if image.size == size:
+        return image.crop((left, top, left + side, top + side))
+    across, down = image.width / size[0], image.height / size[1]
+    box = (left * across, top * down, (left + side) * across, (top + side) * down)
+    return image.resize((side, side), resample, box=box)

@@ -6,8 +6,10 @@ to ones that have Chinese where the machine has them.
 
 from studio.figures.charts import confusion_figure, curves_figure, episodes_figure, reliability_figure
 from studio.figures.grids import grid_figure
+from studio.figures.heat import overlay
 from studio.figures.maps import tsne_figure
 
 __all__ = [
-    "confusion_figure", "curves_figure", "episodes_figure", "grid_figure", "reliability_figure", "tsne_figure",
+    "confusion_figure", "curves_figure", "episodes_figure", "grid_figure", "overlay",
+    "reliability_figure", "tsne_figure",
 ]  # fmt: skip

@@ -9,7 +9,9 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -22,6 +24,8 @@ from studio.core.errors import StoppedByUser, StudioError
 from studio.core.faces import Learner
 from studio.core.procedure import Job
 from studio.core.recipe import TrainSection
+from studio.runs.ema import Average
+from studio.runs.ranks import Ranks
 from studio.store.state import load_state, save_state
 
 AHEAD = 2  # batches prepared while a step is computed
@@ -66,7 +70,10 @@ class Loop:
         settings: TrainSection,
         job: Job,
         evaluate: Callable[[], dict[str, float]],
+        name: str = "",
     ) -> None:
+        """`name` tells several trainings of one run apart."""
+        self.name, self.ranks = name, Ranks()
         self.learner, self.batches, self.settings, self.job, self.evaluate = learner, batches, settings, job, evaluate
         self.total = batches.steps_per_epoch * settings.epochs
         if settings.max_steps is not None:
@@ -76,10 +83,22 @@ class Loop:
         groups = [group for group in learner.param_groups(settings.lr, settings.weight_decay) if group["params"]]
         self.peak_lrs = [group["lr"] for group in groups]
         self.trained = [parameter for group in groups for parameter in group["params"]]
-        learner.module, self.optimizer = self.accelerator.prepare(learner.module, torch.optim.AdamW(groups))
-        self.micro = MicroBatches(TorchProbe(), job.device, job.events.warning, learner.module)
+        self.optimizer = self.accelerator.prepare(torch.optim.AdamW(groups))
+        if settings.compile:
+            learner.compile()
+        self.average = Average(learner.module, settings.ema) if settings.ema else None
+        self.micro = MicroBatches(TorchProbe(), job.device, job.events.warning, learner.module, settings.micro_batch)
         self.rewind = Rewind(learner.module)
         self._saved_at = time.monotonic()
+
+    @property
+    def state_folder(self) -> Path:
+        """Where the resume state of this training is."""
+        return self.job.folder / "state" / self.name
+
+    @property
+    def _prefix(self) -> str:
+        return f"{self.name}/" if self.name else ""
 
     def run(self) -> Progress:
         """Trains from where the run stands to its end.
@@ -90,6 +109,8 @@ class Loop:
             self._restore()
         log_every = 1 if self.job.device == "cpu" else 10
         for step, batch in self._prepared(self.progress.step):
+            if self._out_of_patience():
+                break
             loss = self._step(step, batch)
             self.progress.step = step + 1
             if step % log_every == 0 or self.progress.step == self.total:
@@ -97,12 +118,23 @@ class Loop:
             if self._epoch_ended():
                 self._judge()
             self._save_if_due()
-            if self.progress.step < self.total and self.job.should_stop():
+            if self.progress.step < self.total and self.ranks.any(self.job.should_stop()):
                 self._save()
                 raise StoppedByUser(
                     f"Stopped after step {self.progress.step} of {self.total}; resume goes on from there."
                 )
+        if self.average is not None:
+            self.average.load(self.average.tensors)
         return self.progress
+
+    def _out_of_patience(self) -> bool:
+        history, patience = self.progress.history, self.settings.patience
+        if patience is None or not history or history[-1]["epoch"] - self.progress.best_epoch < patience:
+            return False
+        self.job.events.note(
+            f"Stopped early after epoch {history[-1]['epoch']}: no better score for {patience} epochs (train.patience)."
+        )
+        return True
 
     def _prepared(self, start: int) -> Iterator[tuple[int, dict[str, Tensor]]]:
         with ThreadPoolExecutor(1) as pool:
@@ -111,7 +143,8 @@ class Loop:
                 batch = waiting.pop(0).result()
                 if step + AHEAD < self.total:
                     waiting.append(pool.submit(self.batches.batch, step + AHEAD))
-                yield step, {name: tensor.to(self.job.device, non_blocking=True) for name, tensor in batch.items()}
+                mine = {name: self.ranks.share(tensor) for name, tensor in batch.items()}
+                yield step, {name: tensor.to(self.job.device, non_blocking=True) for name, tensor in mine.items()}
 
     def _step(self, step: int, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         warm = max(1, min(self.total // 10, self.batches.steps_per_epoch))
@@ -123,7 +156,7 @@ class Loop:
         def reset() -> None:
             sums.clear()
             self.rewind.restore()
-            torch.manual_seed(self.settings.seed * 1_000_003 + step)
+            torch.manual_seed(self.settings.seed * 1_000_003 + step + self.ranks.rank * 7_919)
 
         def part(rows: slice, weight: float) -> None:
             with self.accelerator.autocast():
@@ -134,10 +167,15 @@ class Loop:
 
         self.rewind.mark()
         reset()
-        self.micro.run(len(next(iter(batch.values()))), part, reset)
+        count = len(next(iter(batch.values())))
+        self.micro.run(count, part, reset)
+        self.ranks.average_gradients(self.trained, count)
         self.accelerator.clip_grad_norm_(self.trained, self.settings.clip)
         self.optimizer.step()
-        return sums
+        self.learner.after_step()
+        if self.average is not None:
+            self.average.update(step)
+        return self.ranks.average(sums, count)
 
     def _log(self, step: int, losses: dict[str, Tensor]) -> None:
         values = {name: float(value) for name, value in losses.items()}
@@ -147,8 +185,8 @@ class Loop:
                 f"A smaller train.lr (now {self.settings.lr:g}) usually helps."
             )
         for name, value in values.items():
-            self.job.events.scalar(f"train/{name}", value, step)
-        self.job.events.progress("training", step + 1, self.total)
+            self.job.events.scalar(f"{self._prefix}train/{name}", value, step)
+        self.job.events.progress(f"{self._prefix}training", step + 1, self.total)
 
     def _epoch_ended(self) -> bool:
         return self.progress.step % self.batches.steps_per_epoch == 0 or self.progress.step == self.total
@@ -158,28 +196,32 @@ class Loop:
         progress = self.progress
         epoch = math.ceil(progress.step / self.batches.steps_per_epoch)
         self.learner.train_mode(False)
-        values = self.evaluate()
-        for name, value in values.items():
-            self.job.events.scalar(f"val/{name}", value, progress.step)
-        progress.history.append({"epoch": epoch, **values})
-        if values["score"] > progress.best_score:
-            progress.best_score, progress.best_epoch = values["score"], epoch
-            progress.best = {name: tensor.detach().cpu().clone() for name, tensor in self.learner.state().items()}
+        with self.average.applied() if self.average is not None else nullcontext():
+            values = self.ranks.from_first(self.evaluate())
+            for name, value in values.items():
+                self.job.events.scalar(f"{self._prefix}val/{name}", value, progress.step)
+            progress.history.append({"epoch": epoch, **values})
+            if values["score"] > progress.best_score:
+                progress.best_score, progress.best_epoch = values["score"], epoch
+                progress.best = {name: tensor.detach().cpu().clone() for name, tensor in self.learner.state().items()}
 
     def _save_if_due(self) -> None:
         if time.monotonic() - self._saved_at >= self.settings.checkpoint_every_s:
             self._save()
 
     def _save(self) -> None:
+        if self.ranks.rank > 0:
+            return
         scaler = getattr(self.accelerator, "scaler", None)
         state = {
-            "module": self.accelerator.unwrap_model(self.learner.module).state_dict(),
+            "module": self.learner.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": scaler.state_dict() if scaler else None,
             "progress": vars(self.progress),
             "micro_batch": self.micro.size,
+            "average": self.average.tensors if self.average is not None else None,
         }
-        save_state(self.job.folder / "state", state)
+        save_state(self.state_folder, state)
         self._saved_at = time.monotonic()
 
     def _restore(self) -> None:
@@ -187,12 +229,14 @@ class Loop:
         if state is None:
             self.job.events.note("There is no saved state yet; the run begins from its start.")
             return
-        self.accelerator.unwrap_model(self.learner.module).load_state_dict(state["module"])
+        self.learner.module.load_state_dict(state["module"])
         self.optimizer.load_state_dict(state["optimizer"])
         if state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.progress = Progress(**state["progress"])
         self.micro.size = state["micro_batch"]
+        if self.average is not None and state.get("average"):
+            self.average.tensors = {name: t.to(self.job.device) for name, t in state["average"].items()}
         self.job.events.note(f"Goes on from step {self.progress.step} of {self.total}.")
 
 

@@ -1,6 +1,6 @@
 """How a classify Learner is run: decode once, train in the one loop, report, leave a checkpoint."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,45 +12,34 @@ from studio.core import registry
 from studio.core.errors import DataError, UsageError
 from studio.core.faces import Learner, LearnerContext
 from studio.core.home import Home
+from studio.core.precision import choose_memory_format
 from studio.core.procedure import Job, Outcome, Predictor, Procedure
 from studio.core.registry import procedure
 from studio.data import Dataset, require_classes, resolve_splits
-from studio.data.pixels import decode
 from studio.data.preprocess import Preprocess
-from studio.data.transforms import augment, normalize, to_input
+from studio.data.splits import Splits, k_folds
+from studio.data.transforms import normalize, to_input
+from studio.runs.batches import TrainBatches
+from studio.runs.decoded import MARGIN, Decoded, decode_split, judge, predict_pixels
+from studio.runs.insight import calibrate, features_now, map_features, show_where_it_looks
 from studio.runs.loop import Loop, LossNotFinite, Progress
 from studio.runs.meters import Meter
+from studio.runs.ranks import rank
 from studio.runs.report import report
 from studio.runs.shared import features_of, manifest_of
 from studio.store import Checkpoint
-
-MARGIN = 1.15  # training images are kept a little larger than the input, so that crops have room
-
-
-class TrainBatches:
-    """Augmented batches of decoded images; the batch of a step depends on (seed, step) alone."""
-
-    def __init__(self, pixels: Any, labels: np.ndarray, preprocess: Preprocess, batch_size: int, seed: int) -> None:
-        self.pixels, self.labels, self.preprocess = pixels, torch.from_numpy(labels), preprocess
-        self.batch_size, self.seed = min(batch_size, len(labels)), seed
-        self.steps_per_epoch = max(1, len(labels) // self.batch_size)
-
-    def batch(self, step: int) -> dict[str, Tensor]:
-        epoch, place = divmod(step, self.steps_per_epoch)
-        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.labels))
-        rows = order[place * self.batch_size : (place + 1) * self.batch_size]
-        chosen = torch.from_numpy(np.ascontiguousarray(self.pixels[np.sort(rows)]))
-        draw = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
-        images = augment(chosen, self.preprocess, draw)
-        return {"images": images, "labels": self.labels[np.sort(rows)]}
+from studio.store.state import generations, load_state, save_state
 
 
 @dataclass
-class Decoded:
-    """A split in memory: pixels uint8 [N, 3, H, W] and the images they are of."""
+class Start:
+    """A learner that is set up, and what it started from."""
 
-    pixels: Any
-    dataset: Dataset
+    learner: Learner
+    backbone: Any
+    preprocess: Preprocess
+    hash: str  # of the backbone, before anything was trained
+    classes: list[str]
 
 
 @procedure
@@ -67,54 +56,127 @@ class Training(Procedure):
         splits = resolve_splits(recipe.data, settings.seed)
         require_classes(splits.train, 2)
         job.events.note(splits.note)
-        classes = splits.train.classes
-        backbone, going_on = _start(job, classes)
-        preprocess = backbone.preprocess
-        learner = job.method
-        learner.setup(LearnerContext(backbone, classes, settings.seed, preprocess.image_size))
-        if going_on is not None:
-            learner.load_state(going_on.tensors())
-        learner.module.to(job.device)
-        if learner.needs_features and going_on is None and settings.epochs > 0 and not job.resume:
-            features, read = features_of(job, splits.train, backbone, "train")
-            learner.start_from(features, read.labels)
-        train = _decode(job, splits.train, preprocess, "train", MARGIN)
-        val = _decode(job, splits.val, preprocess, "val")
-        test = _decode(job, splits.test, preprocess, "test") if splits.test is not None else None
+        if job.method.interpolates:
+            return self._interpolate(job, splits)
+        if settings.folds and settings.epochs > 0:
+            return self._cross_validate(job, splits)
+        return self._train_once(job, splits)
 
-        meter = Meter(job.device)
-        progress = Progress()
-        if settings.epochs > 0:
-            batches = TrainBatches(train.pixels, train.dataset.labels, preprocess, settings.batch_size, settings.seed)
-            loop = Loop(
-                learner, batches, settings, job, lambda: _judge(predict_pixels(job, learner, val, preprocess), val)
-            )
-            progress = self._train(loop, job, learner, backbone, classes)
-            meter.images = batches.batch_size * progress.step
+    def _train_once(self, job: Job, splits: Splits) -> Outcome:
+        recipe, settings = job.recipe, job.recipe.train
+        start = begin(job, job.method, splits.train)
+        learner, preprocess = start.learner, start.preprocess
+        train = decode_split(job, splits.train, preprocess, "train", MARGIN) if settings.epochs else None
+        val = decode_split(job, splits.val, preprocess, "val")
+        test = decode_split(job, splits.test, preprocess, "test") if splits.test is not None else None
+        before = features_now(job, learner, val, preprocess)
+        meter, progress = Meter(job.device), Progress()
+        if train is not None:
+            progress = self._fit(job, start, train, val)
+            meter.images = min(settings.batch_size, len(train.dataset)) * progress.step
         throughput = meter.read()
         if progress.best is not None and recipe.eval.selection != "last":
             learner.load_state(progress.best)
-        scored = test or val
-        metrics = report(job, predict_pixels(job, learner, scored, preprocess), scored.dataset, progress.history)
+        if rank() > 0:
+            return Outcome()
+        map_features(job, val, before, features_now(job, learner, val, preprocess))
+        show_where_it_looks(job, learner, val, preprocess)
+        on_val = predict_pixels(job, learner, val, preprocess)
+        scored, found = (test, predict_pixels(job, learner, test, preprocess)) if test else (val, on_val)
+        metrics = report(job, found, scored.dataset, progress.history)
+        metrics.update(calibrate(on_val, val.dataset.labels, found, scored.dataset.labels))
         metrics.update(throughput, selection=recipe.eval.selection, scored_on="test" if test else "val")
         if progress.best_epoch > 0:
             metrics["best_epoch"] = progress.best_epoch
-        return Outcome(metrics, self._leave(job, learner, backbone, classes, metrics).id)
+        return Outcome(metrics, leave(job, start, metrics).id)
 
-    def _train(self, loop: Loop, job: Job, learner: Learner, backbone: Any, classes: list[str]) -> Progress:
+    def _fit(self, job: Job, start: Start, train: Decoded, val: Decoded | None, name: str = "") -> Progress:
+        """Trains to the end; where the loss breaks, the best epoch so far is left as a checkpoint."""
+        learner, settings = start.learner, job.recipe.train
+        batches = TrainBatches(
+            train.pixels, train.dataset.labels, len(train.dataset.classes), start.preprocess, settings
+        )
+
+        def evaluate() -> dict[str, float]:
+            if val is None:  # trained on all there is: the last epoch is kept
+                return {"score": float("-inf")}
+            return judge(predict_pixels(job, learner, val, start.preprocess), val)
+
+        loop = Loop(learner, batches, settings, job, evaluate, name)
         try:
             return loop.run()
         except LossNotFinite:
-            if loop.progress.best is not None:
+            if loop.progress.best is not None and rank() == 0:
                 learner.load_state(loop.progress.best)
-                kept = self._leave(job, learner, backbone, classes, {"accuracy": loop.progress.best_score})
+                kept = leave(job, start, {"accuracy": loop.progress.best_score})
                 job.events.emit("checkpoint", checkpoint=kept.id, role="last-good")
             raise
 
-    def _leave(
-        self, job: Job, learner: Learner, backbone: Any, classes: list[str], metrics: dict[str, Any]
-    ) -> Checkpoint:
-        return job.store.put(manifest_of(job, backbone, classes, metrics), learner.state())
+    def _cross_validate(self, job: Job, splits: Splits) -> Outcome:
+        """One training a fold, judged on the images it has not seen; then one on all images, which is kept."""
+        recipe, settings = job.recipe, job.recipe.train
+        if recipe.data.val is not None:
+            raise UsageError("train.folds: k-fold makes its own validation sets; leave data.val out, or train.folds.")
+        whole = _joined(splits)
+        folds = k_folds(whole.labels, settings.folds, settings.seed)
+        meter = Meter(job.device)
+        out_of_fold = np.zeros((len(whole), len(whole.classes)), np.float32)
+        scores = []
+        for number, (kept, held) in enumerate(folds, start=1):
+            out_of_fold[held] = self._fold(job, whole, kept, held, f"fold {number}")
+            scores.append(float((out_of_fold[held].argmax(axis=1) == whole.labels[held]).mean()))
+        start = begin(job, _fresh(job), whole, "all")
+        train = decode_split(job, whole, start.preprocess, "train", MARGIN)
+        progress = self._fit(job, start, train, None, "all")
+        if rank() > 0:
+            return Outcome()
+        meter.images = min(settings.batch_size, len(whole)) * progress.step
+        metrics = report(job, out_of_fold, whole)
+        metrics.update(meter.read(), selection="k-fold", scored_on=f"{settings.folds}-fold cross-validation")
+        job.table("folds", ["fold", "accuracy"], [[i, round(score, 4)] for i, score in enumerate(scores, start=1)])
+        if splits.test is not None:
+            test = decode_split(job, splits.test, start.preprocess, "test")
+            metrics.update(report(job, predict_pixels(job, start.learner, test, start.preprocess), test.dataset))
+            metrics["scored_on"] = "test"
+        return Outcome(metrics, leave(job, start, metrics).id)
+
+    def _fold(self, job: Job, whole: Dataset, kept: np.ndarray, held: np.ndarray, name: str) -> np.ndarray:
+        """Probabilities [H, C] of the held-out images; kept in the resume state when done."""
+        done = job.folder / "state" / f"{name} done"
+        if job.resume and (saved := load_state(done)) is not None:
+            return saved["probabilities"]
+        start = begin(job, _fresh(job), whole.subset(kept), name)
+        train = decode_split(job, whole.subset(kept), start.preprocess, "train", MARGIN)
+        val = decode_split(job, whole.subset(held), start.preprocess, "val")
+        if len(val.dataset) != len(held):
+            raise DataError(f"{whole.spec} has images that can't be read; take them out before cross-validating.")
+        progress = self._fit(job, start, train, val, name)
+        if progress.best is not None and job.recipe.eval.selection != "last":
+            start.learner.load_state(progress.best)
+        probabilities = predict_pixels(job, start.learner, val, start.preprocess)
+        if rank() == 0:
+            save_state(done, {"probabilities": probabilities})
+        return probabilities
+
+    def _interpolate(self, job: Job, splits: Splits) -> Outcome:
+        """Weights between a checkpoint and its start: each alpha is scored on val, the best is kept."""
+        end, learner = _finished(job, splits.train.classes), job.method
+        start = begin(job, learner, splits.train)
+        val = decode_split(job, splits.val, start.preprocess, "val")
+        first, last = {name: tensor.clone() for name, tensor in learner.state().items()}, end.tensors()
+        scores = {}
+        for alpha in learner.alphas():
+            learner.load_state(blend(first, last, alpha))
+            scores[alpha] = judge(predict_pixels(job, learner, val, start.preprocess), val)
+        best = max(scores, key=lambda alpha: scores[alpha]["score"])
+        rows = [[alpha, round(values["accuracy"], 4), round(values["loss"], 4)] for alpha, values in scores.items()]
+        job.table("alpha (0: before, 1: after fine-tuning)", ["alpha", "val accuracy", "val loss"], rows)
+        learner.load_state(blend(first, last, best))
+        scored = val if splits.test is None else decode_split(job, splits.test, start.preprocess, "test")
+        metrics = report(job, predict_pixels(job, learner, scored, start.preprocess), scored.dataset)
+        scored_on = "val" if splits.test is None else "test"
+        metrics.update(alpha=best, selection=job.recipe.eval.selection, scored_on=scored_on)
+        return Outcome(metrics, leave(job, start, metrics).id)
 
     def restore(self, checkpoint: Checkpoint, device: str, home: Home, store: Any) -> Predictor:
         manifest = checkpoint.manifest
@@ -127,7 +189,13 @@ class Training(Procedure):
             weights=not cls.whole,
             architecture=manifest.backbone.get("architecture"),
         )
-        learner.setup(LearnerContext(backbone, manifest.classes, 0, manifest.backbone["image_size"]))
+        if not cls.whole and backbone.hash != manifest.backbone["hash"]:
+            raise UsageError(
+                f"The backbone {manifest.backbone['spec']} is not the one that {checkpoint.id} was made with: its "
+                "weights differ. Get back the package or file it came from."
+            )
+        size = manifest.backbone["image_size"]
+        learner.setup(LearnerContext(backbone, manifest.classes, 0, size, training=False))
         learner.load_state(checkpoint.tensors())
         learner.module.to(device)
         return LearnerPredictor(learner, manifest.classes, Preprocess.from_dict(manifest.preprocess), device)
@@ -148,49 +216,88 @@ class LearnerPredictor(Predictor):
     def module(self) -> nn.Module:
         return self.learner.module
 
-
-def predict_pixels(job: Job, learner: Learner, split: Decoded, preprocess: Preprocess) -> np.ndarray:
-    """Probabilities [N, C] of a decoded split, in its order."""
-    learner.train_mode(False)
-    size = max(job.recipe.train.batch_size, 32)
-    parts = []
-    with torch.inference_mode():
-        for start in range(0, len(split.dataset), size):
-            batch = torch.from_numpy(np.ascontiguousarray(split.pixels[start : start + size])).to(job.device)
-            parts.append(learner.predict(normalize(batch, preprocess)).softmax(dim=1).float().cpu().numpy())
-    return np.concatenate(parts)
+    def plain(self) -> nn.Module | None:
+        """A backbone and a head alone that compute the same, for other libraries; None if there is no such form."""
+        return self.learner.plain()
 
 
-def _judge(probabilities: np.ndarray, split: Decoded) -> dict[str, float]:
-    """Accuracy and loss of a split; `score` is accuracy, ties go to the smaller loss."""
-    labels = split.dataset.labels
-    accuracy = float((probabilities.argmax(axis=1) == labels).mean())
-    loss = float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12)).mean())
-    return {"accuracy": accuracy, "loss": loss, "score": accuracy - 1e-6 * loss}
+def begin(job: Job, learner: Learner, train: Dataset, name: str = "") -> Start:
+    """The learner set up on its backbone, on the job's device, ready to train on `train`."""
+    settings = job.recipe.train
+    backbone, going_on = _backbone(job, train.classes)
+    backbone.to(job.device)
+    resumed = job.resume and bool(generations(job.folder / "state" / name))
+    training = settings.epochs > 0 or learner.interpolates
+    wanted = learner.needs_features and training and going_on is None and not resumed
+    features = features_of(job, train, backbone, "train") if wanted else None
+    start = Start(learner, backbone, backbone.preprocess, backbone.hash, train.classes)
+    size = backbone.preprocess.image_size
+    learner.setup(LearnerContext(backbone, train.classes, settings.seed, size, training=training))
+    if going_on is not None:
+        learner.load_state(going_on.tensors())
+    layout = getattr(torch, choose_memory_format(job.device, backbone.kind))
+    learner.module.to(job.device, memory_format=layout)
+    if features is not None:
+        learner.start_from(features[0], features[1].labels)
+    return start
 
 
-def _decode(job: Job, dataset: Dataset, preprocess: Preprocess, what: str, margin: float = 1.0) -> Decoded:
-    pixels, kept = decode(
-        dataset,
-        preprocess,
-        margin=margin,
-        workers=job.recipe.train.workers,
-        folder=job.folder / "pixels",
-        on_progress=lambda done, total: job.events.progress(f"reading {what}", done, total),
-    )
-    for skip in kept.skipped:
-        job.events.warning(f"left out {skip.name}: {skip.reason}")
-    if len(kept) == 0:
-        raise DataError(f"No readable image is left in the {what} split of {dataset.spec}.")
-    return Decoded(pixels, kept)
+def leave(job: Job, start: Start, metrics: dict[str, Any]) -> Checkpoint:
+    """The checkpoint of a learner as it is now; it names the backbone it started from."""
+    manifest = manifest_of(job, start.backbone, start.classes, metrics)
+    manifest.backbone["hash"] = start.hash
+    return job.store.put(manifest, start.learner.state())
 
 
-def _start(job: Job, classes: list[str]) -> tuple[Any, Checkpoint | None]:
+def blend(start: dict[str, Tensor], end: dict[str, Tensor], alpha: float) -> dict[str, Tensor]:
+    """(1 - alpha) start + alpha end, tensor by tensor on the CPU; whole numbers are those of the end."""
+    return {
+        name: start[name].cpu() * (1 - alpha) + tensor * alpha if tensor.is_floating_point() else tensor
+        for name, tensor in end.items()
+    }
+
+
+def _fresh(job: Job) -> Learner:
+    return type(job.method)(job.method.params)
+
+
+def _joined(splits: Splits) -> Dataset:
+    """Train and what was held out of it, together."""
+    train, val = splits.train, splits.val
+    return replace(train, items=[*train.items, *val.items], skipped=[*train.skipped, *val.skipped])
+
+
+def _finished(job: Job, classes: list[str]) -> Checkpoint:
+    """The fine-tuned checkpoint that is one end of an interpolation. Raises UsageError where it can't be."""
+    name = job.recipe.model.checkpoint
+    if name is None:
+        raise UsageError(
+            f"model.checkpoint: {job.recipe.method} needs a finished checkpoint of finetune/full or finetune/lp-ft."
+        )
+    checkpoint = job.store.checkpoint(name)
+    manifest = checkpoint.manifest
+    cls = registry.get(manifest.method)
+    if not (issubclass(cls, Learner) and cls.whole and manifest.task == job.recipe.task):
+        raise UsageError(
+            f"model.checkpoint: {checkpoint.id} was made by {manifest.method}, which keeps its backbone; "
+            "interpolating needs a checkpoint of finetune/full or finetune/lp-ft."
+        )
+    if manifest.classes != classes:
+        raise UsageError(
+            f"model.checkpoint: {checkpoint.id} knows the classes {manifest.classes[:8]}, the data has {classes[:8]}."
+        )
+    return checkpoint
+
+
+def _backbone(job: Job, classes: list[str]) -> tuple[Any, Checkpoint | None]:
     """The backbone to start from, and the checkpoint to go on from where its classes are the same."""
     model = job.recipe.model
     if model.checkpoint is None:
         return registry.backbone(model.backbone, home=job.home, image_size=model.image_size), None
     checkpoint = job.store.checkpoint(model.checkpoint)
+    described = checkpoint.manifest.backbone
+    if job.method.interpolates:  # both ends start from the backbone that the checkpoint started from
+        return registry.backbone(described["spec"], home=job.home, image_size=described["image_size"]), None
     same = checkpoint.manifest.classes == classes and checkpoint.manifest.method == job.recipe.method
     if job.recipe.train.epochs == 0 and not same:
         raise UsageError(
@@ -198,7 +305,7 @@ def _start(job: Job, classes: list[str]) -> tuple[Any, Checkpoint | None]:
             f"{checkpoint.manifest.classes[:8]}, the data has {classes[:8]}; only the same can be evaluated."
         )
     again = same and not job.method.whole  # the method lays its own tensors over the original once more
-    spec = checkpoint.manifest.backbone["spec"] if again else f"store/{checkpoint.id}"
+    spec = described["spec"] if again else f"store/{checkpoint.id}"
     backbone = registry.backbone(spec, home=job.home, image_size=model.image_size)
     job.events.note(
         f"Starts from checkpoint {checkpoint.id}"
