@@ -1,4 +1,4 @@
-"""Entropic optimal transport by Sinkhorn's scaling, in the log domain where it must be and warm-started where it can."""
+"""Entropic optimal transport by Sinkhorn's scaling, stabilised by potentials and warm-started."""
 
 import numpy as np
 
@@ -34,20 +34,18 @@ def sinkhorn(
             if round_ and error < tolerance:
                 break
             pace, last = overrelaxation(pace, error, last), error
-        rows_reached = columns.min() > TINY
-        if rows_reached:
+        rows = np.zeros(0)
+        if columns.min() > TINY:
             v = relaxed(v, 1 / (m * columns), pace)
             rows = kernel @ v
-        if rows_reached and rows.min() > TINY:
+        exact = not (rows.size and rows.min() > TINY)
+        if not exact:
             u = relaxed(u, 1 / (n * rows), pace)
-        else:  # the scalings cannot be told in this precision: one exact round on the potentials
+        if exact or max(u.max(), v.max()) > ABSORB:
             f, g = f + reg * np.log(u), g + reg * np.log(v)
-            f = soft_minimum(cost - g, reg) - reg * np.asarray(np.log(n), cost.dtype)
-            g = soft_minimum((cost - f[:, None]).T, reg) - reg * np.asarray(np.log(m), cost.dtype)
-        if not rows_reached or rows.min() <= TINY:
-            kernel, u, v, pace = gibbs(cost, f, g, reg), np.ones_like(u), np.ones_like(v), 1.0
-        elif max(u.max(), v.max()) > ABSORB:
-            f, g = f + reg * np.log(u), g + reg * np.log(v)
+            if exact:  # the scalings cannot be told in this precision: one exact round on the potentials
+                pace, f = 1.0, soft_minimum(cost - g, reg) - reg * np.asarray(np.log(n), cost.dtype)
+                g = soft_minimum((cost - f[:, None]).T, reg) - reg * np.asarray(np.log(m), cost.dtype)
             kernel, u, v = gibbs(cost, f, g, reg), np.ones_like(u), np.ones_like(v)
     u = 1 / (n * (kernel @ v))
     kernel *= u[:, None]
@@ -56,7 +54,7 @@ def sinkhorn(
 
 
 def overrelaxation(pace: float, error: float, last: float) -> float:
-    """The exponent for the next rounds: the best for the rate seen, 1 after a step back. Lehmann et al. 2022, eq. 12."""
+    """The exponent for the next rounds: the best for the rate seen, 1 after a step back. Lehmann et al. 2022."""
     if error >= last:
         return 1.0
     if pace > 1.0 or not np.isfinite(last):
