@@ -18,6 +18,10 @@ class AlignParams(Params):
         "zscore-unit", description="how features are normalised, each domain by itself"
     )
     classifier: Literal["1nn", "svm", "logistic"] = Field("1nn", description="what is trained on the aligned source")
+    choose: str = Field("", description="lists to choose from without target labels, such as `dim: [10, 20, 30]`")
+    score: Literal["importance-weighted", "dev", "entropy", "snd", "circular"] = Field(
+        "circular", description="the label-free score that `choose` goes by"
+    )
 
 
 class Aligner(Estimator):
@@ -43,6 +47,7 @@ class Aligner(Estimator):
     def solve(self, xs: np.ndarray, ys: np.ndarray, xt: np.ndarray) -> None:
         """Sets `self.projection` (of target samples) and `self.classifier` from normalised features."""
         zs, self.projection = self.align(xs, ys, xt)
+        self.aligned_source = zs
         self.classifier = make_classifier(self.params.classifier).fit(zs, ys, self.count)
 
     def align(self, xs: np.ndarray, ys: np.ndarray, xt: np.ndarray) -> tuple[np.ndarray, Projection]:

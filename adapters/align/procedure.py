@@ -1,0 +1,229 @@
+"""How an alignment runs: features of both domains, fit without target labels, scores beside their baselines."""
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from adapters.align.base import Aligner, FewLabels
+from adapters.align.classifiers import make_classifier
+from adapters.align.domains import Pair, backbone_for, open_domain, pair_of, reveal
+from adapters.align.none import NoAlignment
+from adapters.align.normalize import NORMALIZERS
+from adapters.align.selection import SCORES, best, settings
+from studio.core import registry
+from studio.core.errors import DataError, StoppedByUser, UsageError
+from studio.core.faces import Estimator
+from studio.core.home import Home
+from studio.core.procedure import Job, Outcome, Predictor, Procedure
+from studio.core.registry import Params, procedure
+from studio.data.features import embed_images
+from studio.figures import tsne_figure
+from studio.store import Checkpoint, Manifest
+
+
+@procedure
+class Align(Procedure):
+    """Runs and restores every Estimator of task align."""
+
+    task = "align"
+    face = Estimator
+
+    def run(self, job: Job) -> Outcome:
+        data, seed = job.recipe.data, job.recipe.train.seed
+        for key in ("source", "target"):
+            if not getattr(data, key):
+                raise UsageError(f"data.{key}: nothing is named; an alignment needs data.source and data.target.")
+        backbone = backbone_for(job, [data.source, data.target])
+        source = open_domain(job, data.source, backbone, "data.source")
+        target = open_domain(job, data.target, backbone, "data.target")
+        pair = pair_of(source, target)
+        if pair.note:
+            job.events.warning(pair.note)
+        few = _few(job.method, pair, seed)
+        params, rule = _choose(job, pair, few)
+        method = fitted(type(job.method), params, pair, few)
+        if method.note:
+            job.events.note(method.note)
+        metrics = scores(method, pair, few, seed)
+        metrics["selection"] = rule
+        _show(job, method, pair, few, metrics, seed)
+        manifest = _manifest(job, params, pair.classes, metrics, backbone if target.images else None)
+        return Outcome(metrics, job.store.put(manifest, method.state()).id)
+
+    def restore(self, checkpoint: Checkpoint, device: str, home: Home, store: Any) -> Predictor:
+        """Raises DataError for a checkpoint that was learned from feature vectors: it can't see images."""
+        manifest = checkpoint.manifest
+        estimator = restored(checkpoint)
+        if not manifest.backbone:
+            raise DataError(
+                f"{checkpoint.id} was learned from feature vectors; it predicts those, not images. "
+                "Run the alignment on images (folder:..., zip:...) to get one that does."
+            )
+        backbone = registry.backbone(manifest.backbone["spec"], home=home, image_size=manifest.backbone["image_size"])
+        return AlignedPredictor(estimator, backbone.to(device), manifest.classes, device)
+
+
+class AlignedPredictor(Predictor):
+    """A frozen backbone, the target's normalisation and projection, and the classifier."""
+
+    def __init__(self, estimator: Aligner, backbone: Any, classes: list[str], device: str) -> None:
+        self.estimator, self.backbone, self.classes, self.device = estimator, backbone, classes, device
+
+    def scores(self, images: list[Image.Image]) -> np.ndarray:
+        return self.estimator.predict_proba(embed_images(images, self.backbone, self.device))
+
+
+def restored(checkpoint: Checkpoint) -> Aligner:
+    """The estimator that a checkpoint holds."""
+    cls = registry.get(checkpoint.manifest.method)
+    estimator = cls(cls.Params(**checkpoint.manifest.params))
+    estimator.load_state({name: np.asarray(tensor) for name, tensor in checkpoint.tensors().items()})
+    return estimator
+
+
+def fitted(cls: type[Aligner], params: Params, pair: Pair, few: np.ndarray) -> Aligner:
+    """A method fitted on a pair; `few` are the revealed rows of the target, none for most methods."""
+    method = cls(params)
+    if getattr(method, "multi_source", False):
+        method.domains = pair.parts
+    if isinstance(method, FewLabels):
+        return method.fit(pair.xs, pair.ys, pair.xt, few, pair.yt[few])
+    return method.fit(pair.xs, pair.ys, pair.xt)
+
+
+def scores(method: Aligner, pair: Pair, few: np.ndarray, seed: int) -> dict[str, Any]:
+    """Target accuracy beside its two baselines, on the labelled target rows that were not revealed."""
+    held = pair.yt >= 0
+    held[few] = False
+    if not held.any():
+        return {"target_accuracy": None, "source_only_accuracy": None}
+    truth = pair.yt[held]
+    metrics: dict[str, Any] = {
+        "target_accuracy": float((method.predict(pair.xt[held]) == truth).mean()),
+        "source_only_accuracy": source_only(method, pair, held),
+        "target_supervised_accuracy": target_supervised(method, pair, seed),
+        "scored_on": int(held.sum()),
+    }
+    if len(few):
+        metrics["target_labels_used"] = len(few)
+    return metrics
+
+
+def source_only(method: Aligner, pair: Pair, held: np.ndarray) -> float | None:
+    """The same normalisation and classifier without alignment; None where the features don't fit."""
+    if pair.xs.shape[1] != pair.xt.shape[1]:
+        return None
+    params = NoAlignment.Params(normalize=method.params.normalize, classifier=method.params.classifier)
+    plain = NoAlignment(params).fit(pair.xs, pair.ys, pair.xt)
+    return float((plain.predict(pair.xt[held]) == pair.yt[held]).mean())
+
+
+def target_supervised(method: Aligner, pair: Pair, seed: int) -> float | None:
+    """The bound: the same classifier taught with target labels, each half scored by the other's."""
+    labelled = np.flatnonzero(pair.yt >= 0)
+    x, y = pair.xt[labelled], pair.yt[labelled]
+    x = NORMALIZERS[method.params.normalize].fit(pair.xt)(x)
+    half, rng = np.zeros(len(y), int), np.random.default_rng(seed)
+    for label in np.unique(y):
+        members = rng.permutation(np.flatnonzero(y == label))
+        half[members[::2]] = 1
+    right = np.zeros(len(y), bool)
+    for part in (0, 1):
+        if len(np.unique(y[half != part])) < 2 or not (half == part).any():
+            return None
+        model = make_classifier(method.params.classifier).fit(x[half != part], y[half != part], len(pair.classes))
+        right[half == part] = model.predict_proba(x[half == part]).argmax(axis=1) == y[half == part]
+    return float(right.mean())
+
+
+def _few(method: Any, pair: Pair, seed: int) -> np.ndarray:
+    if not isinstance(method, FewLabels):
+        return np.zeros(0, np.int64)
+    return reveal(pair.yt, method.params.labelled_per_class, pair.classes, seed)
+
+
+def _choose(job: Job, pair: Pair, few: np.ndarray) -> tuple[Params, str]:
+    """The parameters to use, and the rule by which they were found, in words."""
+    cls, params, seed = type(job.method), job.method.params, job.recipe.train.seed
+    if not params.choose:
+        return params, "none (parameters as given)"
+    if issubclass(cls, FewLabels):
+        raise UsageError(f"params.choose: {cls.id} is told target labels; label-free scores are not for it.")
+    candidates = settings(params.choose, params)
+
+    def score(candidate: Params) -> float:
+        if job.should_stop():
+            raise StoppedByUser("Stopped while choosing parameters.")
+        if job.recipe.eval.selection == "oracle":
+            return scores(fitted(cls, candidate, pair, few), pair, few, seed)["target_accuracy"]
+        return SCORES[params.score](
+            lambda xs, ys, xt: cls(candidate).fit(xs, ys, xt), pair.xs, pair.ys, pair.xt, seed
+        )
+
+    chosen, values = best(candidates, score, lambda done, total: job.events.progress("settings", done, total))
+    rule = "oracle (target labels)" if job.recipe.eval.selection == "oracle" else f"label-free: {params.score}"
+    names = [name for name in type(params).model_fields if len({str(getattr(c, name)) for c in candidates}) > 1]
+    rows = [[*(getattr(c, name) for name in names), round(v, 4)] for c, v in zip(candidates, values, strict=True)]
+    job.table("settings", [*names, rule], rows)
+    return chosen, f"{rule} over {len(candidates)} settings"
+
+
+def _show(job: Job, method: Aligner, pair: Pair, few: np.ndarray, metrics: dict[str, Any], seed: int) -> None:
+    names = {
+        "source only": "source_only_accuracy",
+        method.title: "target_accuracy",
+        "target labels (bound)": "target_supervised_accuracy",
+    }
+    rows = [[name, None if metrics.get(key) is None else round(metrics[key], 4)] for name, key in names.items()]
+    job.table("accuracy on the target", ["what", "accuracy"], rows)
+    if pair.xs.shape[1] == pair.xt.shape[1]:
+        job.figure("before-and-after", before_and_after(method, pair, seed))
+
+
+def before_and_after(method: Aligner, pair: Pair, seed: int, most: int = 1000) -> Any:
+    """t-SNE of both domains as normalised features and as aligned ones."""
+    rng = np.random.default_rng(seed)
+    s = np.sort(rng.permutation(len(pair.xs))[:most])
+    t = np.sort(rng.permutation(len(pair.xt))[:most])
+    before = np.concatenate([method.source_norm(pair.xs[s]), method.target_norm(pair.xt[t])])
+    aligned = getattr(method, "aligned_source", None)
+    source = aligned[s] if aligned is not None and len(aligned) == len(pair.xs) else method.embed(pair.xs[s], "source")
+    target = method.embed(pair.xt[t])
+    sets = {"before": before}
+    if source.shape[1] == target.shape[1]:
+        sets["after"] = np.concatenate([source, target])
+    return tsne_figure(
+        sets,
+        np.concatenate([pair.ys[s], pair.yt[t]]),
+        pair.classes,
+        ["source"] * len(s) + ["target"] * len(t),
+        seed,
+    )
+
+
+def _manifest(job: Job, params: Params, classes: list[str], metrics: dict[str, Any], backbone: Any) -> Manifest:
+    recipe = job.recipe
+    seen: dict[str, Any] = {}
+    if backbone is not None:
+        seen = {
+            "preprocess": backbone.preprocess.to_dict(),
+            "backbone": {
+                "spec": backbone.spec,
+                "hash": backbone.hash,
+                "image_size": backbone.preprocess.image_size,
+                "architecture": backbone.architecture,
+            },
+        }
+    return Manifest(
+        face="Estimator",
+        task=recipe.task,
+        method=recipe.method,
+        title=job.method.title,
+        classes=classes,
+        params=params.model_dump(),
+        metrics=metrics,
+        lineage={"run": job.run_id, "parent": recipe.model.checkpoint},
+        recipe=recipe.model_dump(exclude_defaults=True),
+        **seen,
+    )
