@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 NEAR_BITS = 6  # of 64, in which the hashes of near copies may differ
 ALIKE = 0.98  # correlation of their small grey copies
@@ -57,12 +55,20 @@ def near_groups(looks: list[Look]) -> list[list[int]]:
     for start in range(0, len(telling), CHUNK):
         first, second = _near_pairs(telling[start : start + CHUNK], telling[start:], hashes, small)
         if len(first):
-            links = coo_array((np.ones(len(first), bool), (group[first], group[second])), shape=(len(looks),) * 2)
-            group = connected_components(links, directed=False)[1][group]
+            group = _merged(group, first, second)
     members: dict[int, list[int]] = {}
     for index in telling.tolist():
         members.setdefault(int(group[index]), []).append(index)
     return sorted(found for found in members.values() if len(found) > 1)
+
+
+def _merged(group: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The group of each index, once those of `first` and `second` are joined pair by pair."""
+    from scipy.sparse import coo_array  # slow to import, and seldom needed
+    from scipy.sparse.csgraph import connected_components
+
+    links = coo_array((np.ones(len(first), bool), (group[first], group[second])), shape=(len(group), len(group)))
+    return connected_components(links, directed=False)[1][group]
 
 
 def _near_pairs(

@@ -167,5 +167,15 @@ def test_limits_can_be_set_lower(draw, encode, tmp_path):
 def test_a_picture_of_a_kind_that_starts_other_programs_is_not_opened():
     postscript = io.BytesIO()
     Image.new("RGB", (8, 8)).save(postscript, "EPS")
-    with pytest.raises(BadImage):
+    with pytest.raises(BadImage, match="its content is text"):  # and not: it is damaged, which a decoder would say
         read_image(postscript.getvalue(), "a.jpg")
+
+
+def test_a_file_that_is_too_large_is_not_even_read(tmp_path):
+    class Unread(FileSource):
+        def read(self) -> bytes:
+            raise AssertionError("it was read")
+
+    (tmp_path / "a.jpg").write_bytes(bytes(1000))
+    with pytest.raises(BadImage, match="MB allowed"):
+        read_image(Unread(tmp_path / "a.jpg"), "a.jpg", limits=Limits(file_bytes=999))
