@@ -19,6 +19,7 @@ from studio.core.errors import DataError, UsageError
 from studio.core.events import read_events
 from studio.core.home import Home
 from studio.core.recipe import Recipe
+from studio.data.specs import Spec, parse
 from studio.runs.executors import start_worker
 from studio.runs.runner import submit
 from studio.store import RunFolder, Store
@@ -73,7 +74,7 @@ class Desk:
 
     def _guard(self, recipe: Recipe) -> None:
         for key, spec in recipe.data.model_dump().items():
-            if spec and not all(map(self.allows, spec.split(","))):
+            if spec and not self.allows(spec):
                 raise UsageError(f"data.{key}: on a hosted page data is built in or uploaded; {spec!r} is neither.")
         if recipe.eval.episodes_file:
             raise UsageError("eval.episodes_file: a hosted page reads no files by path.")
@@ -81,12 +82,12 @@ class Desk:
             raise UsageError("model.backbone: a hosted page reads no files by path.")
 
     def allows(self, spec: str) -> bool:
-        """True for data that a hosted page may read: built in, or uploaded here."""
-        scheme, _, rest = spec.strip().partition(":")
-        if scheme == "builtin":
-            return True
-        path = Path(rest.split("?")[0]).resolve()
-        return scheme in ("folder", "zip") and path.is_relative_to(self.home.uploads) and path != self.home.uploads
+        """True for data that a hosted page may read: every part built in, or uploaded here."""
+        return all(part.scheme == "builtin" or self._is_upload(part) for part in parse(spec))
+
+    def _is_upload(self, part: Spec) -> bool:
+        path = Path(part.rest).resolve()
+        return part.scheme in ("folder", "zip") and self.home.uploads in path.parents
 
     def start(self, values: dict[str, Any]) -> str:
         """Files a run and starts a worker on it; the id of the run."""

@@ -89,6 +89,14 @@ def test_a_hosted_page_takes_builtin_and_uploaded_data(home):
         desk.recipe({"data": {"train": f"folder:{home.uploads / '..' / 'runs'}"}})
 
 
+def test_a_hosted_page_looks_at_every_part_of_a_data_spec(home):
+    mine, theirs = home.uploads / "photos-1", home.root.parent
+    desk = Desk(home, hosted=True)
+    assert desk.allows(f"folder:{mine},{home.uploads / 'photos-2'}") and desk.allows("builtin:digits")
+    for spec in (f"folder:{mine},folder:{theirs}", f"folder:{mine},{theirs}", f"builtin:digits,folder:{theirs}"):
+        assert not desk.allows(spec)
+
+
 def test_curves_are_thinned_evenly_and_keep_their_last_point():
     points = [{"name": "loss", "step": step, "value": 0.0} for step in range(10_001)]
     kept = thin(points)
