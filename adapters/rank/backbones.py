@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field, field_validator
 from scipy.stats import kendalltau
 
-from adapters.rank.base import Ranking, backbone_of, features_of
+from adapters.rank.base import Ranking, backbone_of, features_of, warn_of_skipped
 from adapters.rank.chart import bars_figure
 from adapters.rank.resample import resampled
 from adapters.rank.scores import FEATURE_SCORES, POSTERIOR_SCORES
@@ -100,8 +100,7 @@ def usable() -> list[str]:
 def chosen_images(job: Job, per_class: int) -> Dataset:
     """Labelled images of data.train, at most `per_class` a class; classes of one image are left out with a warning."""
     train, _, _ = given_splits(job.recipe.data)
-    for skip in train.skipped:
-        job.events.warning(f"left out {skip.name}: {skip.reason}")
+    warn_of_skipped(job, train)
     labels = train.labels
     draw = np.random.default_rng(job.recipe.train.seed)
     rows: list[int] = []
@@ -129,9 +128,6 @@ def scored(job: Job, name: str, dataset: Dataset) -> tuple[Ranked, Dataset]:
     """One backbone with all its scores, and the images that could be read."""
     backbone = backbone_of(job, name)
     features, kept = features_of(job, dataset, backbone, f"features by {name}")
-    for skip in kept.skipped:
-        job.events.warning(f"left out {skip.name}: {skip.reason}")
-    kept.skipped = []
     y = kept.labels
     try:
         theta, origin = source_posteriors(backbone, features, len(np.unique(y)), job.recipe.train.seed)

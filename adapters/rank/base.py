@@ -1,5 +1,6 @@
 """How a ranking is run: the method looks and reports; no checkpoint is left."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,13 @@ def features_of(job: Job, dataset: Dataset, backbone: Any, what: str) -> tuple[n
         on_progress=lambda done, total: job.events.progress(what, done, total),
         should_stop=job.should_stop,
     )
+    warn_of_skipped(job, kept)
     if len(kept) == 0:
         raise DataError(f"No readable image is left in {dataset.spec}.")
-    return features, kept
+    return features, replace(kept, skipped=[])
+
+
+def warn_of_skipped(job: Job, dataset: Dataset) -> None:
+    """Names every file that was left out."""
+    for skip in dataset.skipped:
+        job.events.warning(f"left out {skip.name}: {skip.reason}")

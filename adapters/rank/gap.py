@@ -6,17 +6,18 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from adapters.rank.base import Ranking, backbone_of, features_of
+from adapters.rank.base import Ranking, backbone_of, features_of, warn_of_skipped
 from adapters.rank.gaps import a_distance, coral, mmd
 from adapters.rank.gaps.mmd import class_mmd, median_distance
 from adapters.rank.scores import linear_probe
-from studio.core.errors import DataError
+from studio.core.errors import DataError, StoppedByUser
 from studio.core.procedure import Job
 from studio.core.registry import Params, register
 from studio.data import Dataset, FeatureSet, open_data
 
 COLUMNS = ["source", "images", "gap to classes", "mmd", "class mmd", "a-distance", "coral", "source accuracy", "risk"]
 TOLD_APART = 1.5  # A-distance: a linear classifier is right about the domain of 7 images in 8
+TINY = 1e-9  # a class gap below it is none
 RULE = (
     "Rule: `gap to classes` is the domains' MMD² over the mean MMD² of a source class and the other classes, in one "
     "kernel. At 1 or more the look of the pictures moves features further than their class does, so that what is "
@@ -44,7 +45,12 @@ class Gap(Ranking):
     def rank(self, job: Job) -> dict[str, Any]:
         sources, target = read_domains(job, self.params.per_domain)
         seed = job.recipe.train.seed
-        measured = [measure(name, x, y, target, seed) for name, (x, y) in sources.items()]
+        measured = []
+        for number, (name, (x, y)) in enumerate(sources.items()):
+            if job.should_stop():
+                raise StoppedByUser("Stopped between two sources; the features are kept.")
+            measured.append(measure(name, x, y, target, seed))
+            job.events.progress("gaps", number + 1, len(sources))
         measured.sort(key=lambda row: row["mmd"])
         for row in measured:
             row["risk"] = risk(row, self.params.warn_at)
@@ -72,7 +78,7 @@ def measure(name: str, x: np.ndarray, y: np.ndarray, target: np.ndarray, seed: i
     return {
         "source": name,
         "images": len(x),
-        "gap_to_classes": max(between, 0.0) / classes if classes > 0 else float("inf"),
+        "gap_to_classes": max(between, 0.0) / max(classes, TINY),
         "mmd": between,
         "class_mmd": classes,
         "a_distance": a_distance(x, target, seed),
@@ -90,9 +96,9 @@ def risk(row: dict[str, Any], warn_at: float) -> str:
 
 def say(job: Job, row: dict[str, Any], warn_at: float) -> None:
     """One sentence on one source, a warning where the risk is high."""
-    told = f"a linear classifier tells {0.5 + row['a_distance'] / 4:.0%} of the images' domains apart"
+    told = f"a linear classifier tells the domain of {0.5 + row['a_distance'] / 4:.0%} of the images"
     gap = f"its gap to the target is {row['gap_to_classes']:.2f} times that between its classes, and {told}"
-    if row["class_mmd"] <= 0:
+    if row["class_mmd"] <= TINY:
         job.events.warning(f"{row['source']}: this backbone does not tell its classes apart; try another backbone.")
     elif row["risk"] == "high":
         job.events.warning(
@@ -115,15 +121,16 @@ def read_domains(job: Job, per_domain: int) -> tuple[dict[str, tuple[np.ndarray,
     if isinstance(source, FeatureSet) != isinstance(target, FeatureSet):
         raise DataError("data: one of source and target holds images, the other feature vectors; expected one kind.")
     parts = by_domain(source, data.source)
-    parts = {name: labelled_rows(some(part, per_domain, draw)) for name, part in parts.items()}
+    parts = {name: labelled_rows(job, name, some(part, per_domain, draw)) for name, part in parts.items()}
     target = some(target, per_domain, draw)
     if isinstance(target, FeatureSet):
         return {name: (part.x, part.y) for name, part in parts.items()}, target.x
+    warn_of_skipped(job, source)
     unlabelled = Dataset(target.spec, [], [replace(item, label=-1) for item in target.items], target.skipped)
     backbone = backbone_of(job, job.recipe.model.backbone)
     found = {}
     for name, part in parts.items():
-        x, kept = features_of(job, part, backbone, f"features of {name}")
+        x, kept = features_of(job, replace(part, skipped=[]), backbone, f"features of {name}")
         found[name] = (x, kept.labels)
     return found, features_of(job, unlabelled, backbone, "features of the target")[0]
 
@@ -141,11 +148,20 @@ def some(data: Dataset | FeatureSet, most: int, draw: np.random.Generator) -> Da
     return rows_of(data, np.sort(draw.permutation(len(data))[:most])) if len(data) > most else data
 
 
-def labelled_rows(data: Dataset | FeatureSet) -> Dataset | FeatureSet:
-    """The rows whose class has at least two of them."""
+def labelled_rows(job: Job, name: str, data: Dataset | FeatureSet) -> Dataset | FeatureSet:
+    """The rows whose class has at least two of them; the others are told of. Raises DataError where that is no two."""
     labels = data.y if isinstance(data, FeatureSet) else data.labels
     values, counts = np.unique(labels[labels >= 0], return_counts=True)
-    return rows_of(data, np.flatnonzero(np.isin(labels, values[counts > 1])))
+    rows = np.flatnonzero(np.isin(labels, values[counts > 1]))
+    if (counts > 1).sum() < 2:
+        raise DataError(
+            f"data.source: {name} has {(counts > 1).sum()} classes with two labelled images or more; expected two such."
+        )
+    if len(rows) < len(labels):
+        job.events.warning(
+            f"{name}: left out {len(labels) - len(rows)} images without a label or alone in their class."
+        )
+    return rows_of(data, rows)
 
 
 def rows_of(data: Dataset | FeatureSet, rows: np.ndarray) -> Dataset | FeatureSet:

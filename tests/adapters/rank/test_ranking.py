@@ -22,8 +22,8 @@ QUICK = {
     "task": "rank",
     "method": "rank/backbones",
     "model": {"image_size": 32},
-    "data": {"train": "builtin:digits?per_class=12"},
-    "params": {"backbones": ["studio/conv4", "pip/tf_efficientnet_lite0"], "resamples": 20},
+    "data": {"train": "builtin:digits?per_class=8"},
+    "params": {"backbones": ["studio/conv4", "pip/tf_efficientnet_lite0"], "resamples": 5},
 }
 
 
@@ -179,6 +179,35 @@ def test_images_go_through_the_backbone(home):
 def test_a_missing_domain_is_named(home, source, target, sentence):
     result, _ = work(home, gap(source, target))
     assert result.exit_code == 2 and sentence in result.error
+
+
+def test_source_images_alone_in_their_class_are_told_of(home, tmp_path, three_domains):
+    draw = np.random.default_rng(3)
+    x = draw.normal(size=(31, 12))
+    lonely = write_features(tmp_path, "lonely", x, np.append(np.arange(30) % 2, 7))
+    result, filed = work(home, gap(lonely, three_domains["target"]))
+    assert result.metrics["sources"][lonely]["images"] == 30 and "left out 1 image" in said(filed, "warning")
+    single = write_features(tmp_path, "single", x, np.zeros(31, np.int64))
+    result, _ = work(home, gap(single, three_domains["target"]))
+    assert result.exit_code == 2 and "has 1 classes with two labelled images" in result.error
+
+
+def test_a_file_that_cannot_be_read_is_named(home, tmp_path):
+    for label in "ab":
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for number in range(4):
+            pixels = np.random.default_rng((number, ord(label))).integers(0, 255, (32, 32, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{number}.png")
+    (tmp_path / "photos" / "a" / "broken.png").write_bytes(b"no picture")
+    folder = f"folder:{tmp_path / 'photos'}"
+    model = {"backbone": "studio/conv4", "image_size": 32}
+    for values in (
+        {**gap(folder, "builtin:digits?per_class=2"), "model": model},
+        {**gap("builtin:digits?per_class=2", folder), "model": model},
+        {**QUICK, "params": {"backbones": ["studio/conv4"], "resamples": 2}, "data": {"train": folder}},
+    ):
+        result, filed = work(home, values)
+        assert result.status == "finished" and said(filed, "warning").count("broken.png") == 1
 
 
 def test_images_and_features_are_not_compared(home, three_domains):
