@@ -18,7 +18,9 @@ class KmmParams(WeightParams):
     bound: float = Field(1000.0, gt=0, le=1e9, description="largest weight (B)")
     slack: float = Field(-1.0, ge=-1, le=1e3, description="how far the mean may leave 1; -1 takes 1 - 1 / sqrt(n)")
     iterations: int = Field(2000, ge=1, le=100000, description="steps of the solver at most")
-    tolerance: float = Field(1e-6, gt=0, le=1, description="relative change of the objective at which it ends")
+    tolerance: float = Field(
+        1e-8, gt=0, le=1, description="relative change of the objective in a step at which it ends"
+    )
     seed: int = Field(0, ge=0, description="chooses the anchors of a large problem")
 
 
@@ -92,7 +94,7 @@ def box_slab_qp(
         momentum, t = (t - 1) / following, following
         ahead, slope = moved + momentum * (moved - best), slope_moved + momentum * (slope_moved - slope_best)
         best, slope_best = moved, slope_moved
-        quiet = quiet + 1 if abs(value - new) <= tolerance * 0.1 * abs(new) else 0
+        quiet = quiet + 1 if abs(value - new) <= tolerance * abs(new) else 0
         value = new
         if quiet == 5:
             break

@@ -15,7 +15,7 @@ class UlsifParams(WeightParams):
     gamma: float = Field(0.0, ge=0, le=1e6, description="kernel width; 0 chooses by leave-one-out")
     ridge: float = Field(0.0, ge=0, le=1e6, description="penalty (lambda); 0 chooses by leave-one-out")
     centers: int = Field(100, ge=2, le=5000, description="target samples that carry a kernel")
-    seed: int = Field(0, ge=0, description="chooses the centers")
+    seed: int = Field(0, ge=0, description="chooses the centers and the pairs left out")
 
 
 @register("align/ulsif")
@@ -35,11 +35,13 @@ class Ulsif(Reweighter):
         centers = seeded_rows(xt, p.centers, p.seed)
         base = median_gamma(np.concatenate([xs[:500], xt[:500]]))
         best = (np.inf, np.zeros(len(xs)))
+        rng = np.random.default_rng(p.seed)
+        rows, columns = rng.permutation(len(xs)), rng.permutation(len(xt))  # pairs must not follow the order of classes
         for gamma in (p.gamma,) if p.gamma else tuple(base * width for width in WIDTHS):
             kernel = Kernel("rbf", gamma)
             source, target = kernel(xs, centers), kernel(xt, centers)
             for ridge in (p.ridge,) if p.ridge else RIDGES:
-                error = leave_one_out(source, target, ridge)
+                error = leave_one_out(source[rows], target[columns], ridge)
                 if error < best[0]:
                     best = (error, source @ ulsif(source, target, ridge))
         return best[1]
