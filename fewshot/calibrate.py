@@ -60,7 +60,7 @@ def left_out_scores(head: EpisodeHead, features: Tensor, labels: Tensor, ways: i
     left = left.scatter(1, torch.where(out >= 0, out, out[:, :1]), -1)
 
     pools = Pools(features)
-    by_gram = isinstance(head, GramHead) and pools.gram_pays(len(labels) * folds)
+    by_gram = isinstance(head, GramHead) and head.most_supports is not None
     step = max(1, int(MEMORY_MB * 2**20 / (24 * len(labels) * (len(labels) if by_gram else features.shape[1]))))
     parts = [
         _scores(head, pools, left[at : at + step], out[at : at + step], ways, by_gram) for at in range(0, folds, step)

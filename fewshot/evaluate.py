@@ -54,10 +54,9 @@ class EpisodeScores:
 
     @property
     def macro_f1(self) -> float:
-        """F1 of each class that was asked about, averaged."""
-        seen = self.asked > 0
-        f1 = 2 * self.right / np.maximum(self.asked + self.guessed, 1)
-        return float(f1[seen].mean())
+        """Mean F1 over the classes that were asked about or guessed."""
+        seen = self.asked + self.guessed
+        return float((2 * self.right[seen > 0] / seen[seen > 0]).mean())
 
     @property
     def ece(self) -> float:
@@ -93,10 +92,19 @@ class Pools:
     def gram_pays(self, gathers: int) -> bool:
         """Whether all inner products at once are cheaper than gathering `gathers` images for episodes.
 
-        Both costs are in proportion to the width of the features, so it does not matter.
+        Both costs are in proportion to the width of the features, so that it does not matter.
         """
         pairs = len(self.support) ** 2 + (0 if self.query_pool is None else len(self.support) * len(self.query))
         return pairs * 4 <= GRAM_MB << 20 and pairs <= PAIRS_A_GATHER * gathers
+
+    def looked_up(self, head: EpisodeHead, episodes: int, supports: int, queries: int) -> bool:
+        """Whether `head` had better look inner products up than gather features.
+
+        Heads that go by class means look at fewer numbers in the features, where there are many supports.
+        """
+        if not isinstance(head, GramHead) or not self.gram_pays(episodes * (supports + queries)):
+            return False
+        return head.most_supports is not None or 4 * supports <= self.support.shape[1]
 
     @cached_property
     def grams(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -153,35 +161,36 @@ def evaluate(
     began = time.perf_counter()
     sums = _Sums(len(source.classes), source.total, pools.support.device)
     largest = 256 if pools.support.device.type == "cpu" else 4096
-    by_gram = use_gram
+
+    def by_gram(supports: int, queries: int) -> bool:
+        if use_gram is None:
+            return pools.looked_up(head, source.total, supports, queries)
+        return use_gram and isinstance(head, GramHead)
 
     def chunk_size(ways: int, supports: int, queries: int) -> int:
-        nonlocal by_gram
-        if by_gram is None:
-            by_gram = pools.gram_pays(source.total * (supports + queries))
-        by_gram = by_gram and isinstance(head, GramHead)
-        size = memory_mb * 2**20 / _bytes(pools.support.shape[1], ways, supports, queries, by_gram)
-        return max(1, min(largest, int(size)))
+        width = 0 if by_gram(supports, queries) else pools.support.shape[1]
+        return max(1, min(largest, int(memory_mb * 2**20 / _bytes(width, ways, supports, queries))))
 
-    done = 0
+    done, looked_up = 0, False
     with torch.no_grad():
         for numbers, drawn in source.chunks(chunk_size):
             if should_stop():
                 raise StoppedByUser(f"Stopped after {done} of {source.total} episodes.")
             index = drawn.to(pools.support.device)
-            if by_gram:
+            looked_up = by_gram(index.ways * index.shots, index.query_labels.shape[1])
+            if looked_up:
                 scores = head.scores_from_gram(pools.look_up(index))
             else:
                 scores = head.scores(index.gather(pools.support, pools.query))
             sums.add(numbers, index, scores)
             done += len(numbers)
             progress(done, source.total)
-    return sums.result(time.perf_counter() - began, "gram" if by_gram else "features")
+    return sums.result(time.perf_counter() - began, "gram" if looked_up else "features")
 
 
-def _bytes(width: int, ways: int, supports: int, queries: int, by_gram: bool) -> int:
-    """Working memory of an episode: some copies of its features, and of each kind of inner product."""
-    features = 0 if by_gram else 4 * width * (supports + queries + ways)
+def _bytes(width: int, ways: int, supports: int, queries: int) -> int:
+    """Working memory of an episode: some copies of its features (if gathered), and of each kind of inner product."""
+    features = 4 * width * (supports + queries + ways)
     products = 4 * (supports + queries) * (supports + queries) + 8 * queries * ways
     return 4 * (features + products)
 
@@ -199,6 +208,11 @@ class _Sums:
 
     def add(self, numbers: np.ndarray, index: EpisodeIndex, scores: Tensor) -> None:
         highest, guess = scores.max(-1)
+        if not highest.isfinite().all():
+            raise DataError(
+                "The head's scores are no finite numbers: the features are too large for it, or too far apart. "
+                "Take one that brings them to unit length (params.normalize: l2, or fewshot/simpleshot)."
+            )
         confidence = 1 / (scores - highest.unsqueeze(-1)).exp().sum(-1)  # the largest value of the softmax
         truth = index.query_labels
         real, right = truth >= 0, guess == truth

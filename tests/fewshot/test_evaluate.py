@@ -114,6 +114,12 @@ def test_features_that_are_no_numbers_are_refused():
         Pools(features)
 
 
+def test_features_too_large_for_the_head_are_refused():
+    features, labels = pool()
+    with pytest.raises(DataError, match="unit length"):
+        evaluate(Prototypes(), source(labels), Pools(1e25 * features))
+
+
 def test_a_stop_between_chunks_is_honoured():
     features, labels = pool()
     with pytest.raises(StoppedByUser):
@@ -132,3 +138,6 @@ def test_the_gram_matrix_is_made_only_where_it_pays():
     assert Pools(features).gram_pays(600 * 100)
     assert not Pools(features).gram_pays(10)
     assert not Pools(torch.zeros(9000, 1)).gram_pays(10**9)  # 324 MB
+    wide = Pools(torch.zeros(50, 400))
+    assert wide.looked_up(Prototypes(), 600, 100, 50) and not wide.looked_up(Prototypes(), 600, 101, 50)
+    assert wide.looked_up(Ridge(), 600, 101, 50) and not wide.looked_up(TIM(), 600, 100, 50)
