@@ -84,6 +84,8 @@ class Procedure:
 
     task: ClassVar[str]
     face: ClassVar[type[Method]]
+    #: several processes may share the work (train.processes)
+    shares: ClassVar[bool] = False
 
     def memory_gb(self, recipe: Recipe) -> float:
         """Device memory to ask the lease for."""

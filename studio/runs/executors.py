@@ -10,20 +10,32 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
+from studio.core.errors import StudioError
 from studio.core.home import Home
-from studio.runs.runner import Result, execute
+from studio.runs.launch import launch
+from studio.runs.runner import Result, execute, wants_ranks
 from studio.store import RunFolder
 
 
 def run_inline(
     run: RunFolder, home: Home, *, resume: bool = False, should_stop: Callable[[], bool] | None = None
 ) -> Result:
-    """Works on the run here. Ctrl-C asks it to stop politely; a second one breaks off."""
+    """Works on the run here, or in ranks of it. Ctrl-C asks it to stop politely; a second one breaks off."""
+    work = _work_of(run)
     if should_stop is not None or threading.current_thread() is not threading.main_thread():
-        return execute(run, home, resume=resume, should_stop=should_stop or (lambda: False))
+        return work(run, home, resume, should_stop or (lambda: False))
     with _Interrupts() as interrupted:
-        return execute(run, home, resume=resume, should_stop=interrupted)
+        return work(run, home, resume, interrupted)
+
+
+def _work_of(run: RunFolder) -> Callable[..., Result]:
+    """`execute`, or where several processes share the run `launch`; both (run, home, resume, should_stop)."""
+    with suppress(StudioError):  # what is wrong with a recipe is told, and written down, by `execute`
+        if run.recipe().train.processes > 1 and wants_ranks(run.recipe()):
+            return launch
+    return execute
 
 
 def start_worker(run: RunFolder, home: Home, *, resume: bool = False) -> subprocess.Popen[bytes]:

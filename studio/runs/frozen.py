@@ -28,7 +28,7 @@ class Frozen(Procedure):
 
     def run(self, job: Job) -> Outcome:
         recipe = job.recipe
-        splits = resolve_splits(recipe.data, recipe.train.seed)
+        splits = resolve_splits(recipe.data, recipe.train.seed, job.home)
         require_classes(splits.train, 2)
         job.events.note(splits.note)
         meter = Meter(job.device)

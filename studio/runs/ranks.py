@@ -4,23 +4,12 @@ Each rank computes its rows of the global batch; gradients are summed by the sha
 that of one process with the whole batch, to rounding. Only the first rank writes.
 """
 
-import os
-
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from studio.core.errors import UsageError
-
-
-def rank() -> int:
-    """This process's place among the ranks; 0 where it is alone."""
-    return int(os.environ.get("RANK", 0))
-
-
-def world() -> int:
-    """How many ranks there are."""
-    return int(os.environ.get("WORLD_SIZE", 1))
+from studio.runs.runner import rank, world
 
 
 class Ranks:

@@ -4,16 +4,18 @@ The page, the command line and Python all come through here; they differ in the 
 (`studio.runs.executors`).
 """
 
+import os
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.device import DeviceManager
-from studio.core.errors import StoppedByUser, StoreError, StudioError
+from studio.core.errors import StoppedByUser, StoreError, StudioError, UsageError
 from studio.core.events import EventWriter
 from studio.core.home import Home
 from studio.core.procedure import Job, Outcome
@@ -52,7 +54,6 @@ def submit(recipe: Recipe, store: Store) -> RunFolder:
 def execute(
     run: RunFolder,
     home: Home,
-    *,
     resume: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Result:
@@ -98,8 +99,9 @@ def _work(
     recipe = recipes.parse(run.recipe().model_dump())
     cls = recipe.method_class()
     procedure = registry.procedure_for(cls)
+    wants_ranks(recipe)
     with devices.lease(
-        recipe.device, memory_gb=procedure.memory_gb(recipe), on_wait=events.note, should_stop=should_stop
+        own_device(recipe.device), memory_gb=procedure.memory_gb(recipe), on_wait=events.note, should_stop=should_stop
     ) as lease:
         if lease.note:
             events.note(lease.note)
@@ -119,6 +121,46 @@ def _work(
         )
         job.loop = _loop_of(job)
         return procedure.run(job)
+
+
+def wants_ranks(recipe: Recipe) -> bool:
+    """Whether ranks must be started for this recipe. Raises UsageError where its method runs in one process only."""
+    if recipe.train.processes == 1 or "RANK" in os.environ:
+        return False
+    if not registry.procedure_for(recipe.method_class()).shares:
+        raise UsageError(f"train.processes: {recipe.method} runs in one process; leave train.processes at 1.")
+    if recipe.train.batch_size < recipe.train.processes:
+        raise UsageError(
+            f"train.processes: {recipe.train.processes} processes can't share a batch of {recipe.train.batch_size}. "
+            "Take a larger train.batch_size or fewer processes."
+        )
+    return True
+
+
+def assist(run: RunFolder, home: Home, resume: bool = False) -> None:
+    """Works along with the first rank, and writes nothing."""
+    with EventWriter(Path(os.devnull)) as events:
+        result = Result(run.id, "running")
+        _work(run, home, Store(home), DeviceManager(home), events, lambda: False, resume, result)
+
+
+def rank() -> int:
+    """This process's place among those that share the run; 0 where it is alone."""
+    return int(os.environ.get("RANK", 0))
+
+
+def world() -> int:
+    """How many processes share the run."""
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
+def own_device(asked: str) -> str:
+    """The device of this rank; what was asked for where there is one process."""
+    if world() == 1 or asked == "cpu":
+        return asked
+    import torch
+
+    return f"cuda:{os.environ['LOCAL_RANK']}" if torch.cuda.is_available() else "cpu"
 
 
 def _loop_of(job: Job) -> Callable[..., Any]:

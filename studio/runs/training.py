@@ -24,8 +24,8 @@ from studio.runs.decoded import MARGIN, Decoded, decode_split, judge, predict_pi
 from studio.runs.insight import calibrate, features_now, map_features, show_where_it_looks
 from studio.runs.loop import Loop, LossNotFinite, Progress
 from studio.runs.meters import Meter
-from studio.runs.ranks import rank
 from studio.runs.report import report
+from studio.runs.runner import rank
 from studio.runs.shared import features_of, manifest_of
 from studio.store import Checkpoint
 from studio.store.state import generations, load_state, save_state
@@ -48,12 +48,13 @@ class Training(Procedure):
 
     task = "classify"
     face = Learner
+    shares = True
 
     def run(self, job: Job) -> Outcome:
         recipe, settings = job.recipe, job.recipe.train
         if settings.epochs == 0 and recipe.model.checkpoint is None:
             raise UsageError("train.epochs: 0 evaluates only, which needs model.checkpoint to name a checkpoint.")
-        splits = resolve_splits(recipe.data, settings.seed)
+        splits = resolve_splits(recipe.data, settings.seed, job.home)
         require_classes(splits.train, 2)
         job.events.note(splits.note)
         if job.method.interpolates:
@@ -172,6 +173,8 @@ class Training(Procedure):
         rows = [[alpha, round(values["accuracy"], 4), round(values["loss"], 4)] for alpha, values in scores.items()]
         job.table("alpha (0: before, 1: after fine-tuning)", ["alpha", "val accuracy", "val loss"], rows)
         learner.load_state(blend(first, last, best))
+        if rank() > 0:
+            return Outcome()
         scored = val if splits.test is None else decode_split(job, splits.test, start.preprocess, "test")
         metrics = report(job, predict_pixels(job, learner, scored, start.preprocess), scored.dataset)
         scored_on = "val" if splits.test is None else "test"

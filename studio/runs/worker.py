@@ -2,9 +2,12 @@
 
 import argparse
 import sys
+from contextlib import suppress
 
+from studio.core.errors import StoppedByUser
 from studio.core.home import Home
 from studio.runs.executors import run_inline
+from studio.runs.runner import assist, rank, world
 from studio.store import Store
 
 
@@ -14,10 +17,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--resume", action="store_true")
     args = parser.parse_args(argv)
     home = Home.find()
-    result = run_inline(Store(home).run(args.run), home, resume=args.resume)
+    run = Store(home).run(args.run)
+    if rank() > 0:
+        with suppress(StoppedByUser):
+            assist(run, home, args.resume)
+        return 0
+    result = run_inline(run, home, resume=args.resume)
     if result.error:
         print(result.error, file=sys.stderr)
-    return result.exit_code
+    # `accelerate launch` takes any other code for a crash and ends the other ranks; the events have the outcome
+    return 0 if world() > 1 and result.status == "stopped" else result.exit_code
 
 
 if __name__ == "__main__":
