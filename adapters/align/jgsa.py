@@ -6,6 +6,7 @@ from pydantic import Field
 from adapters.align.base import Aligner, AlignParams
 from adapters.align.classifiers import make_classifier
 from adapters.align.eigen import largest_generalized, span
+from adapters.align.mmd import class_vectors, frobenius, marginal_vector
 from adapters.align.projections import Linear, Projection
 from studio.core.registry import register
 
@@ -23,7 +24,8 @@ class JgsaParams(AlignParams):
 class Jgsa(Aligner):
     """Target variance and source class scatter against distribution gap, within-class scatter and |A - B|.
 
-    Zhang, Li, Ogunbona 2017, eq. 9-12. Samples are first brought into the span of both domains, where n < d.
+    Zhang, Li, Ogunbona 2017, eq. 9-12. M is scaled to Frobenius norm 1.
+    Samples are first brought into the span of both domains, where n < d.
     """
 
     title = "Joint geometrical and statistical alignment"
@@ -47,7 +49,10 @@ class Jgsa(Aligner):
         fixed += 1e-6 * np.trace(fixed) / len(fixed) * np.eye(len(fixed))
         for _ in range(params.iterations):
             gaps = mean_gaps(s, ys, t, guesses, self.count)
-            found = largest_generalized(wanted, fixed + gaps.T @ gaps, params.dim)
+            marginal = marginal_vector(len(s), len(t))[:, None]
+            factors = np.concatenate([marginal, class_vectors(ys, guesses, self.count)], axis=1)
+            apart = gaps.T @ gaps / frobenius(factors, np.ones(factors.shape[1]))
+            found = largest_generalized(wanted, fixed + apart, params.dim)
             source, target = Linear(found[: len(eye)], params.unit), Linear(found[len(eye) :], params.unit)
             zs = source(s)
             classifier = make_classifier(params.classifier).fit(zs, ys, self.count)

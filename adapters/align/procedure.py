@@ -21,6 +21,8 @@ from studio.data.features import embed_images
 from studio.figures import tsne_figure
 from studio.store import Checkpoint, Manifest
 
+SMALL = 8_000_000  # feature values of both domains
+
 
 @procedure
 class Align(Procedure):
@@ -41,13 +43,14 @@ class Align(Procedure):
         if pair.note:
             job.events.warning(pair.note)
         few = _few(job.method, pair, seed)
-        params, rule = _choose(job, pair, few)
-        method = fitted(type(job.method), params, pair, few)
-        if method.note:
-            job.events.note(method.note)
-        metrics = scores(method, pair, few, seed)
-        metrics["selection"] = rule
-        _show(job, method, pair, few, metrics, seed)
+        with threads_for(pair):
+            params, rule = _choose(job, pair, few)
+            method = fitted(type(job.method), params, pair, few)
+            if method.note:
+                job.events.note(method.note)
+            metrics = scores(method, pair, few, seed)
+            metrics["selection"] = rule
+            _show(job, method, pair, metrics, seed)
         manifest = _manifest(job, params, pair.classes, metrics, backbone if target.images else None)
         return Outcome(metrics, job.store.put(manifest, method.state()).id)
 
@@ -72,6 +75,13 @@ class AlignedPredictor(Predictor):
 
     def scores(self, images: list[Image.Image]) -> np.ndarray:
         return self.estimator.predict_proba(embed_images(images, self.backbone, self.device))
+
+
+def threads_for(pair: Pair) -> Any:
+    """One thread for small problems, where threads wait for each other longer than they work; all for large ones."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(limits=1 if pair.xs.size + pair.xt.size < SMALL else None)
 
 
 def restored(checkpoint: Checkpoint) -> Aligner:
@@ -169,7 +179,7 @@ def _choose(job: Job, pair: Pair, few: np.ndarray) -> tuple[Params, str]:
     return chosen, f"{rule} over {len(candidates)} settings"
 
 
-def _show(job: Job, method: Aligner, pair: Pair, few: np.ndarray, metrics: dict[str, Any], seed: int) -> None:
+def _show(job: Job, method: Aligner, pair: Pair, metrics: dict[str, Any], seed: int) -> None:
     names = {
         "source only": "source_only_accuracy",
         method.title: "target_accuracy",
