@@ -157,10 +157,9 @@ def labelled_rows(job: Job, name: str, data: Dataset | FeatureSet) -> Dataset | 
         raise DataError(
             f"data.source: {name} has {(counts > 1).sum()} classes with two labelled images or more; expected two such."
         )
-    if len(rows) < len(labels):
-        job.events.warning(
-            f"{name}: left out {len(labels) - len(rows)} images without a label or alone in their class."
-        )
+    left = len(labels) - len(rows)
+    if left:
+        job.events.warning(f"{name}: left out {left} image{'s' * (left > 1)} without a label or alone in their class.")
     return rows_of(data, rows)
 
 

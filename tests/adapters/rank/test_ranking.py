@@ -186,7 +186,7 @@ def test_source_images_alone_in_their_class_are_told_of(home, tmp_path, three_do
     x = draw.normal(size=(31, 12))
     lonely = write_features(tmp_path, "lonely", x, np.append(np.arange(30) % 2, 7))
     result, filed = work(home, gap(lonely, three_domains["target"]))
-    assert result.metrics["sources"][lonely]["images"] == 30 and "left out 1 image" in said(filed, "warning")
+    assert result.metrics["sources"][lonely]["images"] == 30 and "left out 1 image without" in said(filed, "warning")
     single = write_features(tmp_path, "single", x, np.zeros(31, np.int64))
     result, _ = work(home, gap(single, three_domains["target"]))
     assert result.exit_code == 2 and "has 1 classes with two labelled images" in result.error
