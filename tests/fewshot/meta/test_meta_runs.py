@@ -58,7 +58,10 @@ def test_every_method_leaves_a_checkpoint_that_predicts_all_its_classes(home, me
     model = load_checkpoint(result.checkpoint, home)
     row = model.predict([digit()], topk=3)[0]
     assert len(model.classes) == 10 and row["label"] == row["topk"][0]["label"]
-    assert load_checkpoint(result.checkpoint, home).predict([digit(), digit()], topk=3)[0]["topk"] == row["topk"]
+    again = load_checkpoint(result.checkpoint, home).predict([digit(), digit()], topk=3)
+    for others in again:  # nothing of how a photo is answered hangs on which others came along
+        assert [one["label"] for one in others["topk"]] == [one["label"] for one in row["topk"]]
+        assert others["topk"][0]["score"] == pytest.approx(row["topk"][0]["score"], abs=1e-4)
 
 
 def test_a_checkpoint_learns_a_new_class_without_touching_its_network(home):
@@ -114,7 +117,7 @@ def test_a_stopped_run_goes_on_with_the_same_episodes_and_losses(home, method):
 @pytest.mark.parametrize(
     "sections, said",
     [
-        ({"eval": {"shots": 5, "queries": 15}}, r"has 8 images; an episode takes 20 of a class \(5 shots and 15 queries\)"),
+        ({"eval": {"shots": 5, "queries": 15}}, "has 8 images; an episode takes 20 of a class"),
         ({"params": {"train_ways": 9}}, "9 ways need 9 classes; found 8"),
         ({"eval": {"ways": 5}}, "5 ways need 5 classes; found 2"),
         ({"data": {"test": "builtin:digits?per_class=8"}}, "judged on classes it has not seen"),
