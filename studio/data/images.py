@@ -44,7 +44,8 @@ def read_image(
     `min_side` says how small it will be resized (pixels of its short side). A JPEG whose sides divide evenly
     may then be decoded at 1/2, 1/4 or 1/8 of its size, as long as the short side stays at least twice
     `min_side`: once resized, it differs from a full decode by less than JPEG's own noise (over 50 dB on
-    photos), for a fraction of the time. The same file and `min_side` always give the same pixels.
+    photos, benchmarks/open_and_check.py), for a fraction of the time. The same file and `min_side` always
+    give the same pixels.
     """
     name = name or (str(source) if isinstance(source, (str, Path)) else "picture")
     raw = _content(source, name, limits)
