@@ -178,6 +178,11 @@ def train(job: Job, learner: MetaLearner, pools: dict[str, Pool], backbone: Any)
             f"params.train_ways: found {ways}, and eval.ways is {asked.ways}; {learner.id} learns a classifier for "
             "one number of ways, so both must be the same."
         )
+    if len(pools["train"].classes) < ways:
+        raise UsageError(
+            f"params.train_ways: found {ways}, but there are {len(pools['train'].classes)} classes to train on "
+            f"({'its default is eval.ways' if params.train_ways is None else 'the others are held out'})."
+        )
     sampler = pools["train"].sampler(
         ways, asked.shots, params.train_queries or asked.queries, 1, settings.seed, TRAIN
     )  # fmt: skip
