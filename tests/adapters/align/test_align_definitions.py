@@ -1,0 +1,118 @@
+"""Methods against their definitions: slow float64 references in the form that the papers write them."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+
+from adapters.align.components import ComponentParams, Components
+from adapters.align.coral import Coral
+from adapters.align.eigen import principal_axes
+from adapters.align.gfk import flow_root
+from adapters.align.kernels import Kernel
+from adapters.align.mmd import class_vectors, frobenius, marginal_vector
+from adapters.align.regularized import RegularizedParams, laplacian, solve
+from adapters.align.sa import SubspaceAlignment
+
+
+def domains(n: int = 30, m: int = 24, d: int = 8, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    ys, yt = np.arange(n) % 3, np.arange(m) % 3
+    means = rng.normal(size=(3, d)) * 2
+    turn = scipy.linalg.expm(0.1 * (lambda a: a - a.T)(rng.normal(size=(d, d))))
+    return means[ys] + rng.normal(size=(n, d)), ys, (means[yt] + rng.normal(size=(m, d))) @ turn + 0.5
+
+
+@pytest.mark.parametrize("shape", [(30, 24, 8), (10, 8, 40)], ids=["n>d", "n<d"])
+@pytest.mark.parametrize("kind", ["linear", "rbf", "poly"])
+def test_components_reach_the_objective_of_the_dual_problem(shape: tuple[int, int, int], kind: str) -> None:
+    xs, _, xt = domains(*shape)
+    x, n = np.concatenate([xs, xt]), len(xs)
+    params = ComponentParams(kernel=kind, dim=3, ridge=0.7, gamma=0.05, unit=False)
+    e = marginal_vector(n, len(xt))
+    found = Components(x, params).solve(e[:, None], np.ones(1))(x)
+    gram = Kernel(kind, 0.05, 2)(x, x)
+    centre = np.eye(len(x)) - 1 / len(x)
+    gap = gram @ np.outer(e, e) @ gram + 0.7 * np.eye(len(x))
+    values, vectors = scipy.linalg.eigh(gram @ centre @ gram, gap)
+    best = gram @ (vectors[:, ::-1][:, :3] / np.sqrt(values[::-1][:3]))
+    assert np.allclose(np.abs(found.T @ centre @ found), np.eye(3), atol=1e-6)
+    assert np.allclose(np.abs((found * best).sum(axis=0)), np.linalg.norm(found, axis=0) * np.linalg.norm(best, axis=0))
+
+
+def test_the_frobenius_norm_of_the_discrepancy_needs_no_matrix() -> None:
+    _, ys, xt = domains()
+    factors = np.concatenate([marginal_vector(30, 24)[:, None], class_vectors(ys, np.arange(24) % 3, 3)], axis=1)
+    weights = np.array([0.3, 1.0, 2.0, 0.5])
+    assert frobenius(factors, weights) == pytest.approx(np.linalg.norm((factors * weights) @ factors.T))
+
+
+def test_a_class_that_the_target_lacks_has_no_term() -> None:
+    assert class_vectors(np.array([0, 1, 2]), np.array([0, 0, 2]), 3).shape == (6, 2)
+
+
+def test_coral_gives_the_source_the_targets_covariance() -> None:
+    xs, ys, xt = domains(400, 300, 6)
+    moved, _ = Coral(Coral.Params(ridge=1e-9)).align(xs, ys, xt)
+    assert np.allclose(np.cov(moved, rowvar=False), np.cov(xt, rowvar=False), atol=1e-5)
+
+
+def test_subspace_alignment_turns_the_sources_axes_onto_the_targets() -> None:
+    xs, ys, xt = domains()
+    moved, projection = SubspaceAlignment(SubspaceAlignment.Params(dim=3)).align(xs, ys, xt)
+    ps = np.linalg.svd(xs - xs.mean(axis=0), full_matrices=False)[2][:3].T
+    pt = np.linalg.svd(xt - xt.mean(axis=0), full_matrices=False)[2][:3].T
+    assert np.allclose(moved @ projection(xt).T, xs @ ps @ ps.T @ pt @ (xt @ pt).T)
+
+
+@pytest.mark.parametrize("shape", [(30, 24, 8), (10, 8, 40)], ids=["n>d", "n<d"])
+def test_principal_axes_are_those_of_the_singular_value_decomposition(shape: tuple[int, int, int]) -> None:
+    xs, _, _ = domains(*shape)
+    axes = principal_axes(xs, 4)
+    reference = np.linalg.svd(xs - xs.mean(axis=0), full_matrices=False)[2][:4].T
+    assert np.allclose(axes @ axes.T, reference @ reference.T)
+
+
+def test_the_flow_kernel_is_the_integral_along_the_geodesic() -> None:
+    xs, _, xt = domains(40, 30, 9)
+    source, target = principal_axes(xs, 3), principal_axes(xt, 3)
+    root = flow_root(source, target)
+    left, cosines, right = np.linalg.svd(source.T @ target)
+    theta = np.arccos(np.clip(cosines, -1, 1))
+    along = source @ left
+    away = (target @ right.T - along * np.cos(theta)) / np.sin(theta)
+    nodes, weights = np.polynomial.legendre.leggauss(30)
+    integral = np.zeros((9, 9))
+    for t, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
+        axes = along * np.cos(t * theta) + away * np.sin(t * theta)
+        integral += weight * axes @ axes.T
+    assert np.allclose(root @ root.T, 2 * integral)
+
+
+def test_the_regularised_classifier_minimises_its_objective() -> None:
+    xs, ys, xt = domains(24, 21, 5)
+    params = RegularizedParams(gap=3.0, manifold=0.5, ridge=0.2, neighbours=4, iterations=1, gamma=0.1)
+    model, _ = solve(xs, ys, xt, 3, params, 0.4, "1nn")
+    x, n = np.concatenate([xs, xt]), len(xs)
+    guesses = ys[((xt[:, None] - xs[None]) ** 2).sum(axis=2).argmin(axis=1)]
+    e, columns = marginal_vector(n, len(xt)), class_vectors(ys, guesses, 3)
+    m = 0.6 * 3 * np.outer(e, e) + 0.4 * columns @ columns.T
+    m /= np.linalg.norm(m)
+    gram, aims, seen = Kernel("rbf", 0.1)(x, x), np.zeros((len(x), 3)), np.zeros(len(x))
+    aims[np.arange(n), ys], seen[:n] = 1, 1
+    quadratic = 3.0 * m + 0.5 * laplacian(x, 4).toarray()
+
+    def objective(b: np.ndarray) -> float:
+        f = gram @ b
+        fit = (seen[:, None] * (aims - f) ** 2).sum()
+        return float(fit + 0.2 * np.trace(b.T @ f) + np.trace(f.T @ quadratic @ f))
+
+    least, rng = objective(model.coefficients), np.random.default_rng(0)
+    for _ in range(20):
+        assert objective(model.coefficients + 1e-3 * rng.normal(size=model.coefficients.shape)) > least
+
+
+def test_the_graph_laplacian_is_symmetric_and_semidefinite() -> None:
+    xs, _, _ = domains()
+    matrix = laplacian(xs, 5).toarray()
+    assert np.allclose(matrix, matrix.T)
+    assert np.linalg.eigvalsh(matrix).min() > -1e-9
