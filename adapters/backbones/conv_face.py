@@ -48,8 +48,10 @@ class ResNet12(nn.Module):
 
 
 class _ConvBlock(nn.Sequential):
+    """ReLU after pooling: the same values, for a quarter of the work."""
+
     def __init__(self, in_chans: int, width: int) -> None:
-        super().__init__(nn.Conv2d(in_chans, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2))
+        super().__init__(nn.Conv2d(in_chans, width, 3, padding=1), nn.BatchNorm2d(width), nn.MaxPool2d(2), nn.ReLU())
 
 
 class _ResidualBlock(nn.Module):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -135,6 +136,12 @@ class Backbone(nn.Module):
         if isinstance(head, nn.Linear):
             object.__setattr__(self, "source_head", head.requires_grad_(False))
         return self
+
+    def save_hugging_face(self, head: nn.Linear, classes: list[str], folder: Path) -> None:
+        """Writes the network with `head` for `AutoModelForImageClassification`; raises UsageError where it can't be."""
+        from adapters.backbones.hf_export import save_hugging_face
+
+        save_hugging_face(self, head, classes, folder)
 
     def extra_repr(self) -> str:
         return f"{self.spec}, {self.kind}, dim={self.dim}, image_size={self.image_size}"

@@ -82,12 +82,13 @@ def _hf(name: str, folder: Path, home: Home) -> str:
 
     model = load_checkpoint(name, home, device="cpu")
     preprocess, module = _parts(model)
-    write = getattr(model.predictor, "save_hugging_face", None)
-    if write is None:
+    plain = getattr(model.predictor, "plain", lambda: module)()
+    if plain is None or not hasattr(plain.backbone, "save_hugging_face"):
         raise UsageError(
-            f"{model.checkpoint.manifest.method} checkpoints have no Hugging Face form; a fine-tuned one has."
+            f"{model.checkpoint.manifest.method} checkpoints have no Hugging Face form: no network of the backbone's "
+            "own layers computes the same. onnx and safetensors fit it."
         )
-    write(folder)
+    plain.backbone.save_hugging_face(plain.head, model.classes, folder)
     images = _sample(preprocess)
     loaded = AutoModelForImageClassification.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
     with torch.inference_mode():
