@@ -25,7 +25,9 @@ SOMETIMES = {
 }
 MORE = (
     "name", "model.image_size", "model.checkpoint", "data.val", "data.test",
-    "train.batch_size", "train.weight_decay", "train.seed", "train.precision", "train.clip", "train.max_steps",
+    "train.batch_size", "train.weight_decay", "train.seed", "train.precision", "train.clip", "train.augment",
+    "train.crop", "train.erasing", "train.mixup", "train.cutmix", "train.balanced", "train.ema", "train.patience",
+    "train.folds", "train.micro_batch", "train.compile", "train.processes", "train.max_steps",
     "train.workers", "train.checkpoint_every_s", "eval.selection", "eval.queries", "eval.episodes", "device",
 )  # fmt: skip
 
