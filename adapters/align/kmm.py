@@ -47,9 +47,10 @@ class KernelMeanMatching(Reweighter):
         else:
             self.note = f"kernel approximated by {ANCHORS} Nystrom anchors (seed {p.seed}): {n} source samples"
             anchors, basis = nystrom(xs, kernel, ANCHORS, p.seed)
-            features = kernel(xs, anchors) @ basis
-            target = n / len(xt) * kernel_sums(kernel, anchors, xt) @ basis
-            kappa = features @ target
+            features = np.empty((n, basis.shape[1]), np.float32)
+            for block in chunks(n, xs.shape[1]):  # distances copy what they are given
+                features[block] = kernel(xs[block], anchors) @ basis
+            kappa = features @ (n / len(xt) * kernel_sums(kernel, anchors, xt) @ basis).astype(np.float32)
 
             def product(b: np.ndarray) -> np.ndarray:
                 return features @ (b @ features)
@@ -60,7 +61,7 @@ class KernelMeanMatching(Reweighter):
 def kernel_sums(kernel: Kernel, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """sum_j k(x_i, y_j) [n], a block of y at a time."""
     total = np.zeros(len(x))
-    for block in chunks(len(y), len(x)):
+    for block in chunks(len(y), max(len(x), y.shape[1])):
         total += kernel(x, y[block]).sum(axis=1, dtype=np.float64)
     return total
 
