@@ -1,10 +1,13 @@
 """Class means that make predictions confident and varied."""
 
+from collections.abc import Callable
+
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn import functional
 
-from fewshot.heads.common import Normalize, class_means, cosines, normalized, one_hot
+from fewshot.heads.common import Normalize, class_means, normalized, one_hot
 from studio.core.faces import EpisodeHead, Episodes
 from studio.core.registry import Params, register
 
@@ -36,19 +39,27 @@ class TIM(EpisodeHead):
 
     def scores(self, episodes: Episodes) -> Tensor:
         episodes = normalized(episodes, self.params.normalize, with_queries=True)
-        means = descend(class_means(episodes), self.params.steps, self.params.lr, lambda m: self._loss(m, episodes))
-        return self.params.scale * cosines(episodes.query, means)
+        features = functional.normalize(torch.cat([episodes.support, episodes.query], 1), dim=-1)
 
-    def _loss(self, means: Tensor, episodes: Episodes) -> Tensor:
-        p = self.params
-        support = support_cross_entropy(p.scale * cosines(episodes.support, means), episodes)
-        probabilities, uncertainty = query_entropy(p.scale * cosines(episodes.query, means), episodes)
+        def logits(means: Tensor) -> Tensor:
+            return self.params.scale * (features @ functional.normalize(means, dim=-1).transpose(1, 2))
+
+        def loss(means: Tensor) -> Tensor:
+            return self._loss(logits(means), episodes)
+
+        means = descend(class_means(episodes), self.params.steps, self.params.lr, loss)
+        return logits(means)[:, episodes.support.shape[1] :]
+
+    def _loss(self, logits: Tensor, episodes: Episodes) -> Tensor:
+        p, supports = self.params, episodes.support.shape[1]
+        support = support_cross_entropy(logits[:, :supports], episodes)
+        probabilities, uncertainty = query_entropy(logits[:, supports:], episodes)
         marginal = probabilities.sum(1) / episodes.query_mask.sum(1, keepdim=True)
         spread = -(marginal * marginal.clamp(min=1e-12).log()).sum(-1)
         return p.cross_entropy * support - p.marginal_entropy * spread + p.conditional_entropy * uncertainty
 
 
-def descend(start: Tensor, steps: int, lr: float, loss) -> Tensor:
+def descend(start: Tensor, steps: int, lr: float, loss: Callable[[Tensor], Tensor]) -> Tensor:
     """`start` after Adam steps on `loss(x) -> [T]`; episodes do not touch one another."""
     with torch.enable_grad():
         moved = start.detach().clone().requires_grad_()

@@ -1,9 +1,10 @@
 """Class means fine-tuned on support and queries."""
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
-from fewshot.heads.common import Normalize, class_means, normalized, squared_distances
+from fewshot.heads.common import Normalize, class_means, normalized
 from fewshot.heads.tim import descend, query_entropy, support_cross_entropy
 from studio.core.faces import EpisodeHead, Episodes
 from studio.core.registry import Params, register
@@ -31,13 +32,18 @@ class TransductiveFinetuning(EpisodeHead):
 
     def scores(self, episodes: Episodes) -> Tensor:
         episodes = normalized(episodes, self.params.normalize, with_queries=True)
-        means = descend(class_means(episodes), self.params.steps, self.params.lr, lambda m: self._loss(m, episodes))
-        return self._logits(episodes.query, means)
+        features, supports = torch.cat([episodes.support, episodes.query], 1), episodes.support.shape[1]
+        lengths = features.square().sum(-1, keepdim=True)
 
-    def _logits(self, features: Tensor, means: Tensor) -> Tensor:
-        # the constant keeps the slope finite where a single support is its class mean
-        return -self.params.scale * (squared_distances(features, means) + 1e-12).sqrt()
+        def logits(means: Tensor) -> Tensor:
+            squares = lengths + means.square().sum(-1).unsqueeze(1) - 2 * (features @ means.transpose(1, 2))
+            # the constant keeps the slope finite where a single support is its class mean
+            return -self.params.scale * (squares.clamp(min=0) + 1e-12).sqrt()
 
-    def _loss(self, means: Tensor, episodes: Episodes) -> Tensor:
-        _, uncertainty = query_entropy(self._logits(episodes.query, means), episodes)
-        return support_cross_entropy(self._logits(episodes.support, means), episodes) + uncertainty
+        def loss(means: Tensor) -> Tensor:
+            scores = logits(means)
+            _, uncertainty = query_entropy(scores[:, supports:], episodes)
+            return support_cross_entropy(scores[:, :supports], episodes) + uncertainty
+
+        means = descend(class_means(episodes), self.params.steps, self.params.lr, loss)
+        return logits(means)[:, supports:]
