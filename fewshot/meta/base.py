@@ -48,7 +48,7 @@ class MetaLearner(Learner):
         self.seed = context.seed
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(context.seed)
-            self.module = self.build(context)
+            self.module = self.build(context).to(memory_format=torch.channels_last)  # on CPUs half as fast again
         return self.module
 
     def build(self, context: LearnerContext) -> nn.Module:
