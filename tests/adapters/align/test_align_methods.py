@@ -21,7 +21,7 @@ def domains(n: int = 45, m: int = 36, d: int = 10, seed: int = 0) -> tuple[np.nd
 
 
 def fit(cls: type[Aligner], xs: np.ndarray, ys: np.ndarray, xt: np.ndarray, yt: np.ndarray) -> Aligner:
-    model = cls()
+    model = cls(cls.Params(dim=3) if "dim" in cls.Params.model_fields else cls.Params())
     if isinstance(model, FewLabels):
         few = np.array([np.flatnonzero(yt == label)[0] for label in np.unique(yt)])
         return model.fit(xs, ys, xt, few, yt[few])
