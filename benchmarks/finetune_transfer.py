@@ -19,7 +19,7 @@ from studio.core.home import Home
 from studio.metrics import mean_ci95
 
 NETWORK = "timm/vit_tiny_patch16_224?random&img_size=28&patch_size=7&embed_dim=64&depth=4&num_heads=4"
-TRAIN = {"batch_size": 25, "augment": "crop", "crop": 0.7, "workers": 1, "lr": 0.002}
+TRAIN = {"batch_size": 25, "augment": "crop", "crop": 0.7, "workers": 1, "lr": 0.003}
 METHODS = {
     "from scratch": ("finetune/full", {"backbone_lr": 1.0}),
     "full": ("finetune/full", {"backbone_lr": 0.5}),
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--data", default="../shared/data/digits_mnist_usps.npz")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--pretrain-epochs", type=int, default=8)
+    parser.add_argument("--pretrain-epochs", type=int, default=10)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
