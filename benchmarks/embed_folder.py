@@ -52,7 +52,9 @@ def main():
         dataset = open_data(f"folder:{folder}")
         backbone = registry.backbone(args.backbone)
         images = [to_input(read_image(item.source, item.name), backbone.preprocess) for item in dataset.items]
-        batches = [normalize(torch.stack(images[i : i + BATCH]), backbone.preprocess) for i in range(0, len(images), BATCH)]
+        batches = [
+            normalize(torch.stack(images[i : i + BATCH]), backbone.preprocess) for i in range(0, len(images), BATCH)
+        ]
         bare(batches[:1], backbone)
         speeds, repeats = [], []
         for number in range(args.rounds):

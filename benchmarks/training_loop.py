@@ -1,6 +1,6 @@
 """The training loop beside a bare PyTorch loop: the same model, batches, optimizer and steps, in turn.
 
-    python benchmarks/training_loop.py [--backbone tf_efficientnet_lite0] [--size 224] [--batch 16] [--steps 6] [--rounds 5]
+    python benchmarks/training_loop.py [--backbone NAME] [--size 224] [--batch 16] [--steps 6] [--rounds 5]
 
 Prints the ratio loop / bare, round by round and as a median; batches are in memory already, so what is
 measured is what the loop costs. The promise: at most 1.05.
@@ -84,7 +84,9 @@ def main():
     draw = torch.Generator().manual_seed(0)
     batches = [
         {
-            "images": torch.randn(args.batch, 3, args.size, args.size, generator=draw).to(memory_format=torch.channels_last),
+            "images": torch.randn(args.batch, 3, args.size, args.size, generator=draw).to(
+                memory_format=torch.channels_last
+            ),
             "labels": torch.randint(10, (args.batch,), generator=draw),
         }
         for _ in range(args.steps)
@@ -97,7 +99,8 @@ def main():
             first, second = (bare(args, batches), ours(args, batches, home, Path(folder)))
             ratios.append(second / first)
             print(f"round {number}: bare {first:.2f} s, loop {second:.2f} s, ratio {ratios[-1]:.3f}", flush=True)
-    print(f"{args.backbone} {args.size}px batch {args.batch}: loop / bare = {statistics.median(ratios):.3f} (median of {args.rounds})")
+    what = f"{args.backbone} {args.size}px batch {args.batch}"
+    print(f"{what}: loop / bare = {statistics.median(ratios):.3f} (median of {args.rounds})")
 
 
 if __name__ == "__main__":

@@ -13,8 +13,10 @@ CONTRACT = (
     "ui", "demo", "presets", "methods", "backbones", "run", "resume", "stop", "runs", "show", "predict",
     "checkpoints", "verify", "gc", "import", "export", "data", "doctor",
 )  # fmt: skip
-QUICK = ["--set", "method=finetune/linear-probe", "--set", "model.backbone=studio/conv4", "--set", "model.image_size=16",
-         "--set", "data.train=builtin:digits?per_class=10"]  # fmt: skip
+QUICK = [
+    "--set", "method=finetune/linear-probe", "--set", "model.backbone=studio/conv4", "--set", "model.image_size=16",
+    "--set", "data.train=builtin:digits?per_class=10",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
