@@ -1,5 +1,6 @@
 """Kernel mean matching: weights that bring the source's kernel mean onto the target's."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -91,7 +92,7 @@ def box_slab_qp(
         new = moved @ (0.5 * slope_moved - kappa)
         if (ahead - moved) @ (moved - best) > 0:
             t = 1.0
-        following = (1 + np.sqrt(1 + 4 * t * t)) / 2
+        following = (1 + math.sqrt(1 + 4 * t * t)) / 2  # a Python float keeps float32 what is
         momentum, t = (t - 1) / following, following
         ahead, slope = moved + momentum * (moved - best), slope_moved + momentum * (slope_moved - slope_best)
         best, slope_best = moved, slope_moved
