@@ -62,7 +62,7 @@ class Vpt(Full):
             tokens, *rest = inputs
             if depth > 0 and not self.params.deep:
                 return inputs
-            prompts = self.module.prompts[depth].expand(len(tokens), -1, -1).to(tokens.dtype)
+            prompts = self.module.prompts[depth].expand(tokens.shape[0], -1, -1).to(tokens.dtype)
             after = 1 if depth == 0 else 1 + self.params.prompts
             return (torch.cat([tokens[:, :1], prompts, tokens[:, after:]], dim=1), *rest)
 
