@@ -1,41 +1,55 @@
 """The feature cache: an image goes through a frozen backbone once, whoever asks for its features.
 
-Features are kept by (content hash of the image, backbone hash, preprocessing, precision), as shards of
-float32 that are memory-mapped. A shard is written whole under a name of its own and never changed, so
-two writers can't disturb each other; what both computed is merely there twice.
+Features are kept by content hash of the image, backbone hash, preprocessing and precision (`studio.data.shards`).
 """
 
-import contextlib
 import hashlib
 import json
-import os
-import secrets
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
+from studio.core.allocator import keep_freed_memory
+from studio.core.device import MicroBatches, TorchProbe
 from studio.core.errors import StoppedByUser
 from studio.core.home import Home
+from studio.data.ahead import in_order
 from studio.data.digests import digests
+from studio.data.fold import folded
 from studio.data.images import BadImage, read_image
 from studio.data.items import Dataset, Item, Skipped
 from studio.data.preprocess import Preprocess
-from studio.data.transforms import normalize, to_input
+from studio.data.shards import Shards
+from studio.data.transforms import VERSION, normalize, to_input
 
 BATCH = 32
-SHARD = 4096  # rows a shard at most: what a kill can cost
+MANY = 64  # images for which it pays to make the backbone quicker first
 AHEAD = 3  # batches decoded while one is computed
+SHARD_ROWS, SHARD_S = 4096, 60.0  # a shard is written after so many images or seconds: what a kill can cost
+
+
+class FrozenBackbone(Protocol):
+    """What is asked of a backbone here; `hash` tells its weights from all others."""
+
+    hash: str
+    preprocess: Preprocess
+    dim: int
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Features [B, D] of normalised images float32 [B, 3, H, W]."""
 
 
 def extract(
     dataset: Dataset,
-    backbone: Any,
+    backbone: FrozenBackbone,
     *,
     home: Home,
     device: str = "cpu",
@@ -43,156 +57,145 @@ def extract(
     batch_size: int = BATCH,
     workers: int = 2,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_note: Callable[[str], None] = lambda message: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[np.ndarray, Dataset]:
     """Features float32 [N, D] of the images that can be read, and those images.
 
-    `backbone` has `.hash`, `.preprocess`, `.dim` and `.embed(images [B, 3, H, W]) -> [B, D]`, and is on
-    `device`. Files that can't be read are dropped and named in the dataset's `skipped`. Raises
-    StoppedByUser; what was computed until then is kept.
+    The backbone is on `device`, in eval mode. `workers` threads decode while it computes. Files that can't be
+    read are dropped and named in the dataset's `skipped`; what the cache has is not read at all. `on_progress`
+    is told how many different images have features, of how many. `on_note` is told when memory was full and
+    batches got smaller. Raises StoppedByUser (what was computed until then is kept), and StoreError where the
+    disk refuses.
     """
-    cache = Cache(cache_folder(home, backbone, precision))
-    known = digests([item.source for item in dataset.items], home, workers)
-    firsts: dict[str, Item] = {}
-    for item, digest in zip(dataset.items, known, strict=True):
-        if digest is not None and digest not in cache:
-            firsts.setdefault(digest, item)
+    names = digests([item.source for item in dataset.items], home, workers, should_stop)
+    shards = Shards(cache_folder(home, backbone, precision))
+    wanted = {name: item for name, item in zip(names, dataset.items, strict=True) if name is not None}
+    missing = {name: item for name, item in wanted.items() if name not in shards}
+    found = len(wanted) - len(missing)
     reasons: dict[str, str] = {}
-    if firsts:
-        _compute(firsts, backbone, cache, reasons, device, precision, batch_size, workers, on_progress, should_stop)
-    on_progress(len(dataset), len(dataset))
-    return _gather(dataset, known, cache, reasons)
+    if missing:
+        quick = folded(backbone) if device == "cpu" and precision == "fp32" and len(missing) >= MANY else backbone
+        forward = Forward(quick, device, precision, on_note)
+        keeping = _Keeping(shards)
+        try:
+            for batch in _batches(missing, backbone.preprocess, reasons, batch_size, workers):
+                keeping.add(batch, forward(torch.stack(list(batch.values()))))
+                on_progress(found + keeping.count, len(wanted))
+                if should_stop():
+                    raise StoppedByUser(
+                        f"Stopped after {keeping.count} of {len(missing)} new images; their features are kept."
+                    )
+        finally:
+            keeping.write()
+    on_progress(len(wanted), len(wanted))
+    return _gather(dataset, names, shards, reasons, backbone.dim)
 
 
-def embed_images(images: Sequence[Image.Image], backbone: Any, device: str = "cpu") -> np.ndarray:
+def embed_images(images: Sequence[Image.Image], backbone: FrozenBackbone, device: str = "cpu") -> np.ndarray:
     """Features float32 [N, D] of RGB images, without the cache."""
-    batch = torch.stack([to_input(image, backbone.preprocess) for image in images])
-    return _forward(batch, backbone, device, "fp32")
+    forward = Forward(backbone, device)
+    pixels = [to_input(image, backbone.preprocess) for image in images]
+    parts = [forward(torch.stack(pixels[start : start + BATCH])) for start in range(0, len(pixels), BATCH)]
+    return np.concatenate(parts) if parts else np.empty((0, backbone.dim), np.float32)
 
 
-def cache_folder(home: Home, backbone: Any, precision: str) -> Path:
+def cache_folder(home: Home, backbone: FrozenBackbone, precision: str) -> Path:
     """Where the features of one backbone, preprocessing and precision are kept."""
-    preprocess: Preprocess = backbone.preprocess
-    text = json.dumps([preprocess.to_dict(), precision], sort_keys=True)
+    text = json.dumps([VERSION, backbone.preprocess.to_dict(), precision], sort_keys=True)
     return home.features / f"{backbone.hash[:24]}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-class Cache:
-    """The shards of one folder, memory-mapped, by the content hash of the image."""
+class Forward:
+    """From uint8 [B, 3, H, W] to features float32 [B, D]; in smaller parts once the device's memory was full."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._rows: dict[str, tuple[np.ndarray, int]] = {}
-        for names in sorted(folder.glob("*.json")):
-            with contextlib.suppress(OSError, ValueError):  # a shard that can't be read is computed again
-                self._take(json.loads(names.read_text()), np.load(names.with_suffix(".npy"), mmap_mode="r"))
+    def __init__(
+        self,
+        backbone: FrozenBackbone,
+        device: str,
+        precision: str = "fp32",
+        on_note: Callable[[str], None] = lambda message: None,
+    ) -> None:
+        self.backbone, self.device = backbone, device
+        self.dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(precision)
+        self._micro = MicroBatches(TorchProbe(), device, on_note)
+        if device == "cpu":
+            keep_freed_memory()
 
-    def __contains__(self, digest: str) -> bool:
-        return digest in self._rows
+    def __call__(self, batch: Tensor) -> np.ndarray:
+        return np.concatenate(self._micro.run(len(batch), lambda part, share: self._part(batch[part])))
 
-    def row(self, digest: str) -> np.ndarray:
-        shard, place = self._rows[digest]
-        return shard[place]
-
-    def add(self, names: list[str], features: np.ndarray) -> None:
-        """Writes one shard: the array first, then the names that make it count."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        base = self.folder / f"{os.getpid()}-{secrets.token_hex(6)}"
-        with open(base.with_suffix(".npy.part"), "wb") as file:
-            np.save(file, features, allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(base.with_suffix(".npy.part"), base.with_suffix(".npy"))
-        base.with_suffix(".part").write_text(json.dumps(names))
-        os.replace(base.with_suffix(".part"), base.with_suffix(".json"))
-        self._take(names, features)
-
-    def _take(self, names: list[str], shard: np.ndarray) -> None:
-        if len(names) == len(shard):
-            self._rows.update((name, (shard, place)) for place, name in enumerate(names))
+    def _part(self, batch: Tensor) -> np.ndarray:
+        kind = self.device.split(":")[0]
+        with torch.inference_mode(), torch.autocast(kind, self.dtype, enabled=self.dtype is not None):
+            images = normalize(batch.to(self.device), self.backbone.preprocess)
+            return self.backbone.embed(images).float().cpu().numpy()
 
 
-def _compute(
-    firsts: dict[str, Item],
-    backbone: Any,
-    cache: Cache,
-    reasons: dict[str, str],
-    device: str,
-    precision: str,
-    batch_size: int,
-    workers: int,
-    on_progress: Callable[[int, int], None],
-    should_stop: Callable[[], bool],
-) -> None:
-    names: list[str] = []
-    parts: list[np.ndarray] = []
-    done = 0
+@dataclass
+class _Keeping:
+    """Gathers features into shards of a good size."""
 
-    def flush() -> None:
-        if names:
-            cache.add(list(names), np.concatenate(parts))
-            names.clear()
-            parts.clear()
+    shards: Shards
+    count: int = 0
+    _names: list[str] = field(default_factory=list)
+    _parts: list[np.ndarray] = field(default_factory=list)
+    _written: float = field(default_factory=time.monotonic)
 
-    for digests_, batch in _decoded(firsts, backbone.preprocess, reasons, batch_size, workers):
-        if should_stop():
-            flush()
-            raise StoppedByUser(f"Stopped after {done} of {len(firsts)} images; their features are kept.")
-        if digests_:
-            parts.append(_forward(batch, backbone, device, precision))
-            names += digests_
-        done += len(digests_)
-        on_progress(done, len(firsts))
-        if len(names) >= SHARD:
-            flush()
-    flush()
+    def add(self, names: Iterator[str], features: np.ndarray) -> None:
+        self._names += names
+        self._parts.append(features)
+        self.count += len(features)
+        if len(self._names) >= SHARD_ROWS or time.monotonic() - self._written > SHARD_S:
+            self.write()
+
+    def write(self) -> None:
+        if self._names:
+            self.shards.add(self._names, np.concatenate(self._parts))
+            self._names, self._parts = [], []
+        self._written = time.monotonic()
 
 
-def _decoded(
-    firsts: dict[str, Item], preprocess: Preprocess, reasons: dict[str, str], batch_size: int, workers: int
-) -> Iterator[tuple[list[str], torch.Tensor]]:
-    """Batches of (content hashes, uint8 [B, 3, S, S]), decoded ahead by threads."""
+def _batches(
+    items: dict[str, Item], preprocess: Preprocess, reasons: dict[str, str], batch_size: int, workers: int
+) -> Iterator[dict[str, Tensor]]:
+    """Pixels uint8 [3, S, S] by content hash, up to `batch_size` at a time, decoded ahead by threads.
 
-    def one(entry: tuple[str, Item]) -> tuple[str, torch.Tensor | None]:
-        digest, item = entry
+    What can't be decoded is left out, and `reasons` says why.
+    """
+
+    def load(name: str) -> Tensor | str:
+        item = items[name]
         try:
-            image = read_image(item.source, item.name, min_side=preprocess.image_size)
-            return digest, to_input(image, preprocess)
+            return to_input(read_image(item.source, item.name, min_side=preprocess.image_size), preprocess)
         except BadImage as error:
-            reasons[digest] = error.reason
-            return digest, None
+            return error.reason
 
-    entries = list(firsts.items())
-    chunks = [entries[start : start + batch_size] for start in range(0, len(entries), batch_size)]
+    batch: dict[str, Tensor] = {}
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        waiting: list[list[Any]] = []
-        for number in range(len(chunks) + AHEAD):
-            if number < len(chunks):
-                waiting.append([pool.submit(one, entry) for entry in chunks[number]])
-            if number >= AHEAD or number >= len(chunks):
-                if not waiting:
-                    return
-                found = [future.result() for future in waiting.pop(0)]
-                good = [(digest, pixels) for digest, pixels in found if pixels is not None]
-                yield [digest for digest, _ in good], torch.stack([p for _, p in good]) if good else torch.empty(0)
-
-
-def _forward(batch: torch.Tensor, backbone: Any, device: str, precision: str) -> np.ndarray:
-    kind = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(precision)
-    with torch.inference_mode(), torch.autocast(device.split(":")[0], dtype=kind, enabled=kind is not None):
-        images = normalize(batch.to(device), backbone.preprocess)
-        return backbone.embed(images).float().cpu().numpy()
+        for name, found in zip(items, in_order(pool, load, items, AHEAD * batch_size), strict=True):
+            if isinstance(found, str):
+                reasons[name] = found
+                continue
+            batch[name] = found
+            if len(batch) == batch_size:
+                yield batch
+                batch = {}
+    if batch:
+        yield batch
 
 
 def _gather(
-    dataset: Dataset, known: list[str | None], cache: Cache, reasons: dict[str, str]
+    dataset: Dataset, names: list[str | None], shards: Shards, reasons: dict[str, str], dim: int
 ) -> tuple[np.ndarray, Dataset]:
-    rows, items, skipped = [], [], list(dataset.skipped)
-    for item, digest in zip(dataset.items, known, strict=True):
-        if digest is not None and digest in cache:
-            rows.append(cache.row(digest))
-            items.append(item)
-        else:
-            skipped.append(Skipped(item.name, reasons.get(digest or "", "it can't be read")))
-    features = np.stack(rows).astype(np.float32) if rows else np.empty((0, 0), np.float32)
-    return features, replace(dataset, items=items, skipped=skipped, splits={})
+    """Features and the images that have some; the others are named in `skipped`."""
+    kept = [(item, name) for item, name in zip(dataset.items, names, strict=True) if name in shards]
+    features = np.empty((len(kept), dim), np.float32)
+    for row, (_, name) in enumerate(kept):
+        features[row] = shards.row(name)
+    skipped = [
+        Skipped(item.name, reasons.get(name, "it can't be read") if name else "it can't be read")
+        for item, name in zip(dataset.items, names, strict=True)
+        if name not in shards
+    ]
+    return features, replace(dataset, items=[item for item, _ in kept], skipped=[*dataset.skipped, *skipped], splits={})

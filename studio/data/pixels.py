@@ -1,18 +1,25 @@
-"""Images decoded once: a uint8 array in memory, or memory-mapped where it would be too large."""
+"""Images decoded once a run: uint8 in memory, or in a file that is memory-mapped where they would fill it."""
 
+import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 
+from studio.core.errors import StoppedByUser, StoreError
+from studio.data.ahead import in_order
 from studio.data.images import BadImage, read_image
 from studio.data.items import Dataset, Item, Skipped
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import to_input
 
-IN_MEMORY = 2 * 2**30  # bytes
+SHARE = 0.25  # of the memory that is free now: the most that pixels take of it
+EVERY = 32  # images between two words on progress
 
 
 def decode(
@@ -22,42 +29,63 @@ def decode(
     margin: float = 1.0,
     workers: int = 2,
     folder: Path | None = None,
-    in_memory: int = IN_MEMORY,
+    in_memory: int | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[np.ndarray, Dataset]:
-    """Pixels uint8 [N, 3, S, S] (S = image_size * margin) and the images they are of.
+    """Pixels uint8 [N, 3, S, S], S = image_size * margin (see `to_input`), and the images they are of.
 
-    Files that can't be decoded are dropped and named in the dataset's `skipped`. More than `in_memory`
-    bytes go into a file below `folder`, memory-mapped.
+    Files that can't be decoded are dropped and named in the dataset's `skipped`. More than `in_memory` bytes (None:
+    a quarter of what is free) go into a nameless file below `folder` (None: the system's own for such), which is
+    gone with the array. Raises StoreError where that disk is too small, and StoppedByUser.
     """
     side = round(preprocess.image_size * margin)
     pixels = _space((len(dataset), 3, side, side), in_memory, folder)
     kept: list[Item] = []
     skipped: list[Skipped] = list(dataset.skipped)
 
-    def one(item: Item) -> np.ndarray | BadImage:
+    def load(item: Item) -> np.ndarray | BadImage:
         try:
             return to_input(read_image(item.source, item.name, min_side=side), preprocess, margin).numpy()
         except BadImage as error:
             return error
 
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        for number, (item, found) in enumerate(zip(dataset.items, pool.map(one, dataset.items), strict=True), start=1):
+    threads = max(1, workers)
+    with ThreadPoolExecutor(threads) as pool:
+        loaded = in_order(pool, load, dataset.items, ahead=8 * threads)
+        for number, (item, found) in enumerate(zip(dataset.items, loaded, strict=True), start=1):
             if isinstance(found, BadImage):
                 skipped.append(Skipped(item.name, found.reason))
             else:
                 pixels[len(kept)] = found
                 kept.append(item)
-            if number % 32 == 0 or number == len(dataset):
+            if number % EVERY == 0 or number == len(dataset):
                 on_progress(number, len(dataset))
+            if should_stop():
+                raise StoppedByUser(f"Stopped after decoding {number} of {len(dataset)} images.")
     return pixels[: len(kept)], replace(dataset, items=kept, skipped=skipped, splits={})
 
 
-def _space(shape: tuple[int, ...], in_memory: int, folder: Path | None) -> np.ndarray:
-    if np.prod(shape, dtype=np.int64) <= in_memory or folder is None:
-        return np.empty(shape, np.uint8)
-    import tempfile
+def _space(shape: tuple[int, ...], in_memory: int | None, folder: Path | None) -> np.ndarray:
+    """Room for uint8 of this shape."""
+    size = int(np.prod(shape, dtype=np.int64))
+    most = SHARE * psutil.virtual_memory().available if in_memory is None else in_memory
+    return np.empty(shape, np.uint8) if size <= most else _on_disk(shape, size, folder)
 
-    folder.mkdir(parents=True, exist_ok=True)
-    file = tempfile.NamedTemporaryFile(dir=folder, suffix=".pixels", delete=False)  # noqa: SIM115 - kept open by the map
-    return np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
+
+def _on_disk(shape: tuple[int, ...], size: int, folder: Path | None) -> np.memmap:
+    where = Path(folder or tempfile.gettempdir())
+    where.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(where).free
+    try:
+        if free < size:
+            raise OSError(f"{free / 2**20:,.0f} MB are free")
+        with tempfile.TemporaryFile(dir=where, suffix=".pixels") as file:
+            if hasattr(os, "posix_fallocate"):  # else a disk that fills up later would end the process
+                os.posix_fallocate(file.fileno(), 0, size)
+            return np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)
+    except OSError as error:
+        raise StoreError(
+            f"The decoded images need {size / 2**20:,.0f} MB on the disk holding {where} ({error.strerror or error}). "
+            "Free some space, or take a smaller model.image_size."
+        ) from error

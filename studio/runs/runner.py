@@ -14,6 +14,7 @@ from typing import Any
 
 from studio.core import recipe as recipes
 from studio.core import registry
+from studio.core.allocator import keep_freed_memory
 from studio.core.device import DeviceManager
 from studio.core.errors import StoppedByUser, StoreError, StudioError, UsageError
 from studio.core.events import EventWriter
@@ -106,6 +107,8 @@ def _work(
         if lease.note:
             events.note(lease.note)
         result.device = lease.device
+        if lease.device == "cpu":
+            keep_freed_memory()
         job = Job(
             recipe=recipe,
             method=cls(recipe.method_params()),

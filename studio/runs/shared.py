@@ -21,6 +21,7 @@ def features_of(job: Job, dataset: Dataset, backbone: Any, what: str) -> tuple[n
         precision=job.precision,
         workers=job.recipe.train.workers,
         on_progress=lambda done, total: job.events.progress(f"features of {what}", done, total),
+        on_note=job.events.note,
         should_stop=job.should_stop,
     )
     for skip in kept.skipped:

@@ -83,6 +83,7 @@ def garbage(home: Home, manifests: list[Path]) -> list[Path]:
     blobs = [path for path in home.blobs.iterdir() if NAME.fullmatch(path.name) and path.name not in needed]
     locked = [path for folder in (home.blobs, home.checkpoints, home.root) for path in folder.glob(f"{TEMP}*")]
     unlocked = [path for folder in (home.runs, home.uploads) for path in folder.glob(f"{TEMP}*")]
+    unlocked += home.features.glob(f"*/{TEMP}*")
     return sorted(blobs + locked + [path for path in unlocked if _age_s(path) > UNLOCKED_TEMP_S])
 
 

@@ -1,6 +1,7 @@
 """The feature cache: once through the backbone, whoever asks, whoever writes at the same time."""
 
 import multiprocessing
+import os
 
 import numpy as np
 import pytest
@@ -8,13 +9,13 @@ import torch
 from PIL import Image
 from torch import nn
 
-from studio.core.errors import StoppedByUser
+from studio.core.errors import StoppedByUser, StoreError
 from studio.core.home import Home
-from studio.data import open_data
-from studio.data.features import Cache, cache_folder, embed_images, extract
-from studio.data.pixels import decode
+from studio.data import open_data, shards
+from studio.data.features import cache_folder, embed_images, extract
+from studio.data.items import FileSource
 from studio.data.preprocess import Preprocess
-from studio.data.transforms import augment, normalize, to_input
+from studio.data.shards import Shards
 
 SMALL = Preprocess(image_size=16, crop_pct=1.0)
 
@@ -69,18 +70,14 @@ def test_a_broken_image_is_dropped_by_name_and_the_rest_keep_their_place(home, t
     features, kept = extract(data, Counting(), home=home)
     assert [item.name for item in kept.items] == ["a/0.png", "a/2.png", "b/0.png", "b/1.png", "b/2.png"]
     assert len(features) == 5 and kept.skipped[0].name == "a/1.png" and "cut short" in kept.skipped[0].reason
-    pixels, same = decode(data, SMALL)
-    assert len(pixels) == 5 and [i.name for i in same.items] == [i.name for i in kept.items]
 
 
 def test_stopping_keeps_what_was_computed(home):
     data = open_data("builtin:digits?per_class=20")
     backbone = Counting()
-    asked = iter([False] * 3 + [True] * 99)
-    with pytest.raises(StoppedByUser):
-        extract(data, backbone, home=home, batch_size=16, should_stop=lambda: next(asked))
-    stopped_at = backbone.seen
-    assert 0 < stopped_at < 200
+    with pytest.raises(StoppedByUser, match="after 48 of 200 new images"):
+        extract(data, backbone, home=home, batch_size=16, should_stop=lambda: backbone.seen >= 48)
+    assert backbone.seen == 48
     extract(data, backbone, home=home)
     assert backbone.seen == 200
 
@@ -89,7 +86,7 @@ def test_a_damaged_shard_is_computed_again(home):
     data = open_data("builtin:digits?per_class=2")
     backbone = Counting()
     features, _ = extract(data, backbone, home=home)
-    for shard in cache_folder(home, backbone, "fp32").glob("*.npy"):
+    for shard in cache_folder(home, backbone, "fp32").glob("*.shard"):
         shard.write_bytes(shard.read_bytes()[:100])
     again, _ = extract(data, backbone, home=home)
     assert backbone.seen == 40 and np.array_equal(features, again)
@@ -111,30 +108,50 @@ def test_two_writers_at_once_leave_one_right_cache(home):
     backbone = Counting()
     features, kept = extract(open_data("builtin:digits?per_class=8").subset(range(50)), backbone, home=home)
     assert backbone.seen == 0 and len(features) == 50
-    assert len(Cache(cache_folder(home, backbone, "fp32"))._rows) == 50
+    assert len(Shards(cache_folder(home, backbone, "fp32"))) == 50
 
 
-def test_input_matches_timm_within_rounding():
-    from timm.data import create_transform
+def test_a_full_memory_makes_batches_smaller_and_changes_nothing_else(home):
+    class Tight(Counting):
+        def embed(self, images):
+            if len(images) > 5:
+                raise torch.OutOfMemoryError("out of memory")
+            return super().embed(images)
 
-    preprocess = Preprocess(image_size=64, crop_pct=0.875)
-    noise = np.random.default_rng(0).integers(0, 255, (90, 140, 3), np.uint8)
-    image = Image.fromarray(noise).resize((280, 180))
-    peer = create_transform(
-        (3, 64, 64), interpolation="bicubic", crop_pct=0.875, mean=preprocess.mean, std=preprocess.std
-    )
-    ours = normalize(to_input(image, preprocess)[None], preprocess)[0]
-    assert (ours - peer(image)).abs().max() < 1.01 / 255 / 0.22
-
-
-def test_augmentation_is_a_function_of_its_generator():
-    batch = torch.randint(0, 255, (4, 3, 20, 20), dtype=torch.uint8)
-    one, two, other = (augment(batch, SMALL, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
-    assert torch.equal(one, two) and not torch.equal(one, other) and one.shape == (4, 3, 16, 16)
+    data, notes = open_data("builtin:digits?per_class=2"), []
+    plain, _ = extract(data, Counting("h2"), home=home)
+    tight, _ = extract(data, Tight(), home=home, batch_size=16, on_note=notes.append)
+    assert np.allclose(plain, tight, atol=1e-6) and len(notes) == 2 and "4 parts" in notes[-1]
 
 
-def test_pixels_beyond_memory_go_into_a_file(home, tmp_path):
-    data = open_data("builtin:digits?per_class=1")
-    plain, _ = decode(data, SMALL)
-    mapped, _ = decode(data, SMALL, folder=tmp_path / "px", in_memory=100)
-    assert isinstance(mapped, np.memmap) and np.array_equal(plain, mapped)
+def test_progress_counts_what_the_cache_had_and_no_workers_means_one(home):
+    data, told = open_data("builtin:digits?per_class=4"), []
+    extract(data.subset(range(10)), Counting(), home=home, workers=0)
+    extract(data, Counting(), home=home, batch_size=16, workers=0, on_progress=lambda *seen: told.append(seen))
+    assert told == [(26, 40), (40, 40), (40, 40)]
+
+
+def test_a_disk_that_refuses_is_said_in_a_sentence(home, monkeypatch):
+    def refuse(path, data):
+        raise StoreError("The disk is full.")
+
+    monkeypatch.setattr(shards, "write_atomic", refuse)
+    with pytest.raises(StoreError, match="full"):
+        extract(open_data("builtin:digits?per_class=1"), Counting(), home=home)
+
+
+def test_no_image_gives_no_rows_of_the_right_width(home):
+    features, kept = extract(open_data("builtin:digits?per_class=1").subset([]), Counting(), home=home)
+    assert features.shape == (0, 8) and len(kept) == 0
+    assert embed_images([], Counting()).shape == (0, 8)
+
+
+def test_a_second_run_reads_no_file(home, tmp_path, photos, monkeypatch):
+    spec = f"folder:{photos(tmp_path, {'a': 4, 'b': 4})}"
+    for item in open_data(spec).items:
+        os.utime(item.source.path, (1e9, 1e9))
+    first, _ = extract(open_data(spec), Counting(), home=home)
+    data = open_data(spec)
+    monkeypatch.setattr(FileSource, "read", lambda self: pytest.fail("read again"))
+    again, _ = extract(data, Counting(), home=home)
+    assert np.array_equal(first, again)
