@@ -9,7 +9,6 @@ from kills import context, kill_once, losses, new_run, run_to_end
 
 from studio.store import Store
 
-
 KILLS = int(os.environ.get("STUDIO_TEST_KILLS", "6"))  # 200 take several minutes
 
 
