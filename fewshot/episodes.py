@@ -15,6 +15,7 @@ from torch import Tensor
 from studio.core.errors import DataError, UsageError
 from studio.core.faces import Episodes
 
+DRAWN_AT_ONCE = 1024
 #: how many episodes to take at a time, from ways, supports and queries an episode
 ChunkSize = Callable[[int, int, int], int]
 
@@ -126,9 +127,12 @@ class EpisodeSampler:
 
     def chunks(self, size: ChunkSize) -> Iterator[tuple[np.ndarray, EpisodeIndex]]:
         step = size(self.ways, self.ways * self.shots, self.ways * self.queries)
-        for start in range(0, self.total, step):
-            stop = min(start + step, self.total)
-            yield np.arange(start, stop), self.draw(start, stop - start)
+        block = step * max(1, DRAWN_AT_ONCE // step)  # drawing many at once is cheaper than scoring many at once
+        for start in range(0, self.total, block):
+            numbers = np.arange(start, min(start + block, self.total))
+            drawn = self.draw(start, len(numbers))
+            for at in range(0, len(numbers), step):
+                yield numbers[at : at + step], drawn[at : at + step]
 
     def draw(self, start: int, count: int) -> EpisodeIndex:
         """Episodes number start .. start + count - 1."""
@@ -141,7 +145,7 @@ class EpisodeSampler:
         classes = self._eligible[chosen]
         images = uniform[:, self.ways :].reshape(count * self.ways, asked)
         rows = self._images(images, classes.reshape(-1))
-        index = rows.reshape(count, self.ways, asked)
+        index = np.ascontiguousarray(rows).reshape(count, self.ways, asked)
         return EpisodeIndex(torch.from_numpy(index), torch.from_numpy(classes), self.shots)
 
     def _images(self, uniform: np.ndarray, classes: np.ndarray) -> np.ndarray:

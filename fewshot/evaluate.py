@@ -113,17 +113,18 @@ class Pools:
         cross = support if self.query_pool is None else self.query @ self.support.T
         return support, cross, self.query.square().sum(1)
 
-    def look_up(self, index: EpisodeIndex) -> EpisodeGram:
-        """The inner products of episodes, out of the Gram matrices."""
+    def look_up(self, index: EpisodeIndex, pairs: bool = True) -> EpisodeGram:
+        """The inner products of episodes, out of the Gram matrices; `pairs`: those of all supports too."""
         support, cross, query_sq = self.grams
         s = index.support.flatten(1).clamp(min=0)
         q = index.query.flatten(1).clamp(min=0)
         return EpisodeGram(
             cross=_entries(cross, q, s),
-            support=_entries(support, s, s),
+            support=_entries(support, s, s) if pairs else support[:0],
             query_sq=query_sq[q],
             labels=index.support_labels,
             ways=index.ways,
+            mean_sq=None if pairs else _mean_lengths(support, index.support),
         )
 
 
@@ -138,9 +139,18 @@ def gram_matrix(x: Tensor, block: int = 256) -> Tensor:
 
 
 def _entries(matrix: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """matrix[rows_ti, columns_tj] as [T, i, j]."""
+    """matrix[rows_ti, columns_tj] as [T, i, j]. A matrix within GRAM_MB has places that fit into 32 bits."""
+    rows, columns = rows.int(), columns.int()
     flat = (rows * matrix.shape[1]).unsqueeze(2) + columns.unsqueeze(1)
-    return matrix.view(-1).index_select(0, flat.view(-1)).view(flat.shape)
+    return matrix.view(-1).index_select(0, flat.reshape(-1)).view(flat.shape)
+
+
+def _mean_lengths(gram: Tensor, support: Tensor) -> Tensor:
+    """Squared lengths [T, 1, W] of class means, for supports [T, W, K]: the mean of their inner products."""
+    real = (support >= 0).flatten(0, 1).to(gram.dtype)  # [T W, K]
+    images = support.flatten(0, 1).clamp(min=0)
+    pairs = _entries(gram, images, images) * real.unsqueeze(1) * real.unsqueeze(2)
+    return (pairs.sum((1, 2)) / real.sum(1).square()).view(len(support), 1, -1)
 
 
 def evaluate(
@@ -179,7 +189,7 @@ def evaluate(
             index = drawn.to(pools.support.device)
             looked_up = by_gram(index.ways * index.shots, index.query_labels.shape[1])
             if looked_up:
-                scores = head.scores_from_gram(pools.look_up(index))
+                scores = head.scores_from_gram(pools.look_up(index, head.needs_pairs))
             else:
                 scores = head.scores(index.gather(pools.support, pools.query))
             sums.add(numbers, index, scores)

@@ -76,7 +76,9 @@ class EpisodeGram:
     """The inner products of T episodes: all that some heads need, whatever the width of the features.
 
     cross [T, Q, S] query by support; support [T, S, S]; query_sq [T, Q] squared lengths; labels [T, S], -1 where
-    padded; ways W. From features it is a matrix product; from the Gram matrix of a small data set, a lookup.
+    padded; ways W. From features it is a matrix product; from the Gram matrix of a small data set, a look-up.
+    For a head that does not need all pairs of supports, `support` may be empty and `mean_sq` [T, 1, W] be there
+    instead: the squared lengths of the class means.
     """
 
     cross: Tensor
@@ -84,6 +86,7 @@ class EpisodeGram:
     query_sq: Tensor
     labels: Tensor
     ways: int
+    mean_sq: Tensor | None = None
 
     @classmethod
     def of(cls, episodes: Episodes) -> "EpisodeGram":
@@ -131,7 +134,9 @@ class EpisodeGram:
     def to_means(self) -> tuple[Tensor, Tensor]:
         """Inner products of queries with class means [T, Q, W], and the means' squared lengths [T, 1, W]."""
         weights = class_weights(self.labels, self.ways, self.cross.dtype)
-        lengths = (weights * (self.support @ weights)).sum(1, keepdim=True)
+        lengths = self.mean_sq
+        if lengths is None:
+            lengths = (weights * (self.support @ weights)).sum(1, keepdim=True)
         return self.cross @ weights, lengths.clamp(min=0)
 
 
@@ -140,6 +145,8 @@ class GramHead(EpisodeHead):
 
     #: most photos one support set may hold: all pairs of them are looked at; None: it needs no pairs
     most_supports: ClassVar[int | None] = 4096
+    #: whether `scores_from_gram` looks at pairs of supports beyond the lengths of class means
+    needs_pairs: ClassVar[bool] = True
 
     def scores_from_gram(self, gram: EpisodeGram) -> Tensor:
         """Scores [T, Q, W] from inner products."""

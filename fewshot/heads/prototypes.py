@@ -28,6 +28,7 @@ class Prototypes(GramHead):
     title = "Prototypes (nearest class mean)"
     paper = "Snell et al. 2017, Prototypical Networks for Few-shot Learning, arXiv:1703.05175"
     most_supports = None
+    needs_pairs = False
     Params = PrototypesParams
 
     def scores(self, episodes: Episodes) -> Tensor:
