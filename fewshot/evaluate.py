@@ -22,6 +22,8 @@ from studio.metrics import mean_ci95
 MOST_CONFUSED = 200
 #: bins of the expected calibration error (Guo et al. 2017)
 BINS = 15
+#: working memory: a CPU's caches, and its C library's way with large blocks, like small chunks; a GPU likes large ones
+CPU_MB, GPU_MB = 96, 1024
 #: a Gram matrix larger than this is not made
 GRAM_MB = 256
 #: an image pair of the Gram matrix costs as much as this share of gathering an image for an episode
@@ -158,19 +160,21 @@ def evaluate(
     source: EpisodeSource,
     pools: Pools,
     *,
-    memory_mb: float = 256,
+    memory_mb: float | None = None,
     use_gram: bool | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> EpisodeScores:
     """Scores `head` on all episodes of `source`.
 
-    `memory_mb` bounds the working memory; `use_gram` forces the look-up of inner products on or off (None: where it
-    pays). Raises StoppedByUser where `should_stop` says so between chunks.
+    `memory_mb` bounds the working memory (None: what suits the device); `use_gram` forces the look-up of inner
+    products on or off (None: where it pays). Raises StoppedByUser where `should_stop` says so between chunks.
     """
     began = time.perf_counter()
     sums = _Sums(len(source.classes), source.total, pools.support.device)
-    largest = 256 if pools.support.device.type == "cpu" else 4096
+    on_cpu = pools.support.device.type == "cpu"
+    memory = 2**20 * (memory_mb or (CPU_MB if on_cpu else GPU_MB))
+    largest = 256 if on_cpu else 4096
 
     def by_gram(supports: int, queries: int) -> bool:
         if use_gram is None:
@@ -179,7 +183,7 @@ def evaluate(
 
     def chunk_size(ways: int, supports: int, queries: int) -> int:
         width = 0 if by_gram(supports, queries) else pools.support.shape[1]
-        return max(1, min(largest, int(memory_mb * 2**20 / _bytes(width, ways, supports, queries))))
+        return max(1, min(largest, int(memory / _bytes(width, ways, supports, queries))))
 
     done, looked_up = 0, False
     with torch.no_grad():

@@ -4,7 +4,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from fewshot.heads.common import Normalize, normalized, one_hot
+from fewshot.heads.common import EpisodeGram, Normalize, one_hot
 from studio.core.faces import EpisodeHead, Episodes
 from studio.core.registry import Params, register
 
@@ -33,13 +33,10 @@ class PTMAP(EpisodeHead):
     Params = PTMAPParams
 
     def scores(self, episodes: Episodes) -> Tensor:
-        p = self.params
-        episodes = normalized(self._power(episodes), p.normalize, with_queries=True)
-        supports = episodes.support.shape[1]
-        features = torch.cat([episodes.support, episodes.query], 1)
-        products = features @ features.transpose(1, 2)  # means stay weighted sums of features: this is all they need
+        p, supports = self.params, episodes.support.shape[1]
+        products = self._products(episodes)  # means stay weighted sums of features: this is all they need
         lengths = products.diagonal(dim1=1, dim2=2).unsqueeze(-1)
-        members = one_hot(episodes.labels, episodes.ways, features.dtype)
+        members = one_hot(episodes.labels, episodes.ways, products.dtype)
         no_query = members.new_zeros(len(members), episodes.query.shape[1], episodes.ways)
         means = torch.cat([members / members.sum(1, keepdim=True), no_query], 1)  # weights [T, S+Q, W]
         bias = None
@@ -53,14 +50,15 @@ class PTMAP(EpisodeHead):
                 means = means + p.rate * (weights / weights.sum(1, keepdim=True) - means)
         return (logits + bias).log_softmax(-1)
 
-    def _power(self, episodes: Episodes) -> Episodes:
-        def transform(x: Tensor) -> Tensor:
-            x = x.relu() + 1e-6
-            return x.sqrt() if self.params.power == 0.5 else x.pow(self.params.power)  # sqrt is much faster
-
-        return Episodes(
-            transform(episodes.support), episodes.labels, transform(episodes.query), episodes.query_mask, episodes.ways
-        )
+    def _products(self, episodes: Episodes) -> Tensor:
+        """Inner products [T, S+Q, S+Q] of supports and queries after power transform and normalisation."""
+        features = torch.cat([episodes.support, episodes.query], 1).relu_().add_(1e-6)
+        features = features.sqrt_() if self.params.power == 0.5 else features.pow_(self.params.power)
+        products = features @ features.transpose(1, 2)
+        real = torch.cat([episodes.labels >= 0, episodes.query_mask], 1)
+        nothing = products[:, :0]
+        gram = EpisodeGram(nothing, products, nothing[:, :, 0], real.long() - 1, episodes.ways)
+        return gram.normalized(self.params.normalize).support
 
 
 def balanced_shares(
