@@ -101,7 +101,7 @@ def show_predictions(rows: list[dict[str, Any]], as_json: bool, folder: Path | N
     if folder is not None:
         _write_csv(rows, folder)
     if as_json:
-        print(json.dumps(rows, ensure_ascii=False, default=str))
+        print(json.dumps([_without_pictures(row) for row in rows], ensure_ascii=False, default=str))
     else:
         cells = [
             [row["image"], row.get("label", "-"), _short(row.get("score")), row.get("error") or _others(row)]
@@ -220,6 +220,11 @@ def _short(value: Any) -> str:
 
 def _others(row: dict[str, Any]) -> str:
     return ", ".join(f"{item['label']} {item['score']:.3f}" for item in row.get("topk", [])[1:4])
+
+
+def _without_pictures(row: dict[str, Any]) -> dict[str, Any]:
+    """The row as plain data; pictures are for the page, the names of the photos stand beside them."""
+    return {key: value for key, value in row.items() if key != "nearest_pictures"}
 
 
 def _write_csv(rows: list[dict[str, Any]], folder: Path) -> None:

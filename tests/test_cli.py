@@ -79,6 +79,16 @@ def test_a_checkpoint_is_predicted_verified_exported_and_imported(call, trained,
     assert call("gc", "--dry-run")[0] == 0
 
 
+def test_a_few_shot_answer_in_json_is_plain_data(call, photo):
+    code, out, _ = call(
+        "run", "quickstart", "--set", "model.backbone=studio/conv4", "--set", "model.image_size=16", "--json"
+    )
+    assert code == 0
+    checkpoint = json.loads(out.strip().splitlines()[-1])["checkpoint"]
+    code, out, _ = call("predict", checkpoint, photo, "--json")
+    assert code == 0 and json.loads(out)[0]["nearest"] and "PIL" not in out
+
+
 def test_onnx_gives_the_same_logits_or_is_refused(call, trained, tmp_path):
     pytest.importorskip("onnxruntime")
     code, out, err = call("export", trained["checkpoint"], "--format", "onnx", "--out", tmp_path / "onnx", "--json")
