@@ -35,4 +35,3 @@ class Coral(Aligner):
         ridge = self.params.ridge * np.trace(source) / len(source) * np.eye(len(source))
         source, target = source + ridge, target + ridge
         return xs @ power(source, -0.5) @ power(target, 0.5), Identity()
-

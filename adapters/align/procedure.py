@@ -167,9 +167,7 @@ def _choose(job: Job, pair: Pair, few: np.ndarray) -> tuple[Params, str]:
             raise StoppedByUser("Stopped while choosing parameters.")
         if job.recipe.eval.selection == "oracle":
             return scores(fitted(cls, candidate, pair, few), pair, few, seed)["target_accuracy"]
-        return SCORES[params.score](
-            lambda xs, ys, xt: cls(candidate).fit(xs, ys, xt), pair.xs, pair.ys, pair.xt, seed
-        )
+        return SCORES[params.score](lambda xs, ys, xt: cls(candidate).fit(xs, ys, xt), pair.xs, pair.ys, pair.xt, seed)
 
     chosen, values = best(candidates, score, lambda done, total: job.events.progress("settings", done, total))
     rule = "oracle (target labels)" if job.recipe.eval.selection == "oracle" else f"label-free: {params.score}"

@@ -4,12 +4,18 @@ May use studio.core and studio.metrics. Colours are told apart by colour-blind e
 to ones that have Chinese where the machine has them.
 """
 
-from studio.figures.charts import confusion_figure, curves_figure, episodes_figure, reliability_figure
+from studio.figures.charts import (
+    confusion_figure,
+    curves_figure,
+    episodes_figure,
+    per_class_figure,
+    reliability_figure,
+)
 from studio.figures.grids import grid_figure
 from studio.figures.heat import overlay
 from studio.figures.maps import tsne_figure
 
 __all__ = [
-    "confusion_figure", "curves_figure", "episodes_figure", "grid_figure", "overlay",
+    "confusion_figure", "curves_figure", "episodes_figure", "grid_figure", "overlay", "per_class_figure",
     "reliability_figure", "tsne_figure",
 ]  # fmt: skip

@@ -5,7 +5,11 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from PIL import Image
 
-from studio.figures.style import figure, fonts, short
+from studio.figures.style import figure, fonts, wrapped
+
+PAPER = (244, 245, 246)
+FINE = 320  # pixels a side that a tile needs at most
+COARSE = 48  # pixels a side below which pixels are shown as squares
 
 
 def grid_figure(
@@ -13,15 +17,26 @@ def grid_figure(
 ) -> Figure:
     """Images [N] in rows of `columns`, captions below; `frames` are colours of a frame around each."""
     columns = min(columns, max(1, len(images)))
-    rows = -(-len(images) // columns)
-    made = figure(1.55 * columns, 1.85 * rows)
+    rows = max(1, -(-len(images) // columns))
+    made = figure(1.6 * columns, 1.98 * rows)
     for place, (image, caption) in enumerate(zip(images, captions, strict=True)):
         axes = made.add_subplot(rows, columns, place + 1)
-        axes.imshow(image, interpolation="nearest" if min(image.size) < 64 else "antialiased")
-        axes.set_xlabel(short(caption, 26), fontsize=7, fontfamily=fonts())
+        tile = _tile(image)
+        axes.imshow(tile, interpolation="nearest" if tile.width < COARSE else "antialiased")
+        axes.set_xlabel(wrapped(caption, 24), fontsize=7.5, fontfamily=fonts(), labelpad=3)
         axes.set(xticks=[], yticks=[])
         for spine in axes.spines.values():
             spine.set_visible(frames is not None)
             spine.set_linewidth(2.5)
             spine.set_edgecolor(frames[place] if frames else "none")
     return made
+
+
+def _tile(image: Image.Image) -> Image.Image:
+    """The whole image on a square, so that all tiles of a grid are one size."""
+    image = image.convert("RGB")
+    image.thumbnail((FINE, FINE), Image.Resampling.LANCZOS)
+    side = max(image.size)
+    square = Image.new("RGB", (side, side), PAPER)
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return square

@@ -1,12 +1,17 @@
 """Maps of features: t-SNE in two dimensions, classes by colour, domains by marker."""
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from studio.figures.style import COLOURS, figure, fonts, short
+from studio.figures.style import COLOURS, FAINT, INK, QUIET, figure, fonts, short, tidy
 
 MOST = 2000  # points; t-SNE grows faster than their number
 MARKERS = ("o", "^", "s", "D", "v", "P")
+SHADES = [*COLOURS[:6], "#999933", "#882255", "#332288", COLOURS[7]]  # yellow says little on white
+NAMED = len(SHADES)  # classes up to which a legend tells them; then colours come round again,
+LABELLED = 40  # and up to so many their names stand in the map
 
 
 def tsne_figure(
@@ -22,47 +27,73 @@ def tsne_figure(
     """
     count = len(labels)
     chosen = np.sort(np.random.default_rng(seed).permutation(count)[:MOST])
-    made = figure(5.2 * len(sets), 4.6)
+    labels = np.asarray(labels)[chosen]
+    where = np.array(domains)[chosen] if domains else np.full(len(chosen), "")
+    kinds = list(dict.fromkeys(domains or [""]))
+    present = [int(label) for label in np.unique(labels) if label >= 0]
+    made = figure(4.6 * len(sets) + 1.4, 4.4)
     for place, (name, features) in enumerate(sets.items(), start=1):
         axes = made.add_subplot(1, len(sets), place)
-        _scatter(
-            axes, project(features[chosen], seed), labels[chosen], classes, domains and [domains[i] for i in chosen]
-        )
+        points = project(features[chosen], seed)
+        _scatter(axes, points, labels, where, kinds)
+        if NAMED < len(present) <= LABELLED:
+            for label in present:
+                x, y = np.median(points[labels == label], axis=0)
+                axes.text(x, y, short(classes[label], 12), ha="center", va="center", fontsize=7, fontfamily=fonts())
         axes.set(xticks=[], yticks=[], title=name)
-        if place == len(sets) and (len(classes) <= 12 or domains):
-            axes.legend(
-                frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5), prop={"family": fonts()}
-            )
+        tidy(axes)
+        for spine in axes.spines.values():
+            spine.set(visible=True, color=FAINT)
+    handles = _legend(present, classes, kinds if domains else [])
+    if handles:
+        made.legend(handles=handles, loc="outside right center", frameon=False, prop={"family": fonts(), "size": 8})
     return made
 
 
 def project(features: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Points [N, 2] of features [N, D] by t-SNE after PCA to 50; PCA alone below five points."""
+    """Points [N, 2] of features [N, D] by t-SNE (van der Maaten and Hinton 2008) after PCA to 50; PCA below five."""
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
     features = np.nan_to_num(np.asarray(features, np.float64))
+    if len(features) < 2:
+        return np.zeros((len(features), 2))
     wide = min(50, *features.shape)
     if wide < features.shape[1]:
         features = PCA(wide, random_state=seed).fit_transform(features)
-    if len(features) < 5:
+    if len(features) < 5 or features.shape[1] < 2:
         padded = np.zeros((len(features), 2))
         padded[:, : min(2, features.shape[1])] = features[:, :2]
         return padded
     perplexity = min(30.0, (len(features) - 1) / 3)
-    return TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(features)
+    start = "pca" if np.ptp(features, axis=0).any() else "random"  # all the same: PCA would divide by nothing
+    return TSNE(2, perplexity=perplexity, init=start, random_state=seed).fit_transform(features)
 
 
-def _scatter(axes, points: np.ndarray, labels: np.ndarray, classes: list[str], domains: list[str] | None) -> None:
-    names = list(dict.fromkeys(domains)) if domains else [""]
-    for index, domain in enumerate(names):
-        here = np.array([d == domain for d in domains]) if domains else np.ones(len(labels), bool)
-        for label in np.unique(labels[here]):
-            rows = here & (labels == label)
-            colour = "#999999" if label < 0 else COLOURS[label % 7]
-            text = short(classes[label]) if label >= 0 and index == 0 else None
-            axes.scatter(
-                *points[rows].T, s=14, color=colour, alpha=0.7, marker=MARKERS[index % 6], label=text, linewidths=0
-            )
-        if domain:
-            axes.scatter([], [], marker=MARKERS[index % 6], color="#333333", label=domain)
+def _scatter(axes: Axes, points: np.ndarray, labels: np.ndarray, where: np.ndarray, kinds: list[str]) -> None:
+    for index, kind in enumerate(kinds):
+        rows = np.flatnonzero(where == kind)
+        colours = [_colour(label) for label in labels[rows]]
+        hollow = index % 2 == 1  # a second domain is outlines, so that it shows where points lie on each other
+        axes.scatter(
+            *points[rows].T, s=18, marker=MARKERS[index % len(MARKERS)], alpha=0.8, linewidths=0.9 if hollow else 0,
+            facecolors="none" if hollow else colours, edgecolors=colours if hollow else "none",
+        )  # fmt: skip
+
+
+def _legend(present: list[int], classes: list[str], kinds: list[str]) -> list[Line2D]:
+    def dot(text: str, colour: str, index: int = 0) -> Line2D:
+        hollow = index % 2 == 1
+        return Line2D(
+            [], [], linestyle="none", marker=MARKERS[index % len(MARKERS)], markersize=5, color=colour, label=text,
+            markerfacecolor="none" if hollow else colour,
+        )  # fmt: skip
+
+    handles = [dot(kind, INK, index) for index, kind in enumerate(kinds)]
+    if len(present) <= NAMED:
+        handles += [dot(short(classes[label], 22), _colour(label)) for label in present]
+    return handles
+
+
+def _colour(label: int) -> str:
+    return QUIET if label < 0 else SHADES[label % len(SHADES)]

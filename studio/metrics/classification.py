@@ -1,4 +1,7 @@
-"""Accuracy, F1, confusion, per-class numbers; all from one confusion matrix."""
+"""Accuracy, F1, confusion, per-class numbers.
+
+Images without a label (-1) are left out of every number here.
+"""
 
 from typing import Any
 
@@ -9,18 +12,19 @@ from studio.metrics.intervals import wilson_ci95
 
 
 def accuracy(labels: np.ndarray, guesses: np.ndarray) -> float:
-    """Share of right guesses, 0..1."""
-    return float((np.asarray(labels) == np.asarray(guesses)).mean())
+    """Share of right guesses, 0..1; NaN where nothing has a label."""
+    labels, guesses = _labelled(labels, guesses)
+    return float((labels == guesses).mean()) if len(labels) else float("nan")
 
 
 def confusion(labels: np.ndarray, guesses: np.ndarray, classes: int) -> np.ndarray:
     """Counts int64 [C, C]: row is the true class, column the guess."""
-    flat = np.asarray(labels, np.int64) * classes + np.asarray(guesses, np.int64)
-    return np.bincount(flat, minlength=classes * classes).reshape(classes, classes)
+    labels, guesses = _labelled(labels, guesses)
+    return np.bincount(labels * classes + guesses, minlength=classes * classes).reshape(classes, classes)
 
 
 def scores(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Precision, recall and F1 [C] of each class, 0 where they are undefined."""
+    """Precision, recall and F1 [C] of each class, 0 where they are undefined. matrix: counts [C, C]."""
     hits = np.diag(matrix).astype(np.float64)
     guessed, present = matrix.sum(axis=0), matrix.sum(axis=1)
     precision = np.divide(hits, guessed, out=np.zeros_like(hits), where=guessed > 0)
@@ -31,10 +35,10 @@ def scores(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def macro_f1(labels: np.ndarray, guesses: np.ndarray, classes: int) -> float:
-    """Mean F1 over the classes that occur among labels or guesses."""
+    """Mean F1 over the classes that occur among labels or guesses (as scikit-learn has it); NaN where none does."""
     matrix = confusion(labels, guesses, classes)
     occurs = (matrix.sum(axis=0) + matrix.sum(axis=1)) > 0
-    return float(scores(matrix)[2][occurs].mean())
+    return float(scores(matrix)[2][occurs].mean()) if occurs.any() else float("nan")
 
 
 def per_class(labels: np.ndarray, guesses: np.ndarray, classes: list[str]) -> list[list[Any]]:
@@ -48,14 +52,22 @@ def per_class(labels: np.ndarray, guesses: np.ndarray, classes: list[str]) -> li
 
 
 def classification_report(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """accuracy, accuracy_ci95 (half-width of Wilson's interval), macro_f1, ece, images."""
+    """accuracy, accuracy_ci95 (half-width of Wilson's interval), macro_f1, ece, images.
+
+    probabilities [N, C] with rows that sum to 1, labels [N].
+    """
     guesses = probabilities.argmax(axis=1)
-    hits = int((guesses == labels).sum())
-    low, high = wilson_ci95(hits, len(labels))
+    known, right = _labelled(labels, guesses)
+    low, high = wilson_ci95(int((known == right).sum()), len(known))
     return {
         "accuracy": accuracy(labels, guesses),
         "accuracy_ci95": (high - low) / 2,
         "macro_f1": macro_f1(labels, guesses, probabilities.shape[1]),
         "ece": ece(probabilities, labels),
-        "images": len(labels),
+        "images": len(known),
     }
+
+
+def _labelled(labels: np.ndarray, guesses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    labels, guesses = np.asarray(labels, np.int64), np.asarray(guesses, np.int64)
+    return labels[labels >= 0], guesses[labels >= 0]

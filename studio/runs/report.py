@@ -6,7 +6,7 @@ import numpy as np
 
 from studio.core.procedure import Job
 from studio.data import Dataset, read_image
-from studio.figures import confusion_figure, curves_figure, grid_figure, reliability_figure
+from studio.figures import confusion_figure, curves_figure, grid_figure, per_class_figure, reliability_figure
 from studio.metrics import classification_report, confusion, per_class
 
 MISTAKES = 12
@@ -18,7 +18,9 @@ def report(
     """Metrics of probabilities [N, C] on `dataset`; figures and tables go into the run."""
     labels, classes = dataset.labels, dataset.classes
     guesses = probabilities.argmax(axis=1)
-    job.figure("confusion", confusion_figure(confusion(labels, guesses, len(classes)), classes))
+    counts = confusion(labels, guesses, len(classes))
+    job.figure("confusion", confusion_figure(counts, classes))
+    job.figure("classes", per_class_figure(counts, classes))
     job.figure("reliability", reliability_figure(probabilities, labels))
     if history:
         job.figure("curves", curves_figure(history))

@@ -109,13 +109,14 @@ def test_leases_share_a_device_while_their_sum_fits(manager):
 
 def test_ten_threads_never_hold_more_than_the_memory(manager):
     held, most, lock = [0.0], [0.0], threading.Lock()
+    pair = threading.Barrier(2)  # a holder leaves only when another has come: two do hold at once, however fast
 
     def work():
         with manager.lease("cuda:1", 1.5) as lease:
             with lock:
                 held[0] += lease.memory_gb
                 most[0] = max(most[0], held[0])
-            time.sleep(0.01)
+            pair.wait(30)
             with lock:
                 held[0] -= lease.memory_gb
 

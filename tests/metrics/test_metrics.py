@@ -82,3 +82,34 @@ def test_pairing_removes_what_episodes_share():
 def test_the_report_has_the_contracts_names():
     report = classification_report(np.eye(3)[[0, 1, 2, 2]], np.array([0, 1, 2, 1]))
     assert {"accuracy", "accuracy_ci95", "macro_f1", "ece"} <= report.keys() and report["accuracy"] == 0.75
+
+
+def test_images_without_a_label_count_nowhere():
+    draw = np.random.default_rng(3)
+    probabilities, labels = draw.dirichlet(np.ones(4), 60), draw.integers(0, 4, 60)
+    holes = np.concatenate([labels, np.full(20, -1)])
+    padded = np.concatenate([probabilities, draw.dirichlet(np.ones(4), 20)])
+    order = draw.permutation(80)
+    assert classification_report(padded[order], holes[order]) == pytest.approx(
+        classification_report(probabilities, labels)
+    )
+    assert fit_temperature(np.log(padded), holes) == pytest.approx(fit_temperature(np.log(probabilities), labels))
+
+
+def test_without_any_label_nothing_is_claimed():
+    report = classification_report(np.full((3, 2), 0.5), np.full(3, -1))
+    assert np.isnan([report["accuracy"], report["macro_f1"], report["ece"]]).all()
+    assert report["images"] == 0 and report["accuracy_ci95"] == 0.5
+    assert fit_temperature(np.zeros((3, 2)), np.full(3, -1)) == 1.0
+
+
+def test_temperature_stays_in_bounds_where_nothing_is_wrong():
+    assert 0.04 < fit_temperature(np.eye(3) * 0.5, np.arange(3)) < 0.06
+
+
+def test_wilson_agrees_with_scipy():
+    from scipy.stats import binomtest
+
+    for hits, total in ((0, 7), (3, 10), (144, 153), (10, 10)):
+        expected = binomtest(hits, total).proportion_ci(0.95, "wilson")
+        assert wilson_ci95(hits, total) == pytest.approx((expected.low, expected.high), abs=1e-9)
