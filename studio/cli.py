@@ -335,17 +335,27 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint")
     parser.add_argument("--format", choices=["safetensors", "onnx", "hf"], default="safetensors")
     parser.add_argument("--out", required=True, metavar="DIR")
+    parser.add_argument("--push", metavar="ORG/NAME", help="upload to the Hugging Face Hub, with the token in HF_TOKEN")
+    parser.add_argument("--public", action="store_true", help="with --push: anyone may see it (default: private)")
     _json(parser)
 
 
 @command("export", "write a checkpoint for other tools", _export_arguments)
 def export(args: argparse.Namespace) -> int:
     from studio.runs.export import export_checkpoint
+    from studio.runs.push import check_push, push
     from studio.terminal import say
 
+    if args.public and not args.push:
+        raise UsageError("--public: it says how to push; name the repository with --push ORG/NAME.")
+    if args.push:
+        check_push(args.push)
     report = export_checkpoint(args.checkpoint, args.format, Path(args.out))
+    if args.push:
+        report["url"] = push(Path(args.out), args.push, args.public)
     print(json.dumps(report)) if args.json else say(
         f"Wrote {', '.join(report['files'])} to {report['folder']}. {report['note']}"
+        + (f" Pushed to {report['url']}." if args.push else "")
     )
     return 0
 

@@ -16,8 +16,15 @@ from studio.data.preprocess import Preprocess
 from studio.data.transforms import normalize, to_input
 from studio.runs.predict import load_checkpoint
 from studio.store import Store
+from studio.store.card import model_card
 
 TOLERANCE = 1e-3  # largest difference of logits that still counts as the same model, relative to their spread
+
+
+HF_USE = """\
+    from transformers import pipeline
+
+    pipeline("image-classification", "FOLDER OR REPOSITORY")("photo.jpg")"""
 
 
 def export_checkpoint(name: str, kind: str, folder: Path, home: Home | None = None) -> dict[str, Any]:
@@ -89,6 +96,7 @@ def _hf(name: str, folder: Path, home: Home) -> str:
             "own layers computes the same. onnx and safetensors fit it."
         )
     plain.backbone.save_hugging_face(plain.head, model.classes, folder)
+    (folder / "README.md").write_text(model_card(model.checkpoint.manifest, "transformers", HF_USE), encoding="utf-8")
     images = _sample(preprocess)
     loaded = AutoModelForImageClassification.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
     with torch.inference_mode():

@@ -9,9 +9,12 @@ from studio.store.checkpoint import Manifest
 _TAGS = {"classify": "image-classification", "detect": "object-detection", "align": "image-classification"}
 
 
-def model_card(manifest: Manifest) -> str:
-    """README.md in Markdown, with the front matter that model hubs read."""
-    head = {"library_name": "transfer-studio", "tags": ["transfer-learning", manifest.method]}
+def model_card(manifest: Manifest, library: str = "transfer-studio", use: str | None = None) -> str:
+    """README.md in Markdown, with the front matter that model hubs read.
+
+    `library` is what loads the files, `use` a Markdown text on how; by default those of our own form.
+    """
+    head = {"library_name": library, "tags": ["transfer-learning", manifest.method]}
     if manifest.task in _TAGS:
         head["pipeline_tag"] = _TAGS[manifest.task]
     front = "\n".join(f"{key}: {json.dumps(value)}" for key, value in head.items())
@@ -21,9 +24,7 @@ def model_card(manifest: Manifest) -> str:
         f"Made by `{manifest.method}` (task `{manifest.task}`) on {manifest.created[:10]}"
         f" from backbone `{manifest.backbone.get('spec')}`.",
         "## Use",
-        f"    python launch.py import FOLDER\n    python launch.py predict {manifest.id} photo.jpg",
-        f"`model.safetensors` holds {len(manifest.tensors)} tensors, `manifest.json` what they are, "
-        "`preprocessor.json` how an image becomes their input.",
+        use or _own_use(manifest),
         f"## Classes ({len(manifest.classes)})",
         ", ".join(map(_text, manifest.classes[:200])) + (", ..." if len(manifest.classes) > 200 else ""),
         "## Numbers",
@@ -34,6 +35,14 @@ def model_card(manifest: Manifest) -> str:
         _table("", manifest.lineage),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _own_use(manifest: Manifest) -> str:
+    return (
+        f"    python launch.py import FOLDER\n    python launch.py predict {manifest.id} photo.jpg\n\n"
+        f"`model.safetensors` holds {len(manifest.tensors)} tensors, `manifest.json` what they are, "
+        "`preprocessor.json` how an image becomes their input."
+    )
 
 
 def _table(what: str, values: dict[str, Any]) -> str:
