@@ -225,7 +225,7 @@ class Loop:
         self._saved_at = time.monotonic()
 
     def _restore(self) -> None:
-        state: dict[str, Any] | None = load_state(self.job.folder / "state", on_damage=self.job.events.warning)
+        state: dict[str, Any] | None = load_state(self.state_folder, on_damage=self.job.events.warning)
         if state is None:
             self.job.events.note("There is no saved state yet; the run begins from its start.")
             return

@@ -143,6 +143,30 @@ def test_k_fold_judges_every_image_once_and_keeps_a_model_of_all(home):
         run({**values, "data": {"train": DATA["train"], "val": DATA["train"]}, "train": {"folds": 3}}, home=home)
 
 
+def test_k_fold_stopped_within_a_fold_goes_on_from_there_bit_for_bit(home):
+    train = {**TRAIN, "folds": 2, "epochs": 4}
+    values = {"method": "finetune/lp-ft", "model": CONV, "data": {"train": "builtin:digits?per_class=8"}}
+    recipe = recipes.parse({**values, "train": train})
+    whole, broken = (submit(recipe, Store(home)) for _ in range(2))
+    assert run_inline(whole, home).status == "finished"
+    for reached in (3, 11, 19):  # in the first fold, in the second, while training on all
+        stop = lambda reached=reached: progress(broken) >= reached  # noqa: E731
+        assert run_inline(broken, home, should_stop=stop, resume=reached > 3).status == "stopped"
+    assert run_inline(broken, home, resume=True).status == "finished"
+    assert all_losses(broken) == all_losses(whole)
+    one, two = (Store(home).checkpoint(folder.checkpoint()).tensors() for folder in (whole, broken))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def all_losses(folder):
+    scalars = [event for event in folder.events() if event["kind"] == "scalar" and "train/loss" in event["name"]]
+    return {(event["name"], event["step"]): event["value"] for event in scalars}
+
+
+def progress(folder):
+    return len(all_losses(folder))
+
+
 def test_wise_ft_tries_the_weights_between_before_and_after(home):
     values = {"model": CONV, "data": DATA, "train": TRAIN}
     end = run({**values, "method": "finetune/lp-ft"}, home=home)
