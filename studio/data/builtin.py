@@ -1,4 +1,4 @@
-"""Sets that are there without any download: scanned digits, and characters drawn from matplotlib's fonts."""
+"""Sets that are there without any download: scanned digits, characters drawn from matplotlib's fonts, and scenes."""
 
 import numpy as np
 
@@ -12,6 +12,7 @@ def load(name: str, **options: str) -> Dataset:
     makers = {
         "digits": (_digits, {"per_class"}),
         "glyphs": (_glyphs, {"classes", "per_class", "domain", "size", "seed"}),
+        "scenes": (_scenes, {"images", "classes", "size", "look", "most", "seed"}),
     }
     if name not in makers:
         raise DataError(f"builtin:{name}: there is no such set.{nearest(name, makers)}")
@@ -61,6 +62,24 @@ def _glyphs(
             source = GlyphSource(character, font, number, side, start)
             items.append(Item(f"U+{ord(character):04X}-{font}-{number:03d}", label, source, font))
     return Dataset("builtin:glyphs", [class_name(character) for character in characters[:count]], items)
+
+
+def _scenes(
+    images: str = "200", classes: str = "5", size: str = "192", look: str = "clear", most: str = "6", seed: str = "0"
+) -> Dataset:
+    """Scenes of characters with boxes: 1 to `most` in each, in the look clear, fog, night or infrared.
+
+    The same options give the same pictures; another look shows the same things.
+    """
+    from studio.data.scenes import LOOKS, scenes
+
+    if look not in LOOKS:
+        raise DataError(f"builtin:scenes has no look {look!r}.{nearest(look, LOOKS)}")
+    return scenes(
+        _whole("scenes", "images", images, 1, 100_000), _whole("scenes", "classes", classes, 1, len(alphabet())),
+        _whole("scenes", "size", size, 64, 2048), look, _whole("scenes", "most", most, 1, 40),
+        _whole("scenes", "seed", seed, 0, 2**31),
+    )  # fmt: skip
 
 
 def _fonts(domain: str) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from studio.data.box_check import box_problems, boxes_by_class, measure_boxes
 from studio.data.images import BadImage, Size, read_image, stored_size
 from studio.data.items import ArraySource, Dataset, FeatureSet, Item
 from studio.data.near import Look, look_at, near_groups
@@ -25,7 +26,8 @@ class Report:
 
     Groups of pictures are lists of names: `duplicates` are the same file twice, `near_duplicates` the same
     photo saved in another way; `leaks` and `near_leaks` are those of them that lie in two splits, `conflicts`
-    exact ones that lie in two classes. `sizes` are sides in pixels.
+    exact ones that lie in two classes. `sizes` are sides in pixels. For detection, `classes` and `splits` count
+    boxes, and `boxes` says how large they are.
     """
 
     spec: str
@@ -43,6 +45,7 @@ class Report:
     sizes: dict[str, int] = field(default_factory=dict)
     tiny: list[str] = field(default_factory=list)
     features: dict[str, int] = field(default_factory=dict)
+    boxes: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
@@ -73,7 +76,12 @@ def check(spec: str) -> Report:
     _count(report, data, seen)
     _measure(report, data, seen)
     _compare(report, data, seen)
-    report.problems = [*_image_problems(report, data), *_class_problems(report)]
+    if data.boxed:
+        report.boxes = measure_boxes(data, {index: found.size for index, found in seen.items()})
+        class_problems = box_problems(report.classes, report.splits, report.boxes)
+    else:
+        class_problems = _class_problems(report)
+    report.problems = [*data.remarks, *_image_problems(report, data), *class_problems]
     return report
 
 
@@ -96,6 +104,8 @@ def _see_all(items: list[Item]) -> list[_Seen | BadImage]:
 
 def _count(report: Report, data: Dataset, seen: dict[int, _Seen]) -> None:
     def by_class(indices: list[int]) -> dict[str, int]:
+        if data.boxed:
+            return boxes_by_class(data, indices)
         counted = Counter(data.items[i].label for i in indices)
         return {name: counted.get(label, 0) for label, name in enumerate(data.classes)}
 

@@ -13,6 +13,8 @@ from typing import Protocol
 
 import numpy as np
 
+from studio.core.boxes import Boxes
+
 
 class ImageSource(Protocol):
     """Where the bytes of one image are."""
@@ -63,11 +65,20 @@ class Item:
     label: int
     source: ImageSource
     domain: str | None = None
+    boxes: Boxes | None = None  # for detection; the label is -1 then
+
+    def relabelled(self, place: list[int]) -> "Item":
+        """The same with class i called place[i]."""
+        label = place[self.label] if self.label >= 0 else -1
+        if self.boxes is None:
+            return replace(self, label=label)
+        labels = np.array([place[one] for one in self.boxes.labels.tolist()], np.int64)
+        return replace(self, label=label, boxes=replace(self.boxes, labels=labels))
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that was left out, and why."""
+    """A file, or a box of one, that was left out, and why."""
 
     name: str
     reason: str
@@ -78,7 +89,7 @@ class Dataset:
     """Images with labels.
 
     `splits` maps train/val/test to item indices where the data came divided; otherwise it is empty.
-    `skipped` lists every file that was left out.
+    `skipped` lists every file that was left out, `remarks` what else a person should know of how it was read.
     """
 
     spec: str
@@ -86,6 +97,7 @@ class Dataset:
     items: list[Item]
     skipped: list[Skipped] = field(default_factory=list)
     splits: dict[str, list[int]] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -95,9 +107,14 @@ class Dataset:
         """Class indices int64 [N], -1 where there is no label."""
         return np.array([item.label for item in self.items], dtype=np.int64)
 
+    @property
+    def boxed(self) -> bool:
+        """Whether its pictures carry boxes."""
+        return bool(self.items) and all(item.boxes is not None for item in self.items)
+
     def subset(self, indices: Iterable[int]) -> "Dataset":
         """The items at `indices`, in that order, without split marks."""
-        return replace(self, items=[self.items[int(i)] for i in indices], splits={}, skipped=[])
+        return replace(self, items=[self.items[int(i)] for i in indices], splits={}, skipped=[], remarks=[])
 
     def part(self, name: str) -> "Dataset":
         """The items of one split."""

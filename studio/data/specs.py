@@ -115,13 +115,10 @@ def _join_images(spec: str, sets: list[Dataset], domains: list[str]) -> Dataset:
         for name, members in splits.items():
             joined.splits.setdefault(name, []).extend(len(joined) + index for index in members)
         joined.skipped += [replace(skip, name=f"{domain}/{skip.name}") for skip in part.skipped]
+        joined.remarks += [f"{domain}: {remark}" for remark in part.remarks]
+        places = [place[name] for name in part.classes]
         joined.items += [
-            replace(
-                item,
-                name=f"{domain}/{item.name}",
-                label=place[part.classes[item.label]] if item.label >= 0 else -1,
-                domain=item.domain or domain,
-            )
+            replace(item.relabelled(places), name=f"{domain}/{item.name}", domain=item.domain or domain)
             for item in part.items
         ]
     return joined

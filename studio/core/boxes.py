@@ -1,0 +1,58 @@
+"""Boxes, as every room passes them: corners in pixels, float32, and class indices without gaps."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """What is in one image: corners xyxy float32 [N, 4] in its pixels, labels int64 [N] in 0..C-1.
+
+    `ignore` bool [N]: crowds and difficult objects, which are neither learned nor counted as missed.
+    """
+
+    xyxy: np.ndarray
+    labels: np.ndarray
+    ignore: np.ndarray
+
+    @classmethod
+    def of(cls, xyxy: object, labels: object, ignore: object = None) -> "Boxes":
+        """From lists or arrays; N may be 0."""
+        corners = np.asarray(xyxy, np.float32).reshape(-1, 4)
+        none = np.zeros(len(corners), bool)
+        return cls(corners, np.asarray(labels, np.int64).reshape(-1), none if ignore is None else np.asarray(ignore))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """What was found in one image: xyxy float32 [N, 4] in its pixels, labels int64 [N], scores float32 [N] in 0..1."""
+
+    xyxy: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+
+    def above(self, score: float) -> "Detections":
+        """Those with at least this score, the surest first."""
+        order = np.argsort(-self.scores, kind="stable")
+        order = order[self.scores[order] >= score]
+        return Detections(self.xyxy[order], self.labels[order], self.scores[order])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Intersection over union [N, M] of boxes xyxy [N, 4] and [M, 4]; 0 where both are empty."""
+    first, second = first[:, None].astype(np.float64), second[None].astype(np.float64)
+    sides = np.clip(np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2]), 0, None)
+    overlap = sides.prod(-1)
+    union = _area(first) + _area(second) - overlap
+    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+
+
+def _area(xyxy: np.ndarray) -> np.ndarray:
+    return (xyxy[..., 2] - xyxy[..., 0]) * (xyxy[..., 3] - xyxy[..., 1])

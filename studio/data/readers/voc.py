@@ -1,0 +1,115 @@
+"""`voc:PATH`: Pascal VOC, a folder with Annotations/*.xml, JPEGImages/ and, if there, ImageSets/Main/*.txt."""
+
+from pathlib import Path, PurePath
+from xml.etree.ElementTree import Element, ParseError
+
+from studio.core.errors import DataError
+from studio.data.annotations import Annotated, gather
+from studio.data.images import SUFFIXES
+from studio.data.items import Dataset, FileSource, Skipped
+from studio.data.limits import Limits
+
+OPTIONS = {"images": "the folder of the pictures (default: JPEGImages, images, or beside the annotations)"}
+SPLITS = ("train", "val", "test")
+
+
+def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
+    """Classes are the names met, in order of the alphabet. Raises DataError for a folder without annotations."""
+    root = Path(rest).expanduser()
+    if not root.is_dir():
+        raise DataError(f"There is no folder {root}.")
+    annotations = root / "Annotations" if (root / "Annotations").is_dir() else root
+    files = sorted(annotations.glob("*.xml"))
+    if not files:
+        raise DataError(f"{root} holds no annotations; expected Annotations/*.xml, as Pascal VOC has them.")
+    pictures = _pictures(root, options)
+    split_of, absent = _splits(root, {file.stem for file in files})
+    missing, found, lone = list(absent), [], dict(pictures)
+    for file in files:
+        if split_of and file.stem not in split_of:
+            lone.pop(file.stem, None)
+            continue
+        tree = _parse(file, limits, missing)
+        if tree is None:
+            continue
+        picture = pictures.get(PurePath(tree.findtext("filename") or "").stem) or pictures.get(file.stem)
+        if picture is None:
+            missing.append(Skipped(file.name, "its picture is missing"))
+            continue
+        lone.pop(picture.stem, None)
+        found.append((file, tree, picture))
+    names = sorted({_name(thing) for _, tree, _ in found for thing in tree.iter("object")} - {""})
+    annotated = [_annotated(file, tree, picture, names, missing, split_of) for file, tree, picture in found]
+    remarks = (
+        [f"{len(lone)} pictures have no annotation, such as {next(iter(lone))}; they are left out."] if lone else []
+    )
+    return gather(str(root), names, annotated, missing, remarks, limits)
+
+
+def _parse(file: Path, limits: Limits, missing: list[Skipped]) -> Element | None:
+    """The tree of a file; entities and DTDs, with which a small file can fill the memory, are refused."""
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import fromstring
+
+    try:
+        if file.stat().st_size > limits.file_bytes:
+            raise ParseError("it is too large")
+        return fromstring(file.read_bytes(), forbid_dtd=True)
+    except DefusedXmlException:
+        missing.append(Skipped(file.name, "its XML defines entities or a DTD, which is refused"))
+    except (ParseError, OSError, ValueError) as error:
+        missing.append(Skipped(file.name, "the file is empty" if file.stat().st_size == 0 else f"no XML ({error})"))
+    return None
+
+
+def _annotated(
+    file: Path, tree: Element, picture: Path, names: list[str], missing: list[Skipped], split_of: dict[str, str]
+) -> Annotated:
+    size = tuple(int(_number(tree.findtext(f"size/{side}"))) for side in ("width", "height"))
+    stated = (size[0], size[1]) if min(size) > 0 else None
+    out = Annotated(picture.name, FileSource(picture), stated=stated, split=split_of.get(file.stem))
+    for thing in tree.iter("object"):
+        corners = [_number(thing.findtext(f"bndbox/{side}"), float("nan")) for side in ("xmin", "ymin", "xmax", "ymax")]
+        if not _name(thing):
+            missing.append(Skipped(file.name, "an object has no name"))
+            continue
+        out.add(
+            (corners[0], corners[1], corners[2], corners[3]), names.index(_name(thing)),
+            (thing.findtext("difficult") or "0").strip() == "1",
+        )  # fmt: skip
+    return out
+
+
+def _pictures(root: Path, options: dict[str, str]) -> dict[str, Path]:
+    places = [Path(options["images"])] if "images" in options else [root / "JPEGImages", root / "images", root]
+    for place in places:
+        found = {path.stem: path for path in sorted(place.glob("*")) if path.suffix.lower() in SUFFIXES}
+        if found:
+            return found
+    raise DataError(f"{root}: no pictures are in {', '.join(map(str, places))}. Name their folder with ?images=FOLDER.")
+
+
+def _splits(root: Path, stems: set[str]) -> tuple[dict[str, str], list[Skipped]]:
+    """The split of each stem by ImageSets/Main; and the names listed there that have no annotation."""
+    split_of: dict[str, str] = {}
+    absent: list[Skipped] = []
+    for split in SPLITS:
+        listed = root / "ImageSets" / "Main" / f"{split}.txt"
+        for line in listed.read_text(encoding="utf-8").split("\n") if listed.is_file() else ():
+            stem = line.split()[0] if line.split() else ""
+            if stem in stems:
+                split_of.setdefault(stem, split)
+            elif stem:
+                absent.append(Skipped(stem, f"{split}.txt names it, but it has no annotation"))
+    return split_of, absent
+
+
+def _name(thing: Element) -> str:
+    return (thing.findtext("name") or "").strip()
+
+
+def _number(text: str | None, default: float = 0.0) -> float:
+    try:
+        return float(text) if text else default
+    except ValueError:
+        return default
