@@ -21,8 +21,11 @@ class Hfa(FewLabels):
 
     Duan, Xu, Tsang 2012, eq. 4-10, with the linear kernel: min over H >= 0, tr H <= lambda of
     max over a of sum a - 1/2 (a y)^T Z (H + I) Z^T (a y), Z the block-diagonal samples. One H is shared by
-    all classes (their objectives are added); it is what ties the domains. H moves by Frank-Wolfe steps: the
-    linear problem over the trace ball is solved by one eigenvector, so H stays positive.
+    all classes (their objectives are added); it is what ties the domains. Were H learned for one class alone, the
+    problem would have a closed form, an SVM on (1 + lambda) Z Z^T, in which source and target share nothing but the
+    bias. The shared H has none: it moves 2 / (t + 2) of the way to its best for fixed a, which is lambda v v^T with v
+    the first eigenvector of Z^T (sum of (a y)(a y)^T) Z. The problem is convex in H, so these steps (Frank and
+    Wolfe) converge, and they keep H positive and of trace lambda.
     """
 
     title = "Heterogeneous feature augmentation"

@@ -6,7 +6,6 @@ from pydantic import Field
 from adapters.align.base import Aligner, AlignParams
 from adapters.align.classifiers import make_classifier
 from adapters.align.eigen import largest_generalized, span
-from adapters.align.mmd import class_vectors, frobenius, marginal_vector
 from adapters.align.projections import Linear, Projection
 from studio.core.registry import register
 
@@ -17,15 +16,17 @@ class JgsaParams(AlignParams):
     variance: float = Field(1.0, gt=0, le=1e6, description="weight of the target's variance (mu)")
     closeness: float = Field(1.0, ge=0, le=1e6, description="weight of |A - B|^2 (lambda)")
     iterations: int = Field(10, ge=1, le=200, description="rounds of pseudo-labels at most")
-    unit: bool = Field(True, description="bring aligned samples to length 1")
+    unit: bool = Field(False, description="bring aligned samples to length 1")
 
 
 @register("align/jgsa")
 class Jgsa(Aligner):
     """Target variance and source class scatter against distribution gap, within-class scatter and |A - B|.
 
-    Zhang, Li, Ogunbona 2017, eq. 9-12. M is scaled to Frobenius norm 1.
-    Samples are first brought into the span of both domains, where n < d.
+    Zhang, Li, Ogunbona 2017, eq. 9-12. As in the authors' experiments the first pseudo-labels are the classifier's
+    on unaligned samples, M = C M0 + sum_c Mc is divided by |C M0|, and columns w = [A; B] have w^T (denominator) w = 1,
+    so that a direction weighs by what it is worth. Samples are first brought into the span of both domains, where
+    n < d. They should have length 1 (`normalize` ends in unit): the weights are chosen for that scale.
     """
 
     title = "Joint geometrical and statistical alignment"
@@ -35,37 +36,41 @@ class Jgsa(Aligner):
     def align(self, xs: np.ndarray, ys: np.ndarray, xt: np.ndarray) -> tuple[np.ndarray, Projection]:
         basis = span(np.concatenate([xs, xt]))
         s, t = xs @ basis, xt @ basis
-        params, guesses = self.params, np.full(len(xt), -1)
-        top, within, spread = class_scatter(s, ys, self.count), within_scatter(s, ys, self.count), t - t.mean(axis=0)
-        zero = np.zeros_like(top)
-        wanted = np.block([[params.scatter * top, zero], [zero, params.variance * (spread.T @ spread)]])
-        eye = np.eye(len(top))
-        fixed = np.block(
-            [
-                [params.closeness * eye + params.scatter * within, -params.closeness * eye],
-                [-params.closeness * eye, (params.closeness + params.variance) * eye],
-            ]
-        )
-        fixed += 1e-6 * np.trace(fixed) / len(fixed) * np.eye(len(fixed))
-        for _ in range(params.iterations):
+        wanted, fixed = self.scatters(s, ys, t)
+        guesses = self._guess(s, ys, t)
+        for _ in range(self.params.iterations):
             gaps = mean_gaps(s, ys, t, guesses, self.count)
-            marginal = marginal_vector(len(s), len(t))[:, None]
-            factors = np.concatenate([marginal, class_vectors(ys, guesses, self.count)], axis=1)
-            apart = gaps.T @ gaps / frobenius(factors, np.ones(factors.shape[1]))
-            found = largest_generalized(wanted, fixed + apart, params.dim)
-            source, target = Linear(found[: len(eye)], params.unit), Linear(found[len(eye) :], params.unit)
-            zs = source(s)
-            classifier = make_classifier(params.classifier).fit(zs, ys, self.count)
-            now = classifier.predict_proba(target(t)).argmax(axis=1)
+            unwanted = fixed + gaps.T @ gaps / (self.count * (1 / len(s) + 1 / len(t)))
+            found = largest_generalized(wanted, unwanted, self.params.dim)
+            found = found / np.sqrt(np.einsum("ij,ij->j", found, unwanted @ found))
+            source, target = (Linear(half, self.params.unit) for half in np.split(found, 2))
+            now = self._guess(source(s), ys, target(t))
             if np.array_equal(now, guesses):
                 break
             guesses = now
-        return zs, Linear(basis @ target.matrix, params.unit)
+        return source(s), Linear(basis @ target.matrix, self.params.unit)
+
+    def scatters(self, s: np.ndarray, ys: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Numerator and denominator [2d, 2d] of the quotient, the latter without M."""
+        p, eye, spread = self.params, np.eye(s.shape[1]), t - t.mean(axis=0)
+        between, within = class_scatter(s, ys, self.count), within_scatter(s, ys, self.count)
+        zero = np.zeros_like(eye)
+        wanted = np.block([[p.scatter * between, zero], [zero, p.variance * (spread.T @ spread)]])
+        near, far = p.closeness * eye, -p.closeness * eye
+        unwanted = np.block([[near + p.scatter * within, far], [far, near + p.variance * eye]])
+        return wanted, unwanted + 1e-9 * np.trace(unwanted) / len(unwanted) * np.eye(len(unwanted))
+
+    def _guess(self, zs: np.ndarray, ys: np.ndarray, zt: np.ndarray) -> np.ndarray:
+        classifier = make_classifier(self.params.classifier).fit(zs, ys, self.count)
+        return classifier.predict_proba(zt).argmax(axis=1)
 
 
 def mean_gaps(s: np.ndarray, ys: np.ndarray, t: np.ndarray, guesses: np.ndarray, classes: int) -> np.ndarray:
-    """Rows [mean of s, -mean of t] of the domains and of each class that both have: their outer products are M."""
-    rows = [np.concatenate([s.mean(axis=0), -t.mean(axis=0)])]
+    """Rows [mean of s, -mean of t]: of the domains, times sqrt(C), and of each class that both have.
+
+    Their outer products are M in features.
+    """
+    rows = [np.sqrt(classes) * np.concatenate([s.mean(axis=0), -t.mean(axis=0)])]
     for label in range(classes):
         if (ys == label).any() and (guesses == label).any():
             rows.append(np.concatenate([s[ys == label].mean(axis=0), -t[guesses == label].mean(axis=0)]))

@@ -20,14 +20,15 @@ class Normalizer:
         x = self._rows(x)
         made = Normalizer(self.rowsum, self.zscore, self.unit)
         if self.zscore:
-            deviation = x.std(axis=0, ddof=1)
-            made.mean, made.scale = x.mean(axis=0), np.where(deviation > 1e-12, deviation, 1.0)
+            deviation = x.std(axis=0, ddof=1, dtype=np.float64)
+            made.mean, made.scale = x.mean(axis=0, dtype=np.float64), np.where(deviation > 1e-12, deviation, 1.0)
         return made
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         x = self._rows(np.asarray(x, np.float64))
         if self.zscore:
-            x = (x - self.mean) / self.scale
+            x = x - self.mean
+            x /= self.scale  # in place: large features are not held twice
         return unit_rows(x) if self.unit else x
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -47,7 +48,7 @@ class Normalizer:
 
 def unit_rows(x: np.ndarray) -> np.ndarray:
     """Rows of length 1; rows of zeros stay."""
-    length = np.linalg.norm(x, axis=1, keepdims=True)
+    length = np.sqrt(np.einsum("ij,ij->i", x, x))[:, None]
     return x / np.where(length > 1e-12, length, 1.0)
 
 

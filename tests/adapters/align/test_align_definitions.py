@@ -8,6 +8,7 @@ from adapters.align.components import ComponentParams, Components
 from adapters.align.coral import Coral
 from adapters.align.eigen import principal_axes
 from adapters.align.gfk import flow_root
+from adapters.align.jgsa import Jgsa
 from adapters.align.kernels import Kernel
 from adapters.align.mmd import class_vectors, frobenius, marginal_vector
 from adapters.align.regularized import RegularizedParams, laplacian, solve
@@ -109,6 +110,28 @@ def test_the_regularised_classifier_minimises_its_objective() -> None:
     least, rng = objective(model.coefficients), np.random.default_rng(0)
     for _ in range(20):
         assert objective(model.coefficients + 1e-3 * rng.normal(size=model.coefficients.shape)) > least
+
+
+def test_jgsa_directions_solve_the_papers_quotient_and_weigh_by_their_worth() -> None:
+    xs, ys, xt = domains(30, 24, 6)
+    method = Jgsa(Jgsa.Params(dim=4, iterations=1, scatter=0.3, variance=0.7, closeness=2.0))
+    method.count = 3
+    moved, projection = method.align(xs, ys, xt)
+    a, b = np.linalg.lstsq(xs, moved, rcond=None)[0], projection.matrix
+    guesses = ys[((xt[:, None] - xs[None]) ** 2).sum(axis=2).argmin(axis=1)]
+    e, columns = marginal_vector(len(xs), len(xt)), class_vectors(ys, guesses, 3)
+    m = (3 * np.outer(e, e) + columns @ columns.T) / np.linalg.norm(3 * np.outer(e, e))
+    both = np.block([[xs, np.zeros_like(xs)], [np.zeros_like(xt), xt]])
+    eye, zero = np.eye(6), np.zeros((6, 6))
+    means = np.stack([xs[ys == label].mean(axis=0) for label in ys])
+    between = (means - xs.mean(axis=0)).T @ (means - xs.mean(axis=0))
+    within = (xs - means).T @ (xs - means)
+    top = np.block([[0.3 * between, zero], [zero, 0.7 * len(xt) * np.cov(xt, rowvar=False, ddof=0)]])
+    below = np.block([[2 * eye + 0.3 * within, -2 * eye], [-2 * eye, 2.7 * eye]]) + both.T @ m @ both
+    w = np.concatenate([a, b])
+    worth = scipy.linalg.eigh(top, below, eigvals_only=True)[::-1][:4]
+    assert np.allclose(w.T @ below @ w, np.eye(4), atol=1e-6)
+    assert np.allclose(w.T @ top @ w, np.diag(worth), rtol=1e-5, atol=1e-6)
 
 
 def test_the_graph_laplacian_is_symmetric_and_semidefinite() -> None:

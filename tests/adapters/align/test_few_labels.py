@@ -135,6 +135,22 @@ def test_the_best_metric_of_two_classes_has_one_direction_and_a_closed_form():
         assert dual(x @ (np.eye(8) + metric) @ x.T)[0] >= closed - 1e-5
 
 
+def test_of_two_classes_hfa_ends_at_the_closed_form():
+    xs, ys, xt, yt, few = problem(count=2)
+    trace = 3.0
+    found = Hfa(Hfa.Params(normalize="none", trace=trace, steps=300)).fit(xs, ys, xt, few, yt[few])
+    scales = [np.sqrt((x * x).sum(axis=1).mean()) for x in (xs, xt)]
+    x = np.zeros((len(xs) + len(few), 16))
+    x[: len(xs), :8], x[len(xs) :, 8:] = xs / scales[0], xt[few] / scales[1]
+    weights = np.repeat([1.0, len(xs) / len(few)], [len(xs), len(few)])
+    y = np.concatenate([ys, yt[few]])
+    model = SVC(kernel="precomputed", C=1.0, tol=1e-8).fit((1 + trace) * (x @ x.T), y == 1, sample_weight=weights)
+    a = np.zeros(len(x))
+    a[model.support_] = model.dual_coef_[0]
+    expected = (1 + trace) * (x.T @ a)[8:] / scales[1]
+    np.testing.assert_allclose(found.classifier.weight[:, 1], expected, atol=0.03 * np.abs(expected).max())
+
+
 def test_dasvm_walks_to_the_target():
     rng = np.random.default_rng(0)
     angle, ys = 0.5, np.arange(200) % 2
