@@ -114,7 +114,7 @@ def floats(x: np.ndarray) -> np.ndarray:
 def check_pair(
     source: np.ndarray, labels: np.ndarray, target: np.ndarray, same_width: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Source and target as they are, if of floats (normalisation makes float64). Raises DataError naming what is wrong."""
+    """Source and target as `floats`; normalisation makes them float64. Raises DataError naming what is wrong."""
     arrays = {"source": floats(source), "target": floats(target)}
     for name, array in arrays.items():
         if array.ndim != 2 or len(array) < 2:
