@@ -1,22 +1,20 @@
-"""Meta-training side by side with learn2learn: the same network, the same images, one process, ratios.
+"""Meta-training side by side with learn2learn: the same network, the same images, ratios.
 
-    python benchmarks/fewshot_meta.py DATA              steps per second and loss of prototypical training of Conv4
-    python benchmarks/fewshot_meta.py DATA --table      leave-one-alphabet-out on Omniglot small1: accuracies
+    python -m benchmarks.fewshot_meta DATA      steps per second and loss of prototypical training of Conv4
 
 DATA is Omniglot as a zip or a folder, such as omniglot_small1.zip. learn2learn's side is as its own examples have it:
 its Conv4, its MetaDataset and task transforms, images opened when they are drawn, as torchvision's Omniglot does.
-Blocks of steps of the two alternate, and the ratio is the median over blocks.
+Blocks of steps of the two alternate, and the ratio is the median over blocks. Each draws its own episodes of the same
+classes; the networks that come out are judged on common ones.
 """
 
 import argparse
 import contextlib
 import io
-import json
+import multiprocessing
 import statistics
-import tempfile
 import time
-from pathlib import Path
-from typing import Any
+from multiprocessing.connection import Connection
 
 import numpy as np
 import torch
@@ -25,68 +23,92 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
+from fewshot.meta.base import cross_entropy, embedded
 from fewshot.meta.protonet import ProtoNet
 from fewshot.meta.tasks import Pool, TaskBatches, one_channel
-from studio.core import recipe as recipes
 from studio.core import registry
+from studio.core.allocator import keep_freed_memory
 from studio.core.faces import LearnerContext
-from studio.core.home import Home
 from studio.data import open_data
 from studio.data.pixels import decode
-from studio.metrics import mean_ci95
-from studio.runs.executors import run_inline
-from studio.runs.runner import submit
-from studio.store import Store
 
 QUERIES = 15
-ALPHABETS = ("Balinese", "Early_Aramaic", "Greek", "Korean", "Latin")
-#: what each method trains with: about as long for each, a minute or less of one core
-METHODS: dict[str, dict[str, Any]] = {
-    "protonet": {"params": {"train_ways": 10, "train_queries": 5}, "steps": 300},
-    "matching-networks": {"params": {"train_ways": 10, "train_queries": 5}, "steps": 300},
-    "maml": {"params": {"tasks": 4, "inner_lr": 0.4, "train_queries": 5}, "steps": 100},
-    "anil": {"params": {"tasks": 4, "inner_lr": 0.1, "inner_steps": 5, "train_queries": 5}, "steps": 150},
-}
+JUDGED = 100  # episodes
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data")
-    parser.add_argument("--table", action="store_true")
-    parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
-    parser.add_argument("--held", nargs="*", default=list(ALPHABETS), choices=ALPHABETS, help="folds of the table")
     parser.add_argument("--ways", type=int, default=5)
     parser.add_argument("--shots", type=int, default=1)
     parser.add_argument("--blocks", type=int, default=10)
     parser.add_argument("--steps", type=int, default=20, help="steps a block")
     parser.add_argument("--threads", type=int, default=1)
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    if args.table:
-        table(args.data, args.methods, args.held, args.ways, args.shots)
-    else:
-        side_by_side(args)
+    side_by_side(parser.parse_args())
 
 
 def side_by_side(args: argparse.Namespace) -> None:
-    begun = time.perf_counter()
-    ours = Ours(args.data, args.ways, args.shots)
-    ready = time.perf_counter()
-    peer = Learn2learn(args.data, args.ways, args.shots, ours.learner.network)
+    """Each side lives in a process of its own, since how a process holds memory is one for all that it does."""
     print(f"torch {torch.__version__}, {args.threads} thread(s), {args.ways}-way {args.shots}-shot {QUERIES} queries")
-    print(f"until the first step: {ready - begun:.1f} s here, {time.perf_counter() - ready:.1f} s learn2learn")
-    losses: dict[str, list[float]] = {"here": [], "learn2learn": []}
-    seconds: dict[str, list[float]] = {"here": [], "learn2learn": []}
+    sides = {"here": Side("here", args), "learn2learn": Side("learn2learn", args)}
+    print("until the first step:", ", ".join(f"{side.ready_s:.1f} s {name}" for name, side in sides.items()))
     for _ in range(args.blocks):
-        for name, side in (("here", ours), ("learn2learn", peer)):
-            at = time.perf_counter()
-            losses[name] += [side.step() for _ in range(args.steps)]
-            seconds[name].append(time.perf_counter() - at)
-    for name, spent in seconds.items():
-        rate, last = args.steps / statistics.median(spent), np.mean(losses[name][-2 * args.steps :])
-        print(f"{name:12} {rate:7.1f} steps/s   mean loss of the last {2 * args.steps} steps {last:.3f}")
-    ratios = [slow / fast for fast, slow in zip(seconds["here"], seconds["learn2learn"], strict=True)]
+        for side in sides.values():
+            side.block(args.steps)
+    rows = {name: side.end() for name, side in sides.items()}
+    for name, side in sides.items():
+        rate, last = args.steps / statistics.median(side.seconds), np.array(side.losses[len(side.losses) // 2 :])
+        half = 1.96 * last.std() / len(last) ** 0.5
+        print(
+            f"{name:12} {rate:7.1f} steps/s   mean loss of the last {len(last)} of {len(side.losses)} steps "
+            f"{last.mean():.3f} ± {half:.3f}   afterwards on {JUDGED} common episodes {rows[name]:.4f}"
+        )
+    ratios = [slow / fast for fast, slow in zip(sides["here"].seconds, sides["learn2learn"].seconds, strict=True)]
     print(f"ratio {statistics.median(ratios):.2f} (blocks {min(ratios):.2f} to {max(ratios):.2f})")
+
+
+class Side:
+    """One side in its own process; the two take turns."""
+
+    def __init__(self, name: str, args: argparse.Namespace) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self.pipe, far = spawn.Pipe()
+        self.process = spawn.Process(target=work, args=(far, name, args.data, args.ways, args.shots, args.threads))
+        self.process.start()
+        self.ready_s: float = self.pipe.recv()
+        self.seconds: list[float] = []
+        self.losses: list[float] = []
+
+    def block(self, steps: int) -> None:
+        self.pipe.send(steps)
+        seconds, losses = self.pipe.recv()
+        self.seconds.append(seconds)
+        self.losses += losses
+
+    def end(self) -> float:
+        self.pipe.send(0)
+        value = self.pipe.recv()
+        self.process.join()
+        return value
+
+
+def work(pipe: Connection, name: str, data: str, ways: int, shots: int, threads: int) -> None:
+    """Blocks of as many steps as the pipe asks for; 0 ends with the loss on episodes that both sides are judged by."""
+    torch.set_num_threads(threads)
+    begun = time.perf_counter()
+    ours = Ours(data, ways, shots)
+    if name == "here":
+        keep_freed_memory()  # as every run of the studio does
+        side: Ours | Learn2learn = ours
+    else:
+        begun = time.perf_counter()
+        side = Learn2learn(data, ways, shots, ours.learner.network)
+    pipe.send(time.perf_counter() - begun)
+    while steps := pipe.recv():
+        at = time.perf_counter()
+        losses = [side.step() for _ in range(steps)]
+        pipe.send((time.perf_counter() - at, losses))
+    pipe.send(ours.judged(side.network))
 
 
 class Ours:
@@ -99,12 +121,22 @@ class Ours:
         self.batches = TaskBatches(pool, pool.sampler(ways, shots, QUERIES, 1, 0), backbone.preprocess, 1, 100)
         self.optimizer = torch.optim.AdamW(self.learner.param_groups(0.001, 0.0))
         self.learner.train_mode(True)
-        self.done = 0
+        self.network, self.done = self.learner.network, 0
 
     def step(self) -> float:
         loss = sum(self.learner.losses(self.batches.batch(self.done)).values())
         self.done += 1
         return descend(self.optimizer, loss)
+
+    def judged(self, network: nn.Module) -> float:
+        """Mean loss of a network on later episodes of the same classes, normalised as in training."""
+        later = range(1_000_000, 1_000_000 + JUDGED)
+        with torch.no_grad():
+            return float(np.mean([float(cross_entropy(*self._scores(network, step))) for step in later]))
+
+    def _scores(self, network: nn.Module, step: int) -> tuple[Tensor, Tensor]:
+        episodes, truth = embedded(network, self.batches.batch(step))
+        return self.learner.head().scores(episodes), truth
 
 
 class Learn2learn:
@@ -171,37 +203,6 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> float:
     loss.backward()
     optimizer.step()
     return float(loss.detach())
-
-
-def table(data: str, methods: list[str], alphabets: list[str], ways: int, shots: int) -> None:
-    """A JSON line a fold, then the mean over the folds of each method."""
-    home = Home.find(Path(tempfile.mkdtemp()))
-    for method in methods:
-        folds = [fold(home, data, method, held, ways, shots) for held in alphabets]
-        mean, half = mean_ci95(np.array([row["accuracy"] for row in folds]))
-        print(f"{method}: mean of {len(folds)} folds {100 * mean:.1f} ± {100 * half:.1f}", flush=True)
-
-
-def fold(home: Home, data: str, method: str, held: str, ways: int, shots: int) -> dict[str, Any]:
-    kept = "+".join(name for name in ALPHABETS if name != held)
-    settings = METHODS[method]
-    values = {
-        "method": f"fewshot/{method}",
-        "device": "cpu",
-        "model": {"backbone": "studio/conv4?in_chans=1"},
-        "data": {"train": f"omniglot:{data}?alphabets={kept}", "test": f"omniglot:{data}?alphabets={held}"},
-        "params": {**settings["params"], "rotations": "train", "steps_per_epoch": settings["steps"] // 4,
-                   "val_episodes": 20},
-        "train": {"epochs": 4, "lr": 0.003, "workers": 1, "checkpoint_every_s": 3600},
-        "eval": {"ways": ways, "shots": shots, "queries": 15, "episodes": 200},
-    }  # fmt: skip
-    result = run_inline(submit(recipes.parse(values), Store(home)), home)
-    if result.status != "finished":
-        raise SystemExit(result.error)
-    row = {"method": method, "held out": held, **{k: result.metrics[k] for k in ("accuracy", "accuracy_ci95")}}
-    row["seconds"] = round(result.seconds, 1)
-    print(json.dumps(row), flush=True)
-    return row
 
 
 if __name__ == "__main__":
