@@ -82,6 +82,17 @@ class LearnerContext:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
+class Comparison(Method):
+    """Several learners trained on the same images in one run, and one table of them."""
+
+    #: one that does not fit the backbone is left out with a warning instead of ending the run
+    skips: bool = True
+
+    def learners(self) -> "dict[str, Learner]":
+        """What is compared, by the name it has in the table; differences are to the first."""
+        raise NotImplementedError
+
+
 class Learner(Method):
     """What trains. The one loop (`studio.runs.loop`) sums the losses, steps, logs and saves."""
 

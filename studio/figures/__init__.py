@@ -5,6 +5,7 @@ to ones that have Chinese where the machine has them.
 """
 
 from studio.figures.charts import (
+    compared_curves_figure,
     confusion_figure,
     curves_figure,
     episodes_figure,
@@ -16,6 +17,6 @@ from studio.figures.heat import overlay
 from studio.figures.maps import tsne_figure
 
 __all__ = [
-    "confusion_figure", "curves_figure", "episodes_figure", "grid_figure", "overlay", "per_class_figure",
-    "reliability_figure", "tsne_figure",
+    "compared_curves_figure", "confusion_figure", "curves_figure", "episodes_figure", "grid_figure", "overlay",
+    "per_class_figure", "reliability_figure", "tsne_figure",
 ]  # fmt: skip

@@ -122,6 +122,26 @@ def curves_figure(history: list[dict[str, float]]) -> Figure:
     return made
 
 
+def compared_curves_figure(histories: dict[str, list[dict[str, float]]]) -> Figure:
+    """The epochs of several trainings, by name: a panel for loss and for accuracy, as far as they are there."""
+    names = [name for name in TITLES if any(name in entry for history in histories.values() for entry in history)]
+    made = figure(4.6 * max(1, len(names)), 3.4)
+    for place, name in enumerate(names, start=1):
+        axes = made.add_subplot(1, len(names), place)
+        for number, (title, history) in enumerate(histories.items()):
+            points = [(entry["epoch"], entry[name]) for entry in history if name in entry]
+            axes.plot(
+                *zip(*points, strict=True), label=title, marker="o", markersize=3,
+                color=COLOURS[number % len(COLOURS)], linestyle=("-", "--", ":")[number // len(COLOURS) % 3],
+            )  # fmt: skip
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="epoch", title=TITLES[name])
+        tidy(axes, grid="y")
+        if place == len(names):
+            axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return made
+
+
 def episodes_figure(accuracies: np.ndarray, title: str = "") -> Figure:
     """How the accuracies [T] of the episodes are spread, and their mean with its 95% interval."""
     made = figure(5.2, 3.2)

@@ -73,7 +73,7 @@ class Training(Procedure):
         before = features_now(job, learner, val, preprocess)
         meter, progress = Meter(job.device), Progress()
         if train is not None:
-            progress = self._fit(job, start, train, val)
+            progress = fit(job, start, train, val)
             meter.images = min(settings.batch_size, len(train.dataset)) * progress.step
         throughput = meter.read()
         if progress.best is not None and recipe.eval.selection != "last":
@@ -91,28 +91,6 @@ class Training(Procedure):
             metrics["best_epoch"] = progress.best_epoch
         return Outcome(metrics, leave(job, start, metrics).id)
 
-    def _fit(self, job: Job, start: Start, train: Decoded, val: Decoded | None, name: str = "") -> Progress:
-        """Trains to the end; where the loss breaks, the best epoch so far is left as a checkpoint."""
-        learner, settings = start.learner, job.recipe.train
-        batches = TrainBatches(
-            train.pixels, train.dataset.labels, len(train.dataset.classes), start.preprocess, settings
-        )
-
-        def evaluate() -> dict[str, float]:
-            if val is None:  # trained on all there is: the last epoch is kept
-                return {"score": float("-inf")}
-            return judge(predict_pixels(job, learner, val, start.preprocess), val)
-
-        loop = Loop(learner, batches, settings, job, evaluate, name)
-        try:
-            return loop.run()
-        except LossNotFinite:
-            if loop.progress.best is not None and rank() == 0:
-                learner.load_state(loop.progress.best)
-                kept = leave(job, start, {"accuracy": loop.progress.best_score})
-                job.events.emit("checkpoint", checkpoint=kept.id, role="last-good")
-            raise
-
     def _cross_validate(self, job: Job, splits: Splits) -> Outcome:
         """One training a fold, judged on the images it has not seen; then one on all images, which is kept."""
         recipe, settings = job.recipe, job.recipe.train
@@ -128,7 +106,7 @@ class Training(Procedure):
             scores.append(float((out_of_fold[held].argmax(axis=1) == whole.labels[held]).mean()))
         start = begin(job, _fresh(job), whole, "all")
         train = decode_split(job, whole, start.preprocess, "train", MARGIN)
-        progress = self._fit(job, start, train, None, "all")
+        progress = fit(job, start, train, None, "all")
         if rank() > 0:
             return Outcome()
         meter.images = min(settings.batch_size, len(whole)) * progress.step
@@ -151,7 +129,7 @@ class Training(Procedure):
         val = decode_split(job, whole.subset(held), start.preprocess, "val")
         if len(val.dataset) != len(held):
             raise DataError(f"{whole.spec} has images that can't be read; take them out before cross-validating.")
-        progress = self._fit(job, start, train, val, name)
+        progress = fit(job, start, train, val, name)
         if progress.best is not None and job.recipe.eval.selection != "last":
             start.learner.load_state(progress.best)
         probabilities = predict_pixels(job, start.learner, val, start.preprocess)
@@ -243,6 +221,27 @@ def begin(job: Job, learner: Learner, train: Dataset, name: str = "") -> Start:
     if features is not None:
         learner.start_from(features[0], features[1].labels)
     return start
+
+
+def fit(job: Job, start: Start, train: Decoded, val: Decoded | None, name: str = "") -> Progress:
+    """Trains to the end; where the loss breaks, the best epoch so far is left as a checkpoint."""
+    learner, settings = start.learner, job.recipe.train
+    batches = TrainBatches(train.pixels, train.dataset.labels, len(train.dataset.classes), start.preprocess, settings)
+
+    def evaluate() -> dict[str, float]:
+        if val is None:  # trained on all there is: the last epoch is kept
+            return {"score": float("-inf")}
+        return judge(predict_pixels(job, learner, val, start.preprocess), val)
+
+    loop = Loop(learner, batches, settings, job, evaluate, name)
+    try:
+        return loop.run()
+    except LossNotFinite:
+        if loop.progress.best is not None and rank() == 0:
+            learner.load_state(loop.progress.best)
+            kept = leave(job, start, {"accuracy": loop.progress.best_score})
+            job.events.emit("checkpoint", checkpoint=kept.id, role="last-good")
+        raise
 
 
 def leave(job: Job, start: Start, metrics: dict[str, Any]) -> Checkpoint:
