@@ -15,8 +15,8 @@ from studio.core.errors import DataError
 from studio.core.procedure import Job
 from studio.data import Dataset, Item, require_classes
 from studio.data.digests import digests
-from studio.data.features import extract
 from studio.data.items import FileSource
+from studio.data.reading import features_of
 from studio.data.splits import images, relabel
 
 
@@ -106,20 +106,7 @@ def fixed(job: Job, backbone: Any, device: str) -> Material:
 
 def photos(job: Job, dataset: Dataset, backbone: Any, what: str) -> Photos:
     """Features through the cache; images that can't be read are named in a warning and left out."""
-    features, kept = extract(
-        dataset,
-        backbone,
-        home=job.home,
-        device=job.device,
-        precision=job.precision,
-        workers=job.recipe.train.workers,
-        on_progress=lambda done, total: job.events.progress(f"features of {what}", done, total),
-        should_stop=job.should_stop,
-    )
-    for skip in kept.skipped:
-        job.events.warning(f"left out {skip.name}: {skip.reason}")
-    if len(kept) == 0:
-        raise DataError(f"No readable image is left in the {what} split of {dataset.spec}.")
+    features, kept = features_of(job, dataset, backbone, what)
     return Photos(kept, features)
 
 

@@ -66,9 +66,12 @@ class EpisodeProcedure(Procedure):
         device: str,
         home: Home,
         store: Store,
-        backbone: Any = None,
+        predictor: SupportPredictor | None = None,
     ) -> Checkpoint:
         """A new checkpoint that has also seen `images`, by class; see fewshot.teach."""
+        if predictor is not None:
+            device = predictor.device
+        backbone = predictor.backbone if predictor else None
         return teaching.teach(checkpoint, images, device=device, home=home, store=store, backbone=backbone)
 
 

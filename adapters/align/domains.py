@@ -9,7 +9,7 @@ from studio.core import registry
 from studio.core.errors import DataError, UsageError
 from studio.core.procedure import Job
 from studio.data import Dataset, FeatureSet, open_data
-from studio.data.features import extract
+from studio.data.reading import features_of
 
 
 @dataclass
@@ -106,20 +106,7 @@ def reveal(yt: np.ndarray, per_class: int, classes: list[str], seed: int) -> np.
 
 
 def _embedded(job: Job, dataset: Dataset, backbone: Any, what: str) -> Domain:
-    features, kept = extract(
-        dataset,
-        backbone,
-        home=job.home,
-        device=job.device,
-        precision=job.precision,
-        workers=job.recipe.train.workers,
-        on_progress=lambda done, total: job.events.progress(f"features of {what}", done, total),
-        should_stop=job.should_stop,
-    )
-    for skip in kept.skipped:
-        job.events.warning(f"left out {skip.name}: {skip.reason}")
-    if len(kept) == 0:
-        raise DataError(f"{what}: no readable image is left in {dataset.spec}.")
+    features, kept = features_of(job, dataset, backbone, what)
     names = [item.domain for item in kept.items]
     parts = np.array([str(name) for name in names]) if len(set(names)) > 1 else None
     return Domain(np.asarray(features, np.float64), kept.labels, kept.classes, parts, images=True)

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field, field_validator
 from scipy.stats import kendalltau
 
-from adapters.rank.base import Ranking, backbone_of, features_of, warn_of_skipped
+from adapters.rank.base import Ranking, backbone_of
 from adapters.rank.chart import bars_figure
 from adapters.rank.resample import resampled
 from adapters.rank.scores import FEATURE_SCORES, POSTERIOR_SCORES
@@ -17,6 +17,7 @@ from studio.core.errors import DataError, StoppedByUser, UsageError
 from studio.core.procedure import Job
 from studio.core.registry import Params, register
 from studio.data import Dataset
+from studio.data.reading import features_of, warn_of_skipped
 from studio.data.splits import given_splits, with_images_only
 from studio.metrics.intervals import NORMAL
 
@@ -100,7 +101,7 @@ def usable() -> list[str]:
 def chosen_images(job: Job, per_class: int) -> Dataset:
     """Labelled images of data.train, at most `per_class` a class; classes of one image are left out with a warning."""
     train, _, _ = given_splits(job.recipe.data)
-    warn_of_skipped(job, train)
+    warn_of_skipped(job, train.skipped)
     labels = train.labels
     draw = np.random.default_rng(job.recipe.train.seed)
     rows: list[int] = []
@@ -127,7 +128,7 @@ def chosen_images(job: Job, per_class: int) -> Dataset:
 def scored(job: Job, name: str, dataset: Dataset) -> tuple[Ranked, Dataset]:
     """One backbone with all its scores, and the images that could be read."""
     backbone = backbone_of(job, name)
-    features, kept = features_of(job, dataset, backbone, f"features by {name}")
+    features, kept = features_of(job, dataset, backbone, f"the images by {name}")
     y = kept.labels
     try:
         theta, origin = source_posteriors(backbone, features, len(np.unique(y)), job.recipe.train.seed)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from adapters.rank.base import Ranking, backbone_of, features_of, warn_of_skipped
+from adapters.rank.base import Ranking, backbone_of
 from adapters.rank.gaps import a_distance, coral, mmd
 from adapters.rank.gaps.mmd import class_mmd, median_distance
 from adapters.rank.scores import linear_probe
@@ -14,6 +14,7 @@ from studio.core.errors import DataError, StoppedByUser
 from studio.core.procedure import Job
 from studio.core.registry import Params, register
 from studio.data import Dataset, FeatureSet, open_data
+from studio.data.reading import features_of, warn_of_skipped
 
 COLUMNS = ["source", "images", "gap to classes", "mmd", "class mmd", "a-distance", "coral", "source accuracy", "risk"]
 TOLD_APART = 1.5  # A-distance: a linear classifier is right about the domain of 7 images in 8
@@ -125,14 +126,14 @@ def read_domains(job: Job, per_domain: int) -> tuple[dict[str, tuple[np.ndarray,
     target = some(target, per_domain, draw)
     if isinstance(target, FeatureSet):
         return {name: (part.x, part.y) for name, part in parts.items()}, target.x
-    warn_of_skipped(job, source)
+    warn_of_skipped(job, source.skipped)
     unlabelled = Dataset(target.spec, [], [replace(item, label=-1) for item in target.items], target.skipped)
     backbone = backbone_of(job, job.recipe.model.backbone)
     found = {}
     for name, part in parts.items():
-        x, kept = features_of(job, replace(part, skipped=[]), backbone, f"features of {name}")
+        x, kept = features_of(job, replace(part, skipped=[]), backbone, name)
         found[name] = (x, kept.labels)
-    return found, features_of(job, unlabelled, backbone, "features of the target")[0]
+    return found, features_of(job, unlabelled, backbone, "the target")[0]
 
 
 def by_domain(data: Dataset | FeatureSet, spec: str) -> dict[str, Dataset | FeatureSet]:

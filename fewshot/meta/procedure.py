@@ -22,9 +22,8 @@ from studio.core.faces import LearnerContext
 from studio.core.home import Home
 from studio.core.procedure import Job, Outcome, Procedure
 from studio.core.registry import procedure
-from studio.data import Dataset
 from studio.data.features import embed_images
-from studio.data.pixels import decode
+from studio.data.reading import pixels_of
 from studio.data.splits import Splits, resolve_class_splits
 from studio.store import Checkpoint, Manifest, Store
 
@@ -96,14 +95,15 @@ class MetaTraining(Procedure):
         device: str,
         home: Home,
         store: Store,
+        predictor: SupportPredictor | None = None,
     ) -> Checkpoint:
         """A new checkpoint whose support set has `images` too, by class; the network stays as it is."""
         labels = [label.strip() for label, given in images.items() for _ in given]
         pictures = [image for given in images.values() for image in given]
         if not pictures or not all(labels):
             raise DataError("There is nothing to teach: expected at least one photo, and a name for its class.")
-        predictor = self.restore(checkpoint, device, home, store)
-        features = embed_images(pictures, predictor.backbone, device)
+        predictor = predictor or self.restore(checkpoint, device, home, store)
+        features = embed_images(pictures, predictor.backbone, predictor.device)
         names = [f"taught: {label}" for label in labels]
         support = predictor.support.with_photos(features, labels, names, pictures)
         manifest = checkpoint.manifest.model_copy(
@@ -146,26 +146,10 @@ def decoded(job: Job, splits: Splits, backbone: Any) -> dict[str, Pool]:
     for name, dataset in (("train", splits.train), ("val", splits.val), ("test", splits.test)):
         if dataset is not None:
             margin = CROP_MARGIN if name == "train" and params.crops else 1.0
-            pixels, kept = pixels_of(job, dataset, backbone, name, margin)
+            pixels, kept = pixels_of(job, dataset, backbone.preprocess, name, margin)
             turned = params.rotations == "all" or (params.rotations == "train" and name == "train")
-            found[name] = Pool(one_channel(pixels), kept, TURNS if turned else 1)
+            found[name] = Pool(one_channel(torch.from_numpy(pixels)), kept, TURNS if turned else 1)
     return found
-
-
-def pixels_of(job: Job, dataset: Dataset, backbone: Any, what: str, margin: float) -> tuple[torch.Tensor, Dataset]:
-    pixels, kept = decode(
-        dataset,
-        backbone.preprocess,
-        margin=margin,
-        workers=job.recipe.train.workers,
-        folder=job.folder / "pixels",
-        on_progress=lambda done, total: job.events.progress(f"reading {what}", done, total),
-    )
-    for skip in kept.skipped:
-        job.events.warning(f"left out {skip.name}: {skip.reason}")
-    if len(kept) == 0:
-        raise DataError(f"No readable image is left in the {what} split of {dataset.spec}.")
-    return torch.from_numpy(pixels), kept
 
 
 def train(job: Job, learner: MetaLearner, pools: dict[str, Pool], backbone: Any) -> list[dict[str, float]]:

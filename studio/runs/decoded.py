@@ -7,12 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from studio.core.errors import DataError
 from studio.core.faces import Learner
 from studio.core.procedure import Job
 from studio.data import Dataset
-from studio.data.pixels import decode
 from studio.data.preprocess import Preprocess
+from studio.data.reading import pixels_of
 from studio.data.transforms import normalize
 
 MARGIN = 1.15  # training images are kept a little larger than the input, so that crops have room
@@ -32,19 +31,7 @@ class Decoded:
 
 def decode_split(job: Job, dataset: Dataset, preprocess: Preprocess, what: str, margin: float = 1.0) -> Decoded:
     """The images of a split that can be read; the others are named in the events. Raises DataError if none can."""
-    pixels, kept = decode(
-        dataset,
-        preprocess,
-        margin=margin,
-        workers=job.recipe.train.workers,
-        folder=job.folder / "pixels",
-        on_progress=lambda done, total: job.events.progress(f"reading {what}", done, total),
-    )
-    for skip in kept.skipped:
-        job.events.warning(f"left out {skip.name}: {skip.reason}")
-    if len(kept) == 0:
-        raise DataError(f"No readable image is left in the {what} split of {dataset.spec}.")
-    return Decoded(pixels, kept)
+    return Decoded(*pixels_of(job, dataset, preprocess, what, margin))
 
 
 def inputs(job: Job, split: Decoded, preprocess: Preprocess, rows: slice) -> Tensor:

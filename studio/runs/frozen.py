@@ -13,9 +13,10 @@ from studio.core.procedure import Job, Outcome, Predictor, Procedure
 from studio.core.registry import procedure
 from studio.data import require_classes, resolve_splits
 from studio.data.features import embed_images
+from studio.data.reading import features_of
 from studio.runs.meters import Meter
 from studio.runs.report import report
-from studio.runs.shared import features_of, manifest_of
+from studio.runs.shared import manifest_of
 from studio.store import Checkpoint
 
 

@@ -61,8 +61,12 @@ def load_checkpoint(name: str, home: Home | None = None, device: str = "auto") -
         return Model(checkpoint, procedure.restore(checkpoint, lease.device, home, store))
 
 
-def teach_checkpoint(name: str, images: dict[str, Sequence[str | Path | Image.Image]], home: Home | None = None) -> Any:
+def teach_checkpoint(
+    name: str, images: dict[str, Sequence[str | Path | Image.Image]], home: Home | None = None, predictor: Any = None
+) -> Any:
     """A new checkpoint that also knows `images` (by class, known or new); its lineage names the old one.
+
+    `predictor` is the checkpoint's own where it is loaded already: that saves loading it again.
 
     Raises UsageError where the method can't be taught without training, or a photo can't be read.
     """
@@ -76,7 +80,7 @@ def teach_checkpoint(name: str, images: dict[str, Sequence[str | Path | Image.Im
         )
     opened = {label: [_must_open(image) for image in given] for label, given in images.items()}
     with DeviceManager(home).lease("auto", memory_gb=1.0, interactive=True) as lease:
-        return procedure.teach(checkpoint, opened, device=lease.device, home=home, store=store)
+        return procedure.teach(checkpoint, opened, device=lease.device, home=home, store=store, predictor=predictor)
 
 
 def image_files(paths: Iterable[str | Path]) -> list[Path]:

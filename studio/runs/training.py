@@ -17,6 +17,7 @@ from studio.core.procedure import Job, Outcome, Predictor, Procedure
 from studio.core.registry import procedure
 from studio.data import Dataset, require_classes, resolve_splits
 from studio.data.preprocess import Preprocess
+from studio.data.reading import features_of
 from studio.data.splits import Splits, k_folds
 from studio.data.transforms import normalize, to_input
 from studio.runs.batches import TrainBatches
@@ -26,7 +27,7 @@ from studio.runs.loop import Loop, LossNotFinite, Progress
 from studio.runs.meters import Meter
 from studio.runs.report import report
 from studio.runs.runner import rank
-from studio.runs.shared import features_of, manifest_of
+from studio.runs.shared import manifest_of
 from studio.store import Checkpoint
 from studio.store.state import generations, load_state, save_state
 

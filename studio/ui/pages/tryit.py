@@ -78,7 +78,8 @@ def build(shared: Any, tab: Any) -> None:
     def learn(name: str | None, image: Image.Image | None, label: str | None, request: gr.Request) -> Any:
         if not (name and image is not None and label and label.strip()):
             raise UsageError(say("try.teach.missing", language_of(request)))
-        taught = teach_checkpoint(name, {label.strip(): [image]}, desk.home)
+        known = warm.get(name, lambda: load_checkpoint(name, desk.home))
+        taught = teach_checkpoint(name, {label.strip(): [image]}, desk.home, known.predictor)
         gr.Info(say("try.taught", language_of(request), name=taught.id), duration=5)
         names = [row["checkpoint"] for row in desk.store.checkpoints() if row.get("task") == "classify"]
         return gr.Dropdown(names, value=taught.id)
