@@ -39,6 +39,11 @@ class MetaTraining(Procedure):
 
     def run(self, job: Job) -> Outcome:
         recipe, learner = job.recipe, job.method
+        if recipe.eval.episodes_file is not None:
+            raise UsageError(
+                f"eval.episodes_file: {recipe.method} draws its own episodes of val and test. To score fixed ones, "
+                "train first, then run a head such as fewshot/prototypes with model.backbone: store/CHECKPOINT."
+            )
         splits = resolve_class_splits(recipe.data, recipe.train.seed)
         job.events.note(splits.note)
         backbone, going_on = start(job)
@@ -209,8 +214,8 @@ def accuracy_figure(history: list[dict[str, float]]) -> Any:
     made = figure(5.2, 3.2)
     axes = made.add_subplot()
     epochs, means, halves = (np.array([entry[k] for entry in history]) for k in ("epoch", "accuracy", "accuracy_ci95"))
-    axes.plot(epochs, means, "o-", color=COLOURS[0], markersize=3)
-    axes.fill_between(epochs, means - halves, means + halves, color=COLOURS[0], alpha=0.2, linewidth=0)
+    axes.errorbar(epochs, means, halves, fmt="o-", color=COLOURS[0], markersize=3, elinewidth=1, capsize=2)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set(xlabel="epoch", ylabel="accuracy on held-out classes")
     axes.grid(alpha=0.25)
     return made

@@ -37,7 +37,7 @@ class Pool:
     @property
     def classes(self) -> list[str]:
         names = self.dataset.classes
-        return names + [f"{name} turned {90 * turn}" for turn in range(1, self.turns) for name in names]
+        return names + [f"{name} {90 * turn}°" for turn in range(1, self.turns) for name in names]
 
     def __len__(self) -> int:
         return len(self.pixels) * self.turns

@@ -123,6 +123,7 @@ def test_a_stopped_run_goes_on_with_the_same_episodes_and_losses(home, method):
         ({"eval": {"ways": 5}}, "5 ways need 5 classes; found 2"),
         ({"data": {"test": "builtin:digits?per_class=8"}}, "judged on classes it has not seen"),
         ({"data": {"train": None}}, "data.train: nothing is given"),
+        ({"eval": {"episodes_file": "episodes.json"}}, "draws its own episodes of val and test"),
     ],
 )  # fmt: skip
 def test_data_that_does_not_fit_is_said_in_a_sentence(home, sections, said):
