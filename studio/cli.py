@@ -252,8 +252,9 @@ def predict(args: argparse.Namespace) -> int:
     from studio.terminal import show_predictions
 
     files = image_files(args.paths)
-    rows = load_checkpoint(args.checkpoint, device=args.device).predict(files, args.topk)
-    return show_predictions(rows, args.json, Path(args.out) if args.out else None)
+    model = load_checkpoint(args.checkpoint, device=args.device)
+    rows = model.predict(files, args.topk)
+    return show_predictions(rows, args.json, Path(args.out) if args.out else None, model.draw)
 
 
 def _teach_arguments(parser: argparse.ArgumentParser) -> None:

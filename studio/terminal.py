@@ -2,7 +2,8 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -96,15 +97,21 @@ def show_methods(rows: list[dict[str, Any]], as_json: bool) -> int:
     return 0
 
 
-def show_predictions(rows: list[dict[str, Any]], as_json: bool, folder: Path | None) -> int:
-    """Predictions as a table or JSON, and as predictions.csv in `folder`. 1 if no image could be read."""
+def show_predictions(
+    rows: list[dict[str, Any]], as_json: bool, folder: Path | None, draw: Callable[[str, dict[str, Any]], Any]
+) -> int:
+    """Predictions as a table or JSON, and as predictions.csv in `folder`. 1 if no image could be read.
+
+    Pictures with boxes go into `folder` too, as `draw(image, row)` gives them.
+    """
     if folder is not None:
         _write_csv(rows, folder)
+        _write_drawings(rows, folder, draw)
     if as_json:
         print(json.dumps([_without_pictures(row) for row in rows], ensure_ascii=False, default=str))
     else:
         cells = [
-            [row["image"], row.get("label", "-"), _short(row.get("score")), row.get("error") or _others(row)]
+            [row["image"], row.get("label") or "-", _short(row.get("score")), row.get("error") or _others(row)]
             for row in rows
         ]
         _out.print(_table(["image", "label", "score", "others"], cells))
@@ -121,7 +128,10 @@ def show_data_report(report: Any, as_json: bool) -> int:
             _out.print(f"{name}: {value}", markup=False)
     counts = values.get("classes")
     if isinstance(counts, dict):
-        _out.print(_table(["class", "images"], [[name, str(count)] for name, count in counts.items()]))
+        what = "boxes" if values.get("boxes") else "images"
+        _out.print(_table(["class", what], [[name, str(count)] for name, count in counts.items()]))
+    if values.get("boxes"):
+        _out.print(_table(["boxes", ""], [[name, _short(value)] for name, value in values["boxes"].items()]))
     for problem in report.problems:
         _out.print(f"- {problem}", markup=False)
     if not report.problems:
@@ -219,6 +229,9 @@ def _short(value: Any) -> str:
 
 
 def _others(row: dict[str, Any]) -> str:
+    if "boxes" in row:
+        counts = Counter(box["label"] for box in row["boxes"])
+        return ", ".join(f"{count} x {label}" for label, count in counts.items()) or "nothing found"
     return ", ".join(f"{item['label']} {item['score']:.3f}" for item in row.get("topk", [])[1:4])
 
 
@@ -227,11 +240,29 @@ def _without_pictures(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key != "nearest_pictures"}
 
 
+def _write_drawings(rows: list[dict[str, Any]], folder: Path, draw: Callable[[str, dict[str, Any]], Any]) -> None:
+    """A PNG for each picture with boxes; a number tells files of the same name apart."""
+    taken: set[str] = set()
+    for row in rows:
+        if "boxes" in row:
+            stem, number = Path(row["image"]).stem, 1
+            name = stem
+            while name in taken:
+                number += 1
+                name = f"{stem}-{number}"
+            taken.add(name)
+            draw(row["image"], row).save(folder / f"{name}.png")
+
+
 def _write_csv(rows: list[dict[str, Any]], folder: Path) -> None:
     import csv
 
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "predictions.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["image", "label", "score", "error"])
-        writer.writerows([[row["image"], row.get("label"), row.get("score"), row.get("error")] for row in rows])
+        writer.writerow(["image", "label", "score", "error", "x1", "y1", "x2", "y2"])
+        for row in rows:  # a line a box, where there are boxes
+            for one in row.get("boxes") or [row]:
+                writer.writerow(
+                    [row["image"], one.get("label"), one.get("score"), row.get("error"), *one.get("box", [])]
+                )

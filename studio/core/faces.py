@@ -1,4 +1,4 @@
-"""The three faces of a method: EpisodeHead, Estimator, Learner.
+"""The faces of a method: EpisodeHead, Estimator, Learner, and Detector, a Learner of boxes.
 
 Each is small. A method fills one of them and never writes its own loop, optimizer, seed handling or
 checkpoint code. Tensors and arrays are named by shape: T episodes, S supports, Q queries, W ways,
@@ -13,6 +13,8 @@ from studio.core.registry import Method
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
+
+    from studio.core.boxes import Detections
 
 
 @dataclass(frozen=True)
@@ -157,3 +159,16 @@ class Learner(Method):
     def load_state(self, state: dict[str, "Tensor"]) -> None:
         """The inverse of `state`."""
         self.module.load_state_dict(state)
+
+
+class Detector(Learner):
+    """A Learner of boxes: all corners are xyxy in pixels of the input.
+
+    `losses` gets {images [B, 3, H, W], boxes [B, M, 4], labels [B, M], -1 where padded}.
+    """
+
+    started_from: str = ""  # hash of the backbone before training
+
+    def predict(self, images: "Tensor") -> "list[Detections]":  # type: ignore[override]
+        """What is found in each of images [B, 3, H, W], by the model's own post-processing; in evaluation mode."""
+        raise NotImplementedError

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import nn
 
+    from studio.core.boxes import Detections
+
 
 @dataclass
 class Job:
@@ -77,6 +79,16 @@ class Predictor:
     def module(self) -> "nn.Module | None":
         """One network from normalised images [B, 3, H, W] to logits [B, C], for export; None if there is none."""
         return None
+
+
+class BoxPredictor(Predictor):
+    """A checkpoint that finds things. `threshold` is the score from which a box is shown."""
+
+    threshold: float = 0.5
+
+    def boxes(self, images: "list[Image.Image]") -> "list[Detections]":
+        """What is found in each RGB image, in its pixels, sure or not."""
+        raise NotImplementedError
 
 
 class Procedure:

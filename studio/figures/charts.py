@@ -9,7 +9,9 @@ from studio.figures.style import COLOURS, FAINT, INK, QUIET, RIGHT, WRONG, figur
 from studio.metrics import ece, mean_ci95, reliability, wilson_ci95
 
 COUNTED = 20  # classes up to which each cell of a confusion matrix shows its number
-TITLES = {"loss": "validation loss", "accuracy": "validation accuracy"}
+TITLES = {
+    "loss": "validation loss", "accuracy": "validation accuracy", "map": "validation AP", "map_50": "validation AP50",
+}  # fmt: skip
 
 
 def confusion_figure(matrix: np.ndarray, classes: list[str], most: int = 40) -> Figure:
@@ -94,7 +96,7 @@ def reliability_figure(probabilities: np.ndarray, labels: np.ndarray) -> Figure:
 
 
 def curves_figure(history: list[dict[str, float]]) -> Figure:
-    """What was measured after each epoch: a panel for loss and for accuracy, as far as they are there.
+    """What was measured after each epoch: a panel for loss, accuracy and AP, as far as they are there.
 
     An entry has `epoch`, and may have `accuracy_ci95`, drawn as a band. The best accuracy is marked.
     """

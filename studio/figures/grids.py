@@ -8,21 +8,25 @@ from PIL import Image
 from studio.figures.style import figure, fonts, wrapped
 
 PAPER = (244, 245, 246)
-FINE = 320  # pixels a side that a tile needs at most
+FINE = 320  # pixels a side that a small tile needs at most
 COARSE = 48  # pixels a side below which pixels are shown as squares
 
 
 def grid_figure(
-    images: Sequence[Image.Image], captions: Sequence[str], columns: int = 6, frames: Sequence[str] | None = None
+    images: Sequence[Image.Image],
+    captions: Sequence[str],
+    columns: int = 6,
+    frames: Sequence[str] | None = None,
+    tile: float = 1.6,
 ) -> Figure:
-    """Images [N] in rows of `columns`, captions below; `frames` are colours of a frame around each."""
+    """Images [N] in rows of `columns`, `tile` inches wide, captions below; `frames` are colours of a frame around."""
     columns = min(columns, max(1, len(images)))
     rows = max(1, -(-len(images) // columns))
-    made = figure(1.6 * columns, 1.98 * rows)
+    made = figure(tile * columns, (tile + 0.38) * rows)
     for place, (image, caption) in enumerate(zip(images, captions, strict=True)):
         axes = made.add_subplot(rows, columns, place + 1)
-        tile = _tile(image)
-        axes.imshow(tile, interpolation="nearest" if tile.width < COARSE else "antialiased")
+        shown = _tile(image, round(FINE * max(1.0, tile / 1.6)))
+        axes.imshow(shown, interpolation="nearest" if shown.width < COARSE else "antialiased")
         axes.set_xlabel(wrapped(caption, 24), fontsize=7.5, fontfamily=fonts(), labelpad=3)
         axes.set(xticks=[], yticks=[])
         for spine in axes.spines.values():
@@ -32,10 +36,10 @@ def grid_figure(
     return made
 
 
-def _tile(image: Image.Image) -> Image.Image:
+def _tile(image: Image.Image, most: int) -> Image.Image:
     """The whole image on a square, so that all tiles of a grid are one size."""
     image = image.convert("RGB")
-    image.thumbnail((FINE, FINE), Image.Resampling.LANCZOS)
+    image.thumbnail((most, most), Image.Resampling.LANCZOS)
     side = max(image.size)
     square = Image.new("RGB", (side, side), PAPER)
     square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))

@@ -112,9 +112,13 @@ def _parts(model: Any) -> tuple[Preprocess, nn.Module]:
     """How an image becomes the input, and the module from input [B, 3, H, W] to logits [B, C]."""
     module = model.predictor.module()
     if module is None:
-        raise UsageError(
-            f"{model.checkpoint.manifest.method} checkpoints are not one network; they export as safetensors only."
+        made = model.checkpoint.manifest
+        why = (
+            "find boxes, whose number differs from picture to picture"
+            if made.task == "detect"
+            else "are not one network"
         )
+        raise UsageError(f"{made.method} checkpoints {why}; they export as safetensors only.")
     return Preprocess.from_dict(model.checkpoint.manifest.preprocess), module.eval()
 
 

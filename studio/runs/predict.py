@@ -4,12 +4,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from studio.core import registry
+from studio.core.boxes import Detections
 from studio.core.device import DeviceManager
 from studio.core.errors import UsageError
 from studio.core.home import Home
+from studio.core.procedure import BoxPredictor
 from studio.data.images import BadImage, read_image
 from studio.store import Store
 
@@ -27,6 +30,8 @@ class Model:
     def predict(self, images: Iterable[str | Path | Image.Image], topk: int = 5) -> list[dict[str, Any]]:
         """One dict an image: {image, label, score, topk: [{label, score}], ...}; score is a probability 0..1.
 
+        A detector gives {image, width, height, boxes: [{label, score, box: [x1, y1, x2, y2] in pixels}]}, and label
+        and score of the surest box, None where it finds nothing; `topk` says nothing then.
         A file that can't be read gives {image, error} in its place.
         """
         return [row for batch in _batches(list(images)) for row in self._predict_batch(batch, topk)]
@@ -34,6 +39,8 @@ class Model:
     def _predict_batch(self, batch: Sequence[str | Path | Image.Image], topk: int) -> list[dict[str, Any]]:
         opened = [_open(image) for image in batch]
         good = [image for image in opened if isinstance(image, Image.Image)]
+        if isinstance(self.predictor, BoxPredictor):
+            return self._boxes(batch, opened, good)
         scores = iter(self.predictor.scores(good)) if good else iter(())
         extras = iter(self.predictor.extras(good)) if good else iter(())
         rows = []
@@ -45,10 +52,43 @@ class Model:
                 rows.append({"image": name, "error": image})
         return rows
 
+    def _boxes(self, given: Sequence[Any], opened: Sequence[Any], good: list[Image.Image]) -> list[dict[str, Any]]:
+        """The rows of a detector: boxes from its threshold on, the surest first."""
+        found = iter(self.predictor.boxes(good)) if good else iter(())
+        rows = []
+        for source, image in zip(given, opened, strict=True):
+            name = "image" if isinstance(source, Image.Image) else str(source)
+            if isinstance(image, Image.Image):
+                rows.append(
+                    {"image": name, **_box_row(next(found).above(self.predictor.threshold), image, self.classes)}
+                )
+            else:
+                rows.append({"image": name, "error": image})
+        return rows
+
+    def draw(self, image: str | Path | Image.Image, row: dict[str, Any]) -> Image.Image:
+        """The image with the boxes of its row from `predict` drawn on it. Raises UsageError where it can't be read."""
+        from studio.figures.boxes import draw_detections
+
+        boxes = row.get("boxes", [])
+        labels = np.array([self.classes.index(box["label"]) for box in boxes], np.int64)
+        corners = np.array([box["box"] for box in boxes], np.float32).reshape(-1, 4)
+        found = Detections(corners, labels, np.array([box["score"] for box in boxes], np.float32))
+        return draw_detections(_must_open(image), found, self.classes)
+
     def _row(self, scores: Any, topk: int) -> dict[str, Any]:
         order = scores.argsort()[::-1][:topk]
         ranked = [{"label": self.classes[i], "score": round(float(scores[i]), 6)} for i in order]
         return {**ranked[0], "topk": ranked}
+
+
+def _box_row(found: Detections, image: Image.Image, classes: list[str]) -> dict[str, Any]:
+    boxes = [
+        {"label": classes[label], "score": round(float(score), 6), "box": [round(float(one), 2) for one in corners]}
+        for corners, label, score in zip(found.xyxy, found.labels, found.scores, strict=True)
+    ]
+    first = {key: boxes[0][key] if boxes else None for key in ("label", "score")}
+    return {**first, "width": image.width, "height": image.height, "boxes": boxes}
 
 
 def load_checkpoint(name: str, home: Home | None = None, device: str = "auto") -> Model:

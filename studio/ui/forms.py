@@ -15,11 +15,11 @@ from studio.ui.catalogue import word, words
 SIMPLE = ("model.backbone", "data.source", "data.target", "train.epochs", "train.lr", "eval.ways", "eval.shots")
 #: of the fields shown at once, those that matter to some kinds of method only
 SOMETIMES = {
-    "data.train": {"classify", "rank"},
+    "data.train": {"classify", "rank", "detect"},
     "data.source": {"align"},
     "data.target": {"align"},
-    "train.epochs": {"Learner"},
-    "train.lr": {"Learner"},
+    "train.epochs": {"Learner", "Detector"},
+    "train.lr": {"Learner", "Detector"},
     "eval.ways": {"EpisodeHead"},
     "eval.shots": {"EpisodeHead"},
 }

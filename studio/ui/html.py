@@ -72,7 +72,9 @@ def report_card(report: dict[str, Any], language: str) -> str:
         "".join(f"<li>{escape(line)}</li>" for line in problems[:40])
         or f"<li>{escape(say('data.fine', language))}</li>"
     )
-    head = say("data.found", language, images=sum(counts.values()), classes=len(counts))
+    head = say("data.found", language, images=report["images"], classes=len(counts))
+    if report.get("boxes"):
+        head += " " + say("data.boxed", language, boxes=report["boxes"]["boxes"], small=report["boxes"]["small"])
     body = f"<table style='width:100%'>{rows}</table>{more}<ul>{listed}</ul>"
     return f"<div class='card' id='report-card'><h3>{escape(head)}</h3>{body}</div>"
 

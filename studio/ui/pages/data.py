@@ -4,15 +4,17 @@ from typing import Any
 
 import gradio as gr
 
+from studio.core import recipe as recipes
 from studio.core.errors import DataError
 from studio.data import check, open_data, read_image
-from studio.data.items import Dataset
+from studio.data.items import Dataset, Item
+from studio.figures.boxes import draw_boxes
 from studio.ui import forms, html
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.guard import guarded
 
 BOXES = 8
-SAMPLES = ("builtin:digits?per_class=40", "builtin:glyphs?classes=20")
+SAMPLES = ("builtin:digits?per_class=40", "builtin:glyphs?classes=20", "builtin:scenes?images=120")
 
 
 def build(shared: Any) -> None:
@@ -41,11 +43,11 @@ def build(shared: Any) -> None:
             raise DataError(say("data.hosted", language_of(request)))
         report = check(data_spec).to_dict()
         pictures = _pictures(data_spec)
-        values = forms.put(values or {}, "data.train", data_spec)
+        values = forms.put(_for_boxes(values or {}) if report["boxes"] else values or {}, "data.train", data_spec)
         for key in ("data.val", "data.test"):
             values = forms.drop(values, key)
         present = sum(count > 0 for count in report["classes"].values())
-        if present < forms.value_of(values, "eval.ways"):
+        if not report["boxes"] and present < forms.value_of(values, "eval.ways"):
             values = forms.put(values, "eval.ways", max(2, present))
         return (
             values,
@@ -77,6 +79,11 @@ def build(shared: Any) -> None:
     zipped.upload(take_zip, [zipped, shared.recipe], shown_outputs, api_visibility="private")
     use_spec.click(take_spec, [written, shared.recipe], shown_outputs, api_visibility="private")
     onward.click(lambda: gr.Tabs(selected="train"), None, shared.tabs, api_visibility="private")
+
+
+def _for_boxes(values: dict[str, Any]) -> dict[str, Any]:
+    """The recipe as it is where it detects already, else that of the preset for detection."""
+    return values if values.get("task") == "detect" else recipes.read_yaml(recipes.SHIPPED / "detect-quick.yaml")
 
 
 def _class_boxes() -> tuple[list[Any], list[Any], Any]:
@@ -122,4 +129,12 @@ def _pictures(spec: str, most: int = 16) -> list[tuple[Any, str]]:
         return []
     step = max(1, len(dataset) // most)
     chosen = dataset.items[::step][:most]
+    if dataset.boxed:
+        return [_with_boxes(item, dataset.classes) for item in chosen]
     return [(read_image(item.source, item.name, min_side=160), dataset.classes[item.label]) for item in chosen]
+
+
+def _with_boxes(item: Item, classes: list[str]) -> tuple[Any, str]:
+    """A picture with its boxes drawn, and its name."""
+    picture = read_image(item.source, item.name)
+    return (draw_boxes(picture, item.boxes, classes) if item.boxes is not None else picture), item.name

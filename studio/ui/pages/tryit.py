@@ -13,6 +13,8 @@ from studio.runs.predict import load_checkpoint, teach_checkpoint
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.guard import guarded
 
+PREDICTING = ("classify", "detect")
+
 
 def build(shared: Any, tab: Any) -> None:
     desk, warm = shared.desk, DeviceManager(shared.desk.home).warm
@@ -29,6 +31,9 @@ def build(shared: Any, tab: Any) -> None:
                 height=320,
             )
         with gr.Column(min_width=300):
+            drawn = gr.Image(
+                label=word("try.boxes"), visible=False, elem_id="try-boxes", interactive=False, format="png"
+            )
             answer = gr.Label(num_top_classes=5, label=word("try.answer"), elem_id="try-answer")
             remark = gr.Markdown(elem_id="try-remark")
             nearest = gr.Gallery(
@@ -52,7 +57,7 @@ def build(shared: Any, tab: Any) -> None:
 
     @guarded
     def listing(current: str | None) -> Any:
-        names = [row["checkpoint"] for row in desk.store.checkpoints() if row.get("task") == "classify"]
+        names = [row["checkpoint"] for row in desk.store.checkpoints() if row.get("task") in PREDICTING]
         return gr.Dropdown(names, value=current if current in names else (names[0] if names else None))
 
     @guarded
@@ -64,15 +69,20 @@ def build(shared: Any, tab: Any) -> None:
     @guarded
     def look(name: str | None, image: Image.Image | None, request: gr.Request) -> Any:
         if image is None:
-            return None, "", gr.Gallery(visible=False)
+            return None, "", gr.Gallery(visible=False), gr.Image(visible=False)
         if not name:
             raise UsageError(say("try.none", language_of(request)))
-        row = warm.get(name, lambda: load_checkpoint(name, desk.home)).predict([image])[0]
+        model = warm.get(name, lambda: load_checkpoint(name, desk.home))
+        row = model.predict([image])[0]
+        if "boxes" in row:
+            best = {box["label"]: box["score"] for box in reversed(row["boxes"])}  # the surest of each class
+            count = say("try.found", language_of(request), count=len(row["boxes"]))
+            return best or None, count, gr.Gallery(visible=False), gr.Image(model.draw(image, row), visible=True)
         scores = {item["label"]: item["score"] for item in row["topk"]}
         known = not row.get("unknown", False)
         remark = "" if known else say("try.unknown", language_of(request))
         near = [(picture, f"{other} {score:.2f}") for picture, other, score in row.get("nearest_pictures", [])]
-        return scores, remark, gr.Gallery(near, visible=bool(near))
+        return scores, remark, gr.Gallery(near, visible=bool(near)), gr.Image(visible=False)
 
     @guarded
     def learn(name: str | None, image: Image.Image | None, label: str | None, request: gr.Request) -> Any:
@@ -81,7 +91,7 @@ def build(shared: Any, tab: Any) -> None:
         known = warm.get(name, lambda: load_checkpoint(name, desk.home))
         taught = teach_checkpoint(name, {label.strip(): [image]}, desk.home, known.predictor)
         gr.Info(say("try.taught", language_of(request), name=taught.id), duration=5)
-        names = [row["checkpoint"] for row in desk.store.checkpoints() if row.get("task") == "classify"]
+        names = [row["checkpoint"] for row in desk.store.checkpoints() if row.get("task") in PREDICTING]
         return gr.Dropdown(names, value=taught.id)
 
     @guarded
@@ -99,7 +109,7 @@ def build(shared: Any, tab: Any) -> None:
         event(
             look,
             [checkpoint, photo],
-            [answer, remark, nearest],
+            [answer, remark, nearest, drawn],
             concurrency_id="device",
             concurrency_limit=1,
             **private,

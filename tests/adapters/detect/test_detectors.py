@@ -1,0 +1,121 @@
+"""Every detector builds without a network, learns, and gives back the same boxes from its file."""
+
+import numpy as np
+import pytest
+import torch
+
+from studio.core import registry
+from studio.core.errors import UsageError
+from studio.core.faces import Detector, LearnerContext
+from studio.core.recipe import TrainSection
+from studio.data import open_data
+from studio.data.box_batches import BoxBatches
+from studio.data.pixels import decode
+from studio.data.preprocess import Preprocess
+from studio.data.transforms import normalize
+from studio.metrics.detection import coco_ap
+
+SIZE = 96
+DETECTORS = [cls.id for cls in registry.methods("detect")]
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    """Eight scenes of two classes as pixels, boxes, preprocess."""
+    data = open_data(f"builtin:scenes?images=8&size={SIZE}&classes=2&most=3")
+    preprocess = Preprocess(SIZE, squash=True)
+    pixels, kept = decode(data, preprocess)
+    return pixels, [item.boxes for item in kept.items], preprocess
+
+
+def made(method: str, backbone: str = "pip/tf_efficientnet_lite0", weights: bool = True, **params) -> Detector:
+    cls = registry.get(method)
+    learner = cls(cls.Params(**params))
+    learner.setup(LearnerContext(registry.backbone(backbone, image_size=SIZE, weights=weights), ["0", "1"], 0, SIZE))
+    return learner
+
+
+def train(learner: Detector, scenes, steps: int, lr: float = 1e-3) -> list[float]:
+    """The sum of the losses at each step."""
+    pixels, boxes, preprocess = scenes
+    batches = BoxBatches(pixels, boxes, preprocess, TrainSection(batch_size=4, augment="none"))
+    optimizer = torch.optim.AdamW(learner.param_groups(lr, 0.01))
+    sums = []
+    torch.manual_seed(0)
+    for step in range(steps):
+        learner.train_mode(True)
+        loss = sum(learner.losses(batches.batch(step)).values())
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(learner.module.parameters(), 5.0)
+        optimizer.step()
+        sums.append(float(loss.detach()))
+    return sums
+
+
+def look(learner: Detector, scenes):
+    pixels, _, preprocess = scenes
+    learner.train_mode(False)
+    with torch.inference_mode():
+        return learner.predict(normalize(torch.from_numpy(pixels), preprocess))
+
+
+@pytest.mark.parametrize("method", DETECTORS)
+def test_the_loss_falls_and_a_file_gives_the_same_boxes(method, scenes):
+    learner = made(method)
+    sums = train(learner, scenes, 8)
+    assert np.mean(sums[-2:]) < 0.95 * np.mean(sums[:2])
+    found = look(learner, scenes)
+    again = made(method, weights=False)
+    again.load_state({name: tensor.clone() for name, tensor in learner.state().items()})
+    for one, two in zip(found, look(again, scenes), strict=True):
+        np.testing.assert_array_equal(one.xyxy, two.xyxy)
+        np.testing.assert_array_equal(one.scores, two.scores)
+        np.testing.assert_array_equal(one.labels, two.labels)
+        assert len(one) == 0 or (set(one.labels.tolist()) <= {0, 1} and one.scores.max() <= 1)
+
+
+@pytest.mark.slow
+def test_eight_scenes_are_learned_by_heart(scenes):
+    learner = made("detect/fcos")
+    train(learner, scenes, 120)
+    numbers = coco_ap(scenes[1], look(learner, scenes), ["0", "1"])
+    assert numbers["map_50"] >= 0.9
+
+
+def test_the_same_seed_gives_the_same_detector():
+    first, second = made("detect/fcos").state(), made("detect/fcos").state()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_picture_without_boxes_has_a_loss_too(scenes):
+    pixels, _, preprocess = scenes
+    batch = {
+        "images": normalize(torch.from_numpy(pixels[:2]), preprocess), "boxes": torch.zeros(2, 1, 4),
+        "labels": torch.full((2, 1), -1),
+    }  # fmt: skip
+    for method in DETECTORS:
+        learner = made(method)
+        learner.train_mode(True)
+        assert torch.isfinite(sum(learner.losses(batch).values())), method
+
+
+def test_the_backbone_learns_more_slowly_and_keeps_its_statistics(scenes):
+    learner = made("detect/fcos", backbone_lr=0.1)
+    rates = {round(group["lr"], 9) for group in learner.param_groups(1e-2, 0.0)}
+    assert rates == {1e-3, 1e-2}
+    counted = [p for group in learner.param_groups(1e-2, 0.0) for p in group["params"]]
+    assert len(counted) == len({id(p) for p in counted}) == len(list(learner.module.parameters()))
+    before = {name: t.clone() for name, t in learner.state().items() if "running_mean" in name and ".backbone." in name}
+    train(learner, scenes, 2)
+    assert before and all(torch.equal(learner.state()[name], tensor) for name, tensor in before.items())
+
+
+def test_any_timm_backbone_with_maps_fits_and_one_without_is_refused(scenes):
+    learner = made("detect/fcos", "timm/resnet18?random")
+    assert len(look(learner, scenes)) == 8
+    small = registry.get("detect/fcos")()
+    with pytest.raises(UsageError, match="at least 64"):
+        small.setup(LearnerContext(registry.backbone("timm/resnet18?random", image_size=32), ["0"], 0, 32))
+    with pytest.raises(UsageError, match="1/8, 1/16 and 1/32"):
+        made("detect/fcos", "timm/vit_tiny_patch16_224?random")
