@@ -1,5 +1,7 @@
 """The words of the page: `words/en.json` and `words/zh.json`, the same keys in both.
 
+The help of methods' parameters is written once, in English, in the methods; `words/zh-params.json` has it in Chinese.
+
 Fixed words are translated in the browser (`word`); words made on the server, such as a status with
 a number in it, are looked up by the visitor's language (`say`).
 """
@@ -38,6 +40,11 @@ def language_of(request: gr.Request | None) -> str:
     """The visitor's language, as the browser says; English where it is none of ours."""
     header = request.headers.get("accept-language", "") if request is not None else ""
     return "zh" if header.strip().lower().startswith("zh") else "en"
+
+
+def translated(text: str, language: str) -> str:
+    """The help of a method's parameter in a language; as it is where `words/zh-params.json` hasn't got it yet."""
+    return words("zh-params").get(text, text) if language == "zh" else text
 
 
 def say(key: str, language: str, **values: Any) -> str:

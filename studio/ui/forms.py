@@ -10,7 +10,7 @@ import gradio as gr
 
 from studio.core import recipe as recipes
 from studio.core import registry
-from studio.ui.catalogue import word, words
+from studio.ui.catalogue import translated, word, words
 
 SIMPLE = ("model.backbone", "data.source", "data.target", "train.epochs", "train.lr", "eval.ways", "eval.shots")
 #: of the fields shown at once, those that matter to some kinds of method only
@@ -91,13 +91,16 @@ def recipe_field(key: str) -> Any:
     )
 
 
-def params_form(method: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Inputs for a method's own parameters, by name, filled with `values` where given."""
+def params_form(method: str, values: dict[str, Any], language: str = "en") -> dict[str, Any]:
+    """Inputs for a method's own parameters, by name, filled with `values` where given; help in `language`."""
     fields = registry.get(method).Params.model_fields
     return {
-        name: component(name, item.description or "", item.annotation, values.get(name, item.default), f"param-{name}")
+        name: component(
+            name, translated(item.description or "", language), item.annotation,
+            values.get(name, item.default), f"param-{name}",
+        )
         for name, item in fields.items()
-    }
+    }  # fmt: skip
 
 
 def put(values: dict[str, Any], key: str, value: Any) -> dict[str, Any]:

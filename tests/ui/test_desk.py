@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studio.core import recipe as recipes
+from studio.core import registry
 from studio.core.errors import DataError, UsageError
 from studio.core.events import EventWriter
 from studio.ui import forms, html
-from studio.ui.catalogue import words
+from studio.ui.catalogue import translated, words
 from studio.ui.desk import POINTS, Desk, safe_name, thin, view
 
 
@@ -125,3 +126,12 @@ def test_a_form_change_touches_one_key_and_defaults_are_left_out():
     assert values == {"train": {"epochs": 3}}
     assert forms.put(values, "train.epochs", 10) == {}
     assert forms.put({}, "data.val", "") == {}
+
+
+def test_the_help_of_parameters_has_its_chinese_and_nothing_else_is_translated():
+    helps = {item["help"] for method in registry.methods() for item in registry.describe(method)["params"]}
+    known = set(words("zh-params"))
+    assert known <= helps, known - helps  # a translation of a help that was changed is of no use
+    assert len(known) >= 0.9 * len(helps)  # a new method need not bring its own
+    text = sorted(known)[0]
+    assert translated(text, "zh") != text == translated(text, "en") and translated("new", "zh") == "new"

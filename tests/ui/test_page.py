@@ -140,6 +140,9 @@ def test_the_page_speaks_the_visitors_language(served, browser, locale, word):
     if locale == "zh-CN":
         page.wait_for_selector("text=你想做什么")
         assert "What would you like" not in page.inner_text("body")
+        tab(page, "训练")
+        page.get_by_text("方法自身的参数").click()
+        page.wait_for_selector("text=查询到类别均值的距离")
 
 
 def test_on_a_phone_nothing_sticks_out_to_the_side(served, browser):

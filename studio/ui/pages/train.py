@@ -35,8 +35,8 @@ def build(shared: Any) -> list[Any]:
             with gr.Accordion(word("train.params"), open=False, elem_id="train-params"):
 
                 @gr.render(inputs=[method, shared.recipe], triggers=[method.change])
-                def show_params(method_id: str, values: dict[str, Any]) -> None:
-                    _params(shared, method_id, values)
+                def show_params(method_id: str, values: dict[str, Any], request: gr.Request) -> None:
+                    _params(shared, method_id, values, language_of(request))
 
         with gr.Column(scale=6, min_width=320):
             start = gr.Button(word("train.start"), variant="primary", size="lg", elem_id="train-start")
@@ -84,9 +84,9 @@ def _fields(shared: Any) -> list[Any]:
     return [inputs[key] for key in KEYS]
 
 
-def _params(shared: Any, method_id: str, values: dict[str, Any]) -> None:
+def _params(shared: Any, method_id: str, values: dict[str, Any], language: str) -> None:
     given = (values or {}).get("params", {})
-    form = forms.params_form(method_id, given)
+    form = forms.params_form(method_id, given, language)
     if not form:
         gr.Markdown(word("train.no_params"))
     for name, component in form.items():
