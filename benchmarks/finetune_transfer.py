@@ -1,6 +1,6 @@
 """Real transfer without any hub: a small ViT trained on MNIST and moved to USPS with ten labels a class.
 
-    python benchmarks/finetune_transfer.py [--data ../shared/data/digits_mnist_usps.npz] [--seeds 3] [--out table.md]
+    python benchmarks/finetune_transfer.py [--data ../shared/data/digits_mnist_usps.npz] [--seeds 5] [--out table.md]
 
 Prints accuracy on 1,000 USPS images, mean over seeds with a 95 % interval, of the same network from scratch
 and moved by full fine-tuning, LP-FT and LoRA. A seed draws the ten images a class and everything random.
@@ -18,12 +18,12 @@ from studio import run
 from studio.core.home import Home
 from studio.metrics import mean_ci95
 
-NETWORK = "timm/vit_tiny_patch16_224?random&img_size=28&patch_size=7&embed_dim=64&depth=4&num_heads=4"
-TRAIN = {"batch_size": 25, "augment": "crop", "crop": 0.7, "workers": 1, "lr": 0.003}
+NETWORK = "timm/vit_tiny_patch16_224?random&img_size=28&patch_size=4&embed_dim=64&depth=4&num_heads=4"
+TRAIN = {"batch_size": 25, "augment": "crop", "crop": 0.7, "workers": 1, "lr": 0.001}
 METHODS = {
     "from scratch": ("finetune/full", {"backbone_lr": 1.0}),
     "full": ("finetune/full", {"backbone_lr": 0.5}),
-    "LP-FT": ("finetune/lp-ft", {"backbone_lr": 0.5}),
+    "LP-FT": ("finetune/lp-ft", {"backbone_lr": 0.5, "head_lr": 1.0}),
     "LoRA": ("finetune/lora", {"targets": "all"}),
 }
 
@@ -50,9 +50,9 @@ def spec(folder: Path, name: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", default="../shared/data/digits_mnist_usps.npz")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--pretrain-epochs", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--pretrain-epochs", type=int, default=30)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -60,7 +60,7 @@ def main() -> None:
         folder = Path(name)
         home = Home.find(folder / "home")
         files(Path(args.data), folder, args.seeds)
-        train = {**TRAIN, "epochs": args.pretrain_epochs}
+        train = {**TRAIN, "epochs": args.pretrain_epochs, "batch_size": 50}
         source = run(
             {
                 "method": "finetune/full",

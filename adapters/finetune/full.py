@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 class FullParams(Params):
     backbone_lr: float = Field(0.1, ge=0, le=10, description="learning rate of the backbone, as a multiple of train.lr")
+    head_lr: float = Field(1.0, ge=0, le=10, description="learning rate of the head, as a multiple of train.lr")
     layer_decay: float = Field(
         1.0, gt=0, le=1, description="each block nearer the input learns this much slower than the next"
     )
@@ -113,7 +114,8 @@ class Full(Learner):
         for depth, block in enumerate(blocks):
             scale = self.params.backbone_lr * self.params.layer_decay ** (len(blocks) - 1 - depth)
             groups += decay_groups(block, lr * scale, weight_decay)
-        return groups + decay_groups([self.module.head, self.module.aids], lr, weight_decay)
+        head = decay_groups([self.module.head], lr * self.params.head_lr, weight_decay)
+        return groups + head + decay_groups([self.module.aids], lr, weight_decay)
 
     def _regularizer(self, context: LearnerContext) -> Regularizer:
         cls = KNOWN[self.params.regularizer]

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 
 
 class LpFtParams(FullParams):
+    backbone_lr: float = Field(
+        0.05, ge=0, le=10, description="learning rate of the backbone, as a multiple of train.lr"
+    )
+    head_lr: float = Field(
+        0.05,
+        ge=0,
+        le=10,
+        description="learning rate of the solved head, as a multiple of train.lr; larger ones undo it",
+    )
     c: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
         None, description="inverse strength of the probe's L2 penalty; null chooses it by cross-validation"
     )

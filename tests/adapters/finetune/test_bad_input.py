@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from studio import run
+from studio.cli import main
 from studio.core.errors import UsageError
 
 CONV = {"backbone": "studio/conv4", "image_size": 16}
@@ -59,3 +60,24 @@ def test_a_class_of_one_image_cannot_be_cross_validated(home, tmp_path):
     }
     with pytest.raises(UsageError, match="k-fold: a class has one image only"):
         run(recipe, home=home)
+
+
+@pytest.mark.parametrize(
+    ("counts", "settings", "sentence"),
+    [
+        ({"ants": 6, "bees": 6}, ["data.val=folder:{val}"], "wasps"),
+        ({"ants": 6, "bees": 1}, ["train.folds=3"], "a class has one image only"),
+        ({"ants": 6, "bees": 6}, ["model.backbone=timm/vit_tiny_patch16_224?random", "model.image_size=30"], "nearest"),
+        ({"ants": 6}, [], "class"),
+        ({"ants": 6, "bees": 6}, ["params.regularizer=l2sp"], "params.regularizer"),
+        ({"ants": 6, "bees": 6}, ["params.regularizer=co-tuning"], "co-tuning"),
+    ],
+)
+def test_the_command_line_says_it_and_returns_2(home, tmp_path, monkeypatch, capsys, counts, settings, sentence):
+    monkeypatch.setenv("STUDIO_HOME", str(home.root))
+    train, val = photos(tmp_path / "t", **counts), photos(tmp_path / "v", ants=2, wasps=2)
+    given = [f"data.train={train}", "model.backbone=studio/conv4", "model.image_size=16", "train.max_steps=1"]
+    given += [text.format(val=val.removeprefix("folder:")) for text in settings]
+    code = main(["run", "small-data-cnn", "--set", "method=finetune/full", *(f for g in given for f in ("--set", g))])
+    said = capsys.readouterr().err
+    assert code == 2 and sentence in said and "Traceback" not in said

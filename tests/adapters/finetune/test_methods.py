@@ -98,3 +98,10 @@ def test_blocks_nearer_the_input_learn_slower_and_the_head_fastest():
     assert rates == sorted(rates) and rates[-1] == 1.0
     blocks = sorted(set(rates))[:-1]
     assert blocks[-1] == pytest.approx(0.1) and blocks[0] == pytest.approx(0.1 * 0.5 ** (len(blocks) - 1))
+
+
+def test_a_solved_head_moves_as_gently_as_the_backbone_below_it():
+    learner = learner_of("finetune/lp-ft", FAMILIES["timm-vit"])
+    assert {round(group["lr"], 9) for group in learner.param_groups(1.0, 0.0)} == {0.05}
+    learner = learner_of("finetune/full", FAMILIES["timm-vit"], head_lr=0.5)
+    assert learner.param_groups(1.0, 0.0)[-1]["lr"] == pytest.approx(0.5)
