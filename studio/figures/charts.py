@@ -155,7 +155,7 @@ def episodes_figure(accuracies: np.ndarray, title: str = "") -> Figure:
     axes.axvline(mean, color=WRONG, label=f"mean {mean:.3f}{spread}")
     axes.set(xlabel="accuracy of an episode", ylabel="episodes", xlim=(min(lowest, 0.9), 1.01), title=title)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False, loc="upper left", fontsize=9, prop={"family": fonts()})
+    axes.legend(frameon=False, loc="best", prop={"family": fonts(), "size": 9})
     tidy(axes, grid="y")
     return made
 
