@@ -167,8 +167,6 @@ class Detector(Learner):
     `losses` gets {images [B, 3, H, W], boxes [B, M, 4], labels [B, M], -1 where padded}.
     """
 
-    started_from: str = ""  # hash of the backbone before training
-
     def predict(self, images: "Tensor") -> "list[Detections]":  # type: ignore[override]
         """What is found in each of images [B, 3, H, W], by the model's own post-processing; in evaluation mode."""
         raise NotImplementedError

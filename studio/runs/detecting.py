@@ -25,7 +25,7 @@ from studio.data.transforms import normalize, to_input
 from studio.metrics.detection import best_threshold, coco_ap
 from studio.runs.box_report import report
 from studio.runs.decoded import Decoded, decode_split, inputs
-from studio.runs.loop import Loop, Progress
+from studio.runs.loop import Loop, LossNotFinite, Progress
 from studio.runs.meters import Meter
 from studio.runs.shared import manifest_of
 from studio.store import Checkpoint
@@ -51,6 +51,17 @@ class Split:
         ]
 
 
+@dataclass
+class Start:
+    """A detector that is set up, and what it started from."""
+
+    learner: Detector
+    backbone: Any
+    preprocess: Preprocess
+    hash: str  # of the backbone, before anything was trained
+    classes: list[str]
+
+
 @procedure
 class Detecting(Procedure):
     """Runs and restores every Detector."""
@@ -64,24 +75,20 @@ class Detecting(Procedure):
         splits = resolve_box_splits(recipe.data, settings.seed, job.home)
         for remark in (splits.note, *splits.train.remarks):
             job.events.note(remark)
-        backbone, preprocess, going_on = _start(job, splits.train.classes)
-        learner: Detector = job.method  # type: ignore[assignment]
-        if going_on is not None:
-            learner.load_state(going_on.tensors())
-        layout = getattr(torch, choose_memory_format(job.device, backbone.kind))
-        learner.module.to(job.device, memory_format=layout)
+        start = _start(job, splits.train.classes)
+        learner, preprocess = start.learner, start.preprocess
         val = _decoded(job, splits.val, preprocess, "val")
         test = _decoded(job, splits.test, preprocess, "test") if splits.test is not None else None
         meter, progress = Meter(job.device), Progress()
         if settings.epochs:
             train = _decoded(job, splits.train, preprocess, "train")
             batches = BoxBatches(train.decoded.pixels, train.inputs, preprocess, settings)
-            progress = Loop(learner, batches, settings, job, lambda: _judge(job, learner, val, preprocess)).run()
+            progress = _fit(job, start, batches, val)
             meter.images = batches.batch_size * progress.step
         throughput = meter.read()
         if progress.best is not None and recipe.eval.selection != "last":
             learner.load_state(progress.best)
-        threshold = best_threshold(val.truths, detect(job, learner, val, preprocess), len(splits.train.classes))
+        threshold = best_threshold(val.truths, detect(job, learner, val, preprocess), len(start.classes))
         scored = test or val
         found = detect(job, learner, scored, preprocess)
         metrics = report(job, scored.decoded.dataset, scored.truths, found, threshold, progress.history)
@@ -89,9 +96,7 @@ class Detecting(Procedure):
         metrics["score_threshold"] = round(threshold, 4)
         if progress.best_epoch > 0:
             metrics["best_epoch"] = progress.best_epoch
-        manifest = manifest_of(job, backbone, splits.train.classes, metrics)
-        manifest.preprocess, manifest.backbone["hash"] = preprocess.to_dict(), learner.started_from
-        return Outcome(metrics, job.store.put(manifest, learner.state()).id)
+        return Outcome(metrics, _leave(job, start, metrics).id)
 
     def restore(self, checkpoint: Checkpoint, device: str, home: Home, store: Any) -> BoxPredictor:
         manifest = checkpoint.manifest
@@ -145,9 +150,29 @@ def in_picture(found: Detections, size: tuple[int, int], side: int) -> Detection
     return Detections(corners, found.labels, found.scores)
 
 
-def _judge(job: Job, learner: Detector, val: Split, preprocess: Preprocess) -> dict[str, float]:
-    found = detect(job, learner, val, preprocess)
-    numbers = coco_ap(val.truths, found, val.decoded.dataset.classes)
+def _fit(job: Job, start: Start, batches: BoxBatches, val: Split) -> Progress:
+    """Trains to the end; where the loss breaks, the best epoch so far is left as a checkpoint."""
+    loop = Loop(start.learner, batches, job.recipe.train, job, lambda: _judge(job, start, val))
+    try:
+        return loop.run()
+    except LossNotFinite:
+        if loop.progress.best is not None:
+            start.learner.load_state(loop.progress.best)
+            kept = _leave(job, start, {"map": loop.progress.best_score})
+            job.events.emit("checkpoint", checkpoint=kept.id, role="last-good")
+        raise
+
+
+def _leave(job: Job, start: Start, metrics: dict[str, Any]) -> Checkpoint:
+    """The checkpoint of the detector as it is now; it names the backbone it started from."""
+    manifest = manifest_of(job, start.backbone, start.classes, metrics)
+    manifest.preprocess, manifest.backbone["hash"] = start.preprocess.to_dict(), start.hash
+    return job.store.put(manifest, start.learner.state())
+
+
+def _judge(job: Job, start: Start, val: Split) -> dict[str, float]:
+    found = detect(job, start.learner, val, start.preprocess)
+    numbers = coco_ap(val.truths, found, start.classes)
     scores = {name: numbers[name] or 0.0 for name in ("map", "map_50")}
     return {**scores, "score": scores["map"]}
 
@@ -162,8 +187,8 @@ def _decoded(job: Job, dataset: Dataset, preprocess: Preprocess, what: str) -> S
     return Split(decoded, truths, sizes, preprocess.image_size)
 
 
-def _start(job: Job, classes: list[str]) -> tuple[Any, Preprocess, Checkpoint | None]:
-    """The backbone with the detector set up on it, how pictures enter, and the checkpoint to go on from."""
+def _start(job: Job, classes: list[str]) -> Start:
+    """The detector set up on its backbone, on the job's device, ready to train or to be judged."""
     model, settings = job.recipe.model, job.recipe.train
     going_on = job.store.checkpoint(model.checkpoint) if model.checkpoint else None
     spec = model.backbone
@@ -180,9 +205,14 @@ def _start(job: Job, classes: list[str]) -> tuple[Any, Preprocess, Checkpoint | 
         raise UsageError("train.epochs: 0 evaluates only, which needs model.checkpoint to name a checkpoint.")
     backbone = registry.backbone(spec, home=job.home, image_size=model.image_size)
     preprocess = Preprocess.from_dict({**backbone.preprocess.to_dict(), "squash": True})
-    job.method.started_from = backbone.hash
-    job.method.setup(LearnerContext(backbone, classes, settings.seed, preprocess.image_size))
-    return backbone, preprocess, going_on
+    learner: Detector = job.method  # type: ignore[assignment]
+    start = Start(learner, backbone, preprocess, backbone.hash, classes)
+    learner.setup(LearnerContext(backbone, classes, settings.seed, preprocess.image_size))
+    if going_on is not None:
+        learner.load_state(going_on.tensors())
+    layout = getattr(torch, choose_memory_format(job.device, backbone.kind))
+    learner.module.to(job.device, memory_format=layout)
+    return start
 
 
 def _refuse(job: Job) -> None:

@@ -62,7 +62,7 @@ def build_app(home: Home | None = None, preset: str | None = None, hosted: bool 
             with gr.Tab(word("tab.start"), id="start", elem_id="tab-start"):
                 opened_start = start.build(shared)
             with gr.Tab(word("tab.data"), id="data", elem_id="tab-data"):
-                data.build(shared)
+                taken = data.build(shared)
             with gr.Tab(word("tab.train"), id="train", elem_id="tab-train"):
                 filled = train.build(shared)
             with gr.Tab(word("tab.runs"), id="runs", elem_id="tab-runs") as runs_tab:
@@ -70,6 +70,7 @@ def build_app(home: Home | None = None, preset: str | None = None, hosted: bool 
             with gr.Tab(word("tab.try"), id="try", elem_id="tab-try") as try_tab:
                 tryit.build(shared, try_tab)
         start.connect(shared, opened_start, filled)
+        data.connect(shared, taken, filled)
         page.load(train.refill, [recipe], filled, show_progress="hidden", api_visibility="private")
         page.load(_asked_run, [run], [run, tabs], show_progress="hidden", api_visibility="private")
         add_api(desk)

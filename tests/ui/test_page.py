@@ -105,6 +105,31 @@ def test_from_photos_to_an_answer_with_a_refresh_in_the_middle(served, browser, 
     assert page.problems == []
 
 
+def test_boxes_are_found_from_a_spec_to_a_drawing(served, browser, tmp_path):
+    _, url = served
+    page = open_page(browser, url)
+    tab(page, "Data")
+    page.click("#data-spec-tab-button")
+    page.fill("#data-spec input", "builtin:scenes?images=8&size=96&classes=2")
+    page.keyboard.press("Enter")
+    page.click("#data-use-spec")
+    page.wait_for_selector("#report-card")
+    assert "boxes" in page.inner_text("#report-card")
+    page.click("#data-onward")
+    page.wait_for_function("document.querySelector('#train-method input')?.value.startsWith('detect/fcos')")
+    page.click("#train-start")
+    page.wait_for_selector("#run-status")
+    wait_for_status(page, "finished")
+    assert "map_50" in page.inner_text("#run-numbers")
+    tab(page, "Try it")
+    page.wait_for_function("document.querySelector('#try-checkpoint input')?.value.startsWith('fcos')")
+    Image.new("RGB", (120, 90), "white").save(tmp_path / "photo.png")
+    page.set_input_files("#try-photo input[type=file]", tmp_path / "photo.png")
+    page.wait_for_selector("#try-boxes img")
+    assert "things were found" in page.inner_text("#try-remark")
+    assert page.problems == []
+
+
 def test_a_run_goes_on_when_its_tab_is_closed_and_another_tab_finds_it(served, browser):
     home, url = served
     page = open_page(browser, url)

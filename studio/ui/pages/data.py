@@ -17,7 +17,8 @@ BOXES = 8
 SAMPLES = ("builtin:digits?per_class=40", "builtin:glyphs?classes=20", "builtin:scenes?images=120")
 
 
-def build(shared: Any) -> None:
+def build(shared: Any) -> list[Any]:
+    """Lays the tab out; returns the events by which data are taken in."""
     spec = gr.State("")
     with gr.Tabs(elem_id="data-ways"):
         with gr.Tab(word("data.boxes"), id="boxes", elem_id="data-boxes-tab"):
@@ -43,7 +44,7 @@ def build(shared: Any) -> None:
             raise DataError(say("data.hosted", language_of(request)))
         report = check(data_spec).to_dict()
         pictures = _pictures(data_spec)
-        values = forms.put(_for_boxes(values or {}) if report["boxes"] else values or {}, "data.train", data_spec)
+        values = forms.put(_fitting(values or {}, bool(report["boxes"])), "data.train", data_spec)
         for key in ("data.val", "data.test"):
             values = forms.drop(values, key)
         present = sum(count > 0 for count in report["classes"].values())
@@ -75,15 +76,28 @@ def build(shared: Any) -> None:
     def take_spec(text: str, values: dict[str, Any], request: gr.Request) -> tuple[Any, ...]:
         return use(text.strip(), values, request)
 
-    use_boxes.click(take_boxes, [shared.recipe, *names, *files], shown_outputs, api_visibility="private")
-    zipped.upload(take_zip, [zipped, shared.recipe], shown_outputs, api_visibility="private")
-    use_spec.click(take_spec, [written, shared.recipe], shown_outputs, api_visibility="private")
+    taken = [
+        use_boxes.click(take_boxes, [shared.recipe, *names, *files], shown_outputs, api_visibility="private"),
+        zipped.upload(take_zip, [zipped, shared.recipe], shown_outputs, api_visibility="private"),
+        use_spec.click(take_spec, [written, shared.recipe], shown_outputs, api_visibility="private"),
+    ]
     onward.click(lambda: gr.Tabs(selected="train"), None, shared.tabs, api_visibility="private")
+    return taken
 
 
-def _for_boxes(values: dict[str, Any]) -> dict[str, Any]:
-    """The recipe as it is where it detects already, else that of the preset for detection."""
-    return values if values.get("task") == "detect" else recipes.read_yaml(recipes.SHIPPED / "detect-quick.yaml")
+def connect(shared: Any, taken: list[Any], filled: list[Any]) -> None:
+    """Shows what data have changed in the recipe on the train tab; `filled` are that tab's fields."""
+    from studio.ui.pages.train import refill
+
+    for event in taken:
+        event.then(refill, [shared.recipe], filled, show_progress="hidden", api_visibility="private")
+
+
+def _fitting(values: dict[str, Any], boxed: bool) -> dict[str, Any]:
+    """The recipe as it is where it takes such data, else that of a preset: boxes are detected, the rest classified."""
+    if boxed == (values.get("task") == "detect"):
+        return values
+    return recipes.read_yaml(recipes.SHIPPED / ("detect-quick.yaml" if boxed else "quickstart.yaml"))
 
 
 def _class_boxes() -> tuple[list[Any], list[Any], Any]:
