@@ -81,18 +81,25 @@ class Svm(Classifier):
         from sklearn.svm import SVC, LinearSVC
 
         scale = np.sqrt((x * x).sum(axis=1).mean()) or 1.0
+        if (
+            weights is not None and (weights == 0).any()
+        ):  # libsvm leaves these out, and then counts support without them
+            x, y, weights = x[weights > 0], y[weights > 0], weights[weights > 0]
         self.classes, present = classes, np.unique(y)
         if len(x) <= PAIRWISE:
-            model = SVC(kernel="linear", C=1.0).fit(x / scale, y, sample_weight=weights)
+            gram = x @ x.T / scale**2  # made here: libsvm would make it number by number
+            model = SVC(kernel="precomputed", C=1.0).fit(gram, y, sample_weight=weights)
+            coefficients = one_against_one(model, x / scale)
             self.pairs = np.array([(i, j) for k, i in enumerate(present) for j in present[k + 1 :]])
             sign = -1.0 if len(present) == 2 else 1.0  # of two classes the sign favours the second
         else:
             model = LinearSVC(C=1.0, dual=False, random_state=0).fit(x / scale, y, sample_weight=weights)
+            coefficients = model.coef_
             self.pairs = np.array([(label, -1) for label in present])
             if len(present) == 2:
                 self.pairs = np.array([(present[1], present[0])])
             sign = 1.0
-        self.weight, self.bias = sign * np.asarray(model.coef_).T / scale, sign * np.asarray(model.intercept_)
+        self.weight, self.bias = sign * coefficients.T / scale, sign * np.asarray(model.intercept_)
         return self
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
@@ -112,6 +119,20 @@ class Svm(Classifier):
     def arrays(self) -> dict[str, np.ndarray]:
         kind = np.array([2, self.classes])
         return {"kind": kind, "weight": self.weight, "bias": self.bias, "pairs": self.pairs}
+
+
+def one_against_one(model: Any, x: np.ndarray) -> np.ndarray:
+    """Coefficients [pairs, d] of a fitted SVC whose precomputed kernel was x x^T: those of kernel="linear"."""
+    ends = np.concatenate([[0], np.cumsum(model.n_support_)])
+    duals, support = model.dual_coef_, x[model.support_]
+    parts = [slice(low, high) for low, high in zip(ends[:-1], ends[1:], strict=True)]
+    return np.stack(
+        [
+            duals[j - 1, parts[i]] @ support[parts[i]] + duals[i, parts[j]] @ support[parts[j]]
+            for i in range(len(parts))
+            for j in range(i + 1, len(parts))
+        ]
+    )
 
 
 class Logistic(LinearClassifier):

@@ -70,8 +70,9 @@ def pair_of(source: Domain, target: Domain) -> Pair:
     theirs = {target.classes[label] for label in np.unique(target.y[target.y >= 0])}
     shared = [name for name in source.classes if name in ours & theirs]
     if len(shared) < 2:
+        found = f"only the class {shared[0]}" if shared else "no class"
         raise DataError(
-            f"The domains share {len(shared)} classes by name{_named(shared)}; at least two are needed. "
+            f"The domains share {found} by name; at least two classes are needed. "
             f"Only the source has{_named(ours - theirs)}; only the target has{_named(theirs - ours)}."
         )
     ys, yt = _relabel(source, shared), _relabel(target, shared)

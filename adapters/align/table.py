@@ -126,6 +126,9 @@ def params_of(cls: type[Aligner], params: TableParams) -> BaseModel:
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"]))
+        if fault["type"] == "extra_forbidden":
+            known = nearest(where, cls.Params.model_fields)
+            raise UsageError(f"params.settings.{short}: there is no parameter {where!r}.{known}") from None
         raise UsageError(f"params.settings.{short}.{where}: found {fault['input']!r}; {fault['msg']}.") from None
 
 

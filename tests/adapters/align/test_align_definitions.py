@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import scipy.linalg
+from sklearn.svm import SVC
 
+from adapters.align.classifiers import Svm
 from adapters.align.components import ComponentParams, Components
 from adapters.align.coral import Coral
 from adapters.align.eigen import principal_axes
@@ -132,6 +134,20 @@ def test_jgsa_directions_solve_the_papers_quotient_and_weigh_by_their_worth() ->
     worth = scipy.linalg.eigh(top, below, eigvals_only=True)[::-1][:4]
     assert np.allclose(w.T @ below @ w, np.eye(4), atol=1e-6)
     assert np.allclose(w.T @ top @ w, np.diag(worth), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_the_svm_is_that_of_the_library_with_a_linear_kernel(count: int) -> None:
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % count
+    x = rng.normal(size=(count, 5))[y] + rng.normal(size=(60, 5))
+    weights, scale = rng.uniform(0.5, 2, 60), np.sqrt((x * x).sum(axis=1).mean())
+    weights[::7] = 0
+    found = Svm().fit(x, y, count, weights)
+    library = SVC(kernel="linear", C=1.0, tol=1e-6).fit(x / scale, y, sample_weight=weights)
+    sign = -1 if count == 2 else 1
+    assert np.allclose(sign * found.weight.T * scale, library.coef_, atol=0.02 * np.abs(library.coef_).max())
+    assert (found.predict_proba(x).argmax(axis=1) == library.predict(x / scale)).mean() > 0.95
 
 
 def test_the_graph_laplacian_is_symmetric_and_semidefinite() -> None:
