@@ -23,9 +23,10 @@ COLUMNS = ["trained", "accuracy", "±95%", "minus first", "±95% paired", "macro
 
 @dataclass
 class Trained:
-    """What one learner came to: probabilities [N, C] of the scored images, its epochs, its cost."""
+    """What one learner came to: probabilities [N, C] and labels [N] of the scored images, its epochs, its cost."""
 
     probabilities: np.ndarray
+    labels: np.ndarray
     history: list[dict[str, float]]
     best_epoch: int
     seconds: float
@@ -45,19 +46,16 @@ class Comparing(Procedure):
         splits = resolve_splits(recipe.data, recipe.train.seed, job.home)
         require_classes(splits.train, 2)
         job.events.note(splits.note)
-        scored = splits.test or splits.val
         results = {}
         for name, learner in job.method.learners().items():
             try:
                 results[name] = self._train(job, splits, name, learner)
             except UsageError as error:
-                if not job.method.skips:
+                if not job.method.skips or not results:  # where the first fails, it is the recipe or the data
                     raise
                 job.events.warning(f"{name} is left out: {error}")
-        if not results:
-            raise UsageError(f"{recipe.method}: none of what was to be compared fits {recipe.model.backbone}.")
-        reports = {name: classification_report(one.probabilities, scored.labels) for name, one in results.items()}
-        job.table("comparison", COLUMNS, rows(results, reports, scored.labels))
+        reports = {name: classification_report(one.probabilities, one.labels) for name, one in results.items()}
+        job.table("comparison", COLUMNS, rows(results, reports))
         job.figure("comparison", compared_curves_figure({name: one.history for name, one in results.items()}))
         best = max(reports, key=lambda name: reports[name]["accuracy"])
         return Outcome({
@@ -65,7 +63,7 @@ class Comparing(Procedure):
             "best": best,
             "accuracy_by_name": {name: values["accuracy"] for name, values in reports.items()},
             "selection": recipe.eval.selection,
-            "scored_on": f"{'test' if splits.test else 'val'}; the best of {len(results)} on these very images",
+            "scored_on": f"{'val' if splits.test is None else 'test'}; the best of {len(results)} on these very images",
         })  # fmt: skip
 
     def _train(self, job: Job, splits: Splits, name: str, learner: Learner) -> Trained:
@@ -83,6 +81,7 @@ class Comparing(Procedure):
         test = val if splits.test is None else decode_split(job, splits.test, start.preprocess, "test")
         made = Trained(
             predict_pixels(job, learner, test, start.preprocess),
+            test.dataset.labels,
             progress.history,
             progress.best_epoch,
             time.monotonic() - begun,
@@ -91,9 +90,9 @@ class Comparing(Procedure):
         return made
 
 
-def rows(results: dict[str, Trained], reports: dict[str, dict[str, float]], labels: np.ndarray) -> list[list[Any]]:
+def rows(results: dict[str, Trained], reports: dict[str, dict[str, float]]) -> list[list[Any]]:
     """A row a learner, best first; differences to the first are paired over images."""
-    right = {name: one.probabilities.argmax(axis=1) == labels for name, one in results.items()}
+    right = {name: one.probabilities.argmax(axis=1) == one.labels for name, one in results.items()}
     first = next(iter(results))
     table = []
     for name in sorted(results, key=lambda name: -reports[name]["accuracy"]):
