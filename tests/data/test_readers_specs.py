@@ -9,7 +9,8 @@ from studio.data.specs import parse, schemes
 
 
 def test_a_kind_of_data_is_a_file_in_readers():
-    assert schemes() == {"builtin", "folder", "hf", "list", "mat", "npz", "omniglot", "torchvision", "zip"}
+    images = {"builtin", "folder", "hf", "list", "mat", "npz", "omniglot", "torchvision", "zip"}
+    assert schemes() == images | {"coco", "voc", "yolo"}
 
 
 def test_options_follow_a_question_mark_and_may_hold_plus_signs_and_spaces():
