@@ -14,6 +14,12 @@ def home(tmp_path: Path) -> Home:
     return Home.find(tmp_path / "home")
 
 
+@pytest.fixture
+def asked_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs in this process ask at every step whether to stop, not five times a second: steps may be faster."""
+    monkeypatch.setattr("studio.runs.runner.StopWatch", lambda ask: ask)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of small real data beside the project; tests that need it skip without it."""

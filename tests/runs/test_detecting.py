@@ -125,6 +125,7 @@ def test_what_can_not_be_done_is_refused_before_training(home, sections, said):
     assert result.exit_code == 2 and said in result.error
 
 
+@pytest.mark.usefixtures("asked_at_every_step")
 def test_a_stopped_run_goes_on_and_ends_as_if_it_had_not_been_stopped(home):
     values = changed(train={"epochs": 2, "checkpoint_every_s": 0})
     _, whole = work(values, home)

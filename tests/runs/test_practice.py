@@ -44,6 +44,7 @@ def losses(folder):
         ("finetune/lora", {"lora_dropout": 0.1}),
     ],
 )
+@pytest.mark.usefixtures("asked_at_every_step")
 def test_a_run_with_everything_on_resumes_bit_for_bit(home, method, params):
     model = CONV if method != "finetune/lora" else {"backbone": VIT}
     train = {**TRAIN, **EVERYTHING, "epochs": 3}
@@ -143,6 +144,7 @@ def test_k_fold_judges_every_image_once_and_keeps_a_model_of_all(home):
         run({**values, "data": {"train": DATA["train"], "val": DATA["train"]}, "train": {"folds": 3}}, home=home)
 
 
+@pytest.mark.usefixtures("asked_at_every_step")
 def test_k_fold_stopped_within_a_fold_goes_on_from_there_bit_for_bit(home):
     train = {**TRAIN, "folds": 2, "epochs": 4}
     values = {"method": "finetune/lp-ft", "model": CONV, "data": {"train": "builtin:digits?per_class=8"}}

@@ -75,6 +75,8 @@ def hub(monkeypatch):
     server.address = f"http://127.0.0.1:{server.server_port}"
     server.seen, server.files, server.asked, server.private, server.refuse = [], {}, {}, True, 0
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # the stand-in is on this machine
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.address)  # read once, when it was imported
     monkeypatch.setenv("HF_ENDPOINT", server.address)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):

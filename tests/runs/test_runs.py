@@ -46,6 +46,7 @@ def test_the_same_recipe_gives_the_same_numbers(home, method):
     assert first["accuracy"] == second["accuracy"] and first["ece"] == second["ece"]
 
 
+@pytest.mark.usefixtures("asked_at_every_step")
 def test_a_stopped_run_saves_and_resumes_to_the_same_losses(home):
     recipe = recipes.parse({**QUICK, "method": "finetune/full", "train": {**QUICK["train"], "epochs": 20}})
     store = Store(home)

@@ -58,6 +58,7 @@ def test_wrong_data_ends_the_run_with_its_own_sentence(home):
         run({**RECIPE, "model": {"backbone": "timm/vit_tiny_patch16_224?random", "image_size": 30}}, home=home)
 
 
+@pytest.mark.usefixtures("asked_at_every_step")
 def test_a_stopped_comparison_goes_on_bit_for_bit(home):
     train = {**RECIPE["train"], "epochs": 3}  # of one step each
     recipe = recipes.parse({**RECIPE, "train": train, "params": {"regularizers": ["bss", "l2-sp"]}})

@@ -103,6 +103,7 @@ def test_training_halves_the_loss(home, method):
 
 
 @pytest.mark.parametrize("method", ["protonet", pytest.param("maml", marks=needs_learn2learn)])
+@pytest.mark.usefixtures("asked_at_every_step")
 def test_a_stopped_run_goes_on_with_the_same_episodes_and_losses(home, method):
     recipe = recipes.parse(quick(method, params={"steps_per_epoch": 20}, train={"epochs": 15}))
     store = Store(home)
