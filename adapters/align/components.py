@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from adapters.align.base import AlignParams
-from adapters.align.eigen import largest_generalized, linear_kernel_basis
+from adapters.align.eigen import largest_over_ridge, linear_kernel_basis
 from adapters.align.kernels import Kernel, median_gamma, nystrom
 from adapters.align.projections import Kernelized, Linear, Projection
 
@@ -48,14 +48,10 @@ class Components:
         mean = self.features.mean(axis=0)
         self.scatter = self.features.T @ self.features - len(x) * np.outer(mean, mean)
 
-    def solve(self, factors: np.ndarray, weights: np.ndarray, penalty: np.ndarray | None = None) -> Projection:
-        """The projection for M of factors [n, k] and weights [k]; `penalty` replaces the identity in the ridge."""
-        moved = self.features.T @ factors
-        gap = (moved * weights) @ moved.T
-        gap += self.params.ridge * (np.eye(len(gap)) if penalty is None else penalty)
-        return self._projection(largest_generalized(self.scatter, gap, self.params.dim))
-
-    def _projection(self, solution: np.ndarray) -> Projection:
+    def solve(self, factors: np.ndarray, weights: np.ndarray) -> Projection:
+        """The projection for M of factors [n, k] and weights [k] >= 0."""
+        moved = self.features.T @ (factors * np.sqrt(weights))
+        solution = largest_over_ridge(self.scatter, moved, self.params.ridge, self.params.dim)
         coefficients = solution if self.basis is None else self.basis @ solution
         if self.params.kernel == "linear":
             return Linear(coefficients, self.params.unit)

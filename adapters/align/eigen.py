@@ -56,6 +56,23 @@ def largest_generalized(b: np.ndarray, a: np.ndarray, dim: int) -> np.ndarray:
     return fix_signs(scipy.linalg.solve_triangular(chol.T, vectors[:, keep]) / np.sqrt(values[keep]))
 
 
+def largest_over_ridge(b: np.ndarray, factors: np.ndarray, ridge: float, dim: int) -> np.ndarray:
+    """As `largest_generalized` where a = ridge I + factors factors^T, factors [n, k], k small.
+
+    a^(-1/2) is then known from the SVD of the factors, so that nothing of size n is factorised.
+    """
+    left, scale, _ = scipy.linalg.svd(factors, full_matrices=False)
+    change = (ridge + scale**2) ** -0.5 - ridge**-0.5
+
+    def halved(x: np.ndarray) -> np.ndarray:
+        return ridge**-0.5 * x + left @ (change[:, None] * (left.T @ x))
+
+    whitened = halved(halved(b).T)
+    values, vectors = symmetric((whitened + whitened.T) / 2, min(dim, len(b)))
+    keep = values > max(values[0], 0.0) * TINY
+    return fix_signs(halved(vectors[:, keep]) / np.sqrt(values[keep]))
+
+
 def linear_kernel_basis(x: np.ndarray) -> np.ndarray:
     """B [d, r] that turns a problem in coefficients of the linear kernel K = x x^T into one in features.
 

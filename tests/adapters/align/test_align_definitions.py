@@ -8,7 +8,7 @@ from sklearn.svm import SVC
 from adapters.align.classifiers import Svm
 from adapters.align.components import ComponentParams, Components
 from adapters.align.coral import Coral
-from adapters.align.eigen import principal_axes
+from adapters.align.eigen import largest_generalized, largest_over_ridge, principal_axes
 from adapters.align.gfk import flow_root
 from adapters.align.jgsa import Jgsa
 from adapters.align.kernels import Kernel
@@ -155,3 +155,12 @@ def test_the_graph_laplacian_is_symmetric_and_semidefinite() -> None:
     matrix = laplacian(xs, 5).toarray()
     assert np.allclose(matrix, matrix.T)
     assert np.linalg.eigvalsh(matrix).min() > -1e-9
+
+
+def test_a_ridge_with_few_factors_gives_what_the_general_eigenproblem_gives():
+    draw = np.random.default_rng(0)
+    x, factors = draw.normal(size=(40, 30)), draw.normal(size=(30, 3))
+    b = x.T @ x
+    fast = largest_over_ridge(b, factors, 0.7, 5)
+    slow = largest_generalized(b, 0.7 * np.eye(30) + factors @ factors.T, 5)
+    np.testing.assert_allclose(fast, slow, rtol=1e-8, atol=1e-10)
