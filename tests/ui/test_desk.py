@@ -69,7 +69,7 @@ def test_a_zip_is_kept_by_content(home, tmp_path):
     "values",
     [
         {"data": {"train": "folder:/etc"}},
-        {"data": {"train": "builtin:digits", "val": "zip:/root/x.zip"}},
+        {"data": {"train": "builtin:digits", "val": "zip:/etc/x.zip"}},
         {"data": {"train": "builtin:digits,folder:/etc"}},
         {"model": {"backbone": "file:/etc"}},
         {"eval": {"episodes_file": "/etc/passwd"}},
