@@ -16,15 +16,15 @@ REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 def check_push(repo: str) -> str:
     """The token to push to `repo` ("ORG/NAME") with. Raises UsageError before anything is written."""
     if not REPO.fullmatch(repo):
-        raise UsageError(f"--push: expected ORG/NAME, found {repo!r}.")
+        raise UsageError(f"push: expected ORG/NAME, found {repo!r}.")
     from huggingface_hub import is_offline_mode
 
     if is_offline_mode():
-        raise HubError("--push: HF_HUB_OFFLINE is set, so nothing is sent. Unset it, or leave --push out.")
+        raise HubError("push: HF_HUB_OFFLINE is set, so nothing is sent. Unset it, or leave the push out.")
     token = os.environ.get("HF_TOKEN", "").strip()
     if not token:
         raise UsageError(
-            "--push: set HF_TOKEN in the environment to a token with write access (huggingface.co/settings/tokens)."
+            "push: set HF_TOKEN in the environment to a token with write access (huggingface.co/settings/tokens)."
         )
     return token
 
@@ -46,13 +46,15 @@ def push(folder: Path, repo: str, public: bool = False) -> str:
     except UsageError:
         raise
     except Exception as error:  # of the client, of its HTTP library, of the system
-        raise HubError(f"--push {repo}: {_reason(error, token)} The exported files are in {folder}.") from None
+        raise HubError(f"push to {repo}: {_reason(error, token)} The exported files are in {folder}.") from None
     return str(address)
 
 
 def _refuse_if_open(info: Any, repo: str, public: bool) -> None:
     if not info.private and not public:
-        raise UsageError(f"--push: {repo} is there already and public. Say --public to push to it, or name another.")
+        raise UsageError(
+            f"push: {repo} is there already and public. Say --public (on the page: tick the box), or name another."
+        )
 
 
 def _reason(error: Exception, token: str) -> str:

@@ -21,6 +21,8 @@ from studio.core.home import Home
 from studio.core.recipe import Recipe
 from studio.data.specs import Spec, parse
 from studio.runs.executors import start_worker
+from studio.runs.export import export_checkpoint
+from studio.runs.push import check_push, push
 from studio.runs.runner import submit
 from studio.store import RunFolder, Store
 
@@ -109,6 +111,23 @@ class Desk:
     def view(self, run_id: str) -> "View":
         """A run as the page shows it."""
         return view(self.store.run(run_id))
+
+    def export(self, checkpoint: str, kind: str) -> dict[str, Any]:
+        """The files of a checkpoint for other tools, below the home folder: {folder, files, note}."""
+        name = self.store.checkpoint(checkpoint).id
+        folder = self.home.root / "exports" / name / safe_name(kind)
+        shutil.rmtree(folder, ignore_errors=True)  # of an earlier click
+        return export_checkpoint(name, kind, folder, self.home)
+
+    def push(self, checkpoint: str, kind: str, repo: str, public: bool = False) -> str:
+        """Exports a checkpoint and uploads it to the Hugging Face Hub as `repo`; returns its address.
+
+        The token is the one in HF_TOKEN where the page was started, so a page hosted for others never pushes.
+        """
+        if self.hosted:
+            raise UsageError("A hosted page pushes nothing: the token of HF_TOKEN is its owner's, not the visitor's.")
+        check_push(repo.strip())
+        return push(Path(self.export(checkpoint, kind)["folder"]), repo.strip(), public)
 
 
 @dataclass

@@ -5,12 +5,14 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import gradio as gr
 import pytest
 
 from studio import run
 from studio.cli import main
 from studio.core.errors import HubError, UsageError
 from studio.runs.push import push
+from studio.ui import build_app
 
 TOKEN = "hf_standInTokenThatMustNeverBeSeen"
 
@@ -137,16 +139,45 @@ def test_without_a_hub_a_token_or_a_name_one_sentence_says_so(hub, folder, monke
         push(folder, "model")
 
 
-def test_the_command_exports_and_pushes_in_one_go_and_asks_for_the_token_first(
-    hub, home, tmp_path, monkeypatch, capsys
-):
-    monkeypatch.setenv("STUDIO_HOME", str(home.root))
+@pytest.fixture
+def checkpoint(home):
     recipe = {
         "method": "finetune/linear-probe",
         "model": {"backbone": "studio/conv4", "image_size": 16},
         "data": {"train": "builtin:digits?per_class=4"},
     }
-    checkpoint = run(recipe, home=home).checkpoint
+    return run(recipe, home=home).checkpoint
+
+
+def test_the_page_pushes_as_the_command_does_and_never_shows_the_token(hub, home, checkpoint):
+    send = handler(build_app(home=home, hosted=False), "send")
+    said = send(checkpoint, "safetensors", " me/model ", False, None)
+    assert f"{hub.address}/me/model" in said and "model.safetensors" in hub.files and TOKEN not in said
+    assert hub.asked.get("private") is True or hub.asked.get("visibility") == "private"
+    hub.refuse = 403
+    with pytest.raises(gr.Error, match="refused the token") as caught:
+        send(checkpoint, "safetensors", "me/model", False, None)
+    assert TOKEN not in str(caught.value)
+    with pytest.raises(gr.Error, match="expected ORG/NAME, found ''"):
+        send(checkpoint, "safetensors", "", False, None)
+
+
+def test_a_page_hosted_for_others_never_pushes_with_its_owners_token(hub, home, checkpoint):
+    send = handler(build_app(home=home, hosted=True), "send")
+    with pytest.raises(gr.Error, match="hosted page pushes nothing"):
+        send(checkpoint, "safetensors", "me/model", False, None)
+    assert not hub.seen
+
+
+def handler(page, name):
+    """What the page calls, by the name of its function."""
+    return next(one.fn for one in page.fns.values() if getattr(one.fn, "__name__", "") == name)
+
+
+def test_the_command_exports_and_pushes_in_one_go_and_asks_for_the_token_first(
+    hub, home, checkpoint, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("STUDIO_HOME", str(home.root))
     export = ["export", checkpoint, "--out", str(tmp_path / "out"), "--json"]
     assert main([*export, "--push", "me/model"]) == 0
     said = capsys.readouterr()

@@ -8,7 +8,6 @@ from PIL import Image
 
 from studio.core.device import DeviceManager
 from studio.core.errors import UsageError
-from studio.runs.export import export_checkpoint
 from studio.runs.predict import load_checkpoint, teach_checkpoint
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.guard import guarded
@@ -53,6 +52,12 @@ def build(shared: Any, tab: Any) -> None:
                 )
                 export = gr.Button(word("try.export"), elem_id="try-export")
                 exported = gr.File(label=word("try.download"), visible=False, elem_id="try-download")
+                with gr.Group(visible=not desk.hosted):
+                    repo = gr.Textbox(label=word("try.repo"), info=word("try.repo.info"), placeholder="ORG/NAME",
+                                      max_lines=1, elem_id="try-repo")  # fmt: skip
+                    public = gr.Checkbox(False, label=word("try.public"), elem_id="try-public")
+                    push = gr.Button(word("try.push"), elem_id="try-push")
+                    pushed = gr.Markdown(elem_id="try-pushed")
                 use = gr.Code(language="python", label="Python", elem_id="try-python", interactive=False)
 
     @guarded
@@ -98,9 +103,14 @@ def build(shared: Any, tab: Any) -> None:
     def write(name: str | None, chosen_kind: str, request: gr.Request) -> Any:
         if not name:
             raise UsageError(say("try.none", language_of(request)))
-        folder = desk.home.root / "exports" / name / chosen_kind
-        report = export_checkpoint(name, chosen_kind, folder, desk.home)
+        report = desk.export(name, chosen_kind)
         return gr.File([str(Path(report["folder"]) / file) for file in report["files"]], visible=True)
+
+    @guarded
+    def send(name: str | None, chosen_kind: str, to: str, open_to_all: bool, request: gr.Request) -> str:
+        if not name:
+            raise UsageError(say("try.none", language_of(request)))
+        return say("try.pushed", language_of(request), url=desk.push(name, chosen_kind, to, open_to_all))
 
     private = {"api_visibility": "private"}
     tab.select(listing, [checkpoint], [checkpoint], show_progress="hidden", **private)
@@ -116,6 +126,7 @@ def build(shared: Any, tab: Any) -> None:
         )
     teach.click(learn, [checkpoint, photo, label], [checkpoint], concurrency_id="device", **private)
     export.click(write, [checkpoint, kind], [exported], concurrency_id="device", **private)
+    push.click(send, [checkpoint, kind, repo, public], [pushed], concurrency_id="device", **private)
 
 
 def _python(name: str) -> str:
