@@ -40,6 +40,7 @@ class LpFt(Full):
     paper = "Kumar et al. 2022, Fine-Tuning can Distort Pretrained Features"
     Params = LpFtParams
     needs_features = True
+    starts_solved = True
 
     def start_from(self, features: "np.ndarray", labels: "np.ndarray") -> None:
         super().start_from(features, labels)

@@ -8,9 +8,16 @@ from collections.abc import Iterable
 
 
 class StudioError(Exception):
-    """Something a person can act on. The message is shown as it is, without a traceback."""
+    """Something a person can act on. The message is shown as it is, without a traceback.
+
+    `checkpoint` names what was kept of the work so far, where something was.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "", checkpoint: str | None = None) -> None:
+        super().__init__(message)
+        self.checkpoint = checkpoint
 
 
 class UsageError(StudioError):

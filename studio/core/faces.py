@@ -102,6 +102,8 @@ class Learner(Method):
     whole: ClassVar[bool] = True
     #: `start_from` wants the features of the training images under the untouched backbone
     needs_features: ClassVar[bool] = False
+    #: it can classify before its first step, so that start is a candidate too when the best epoch is kept (epoch 0)
+    starts_solved: ClassVar[bool] = False
     #: nothing is trained: weights between those of `model.checkpoint` and where it started are tried (`alphas`)
     interpolates: ClassVar[bool] = False
     module: "nn.Module"

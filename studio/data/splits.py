@@ -61,7 +61,7 @@ def resolve_class_splits(data: "DataSection", seed: int) -> Splits:
     train = with_images_only(train)
     if val is None:
         train, val = split_classes(train, HELD_OUT, seed)
-        note = f"Validation: {len(val.classes)} classes held out of train, seed {seed}: {_some(val.classes)}."
+        note = f"Validation: {len(val.classes)} classes held out of train, seed {seed}: {some(val.classes)}."
     else:
         val = with_images_only(val)
         note = f"Validation: the classes of {_origin(data)}."
@@ -71,7 +71,7 @@ def resolve_class_splits(data: "DataSection", seed: int) -> Splits:
         both = sorted(set(train.classes) & set(part.classes)) if part is not None else []
         if both:
             raise DataError(
-                f"data.{name}: {_some(both)} is in train too, but this method is judged on classes it has not seen. "
+                f"data.{name}: {some(both)} is in train too, but this method is judged on classes it has not seen. "
                 "Name sets of other classes, or give data.train alone: then some classes are held out."
             )
     return Splits(train, val, test, note)
@@ -122,8 +122,7 @@ def relabel(dataset: Dataset, classes: list[str], split: str) -> Dataset:
     unknown = sorted({dataset.classes[item.label] for item in dataset.items if item.label >= 0} - set(classes))
     if unknown:
         raise DataError(
-            f"data.{split}: {dataset.spec} has classes that train has not: {_some(unknown)}. "
-            f"Train has: {_some(classes)}."
+            f"data.{split}: {dataset.spec} has classes that train has not: {some(unknown)}. Train has: {some(classes)}."
         )
     place = {name: index for index, name in enumerate(classes)}
     items = [
@@ -238,5 +237,6 @@ def _origin(data: "DataSection") -> str:
     return data.val or "the data's own val folder"
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
+    """The first of many names, for a sentence."""
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

@@ -25,7 +25,7 @@ from studio.data.transforms import normalize, to_input
 from studio.metrics.detection import best_threshold, coco_ap
 from studio.runs.box_report import report
 from studio.runs.decoded import Decoded, decode_split, inputs
-from studio.runs.loop import Loop, LossNotFinite, Progress
+from studio.runs.loop import Loop, Progress
 from studio.runs.meters import Meter
 from studio.runs.shared import manifest_of
 from studio.store import Checkpoint
@@ -153,14 +153,7 @@ def in_picture(found: Detections, size: tuple[int, int], side: int) -> Detection
 def _fit(job: Job, start: Start, batches: BoxBatches, val: Split) -> Progress:
     """Trains to the end; where the loss breaks, the best epoch so far is left as a checkpoint."""
     loop = Loop(start.learner, batches, job.recipe.train, job, lambda: _judge(job, start, val))
-    try:
-        return loop.run()
-    except LossNotFinite:
-        if loop.progress.best is not None:
-            start.learner.load_state(loop.progress.best)
-            kept = _leave(job, start, {"map": loop.progress.best_score})
-            job.events.emit("checkpoint", checkpoint=kept.id, role="last-good")
-        raise
+    return loop.run(keep=lambda score: _leave(job, start, {"map": score}).id)
 
 
 def _leave(job: Job, start: Start, metrics: dict[str, Any]) -> Checkpoint:

@@ -100,13 +100,29 @@ class Loop:
     def _prefix(self) -> str:
         return f"{self.name}/" if self.name else ""
 
-    def run(self) -> Progress:
+    def run(self, keep: Callable[[float], str] | None = None) -> Progress:
         """Trains from where the run stands to its end.
 
-        Raises StoppedByUser (after saving) and LossNotFinite.
+        Raises StoppedByUser (after saving) and LossNotFinite; before that, `keep(score)` makes a checkpoint of the
+        learner, which holds the weights of the best epoch again, and returns its id.
         """
+        try:
+            return self._run()
+        except LossNotFinite as broken:
+            progress = self.progress
+            if keep is None or progress.best is None or self.ranks.rank > 0:
+                raise
+            self.learner.load_state(progress.best)
+            kept = keep(progress.best_score)
+            self.job.events.emit("checkpoint", checkpoint=kept, role="last-good")
+            words = f"{broken} The weights after epoch {progress.best_epoch} are kept as checkpoint {kept}."
+            raise LossNotFinite(words, checkpoint=kept) from None
+
+    def _run(self) -> Progress:
         if self.job.resume:
             self._restore()
+        if self.learner.starts_solved and self.progress.step == 0:
+            self._judge()
         log_every = 1 if self.job.device == "cpu" else 10
         for step, batch in self._prepared(self.progress.step):
             if self._out_of_patience():
@@ -181,8 +197,8 @@ class Loop:
         values = {name: float(value) for name, value in losses.items()}
         if not all(map(math.isfinite, values.values())):
             raise LossNotFinite(
-                f"The loss is not a number at step {step} ({values}). The weights of the last good epoch are kept. "
-                f"A smaller train.lr (now {self.settings.lr:g}) usually helps."
+                f"The loss is not a number at step {step} ({values}). A smaller train.lr (now {self.settings.lr:g}) "
+                "usually helps."
             )
         for name, value in values.items():
             self.job.events.scalar(f"{self._prefix}train/{name}", value, step)

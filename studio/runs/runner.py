@@ -76,6 +76,7 @@ def execute(
             result.status, result.error, result.exit_code = "stopped", str(stop) or None, StoppedByUser.exit_code
         except StudioError as error:
             result.status, result.error, result.exit_code = "failed", str(error), error.exit_code
+            result.checkpoint = error.checkpoint
         except Exception as error:
             run.log(traceback.format_exc())
             result.status, result.error, result.exit_code = "failed", _one_line(error), 1

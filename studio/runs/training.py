@@ -18,12 +18,12 @@ from studio.core.registry import procedure
 from studio.data import Dataset, require_classes, resolve_splits
 from studio.data.preprocess import Preprocess
 from studio.data.reading import features_of
-from studio.data.splits import Splits, k_folds
+from studio.data.splits import Splits, k_folds, some
 from studio.data.transforms import normalize, to_input
 from studio.runs.batches import TrainBatches
 from studio.runs.decoded import MARGIN, Decoded, decode_split, judge, predict_pixels
 from studio.runs.insight import calibrate, features_now, map_features, show_where_it_looks
-from studio.runs.loop import Loop, LossNotFinite, Progress
+from studio.runs.loop import Loop, Progress
 from studio.runs.meters import Meter
 from studio.runs.report import report
 from studio.runs.runner import rank
@@ -88,7 +88,7 @@ class Training(Procedure):
         metrics = report(job, found, scored.dataset, progress.history)
         metrics.update(calibrate(on_val, val.dataset.labels, found, scored.dataset.labels))
         metrics.update(throughput, selection=recipe.eval.selection, scored_on="test" if test else "val")
-        if progress.best_epoch > 0:
+        if progress.best_epoch >= 0:
             metrics["best_epoch"] = progress.best_epoch
         return Outcome(metrics, leave(job, start, metrics).id)
 
@@ -235,14 +235,7 @@ def fit(job: Job, start: Start, train: Decoded, val: Decoded | None, name: str =
         return judge(predict_pixels(job, learner, val, start.preprocess), val)
 
     loop = Loop(learner, batches, settings, job, evaluate, name)
-    try:
-        return loop.run()
-    except LossNotFinite:
-        if loop.progress.best is not None and rank() == 0:
-            learner.load_state(loop.progress.best)
-            kept = leave(job, start, {"accuracy": loop.progress.best_score})
-            job.events.emit("checkpoint", checkpoint=kept.id, role="last-good")
-        raise
+    return loop.run(keep=lambda score: leave(job, start, {"accuracy": score}).id)
 
 
 def leave(job: Job, start: Start, metrics: dict[str, Any]) -> Checkpoint:
@@ -287,9 +280,20 @@ def _finished(job: Job, classes: list[str]) -> Checkpoint:
         )
     if manifest.classes != classes:
         raise UsageError(
-            f"model.checkpoint: {checkpoint.id} knows the classes {manifest.classes[:8]}, the data has {classes[:8]}."
+            f"model.checkpoint: {checkpoint.id}. {other_classes(checkpoint, classes)}"
+            "An interpolation needs the same classes."
         )
     return checkpoint
+
+
+def other_classes(checkpoint: Checkpoint, classes: list[str]) -> str:
+    """A sentence on how the classes of the data differ from those of a checkpoint; empty where they do not."""
+    known = checkpoint.manifest.classes
+    new, missing = [name for name in classes if name not in known], [name for name in known if name not in classes]
+    if new or missing:
+        found = f"it does not know {some(new)}" if new else f"the data has no {some(missing)}"
+        return f"Its classes are {some(known)}; {found}. "
+    return "" if known == classes else f"Its classes come in another order: {some(known)}. "
 
 
 def _backbone(job: Job, classes: list[str]) -> tuple[Any, Checkpoint | None]:
@@ -304,8 +308,9 @@ def _backbone(job: Job, classes: list[str]) -> tuple[Any, Checkpoint | None]:
     same = checkpoint.manifest.classes == classes and checkpoint.manifest.method == job.recipe.method
     if job.recipe.train.epochs == 0 and not same:
         raise UsageError(
-            f"model.checkpoint: {checkpoint.id} was made by {checkpoint.manifest.method} for classes "
-            f"{checkpoint.manifest.classes[:8]}, the data has {classes[:8]}; only the same can be evaluated."
+            f"model.checkpoint: {checkpoint.id} was made by {checkpoint.manifest.method}. "
+            f"{other_classes(checkpoint, classes)}Only the same method and classes can be evaluated; "
+            "with train.epochs above 0 its backbone gets a new head."
         )
     again = same and not job.method.whole  # the method lays its own tensors over the original once more
     spec = described["spec"] if again else f"store/{checkpoint.id}"

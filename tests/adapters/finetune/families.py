@@ -21,6 +21,7 @@ FAMILIES = {
     "hf-beit": f"hf/beit?random&{HF}",
     "hf-siglip-vision": f"hf/siglip_vision_model?random&{HF}",
 }
+NO_PROMPTS = {"timm-swinv2", "timm-eva02", "timm-convnextv2", "hf-swin"}  # blocks that take no more tokens
 torch.set_num_threads(1)  # tiny networks; threads would only wait for each other
 CLASSES = ["a", "b", "c"]
 

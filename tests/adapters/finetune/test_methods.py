@@ -7,7 +7,7 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from families import FAMILIES, learner_of, predict, train  # noqa: E402
+from families import FAMILIES, NO_PROMPTS, learner_of, predict, train  # noqa: E402
 
 from studio.core.errors import StoreError, UsageError  # noqa: E402
 
@@ -20,7 +20,6 @@ METHODS = {
     "vpt-deep": ("finetune/vpt", {"prompts": 3}),
     "vpt-shallow": ("finetune/vpt", {"prompts": 3, "deep": False}),
 }
-NO_PROMPTS = {"timm-swinv2", "timm-eva02", "timm-convnextv2", "hf-swin"}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
