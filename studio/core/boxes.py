@@ -41,6 +41,10 @@ class Detections:
         order = order[self.scores[order] >= score]
         return Detections(self.xyxy[order], self.labels[order], self.scores[order])
 
+    def first(self, count: int | None) -> "Detections":
+        """The first `count`, or all."""
+        return Detections(self.xyxy[:count], self.labels[:count], self.scores[:count])
+
     def __len__(self) -> int:
         return len(self.labels)
 

@@ -96,6 +96,15 @@ class EvalSection(Section):
     queries: int = Field(15, ge=1, le=10_000, description="query images a class")
     episodes: int = Field(600, ge=1, le=10_000_000, description="episodes to score")
     episodes_file: str | None = Field(None, description="a JSON file of fixed episodes")
+    mirror: bool = Field(False, description="detect: look at the mirrored picture too (test-time augmentation)")
+    scales: list[Annotated[float, Field(ge=0.25, le=4)]] = Field(
+        [1.0], min_length=1, max_length=8, description="detect: sizes to look at, as multiples of model.image_size"
+    )
+    ensemble: list[str] = Field([], description="detect: more checkpoints, whose boxes are joined with this one's")
+    fusion: Literal["nms", "soft-nms", "soft-nms-linear", "voting", "nmw", "wbf"] | None = Field(
+        None, description="detect: how boxes are joined; null is the model's own way, and wbf for several views"
+    )
+    overlap: float = Field(0.55, gt=0, lt=1, description="detect: IoU above which a fusion takes two boxes for one")
 
 
 class Recipe(Section):

@@ -28,7 +28,8 @@ MORE = (
     "train.batch_size", "train.weight_decay", "train.seed", "train.precision", "train.clip", "train.augment",
     "train.crop", "train.erasing", "train.mixup", "train.cutmix", "train.balanced", "train.ema", "train.patience",
     "train.folds", "train.micro_batch", "train.compile", "train.processes", "train.max_steps",
-    "train.workers", "train.checkpoint_every_s", "eval.selection", "eval.queries", "eval.episodes", "device",
+    "train.workers", "train.checkpoint_every_s", "eval.selection", "eval.queries", "eval.episodes", "eval.mirror",
+    "eval.scales", "eval.ensemble", "eval.fusion", "eval.overlap", "device",
 )  # fmt: skip
 
 
