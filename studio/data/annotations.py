@@ -5,13 +5,13 @@ A reader hands over `Annotated` pictures; `gather` gives a Dataset whose items c
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from studio.core.boxes import Boxes
 from studio.core.errors import DataError
-from studio.data.images import BadImage, inspect_image
+from studio.data.images import BadImage, upright
 from studio.data.items import Dataset, ImageSource, Item, Skipped
 from studio.data.limits import Limits
 
@@ -29,6 +29,7 @@ class Annotated:
     ignore: list[bool] = field(default_factory=list)
     stated: tuple[int, int] | None = None  # width and height, as the annotation has them
     relative: bool = False
+    upright: bool = False  # its boxes are of the picture as EXIF turns it, where `stated` does not say otherwise
     split: str | None = None
 
     def add(self, corners: tuple[float, float, float, float], label: int, ignore: bool = False) -> None:
@@ -52,21 +53,52 @@ def gather(
     marks: dict[str, list[int]] = {}
     for picture in pictures:
         try:
-            size = inspect_image(picture.source, picture.name, limits)
+            shown, orientation = upright(picture.source, picture.name, limits)
         except BadImage as error:
             out.skipped.append(Skipped(picture.name, error.reason))
             continue
+        stored = shown[::-1] if orientation >= 5 else shown
+        straight = drawn_upright(picture, shown, stored, orientation)
+        size = shown if straight else stored
         if picture.stated and picture.stated != size:
             mended[f"state another size than their file has, such as {picture.name} ({picture.stated} for {size})"] += 1
         if picture.split:
             marks.setdefault(picture.split, []).append(len(out.items))
-        out.items.append(Item(picture.name, -1, picture.source, boxes=_boxes(picture, size, out.skipped, mended)))
+        boxes = _boxes(picture, size, out.skipped, mended)
+        if not straight:
+            boxes = replace(boxes, xyxy=turned(boxes.xyxy, size, orientation))
+            mended["pictures are turned by their EXIF, and their boxes, drawn on the stored picture, with them"] += 1
+        out.items.append(Item(picture.name, -1, picture.source, boxes=boxes))
     if not out.items:
         first = f" The first reason: {out.skipped[0].name}: {out.skipped[0].reason}." if out.skipped else ""
         raise DataError(f"{what}: no annotated picture can be used.{first}")
     out.splits = marks
     out.remarks += _counted(mended)
     return out
+
+
+def drawn_upright(picture: Annotated, shown: tuple[int, int], stored: tuple[int, int], orientation: int) -> bool:
+    """Whether the boxes were drawn on the upright picture (of size `shown`) or on the stored one.
+
+    A stated size with exchanged sides tells the two apart. Where it can't, the boxes of COCO and VOC are of the stored
+    picture, as pycocotools and torchvision read them, and those of YOLO of the upright one, as its trainers do.
+    """
+    if stored != shown and picture.stated in (stored, shown):
+        return picture.stated == shown
+    return orientation == 1 or picture.upright
+
+
+def turned(xyxy: np.ndarray, stored: tuple[int, int], orientation: int) -> np.ndarray:
+    """Boxes [N, 4] of a picture of the size it is stored in, as they lie once it is upright (EXIF orientation 2..8)."""
+    width, height = stored
+    x, y = xyxy[:, [0, 2]], xyxy[:, [1, 3]]
+    if orientation in (2, 3, 7, 8):
+        x = width - x[:, ::-1]
+    if orientation in (3, 4, 6, 7):
+        y = height - y[:, ::-1]
+    if orientation >= 5:
+        x, y = y, x
+    return np.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], axis=1)
 
 
 def _boxes(picture: Annotated, size: tuple[int, int], skipped: list[Skipped], mended: Counter[str]) -> Boxes:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from studio.data.items import FileSource, ImageSource
 from studio.data.limits import LIMITS, Limits
@@ -78,6 +78,16 @@ def inspect_image(source: ImageSource, name: str, limits: Limits = LIMITS) -> Si
         if size <= len(start):
             raise
     return stored_size(_content(source, name, limits), name, limits)  # a thumbnail came before the header
+
+
+def upright(source: ImageSource, name: str, limits: Limits = LIMITS) -> tuple[Size, int]:
+    """Size of the upright picture, as `read_image` gives it, and the EXIF orientation (1..8) it is stored in.
+
+    Orientations from 5 on are stored lying: their sides are exchanged. Raises BadImage as `inspect_image`.
+    """
+    size = inspect_image(source, name, limits)
+    orientation = _orientation(source)
+    return (size[::-1] if orientation >= 5 else size), orientation
 
 
 def stored_size(raw: bytes | np.ndarray, name: str, limits: Limits = LIMITS) -> Size:
@@ -156,6 +166,19 @@ def _draft_size(size: Size, least: int) -> Size:
         if all(side % divisor == 0 and side // divisor >= least for side in size):
             return size[0] // divisor, size[1] // divisor
     return size
+
+
+def _orientation(source: ImageSource) -> int:
+    """1 where the file does not say how it is to be turned, or says it in a way that can't be read."""
+    head = getattr(source, "head", None)
+    try:
+        raw = head(HEAD)[0] if head is not None else source.read()
+        if isinstance(raw, np.ndarray):
+            return 1
+        found = Image.open(io.BytesIO(raw), formats=_formats()).getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # a decoder may raise anything on damaged bytes; `read_image` leaves such pictures as they are
+        return 1
+    return found if found in range(1, 9) else 1
 
 
 def _upright(image: Image.Image) -> Image.Image:

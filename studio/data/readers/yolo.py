@@ -83,7 +83,7 @@ def _annotated(
     image: Path, split: str, place: dict[int, int], missing: list[Skipped], count: dict[str, int]
 ) -> Annotated:
     """A picture without a text, or with an empty one, shows nothing of the classes: it stays, as background."""
-    out = Annotated(image.name, FileSource(image), relative=True, split=split)
+    out = Annotated(image.name, FileSource(image), relative=True, upright=True, split=split)
     text = _label_file(image)
     for number, line in enumerate(text.read_text(encoding="utf-8").splitlines() if text.is_file() else (), start=1):
         values = _numbers(line)
