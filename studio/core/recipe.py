@@ -67,6 +67,16 @@ class TrainSection(Section):
     erasing: float = Field(0.0, ge=0, le=1, description="share of images of which a random rectangle is blanked")
     mixup: float = Field(0.0, ge=0, le=10, description="alpha of mixup; 0 is off, 0.2 is usual")
     cutmix: float = Field(0.0, ge=0, le=10, description="alpha of CutMix; 0 is off, 1 is usual")
+    mosaic: float = Field(0.0, ge=0, le=1, description="detect: share of pictures that are made of four")
+    copy_paste: float = Field(
+        0.0, ge=0, le=1, description="detect: share of pictures into which things of another are pasted"
+    )
+    multi_scale: float = Field(
+        0.0,
+        ge=0,
+        le=0.75,
+        description="detect: how far a step's input size may be from model.image_size; 0.25 is usual",
+    )
     balanced: bool = Field(False, description="show every class equally often, however many images it has")
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the average of weights that is judged and kept; 0 is off")
     patience: int | None = Field(
