@@ -16,6 +16,8 @@ from studio.core.registry import Params
 LEAST_SIDE = 64  # pixels
 LEAST = 0.01  # score below which nothing is kept: lower ones hardly change AP
 
+RAW = 300  # boxes a picture, duplicates among them
+
 
 class DetectParams(Params):
     backbone_lr: float = Field(0.3, ge=0, le=10, description="learning rate of the backbone, as a multiple of train.lr")
@@ -53,14 +55,27 @@ class TorchvisionDetector(Detector):
             freeze_statistics(self._backbone)
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return self.module(list(batch["images"]), self.targets(batch))
+
+    def targets(self, batch: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+        """The boxes of a batch as torchvision wants them, without those that pad."""
         targets = []
         for boxes, labels in zip(batch["boxes"], batch["labels"], strict=True):
             real = labels >= 0
             targets.append({"boxes": boxes[real], "labels": labels[real] + self.first_label})
-        return self.module(list(batch["images"]), targets)
+        return targets
 
     def predict(self, images: Tensor) -> list[Detections]:
         return [self._plain(found) for found in self.module(list(images))]
+
+    def raw(self, images: Tensor) -> list[Detections]:
+        last = getattr(self.module, "roi_heads", self.module)  # the part that drops duplicates
+        kept = last.nms_thresh, last.detections_per_img
+        last.nms_thresh, last.detections_per_img = 1.0, max(RAW, self.params.most)
+        try:
+            return self.predict(images)
+        finally:
+            last.nms_thresh, last.detections_per_img = kept
 
     def param_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         own = {id(parameter) for parameter in self._backbone.parameters()}

@@ -3,17 +3,27 @@
 from typing import Any
 
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from adapters.detect.base import LEAST, DetectParams, TorchvisionDetector, as_it_is
 from adapters.detect.pyramid import Pyramid
+from adapters.detect.two_stage import learn
 from studio.core.registry import register
+
+HARDER = 4  # so many times the regions that are learned are looked at where only the hardest are
 
 
 class FasterRcnnParams(DetectParams):
     width: int = Field(128, ge=32, le=512, multiple_of=32, description="channels of the pyramid; 256 in the paper")
     hidden: int = Field(512, ge=64, le=4096, description="units of the two layers that judge a region; paper: 1024")
     anchor: int = Field(24, ge=4, le=256, description="side of the smallest anchor in pixels of the input")
+    roi_size: int = Field(7, ge=2, le=28, description="RoI Align: places along a side of what is cut out of a region")
+    roi_samples: int = Field(
+        2, ge=0, le=8, description="RoI Align: points along a side that each place is read at; 0 takes as many as fit"
+    )
+    hard: bool = Field(
+        False, description="of four times as many regions, learn from the hardest (online hard example mining)"
+    )
     sampled: int = Field(
         128, ge=8, le=1024, description="regions a picture that the second stage learns from; paper: 512"
     )
@@ -24,13 +34,22 @@ class FasterRcnnParams(DetectParams):
 class FasterRcnn(TorchvisionDetector):
     """Two stages: a region proposal network on a feature pyramid, then class and place of each region by RoI Align.
 
-    Ren et al. 2015, section 3; RoI Align of He et al. 2017; by torchvision.
+    Ren et al. 2015, section 3; RoI Align of He et al. 2017; by torchvision. Where `hard`, the second stage looks at
+    all regions drawn and learns from those with the highest loss (Shrivastava et al. 2016, section 4.2).
     """
 
     title = "Faster R-CNN"
     paper = "Ren et al. 2015, Faster R-CNN: Towards Real-Time Object Detection with Region Proposal Networks"
     Params = FasterRcnnParams
     first_label = 1
+
+    @property
+    def hard(self) -> int | None:
+        """How many regions a picture are learned where only the hardest are; None: all that were drawn."""
+        return self.params.sampled if self.params.hard else None
+
+    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return learn(self.module, batch["images"], self.targets(batch), self.hard)[0]
 
     def build(self, backbone: Any, classes: int, size: int) -> nn.Module:
         from torchvision.models.detection import FasterRCNN
@@ -42,14 +61,13 @@ class FasterRcnn(TorchvisionDetector):
         pyramid = Pyramid(backbone, params.width, pool=True)
         shapes = ((0.5, 1.0, 2.0),) * pyramid.levels
         anchors = AnchorGenerator(tuple((params.anchor * 2**level,) for level in range(pyramid.levels)), shapes)
-        regions = MultiScaleRoIAlign(
-            [str(level) for level in range(pyramid.levels - 1)], output_size=7, sampling_ratio=2
-        )
+        levels = [str(level) for level in range(pyramid.levels - 1)]
+        regions = MultiScaleRoIAlign(levels, output_size=params.roi_size, sampling_ratio=params.roi_samples)
         return FasterRCNN(
             pyramid, rpn_anchor_generator=anchors, box_roi_pool=regions,
-            box_head=TwoMLPHead(params.width * 49, params.hidden),
+            box_head=TwoMLPHead(params.width * params.roi_size**2, params.hidden),
             box_predictor=FastRCNNPredictor(params.hidden, classes + 1),
-            box_batch_size_per_image=params.sampled,
+            box_batch_size_per_image=params.sampled * (HARDER if params.hard else 1),
             rpn_post_nms_top_n_train=params.proposals, rpn_post_nms_top_n_test=params.proposals,
             box_score_thresh=LEAST, box_nms_thresh=params.nms, box_detections_per_img=params.most, **as_it_is(size),
         )  # fmt: skip

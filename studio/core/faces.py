@@ -172,3 +172,15 @@ class Detector(Learner):
     def predict(self, images: "Tensor") -> "list[Detections]":  # type: ignore[override]
         """What is found in each of images [B, 3, H, W], by the model's own post-processing; in evaluation mode."""
         raise NotImplementedError
+
+    def raw(self, images: "Tensor") -> "list[Detections]":
+        """As `predict`, with the boxes that it would drop as duplicates of surer ones."""
+        return self.predict(images)
+
+
+class AdaptingDetector(Detector):
+    """A Detector that also looks at pictures of another domain, of which it is told no boxes.
+
+    `losses` gets, beside the boxes and labels of its source `images`, target [B, 3, H, W] and target_strong
+    [B, 3, H, W]: the same pictures of the target, and those with colours and sharpness changed and parts hidden.
+    """

@@ -1,0 +1,49 @@
+"""DA-Faster R-CNN: features from which nobody can tell whether a picture is of the source or of the target."""
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from adapters.detect.domain_heads import SOURCE, TARGET, DomainHeads
+from adapters.detect.faster_rcnn import FasterRcnn, FasterRcnnParams
+from adapters.detect.two_stage import learn, look
+from adapters.finetune.classifier import whole_state
+from studio.core.faces import AdaptingDetector, LearnerContext
+from studio.core.registry import register
+
+
+class DaFasterRcnnParams(FasterRcnnParams):
+    adversary: float = Field(0.1, ge=0, le=10, description="weight of the losses that make the domains alike")
+
+
+@register("detect/da-faster-rcnn")
+class DaFasterRcnn(FasterRcnn, AdaptingDetector):
+    """Faster R-CNN whose maps and regions learn to hide their domain from networks that learn to see it.
+
+    One adversary looks at every place of the pyramid's maps, one at the features of every region; a third loss has
+    both say the same. Chen et al. 2018, section 4 (eq. 5-8), with a feature pyramid in place of one map.
+    """
+
+    title = "DA-Faster R-CNN"
+    paper = "Chen et al. 2018, Domain Adaptive Faster R-CNN for Object Detection in the Wild"
+    Params = DaFasterRcnnParams
+
+    def setup(self, context: LearnerContext) -> nn.Module:
+        super().setup(context)
+        if context.training:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(context.seed)
+                self.module.aids = DomainHeads(self.params.width, self.params.hidden)
+        return self.module
+
+    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        found, source = learn(self.module, batch["images"], self.targets(batch), self.hard)
+        target = look(self.module, batch["target"])
+        guessed = [
+            self.module.aids.losses(list(seen.maps.values()), seen.features, seen.picture, domain)
+            for seen, domain in ((source, SOURCE), (target, TARGET))
+        ]
+        return found | {name: self.params.adversary * sum(one[name] for one in guessed) / 2 for name in guessed[0]}
+
+    def state(self) -> dict[str, Tensor]:
+        return whole_state(self.module)

@@ -1,0 +1,124 @@
+"""Mean teacher: a slow copy of the detector draws boxes on target pictures, and the detector learns from them."""
+
+import copy
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from studio.core import registry
+from studio.core.boxes import Detections
+from studio.core.errors import UsageError
+from studio.core.faces import AdaptingDetector, Detector, LearnerContext
+from studio.core.recipe import validate
+from studio.core.registry import Params, register
+from studio.data.box_transforms import pad
+
+PLACES = ("box", "giou")  # what losses of place and size have in their names
+
+
+class MeanTeacherParams(Params):
+    detector: str = Field("detect/faster-rcnn", description="the detector that is taught, such as detect/fcos")
+    detector_params: dict[str, Any] = Field({}, description="its own parameters")
+    burn_in: int = Field(200, ge=0, description="steps on the source alone, before the teacher is believed")
+    threshold: float = Field(0.7, gt=0, lt=1, description="score from which a box of the teacher is learned")
+    weight: float = Field(1.0, ge=0, le=100, description="weight of what is learned from the teacher's boxes")
+    decay: float = Field(0.99, ge=0, lt=1, description="how slowly the teacher follows; the paper has 0.9996")
+    places: bool = Field(False, description="learn place and size from the teacher's boxes too, not their class alone")
+
+
+@register("detect/mean-teacher")
+class MeanTeacher(AdaptingDetector):
+    """Any detector, taught on the target by an average of itself.
+
+    The teacher sees a target picture as it is, the student the same with its colours and sharpness changed and a part
+    hidden; boxes of which the teacher is sure are the student's labels. As in the paper their places are not learned,
+    for a sure class says nothing of a sure place; pictures in which the teacher is sure of nothing teach nothing. The
+    teacher is what predicts. Liu et al. 2021, section 3, between domains as in Li et al. 2022 (without its adversary).
+    """
+
+    title = "Mean teacher"
+    paper = "Liu et al. 2021, Unbiased Teacher for Semi-Supervised Object Detection"
+    task = "detect"
+    Params = MeanTeacherParams
+
+    def setup(self, context: LearnerContext) -> nn.Module:
+        self.student = self._detector()
+        self.student.setup(context)
+        self.teacher = copy.deepcopy(self.student) if context.training else self.student
+        if not context.training:
+            self.module = self.student.module
+            return self.module
+        self.teacher.module.requires_grad_(False)
+        self.module = _Pair(self.student.module, self.teacher.module)
+        return self.module
+
+    def _detector(self) -> Detector:
+        cls = registry.get(self.params.detector)
+        if not issubclass(cls, Detector) or issubclass(cls, AdaptingDetector):
+            raise UsageError(f"params.detector: {cls.id} is no detector that can be taught; detect/fcos is one.")
+        return cls(validate(cls.Params, self.params.detector_params, "params.detector_params"))
+
+    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        taught = self.student.losses({name: batch[name] for name in ("images", "boxes", "labels")})
+        if int(self.module.step) < self.params.burn_in:
+            return taught
+        boxes, labels = self.drawn(batch["target"])
+        rows = (labels >= 0).any(dim=1)
+        if not rows.any():
+            return taught
+        seen = {"images": batch["target_strong"][rows], "boxes": boxes[rows], "labels": labels[rows]}
+        from_teacher = {
+            f"target_{name}": value * self.params.weight
+            for name, value in self.student.losses(seen).items()
+            if self.params.places or not any(word in name for word in PLACES)
+        }
+        return taught | from_teacher
+
+    @torch.no_grad()
+    def drawn(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The boxes [B, M, 4] and labels [B, M] (-1 where padded) of which the teacher is sure."""
+        sure = [found.above(self.params.threshold) for found in self.teacher.predict(images)]
+        boxes, labels = pad(
+            [torch.from_numpy(found.xyxy).float() for found in sure], [torch.from_numpy(found.labels) for found in sure]
+        )
+        return boxes.to(images.device), labels.to(images.device)
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        step = int(self.module.step)
+        share = 1 - min(self.params.decay, (1 + step) / (10 + step))
+        now = self.student.module.state_dict()
+        for name, tensor in self.teacher.module.state_dict().items():
+            tensor.lerp_(now[name], share) if tensor.is_floating_point() else tensor.copy_(now[name])
+        self.module.step += 1
+
+    def train_mode(self, training: bool) -> None:
+        self.student.train_mode(training)
+        self.teacher.train_mode(False)
+
+    def predict(self, images: Tensor) -> list[Detections]:
+        return self.teacher.predict(images)
+
+    def raw(self, images: Tensor) -> list[Detections]:
+        return self.teacher.raw(images)
+
+    def param_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+        return self.student.param_groups(lr, weight_decay)
+
+    def state(self) -> dict[str, Tensor]:
+        return self.teacher.state()
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        for detector in {id(one): one for one in (self.student, self.teacher)}.values():
+            detector.load_state(state)
+
+
+class _Pair(nn.Module):
+    """Student and teacher, and how many steps they have gone, so that all of it is in the resume state."""
+
+    def __init__(self, student: nn.Module, teacher: nn.Module) -> None:
+        super().__init__()
+        self.student, self.teacher = student, teacher
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))

@@ -1,0 +1,86 @@
+"""The two stages of torchvision's Faster R-CNN taken apart: what is learned of each region, and from which regions."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, smooth_l1_loss
+
+ALIKE = 0.7  # overlap above which two regions would teach the same
+SMOOTH = 1 / 9  # where the loss of corners goes over from square to straight, as torchvision has it
+
+
+@dataclass
+class Regions:
+    """Maps of the pyramid {level: [B, C, h, w]}, features [R, D] of all regions, and the picture [R] each is of."""
+
+    maps: "OrderedDict[str, Tensor]"
+    features: Tensor
+    picture: Tensor
+
+
+def learn(
+    module: Any, images: Tensor, targets: list[dict[str, Tensor]], hard: int | None = None
+) -> tuple[dict[str, Tensor], Regions]:
+    """The four losses of both stages, and the regions they are of, in training mode.
+
+    `hard`: of all regions drawn, learn from so many a picture, those with the highest loss (`hardest`).
+    """
+    batch, targets = module.transform(list(images), targets)
+    maps = module.backbone(batch.tensors)
+    proposals, losses = module.rpn(batch, maps, targets)
+    heads = module.roi_heads
+    proposals, _, labels, deltas = heads.select_training_samples(proposals, targets)
+    regions = _regions(heads, maps, proposals, batch.image_sizes)
+    logits, moved = heads.box_predictor(regions.features)
+    classified, placed = _each(logits, moved, torch.cat(labels), torch.cat(deltas))
+    if hard is None:
+        kept = torch.arange(len(classified), device=classified.device)
+    else:
+        kept = hardest(torch.cat(proposals), (classified + placed).detach(), regions.picture, hard)
+    count = max(1, len(kept))
+    losses |= {"loss_classifier": classified[kept].sum() / count, "loss_box_reg": placed[kept].sum() / count}
+    return losses, regions
+
+
+def look(module: Any, images: Tensor) -> Regions:
+    """The regions that are proposed in pictures without labels; in training mode, with gradients."""
+    batch, _ = module.transform(list(images), None)
+    maps = module.backbone(batch.tensors)
+    module.rpn.eval()  # in training mode it asks for labels
+    with torch.no_grad():
+        proposals, _ = module.rpn(batch, maps)
+    module.rpn.train()
+    most = module.roi_heads.fg_bg_sampler.batch_size_per_image
+    return _regions(module.roi_heads, maps, [one[:most] for one in proposals], batch.image_sizes)
+
+
+def hardest(boxes: Tensor, losses: Tensor, picture: Tensor, count: int) -> Tensor:
+    """Rows of the `count` regions of each picture whose loss is highest, none of which lie on each other.
+
+    Shrivastava et al. 2016, Training Region-based Object Detectors with Online Hard Example Mining, section 4.2.
+    """
+    from torchvision.ops import batched_nms
+
+    rows = batched_nms(boxes, losses, picture, ALIKE)  # the hardest first
+    place = torch.zeros_like(rows)
+    for one in picture.unique():
+        of = picture[rows] == one
+        place[of] = torch.arange(int(of.sum()), device=rows.device)
+    return rows[place < count]
+
+
+def _regions(heads: Any, maps: "OrderedDict[str, Tensor]", proposals: list[Tensor], sizes: list[Any]) -> Regions:
+    features = heads.box_head(heads.box_roi_pool(maps, proposals, sizes))
+    counts = torch.tensor([len(one) for one in proposals], device=features.device)
+    return Regions(maps, features, torch.arange(len(proposals), device=features.device).repeat_interleave(counts))
+
+
+def _each(logits: Tensor, moved: Tensor, labels: Tensor, deltas: Tensor) -> tuple[Tensor, Tensor]:
+    """The losses [R] of class and of place; background (label 0) has no place to learn."""
+    classified = cross_entropy(logits, labels, reduction="none")
+    of_class = moved.reshape(len(labels), -1, 4)[torch.arange(len(labels), device=labels.device), labels]
+    placed = smooth_l1_loss(of_class, deltas, beta=SMOOTH, reduction="none").sum(dim=1)
+    return classified, placed * (labels > 0)

@@ -1,0 +1,181 @@
+"""Detectors between domains: what adversary and teacher learn from, and that no box of the target reaches them."""
+
+import numpy as np
+import pytest
+import torch
+
+from adapters.detect.domain_heads import DomainHeads, consistency, reverse
+from adapters.detect.two_stage import hardest, learn
+from studio.core import registry
+from studio.core.boxes import Detections
+from studio.core.errors import UsageError
+from studio.core.faces import LearnerContext
+from studio.core.recipe import TrainSection
+from studio.data import open_data
+from studio.data.box_batches import BoxBatches, DomainBatches
+from studio.data.pixels import decode
+from studio.data.preprocess import Preprocess
+
+SIZE = 64
+TINY = {"detect/faster-rcnn": {"width": 32, "hidden": 64, "proposals": 20, "sampled": 16}, "detect/fcos": {"width": 32}}
+
+
+@pytest.fixture(scope="module")
+def batches() -> DomainBatches:
+    preprocess = Preprocess(SIZE, squash=True)
+    pixels, kept = decode(open_data(f"builtin:scenes?images=6&size={SIZE}&classes=2"), preprocess)
+    target, _ = decode(open_data(f"builtin:scenes?images=5&size={SIZE}&classes=2&look=fog&seed=1"), preprocess)
+    source = BoxBatches(pixels, [item.boxes for item in kept.items], preprocess, TrainSection(batch_size=2))
+    return DomainBatches(source, target)
+
+
+def made(method: str, training: bool = True, **params):
+    cls = registry.get(method)
+    learner = cls(cls.Params(**params))
+    backbone = registry.backbone("timm/resnet18?random", image_size=SIZE)
+    learner.setup(LearnerContext(backbone, ["0", "1"], 0, SIZE, training=training))
+    return learner
+
+
+def taught(detector: str, **params):
+    return made("detect/mean-teacher", detector=detector, detector_params=TINY[detector], **params)
+
+
+def step(learner, batch) -> dict[str, float]:
+    torch.manual_seed(0)
+    learner.train_mode(True)
+    losses = learner.losses(batch)
+    optimizer = torch.optim.SGD(learner.param_groups(1e-3, 0.0))
+    sum(losses.values()).backward()
+    optimizer.step()
+    learner.after_step()
+    return {name: float(value) for name, value in losses.items()}
+
+
+def test_a_batch_has_the_targets_pixels_and_none_of_its_boxes(batches):
+    batch = batches.batch(3)
+    assert set(batch) == {"images", "boxes", "labels", "target", "target_strong"}
+    assert batch["target"].shape == batch["target_strong"].shape == (2, 3, SIZE, SIZE)
+    assert not torch.equal(batch["target"], batch["target_strong"])
+    again = batches.batch(3)
+    assert all(torch.equal(batch[name], again[name]) for name in batch)
+    shown = [row for number in range(5) for row in batches._rows(number)]
+    assert sorted(shown[:5]) == sorted(shown[5:]) == list(range(5))
+
+
+def test_the_gradient_is_turned_round():
+    features = torch.ones(3, requires_grad=True)
+    (reverse(features) * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
+    assert features.grad.tolist() == [-1.0, -2.0, -3.0]
+
+
+def test_regions_are_to_say_what_their_picture_says():
+    places = [torch.zeros(2, 1, 3, 3), torch.full((2, 1, 2, 2), 100.0)]  # says 0.5, and 1
+    guesses = torch.tensor([0.0, -100.0, 100.0])  # says 0.5, 0 and 1
+    wanted = np.mean([0, 0.25, 0.25, 0.25, 1, 0])
+    assert float(consistency(places, guesses, torch.tensor([0, 0, 1]))) == pytest.approx(wanted)
+
+
+def test_without_regions_the_adversary_looks_at_maps_alone():
+    heads = DomainHeads(8, 16)
+    none = torch.zeros(0, dtype=torch.int64)
+    losses = heads.losses([torch.randn(2, 8, 4, 4)], torch.zeros(0, 16), none, 1.0)
+    assert losses["domain_image"] > 0 and losses["domain_region"] == losses["domain_consistency"] == 0
+
+
+def test_two_stages_taken_apart_have_the_losses_of_torchvision(batches):
+    learner = made("detect/faster-rcnn", **TINY["detect/faster-rcnn"])
+    learner.train_mode(True)
+    batch = batches.batch(0)
+    torch.manual_seed(0)
+    whole = learner.module(list(batch["images"]), learner.targets(batch))
+    torch.manual_seed(0)
+    apart, regions = learn(learner.module, batch["images"], learner.targets(batch))
+    assert whole.keys() == apart.keys()
+    for name in whole:
+        assert float(apart[name]) == pytest.approx(float(whole[name]), rel=1e-5)
+    assert len(regions.features) == len(regions.picture) and set(regions.picture.tolist()) == {0, 1}
+
+
+def test_the_hardest_regions_are_kept_and_none_twice():
+    boxes = torch.tensor([[0, 0, 10, 10], [0, 0, 10, 9.5], [20, 20, 30, 30], [40, 40, 50, 50], [0, 0, 10, 10]]).float()
+    losses = torch.tensor([1.0, 0.9, 0.2, 0.5, 0.1])
+    kept = hardest(boxes, losses, torch.tensor([0, 0, 0, 0, 1]), 2)
+    assert sorted(kept.tolist()) == [0, 3, 4]  # 1 lies on 0; the second picture has one region only
+
+
+def test_hard_examples_change_what_the_second_stage_learns_from(batches):
+    plain = made("detect/faster-rcnn", **TINY["detect/faster-rcnn"])
+    hard = made("detect/faster-rcnn", **TINY["detect/faster-rcnn"], hard=True)
+    assert hard.module.roi_heads.fg_bg_sampler.batch_size_per_image == 4 * 16
+    first, second = step(plain, batches.batch(0)), step(hard, batches.batch(0))
+    assert first["loss_objectness"] == pytest.approx(second["loss_objectness"])
+    assert second["loss_classifier"] != first["loss_classifier"]
+
+
+def test_the_adversary_learns_from_both_domains_and_is_in_no_checkpoint(batches):
+    learner = made("detect/da-faster-rcnn", **TINY["detect/faster-rcnn"])
+    losses = step(learner, batches.batch(0))
+    assert {"loss_classifier", "domain_image", "domain_region", "domain_consistency"} <= losses.keys()
+    assert any(one.grad is not None and one.grad.any() for one in learner.module.aids.parameters())
+    plain = made("detect/faster-rcnn", **TINY["detect/faster-rcnn"])
+    plain.load_state(learner.state())
+    assert any(name.startswith("aids.") for name in learner.module.state_dict())
+    other = {**batches.batch(0), "target": batches.batch(1)["target"]}
+    assert step(made("detect/da-faster-rcnn", **TINY["detect/faster-rcnn"]), other)["domain_image"] != pytest.approx(
+        losses["domain_image"], abs=1e-9
+    )
+
+
+@pytest.mark.parametrize("detector", ["detect/fcos", "detect/faster-rcnn"])
+def test_the_teacher_is_believed_after_the_burn_in_and_follows_the_student(batches, detector):
+    learner = taught(detector, burn_in=1, decay=0.5, threshold=0.01)
+    first = step(learner, batches.batch(0))
+    assert not any(name.startswith("target_") for name in first)
+    before = {name: tensor.clone() for name, tensor in learner.teacher.module.state_dict().items()}
+    box = Detections(np.array([[5, 5, 30, 30]], np.float32), np.array([1]), np.array([0.9], np.float32))
+    learner.teacher.predict = lambda images: [box for _ in images]
+    second = step(learner, batches.batch(1))
+    assert any(name.startswith("target_") for name in second)
+    assert not any("box" in name for name in second if name.startswith("target_"))
+    now = learner.student.module.state_dict()
+    share = 1 - min(0.5, 2 / 11)
+    for name, tensor in learner.teacher.module.state_dict().items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(tensor, before[name] + share * (now[name] - before[name]))
+
+
+def test_only_sure_boxes_teach_and_pictures_without_any_teach_nothing(batches):
+    learner = taught("detect/fcos", burn_in=0, threshold=0.7)
+    sure = Detections(np.array([[1, 1, 9, 9], [2, 2, 8, 8]], np.float32), np.array([0, 1]), np.array([0.8, 0.6]))
+    none = sure.above(2.0)
+    learner.teacher.predict = lambda images: [sure, none]
+    boxes, labels = learner.drawn(batches.batch(0)["target"])
+    assert labels.tolist() == [[0], [-1]] and boxes[0].tolist() == [[1, 1, 9, 9]]
+    seen = []
+    losses = learner.student.losses
+    learner.student.losses = lambda batch: seen.append(batch["images"]) or losses(batch)
+    step(learner, batches.batch(0))
+    assert len(seen) == 2 and torch.equal(seen[1], batches.batch(0)["target_strong"][:1])
+    learner.teacher.predict = lambda images: [none, none]
+    assert not any(name.startswith("target_") for name in step(learner, batches.batch(0)))
+
+
+def test_a_taught_detector_is_restored_from_its_teacher(batches):
+    learner = taught("detect/fcos", burn_in=0)
+    step(learner, batches.batch(0))
+    again = made("detect/mean-teacher", False, detector="detect/fcos", detector_params=TINY["detect/fcos"])
+    again.load_state(learner.state())
+    learner.train_mode(False)
+    again.train_mode(False)
+    images = batches.batch(0)["images"]
+    with torch.inference_mode():
+        for one, two in zip(learner.predict(images), again.predict(images), strict=True):
+            np.testing.assert_array_equal(one.xyxy, two.xyxy)
+
+
+def test_what_can_not_be_taught_is_refused():
+    with pytest.raises(UsageError, match="params.detector"):
+        made("detect/mean-teacher", detector="detect/mean-teacher")
+    with pytest.raises(UsageError, match="detector_params.*widht.*width"):
+        made("detect/mean-teacher", detector="detect/fcos", detector_params={"widht": 32})
