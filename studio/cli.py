@@ -243,7 +243,31 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--topk", type=int, default=5)
     parser.add_argument("--out", metavar="DIR", help="also write predictions.csv (and drawings, for boxes) into DIR")
     parser.add_argument("--device", default="auto")
+    _look_arguments(parser)
     _json(parser)
+
+
+def _look_arguments(parser: argparse.ArgumentParser) -> None:
+    """How a detector looks; each is a key of `eval`, with what the checkpoint was judged by as its default."""
+    look = parser.add_argument_group("detectors", "default: as the checkpoint was judged")
+    look.add_argument("--mirror", action="store_true", default=None, help="look at the mirrored picture too")
+    look.add_argument(
+        "--scales", metavar="X,X", type=_numbers, help="sizes to look at, as multiples of the checkpoint's"
+    )
+    look.add_argument("--ensemble", metavar="ID,ID", type=lambda text: text.split(","), help="join these checkpoints")
+    look.add_argument("--fusion", help="how boxes are joined: nms, soft-nms, soft-nms-linear, voting, nmw or wbf")
+    look.add_argument("--overlap", type=float, help="IoU above which a fusion takes two boxes for one")
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(part) for part in text.split(",")]
+
+
+def _look(args: argparse.Namespace) -> dict[str, Any]:
+    """What `_look_arguments` were given."""
+    from studio.runs.predict import LOOKS
+
+    return {key: getattr(args, key) for key in LOOKS if getattr(args, key) is not None}
 
 
 @command("predict", "predict images with a checkpoint", _predict_arguments)
@@ -252,7 +276,7 @@ def predict(args: argparse.Namespace) -> int:
     from studio.terminal import show_predictions
 
     files = image_files(args.paths)
-    model = load_checkpoint(args.checkpoint, device=args.device)
+    model = load_checkpoint(args.checkpoint, device=args.device, look=_look(args))
     rows = model.predict(files, args.topk)
     return show_predictions(rows, args.json, Path(args.out) if args.out else None, model.draw)
 

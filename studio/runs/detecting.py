@@ -3,34 +3,37 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 
 from studio.core import registry
 from studio.core.boxes import Boxes, Detections
 from studio.core.errors import UsageError
-from studio.core.faces import Detector, LearnerContext
+from studio.core.faces import AdaptingDetector, Detector, LearnerContext
 from studio.core.home import Home
 from studio.core.precision import choose_memory_format
 from studio.core.procedure import BoxPredictor, Job, Outcome, Procedure
+from studio.core.recipe import EvalSection
 from studio.core.registry import procedure
 from studio.data import Dataset
-from studio.data.box_batches import BoxBatches
+from studio.data.box_batches import BoxBatches, DomainBatches, masks_of
+from studio.data.box_domains import resolve_box_domains
 from studio.data.box_splits import resolve_box_splits
 from studio.data.box_transforms import scaled
-from studio.data.images import inspect_image
+from studio.data.images import read_image, upright
 from studio.data.preprocess import Preprocess
-from studio.data.transforms import normalize, to_input
+from studio.data.transforms import to_input
 from studio.metrics.detection import best_threshold, coco_ap
 from studio.runs.box_report import report
-from studio.runs.decoded import Decoded, decode_split, inputs
-from studio.runs.loop import Loop, Progress
+from studio.runs.decoded import Decoded, decode_split
+from studio.runs.loop import Batches, Loop, Progress
 from studio.runs.meters import Meter
 from studio.runs.shared import manifest_of
+from studio.runs.views import Ensemble, Look, joined, stacked, views_of
 from studio.store import Checkpoint
 
 BATCH = 8  # pictures looked at together when judging
+PLAIN = Look()
 
 
 @dataclass
@@ -72,27 +75,37 @@ class Detecting(Procedure):
     def run(self, job: Job) -> Outcome:
         recipe, settings = job.recipe, job.recipe.train
         _refuse(job)
-        splits = resolve_box_splits(recipe.data, settings.seed, job.home)
+        adapting = isinstance(job.method, AdaptingDetector)
+        resolve = resolve_box_domains if adapting else resolve_box_splits
+        splits = resolve(recipe.data, settings.seed, job.home)
         for remark in (splits.note, *splits.train.remarks):
             job.events.note(remark)
         start = _start(job, splits.train.classes)
         learner, preprocess = start.learner, start.preprocess
         val = _decoded(job, splits.val, preprocess, "val")
         test = _decoded(job, splits.test, preprocess, "test") if splits.test is not None else None
+        before = _before(job, start, test) if adapting and recipe.model.checkpoint and test else {}
         meter, progress = Meter(job.device), Progress()
         if settings.epochs:
             train = _decoded(job, splits.train, preprocess, "train")
-            batches = BoxBatches(train.decoded.pixels, train.inputs, preprocess, settings)
-            progress = _fit(job, start, batches, val)
-            meter.images = batches.batch_size * progress.step
+            source = BoxBatches(
+                train.decoded.pixels, train.inputs, preprocess, settings, masks_of(train.decoded.dataset)
+            )
+            batches: Batches = source
+            if adapting:
+                batches = DomainBatches(source, decode_split(job, splits.target, preprocess, "target").pixels)
+            oracle = recipe.eval.selection == "oracle" and test is not None
+            progress = _fit(job, start, batches, test if oracle else val)
+            meter.images = source.batch_size * progress.step
         throughput = meter.read()
         if progress.best is not None and recipe.eval.selection != "last":
             learner.load_state(progress.best)
-        threshold = best_threshold(val.truths, detect(job, learner, val, preprocess), len(start.classes))
         scored = test or val
-        found = detect(job, learner, scored, preprocess)
+        seen = _seen(job, start, val)
+        threshold = best_threshold(val.truths, seen, len(start.classes))
+        found = _seen(job, start, scored) if test else seen
         metrics = report(job, scored.decoded.dataset, scored.truths, found, threshold, progress.history)
-        metrics.update(throughput, selection=recipe.eval.selection, scored_on="test" if test else "val")
+        metrics.update(throughput, **before, selection=recipe.eval.selection, scored_on="test" if test else "val")
         metrics["score_threshold"] = round(threshold, 4)
         if progress.best_epoch > 0:
             metrics["best_epoch"] = progress.best_epoch
@@ -112,45 +125,81 @@ class Detecting(Procedure):
         learner.module.to(device)
         threshold = manifest.metrics.get("score_threshold", 0.5)
         preprocess = Preprocess.from_dict(manifest.preprocess)
-        return DetectorPredictor(learner, manifest.classes, preprocess, device, threshold)
+        settings = EvalSection(**manifest.recipe.get("eval", {}))
+        alone = DetectorPredictor(learner, manifest.classes, preprocess, device, threshold, Look.of(settings))
+        return ensemble_of(alone, settings, device, home, store)
+
+
+def ensemble_of(alone: BoxPredictor, settings: EvalSection, device: str, home: Home, store: Any) -> BoxPredictor:
+    """A predictor with those of `eval.ensemble`, or itself where there are none.
+
+    Raises UsageError for a checkpoint that is missing, finds no boxes, or knows other classes.
+    """
+    members = [alone]
+    for name in settings.ensemble:
+        other = store.checkpoint(name)
+        if other.manifest.task != "detect":
+            raise UsageError(f"eval.ensemble: {other.id} was made by {other.manifest.method}, which finds no boxes.")
+        procedure = registry.procedure_for(registry.get(other.manifest.method))
+        members.append(procedure.restore(other, device, home, store))
+    return Ensemble(members, Look.of(settings), alone.threshold) if len(members) > 1 else alone
 
 
 class DetectorPredictor(BoxPredictor):
     """A trained Detector, ready to look at photos."""
 
     def __init__(
-        self, learner: Detector, classes: list[str], preprocess: Preprocess, device: str, threshold: float
-    ) -> None:
+        self, learner: Detector, classes: list[str], preprocess: Preprocess, device: str, threshold: float,
+        look: Look = PLAIN,
+    ) -> None:  # fmt: skip
         self.learner, self.classes, self.preprocess, self.device = learner, classes, preprocess, device
-        self.threshold = threshold
+        self.threshold, self.look = threshold, look
         learner.train_mode(False)
 
     def boxes(self, images: list[Image.Image]) -> list[Detections]:
-        batch = torch.stack([to_input(image, self.preprocess) for image in images]).to(self.device)
+        sizes = [image.size for image in images]
+        answers = []
         with torch.inference_mode():
-            found = self.learner.predict(normalize(batch, self.preprocess))
-        side = self.preprocess.image_size
-        return [in_picture(one, image.size, side) for one, image in zip(found, images, strict=True)]
+            for view in views_of(self.learner, self.preprocess, self.look):
+                batch = torch.stack([to_input(image, view.preprocess) for image in images]).to(self.device)
+                answers.append(view.find(batch, sizes))
+        return joined(answers, self.look)
 
 
-def detect(job: Job, learner: Detector, split: Split, preprocess: Preprocess) -> list[Detections]:
+def detect(job: Job, learner: Detector, split: Split, preprocess: Preprocess, look: Look = PLAIN) -> list[Detections]:
     """What the detector finds in a split, in pixels of the pictures."""
     learner.train_mode(False)
-    found: list[Detections] = []
-    with torch.inference_mode():
-        for start in range(0, len(split.truths), BATCH):
-            found += learner.predict(inputs(job, split.decoded, preprocess, slice(start, start + BATCH)))
-    return [in_picture(one, size, split.side) for one, size in zip(found, split.sizes, strict=True)]
+    answers = []
+    for view in views_of(learner, preprocess, look):
+        side = view.preprocess.image_size
+        name = f"{split.decoded.dataset.spec} at {side} pixels"
+        same = side == split.side
+        decoded = split.decoded if same else decode_split(job, split.decoded.dataset, view.preprocess, name)
+        found: list[Detections] = []
+        with torch.inference_mode():
+            for start in range(0, len(split.truths), BATCH):
+                rows = slice(start, start + BATCH)
+                found += view.find(stacked(decoded.pixels[rows], job.device), split.sizes[rows])
+        answers.append(found)
+    return joined(answers, look)
 
 
-def in_picture(found: Detections, size: tuple[int, int], side: int) -> Detections:
-    """Detections in a square input of `side` pixels as they lie in the picture of `size`, cut at its edges."""
-    factors = np.array([size[0] / side, size[1] / side] * 2, np.float32)
-    corners = np.clip(found.xyxy * factors, 0, np.array([size[0], size[1]] * 2, np.float32))
-    return Detections(corners, found.labels, found.scores)
+def _seen(job: Job, start: Start, split: Split) -> list[Detections]:
+    """What is found in a split in every way that `eval` asks for: by this detector, and by those beside it."""
+    settings = job.recipe.eval
+    look = Look.of(settings)
+    if not settings.ensemble:
+        return detect(job, start.learner, split, start.preprocess, look)
+    alone = DetectorPredictor(start.learner, start.classes, start.preprocess, job.device, 0.5, look)
+    together = ensemble_of(alone, settings, job.device, job.home, job.store)
+    items, found = split.decoded.dataset.items, list[Detections]()
+    for first in range(0, len(items), BATCH):
+        found += together.boxes([read_image(item.source, item.name) for item in items[first : first + BATCH]])
+        job.events.progress("looking together", min(first + BATCH, len(items)), len(items))
+    return found
 
 
-def _fit(job: Job, start: Start, batches: BoxBatches, val: Split) -> Progress:
+def _fit(job: Job, start: Start, batches: Batches, val: Split) -> Progress:
     """Trains to the end; where the loss breaks, the best epoch so far is left as a checkpoint."""
     loop = Loop(start.learner, batches, job.recipe.train, job, lambda: _judge(job, start, val))
     return loop.run(keep=lambda score: _leave(job, start, {"map": score}).id)
@@ -161,6 +210,12 @@ def _leave(job: Job, start: Start, metrics: dict[str, Any]) -> Checkpoint:
     manifest = manifest_of(job, start.backbone, start.classes, metrics)
     manifest.preprocess, manifest.backbone["hash"] = start.preprocess.to_dict(), start.hash
     return job.store.put(manifest, start.learner.state())
+
+
+def _before(job: Job, start: Start, test: Split) -> dict[str, float]:
+    """What the detector finds in the target before it is adapted, beside which the run is read."""
+    numbers = coco_ap(test.truths, detect(job, start.learner, test, start.preprocess), start.classes)
+    return {f"source_only_{name}": numbers[name] or 0.0 for name in ("map", "map_50")}
 
 
 def _judge(job: Job, start: Start, val: Split) -> dict[str, float]:
@@ -176,7 +231,7 @@ def _decoded(job: Job, dataset: Dataset, preprocess: Preprocess, what: str) -> S
     for item in decoded.dataset.items:
         assert item.boxes is not None  # resolve_box_splits has seen to it
         truths.append(item.boxes)
-        sizes.append(inspect_image(item.source, item.name))
+        sizes.append(upright(item.source, item.name)[0])
     return Split(decoded, truths, sizes, preprocess.image_size)
 
 
@@ -210,6 +265,9 @@ def _start(job: Job, classes: list[str]) -> Start:
 
 def _refuse(job: Job) -> None:
     """Raises UsageError for settings of training that are made for classifying whole pictures."""
+    chosen = job.recipe.eval.selection
+    if chosen == "label-free" or (chosen == "oracle" and not isinstance(job.method, AdaptingDetector)):
+        raise UsageError(f"eval.selection: {chosen} is not for {job.recipe.method}; expected source-val or last.")
     settings = job.recipe.train
     if settings.augment in ("trivial", "rand"):
         raise UsageError(

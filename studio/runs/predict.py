@@ -1,6 +1,6 @@
 """A checkpoint brought to life: what `load_checkpoint`, `predict` and the page's Try it stand on."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,16 @@ from PIL import Image
 from studio.core import registry
 from studio.core.boxes import Detections
 from studio.core.device import DeviceManager
-from studio.core.errors import UsageError
+from studio.core.errors import UsageError, nearest
 from studio.core.home import Home
 from studio.core.procedure import BoxPredictor
+from studio.core.recipe import EvalSection, validate
 from studio.data.images import BadImage, read_image
-from studio.store import Store
+from studio.store import Checkpoint, Store
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 BATCH = 32
+LOOKS = ("mirror", "scales", "ensemble", "fusion", "overlap")  # the keys of `eval` that a prediction can change
 
 
 class Model:
@@ -91,14 +93,34 @@ def _box_row(found: Detections, image: Image.Image, classes: list[str]) -> dict[
     return {**first, "width": image.width, "height": image.height, "boxes": boxes}
 
 
-def load_checkpoint(name: str, home: Home | None = None, device: str = "auto") -> Model:
-    """The checkpoint of this id, tag or run, ready to predict. Raises UsageError for an unknown name."""
+def load_checkpoint(
+    name: str, home: Home | None = None, device: str = "auto", look: Mapping[str, Any] | None = None
+) -> Model:
+    """The checkpoint of this id, tag or run, ready to predict. Raises UsageError for an unknown name.
+
+    A detector looks as its recipe's `eval` says; `look` changes that: {"mirror": True, "scales": [0.75, 1, 1.25],
+    "ensemble": ["another"], "fusion": "wbf", "overlap": 0.55}.
+    """
     home = home or Home.find()
     store = Store(home)
     checkpoint = store.checkpoint(name)
+    if look:
+        checkpoint = _looking(checkpoint, look)
     procedure = registry.procedure_for(registry.get(checkpoint.manifest.method))
     with DeviceManager(home).lease(device, memory_gb=1.0, interactive=True) as lease:
         return Model(checkpoint, procedure.restore(checkpoint, lease.device, home, store))
+
+
+def _looking(checkpoint: Checkpoint, look: Mapping[str, Any]) -> Checkpoint:
+    """The checkpoint with other ways of looking in its recipe. Raises UsageError for a key that is not one of them."""
+    manifest = checkpoint.manifest
+    if manifest.task != "detect":
+        raise UsageError(f"{checkpoint.id} was made by {manifest.method}; only detectors take {', '.join(look)}.")
+    if unknown := [key for key in look if key not in LOOKS]:
+        raise UsageError(f"look: unknown key {unknown[0]!r}.{nearest(unknown[0], LOOKS)}")
+    settings = {**manifest.recipe.get("eval", {}), **look}
+    validate(EvalSection, settings, "look")
+    return checkpoint.with_recipe({**manifest.recipe, "eval": settings})
 
 
 def teach_checkpoint(

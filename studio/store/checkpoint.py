@@ -87,6 +87,10 @@ class Checkpoint:
     def id(self) -> str:
         return self.manifest.id
 
+    def with_recipe(self, recipe: dict[str, Any]) -> "Checkpoint":
+        """The same, as if another recipe had made it; nothing stored is changed."""
+        return Checkpoint(self.manifest.model_copy(update={"recipe": recipe}), self.path, self._blobs)
+
     def tensors(self, prefix: str | None = None) -> "dict[str, Tensor]":
         """Tensors by full name, on the CPU; with `prefix`, only those whose name starts with it.
 

@@ -9,10 +9,8 @@ from PIL import Image
 
 from studio import cli
 from studio.core import recipe as recipes
-from studio.core.boxes import Detections
 from studio.core.errors import UsageError
 from studio.data import open_data
-from studio.runs.detecting import in_picture
 from studio.runs.executors import run_inline
 from studio.runs.export import export_checkpoint
 from studio.runs.predict import load_checkpoint
@@ -143,8 +141,3 @@ def test_a_stopped_run_goes_on_and_ends_as_if_it_had_not_been_stopped(home):
         return {name: value for name, value in result.metrics.items() if name.startswith(("map", "voc"))}
 
     assert last(rest) == last(whole)
-
-
-def test_boxes_go_back_to_the_picture():
-    found = Detections(np.array([[16, 16, 32, 48], [-5, 0, 70, 64]], np.float32), np.zeros(2, int), np.ones(2))
-    np.testing.assert_allclose(in_picture(found, (128, 32), 64).xyxy, [[32, 8, 64, 24], [0, 0, 128, 32]])
