@@ -8,6 +8,7 @@ import stat
 import threading
 import zipfile
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -41,6 +42,11 @@ class Archive:
     def sources(self) -> dict[str, "ZipSource"]:
         """All files by their path in the archive, with forward slashes."""
         return {name: ZipSource(self, name) for name in self._members}
+
+    @property
+    def names(self) -> Collection[str]:
+        """The paths of all files, with forward slashes."""
+        return self._members.keys()
 
     def read(self, name: str, count: int = -1) -> bytes:
         """The first `count` bytes of a member, or all. Raises OSError where it is damaged."""

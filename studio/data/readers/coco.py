@@ -8,8 +8,9 @@ import numpy as np
 
 from studio.core.errors import DataError
 from studio.data.annotations import Annotated, gather, refuse_wrong_format
-from studio.data.items import Dataset, FileSource, Skipped
+from studio.data.items import Dataset, Skipped
 from studio.data.limits import Limits
+from studio.data.zip_paths import AnyPath, source_of
 
 OPTIONS = {
     "images": "the folder of the pictures (default: that of the file)",
@@ -20,8 +21,12 @@ OPTIONS = {
 def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     """Raises DataError for a file that is empty, no COCO, or writes its boxes in another form than said."""
     path = Path(rest).expanduser()
+    return read_from(path, Path(options.get("images", path.parent)).expanduser(), options, limits)
+
+
+def read_from(path: AnyPath, folder: AnyPath, options: dict[str, str], limits: Limits) -> Dataset:
+    """As `read`, from a file on disk or in a zip, with its pictures in `folder`."""
     content = _load(path)
-    folder = Path(options.get("images", path.parent)).expanduser()
     form = options.get("boxes", "xywh")
     if not folder.is_dir():
         raise DataError(f"{path.name}: there is no folder {folder}. Name that of the pictures with ?images=FOLDER.")
@@ -40,7 +45,7 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     return gather(path.name, names, pictures.values(), missing, remarks, limits)
 
 
-def _load(path: Path) -> dict[str, list[dict[str, Any]]]:
+def _load(path: AnyPath) -> dict[str, list[dict[str, Any]]]:
     if not path.is_file():
         raise DataError(f"There is no file {path}.")
     try:
@@ -63,7 +68,7 @@ def _load(path: Path) -> dict[str, list[dict[str, Any]]]:
     return content
 
 
-def _pictures(content: dict[str, Any], folder: Path, missing: list[Skipped]) -> dict[Any, Annotated]:
+def _pictures(content: dict[str, Any], folder: AnyPath, missing: list[Skipped]) -> dict[Any, Annotated]:
     """Pictures that are there, by their id."""
     out: dict[Any, Annotated] = {}
     inside = folder.resolve()
@@ -77,13 +82,13 @@ def _pictures(content: dict[str, Any], folder: Path, missing: list[Skipped]) -> 
         else:
             width, height = one.get("width"), one.get("height")
             out[one["id"]] = Annotated(
-                name, FileSource(folder / name), stated=(width, height) if width and height else None
+                name, source_of(folder / name), stated=(width, height) if width and height else None
             )
     return out
 
 
 def _annotate(
-    content: dict[str, Any], pictures: dict[Any, Annotated], place: dict[Any, int], form: str, path: Path,
+    content: dict[str, Any], pictures: dict[Any, Annotated], place: dict[Any, int], form: str, path: AnyPath,
     missing: list[Skipped],
 ) -> None:  # fmt: skip
     known = {one["id"] for one in content["images"]}

@@ -6,8 +6,9 @@ from xml.etree.ElementTree import Element, ParseError
 from studio.core.errors import DataError
 from studio.data.annotations import Annotated, gather
 from studio.data.images import SUFFIXES
-from studio.data.items import Dataset, FileSource, Skipped
+from studio.data.items import Dataset, Skipped
 from studio.data.limits import Limits
+from studio.data.zip_paths import AnyPath, ZipPath, source_of
 
 OPTIONS = {"images": "the folder of the pictures (default: JPEGImages, images, or beside the annotations)"}
 SPLITS = ("train", "val", "test")
@@ -18,6 +19,11 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     root = Path(rest).expanduser()
     if not root.is_dir():
         raise DataError(f"There is no folder {root}.")
+    return read_from(root, options, limits)
+
+
+def read_from(root: AnyPath, options: dict[str, str], limits: Limits) -> Dataset:
+    """As `read`, from a folder on disk or in a zip."""
     annotations = root / "Annotations" if (root / "Annotations").is_dir() else root
     files = sorted(annotations.glob("*.xml"))
     if not files:
@@ -46,7 +52,7 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     return gather(str(root), names, annotated, missing, remarks, limits)
 
 
-def _parse(file: Path, limits: Limits, missing: list[Skipped]) -> Element | None:
+def _parse(file: AnyPath, limits: Limits, missing: list[Skipped]) -> Element | None:
     """The tree of a file; entities and DTDs, with which a small file can fill the memory, are refused."""
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import fromstring
@@ -63,11 +69,11 @@ def _parse(file: Path, limits: Limits, missing: list[Skipped]) -> Element | None
 
 
 def _annotated(
-    file: Path, tree: Element, picture: Path, names: list[str], missing: list[Skipped], split_of: dict[str, str]
+    file: AnyPath, tree: Element, picture: AnyPath, names: list[str], missing: list[Skipped], split_of: dict[str, str]
 ) -> Annotated:
     size = tuple(int(_number(tree.findtext(f"size/{side}"))) for side in ("width", "height"))
     stated = (size[0], size[1]) if min(size) > 0 else None
-    out = Annotated(picture.name, FileSource(picture), stated=stated, split=split_of.get(file.stem))
+    out = Annotated(picture.name, source_of(picture), stated=stated, split=split_of.get(file.stem))
     for thing in tree.iter("object"):
         corners = [_number(thing.findtext(f"bndbox/{side}"), float("nan")) for side in ("xmin", "ymin", "xmax", "ymax")]
         if not _name(thing):
@@ -80,8 +86,8 @@ def _annotated(
     return out
 
 
-def _pictures(root: Path, options: dict[str, str]) -> dict[str, Path]:
-    places = [Path(options["images"])] if "images" in options else [root / "JPEGImages", root / "images", root]
+def _pictures(root: AnyPath, options: dict[str, str]) -> dict[str, AnyPath]:
+    places = [_inside(root, options["images"])] if "images" in options else [root / "JPEGImages", root / "images", root]
     for place in places:
         found = {path.stem: path for path in sorted(place.glob("*")) if path.suffix.lower() in SUFFIXES}
         if found:
@@ -89,7 +95,12 @@ def _pictures(root: Path, options: dict[str, str]) -> dict[str, Path]:
     raise DataError(f"{root}: no pictures are in {', '.join(map(str, places))}. Name their folder with ?images=FOLDER.")
 
 
-def _splits(root: Path, stems: set[str]) -> tuple[dict[str, str], list[Skipped]]:
+def _inside(root: AnyPath, folder: str) -> AnyPath:
+    """A folder that was named: in the zip, where the set is one."""
+    return Path(folder) if isinstance(root, Path) else ZipPath(root.archive, folder)
+
+
+def _splits(root: AnyPath, stems: set[str]) -> tuple[dict[str, str], list[Skipped]]:
     """The split of each stem by ImageSets/Main; and the names listed there that have no annotation."""
     split_of: dict[str, str] = {}
     absent: list[Skipped] = []

@@ -9,8 +9,9 @@ import yaml
 from studio.core.errors import DataError
 from studio.data.annotations import Annotated, gather, refuse_wrong_format
 from studio.data.images import SUFFIXES
-from studio.data.items import Dataset, FileSource, Skipped
+from studio.data.items import Dataset, Skipped
 from studio.data.limits import Limits
+from studio.data.zip_paths import AnyPath, source_of
 
 OPTIONS: dict[str, str] = {}
 SPLITS = ("train", "val", "test")
@@ -18,7 +19,11 @@ SPLITS = ("train", "val", "test")
 
 def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     """Class ids are places in `names`. Raises DataError where the YAML lacks what it needs, or boxes are in pixels."""
-    path = Path(rest).expanduser()
+    return read_from(Path(rest).expanduser(), limits)
+
+
+def read_from(path: AnyPath, limits: Limits) -> Dataset:
+    """As `read`, from a file on disk or in a zip."""
     content = _load(path)
     names = content["names"]
     ids = sorted(names) if isinstance(names, dict) else list(range(len(names)))
@@ -27,12 +32,13 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     root = path.parent / str(content.get("path") or "")
     missing: list[Skipped] = []
     annotated: list[Annotated] = []
-    orphans: list[str] = []
+    texts: set[AnyPath] = set()
     count = {"fits": 0, "of": 0, "corners": 0}
     for split in SPLITS:
         for image in _images(root, path.parent, content.get(split), split, path.name):
             annotated.append(_annotated(image, split, place, missing, count))
-        orphans += _orphans(annotated)
+            texts.add(_label_file(image))
+    orphans = _orphans(texts)
     refuse_wrong_format(
         path.name, count["fits"], count["of"], "corners (x1, y1, x2, y2)",
         "YOLO needs centre and size; write the texts anew, or bring the set as coco: or voc:.", count["corners"],
@@ -42,7 +48,7 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     return gather(path.name, classes, annotated, missing, remarks, limits)
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load(path: AnyPath) -> dict[str, Any]:
     if not path.is_file():
         raise DataError(f"There is no file {path}.")
     try:
@@ -54,9 +60,9 @@ def _load(path: Path) -> dict[str, Any]:
     return content
 
 
-def _images(root: Path, beside: Path, given: Any, split: str, what: str) -> list[Path]:
+def _images(root: AnyPath, beside: AnyPath, given: Any, split: str, what: str) -> list[AnyPath]:
     """The pictures of a split: of a folder, of several, or those that a text file lists."""
-    out: list[Path] = []
+    out: list[AnyPath] = []
     for one in given if isinstance(given, list) else [given] if given else []:
         places = [place / str(one) for place in (root, beside)]
         found = next((place for place in places if place.exists()), None)
@@ -70,20 +76,22 @@ def _images(root: Path, beside: Path, given: Any, split: str, what: str) -> list
     return out
 
 
-def _label_file(image: Path) -> Path:
+def _label_file(image: AnyPath) -> AnyPath:
     """The text of a picture: the last folder called images becomes labels; else it lies beside the picture."""
-    parts = list(image.parts)
+    parts = image.parts
+    folder = image
     for number in range(len(parts) - 2, -1, -1):
+        folder = folder.parent
         if parts[number] == "images":
-            return Path(*parts[:number], "labels", *parts[number + 1 :]).with_suffix(".txt")
+            return (folder.parent / "labels" / "/".join(parts[number + 1 :])).with_suffix(".txt")
     return image.with_suffix(".txt")
 
 
 def _annotated(
-    image: Path, split: str, place: dict[int, int], missing: list[Skipped], count: dict[str, int]
+    image: AnyPath, split: str, place: dict[int, int], missing: list[Skipped], count: dict[str, int]
 ) -> Annotated:
     """A picture without a text, or with an empty one, shows nothing of the classes: it stays, as background."""
-    out = Annotated(image.name, FileSource(image), relative=True, upright=True, split=split)
+    out = Annotated(image.name, source_of(image), relative=True, upright=True, split=split)
     text = _label_file(image)
     for number, line in enumerate(text.read_text(encoding="utf-8").splitlines() if text.is_file() else (), start=1):
         values = _numbers(line)
@@ -107,9 +115,8 @@ def _annotated(
     return out
 
 
-def _orphans(annotated: list[Annotated]) -> list[str]:
-    """Texts in the folders of labels that belong to no picture."""
-    texts = {_label_file(one.source.path) for one in annotated}  # type: ignore[attr-defined]
+def _orphans(texts: set[AnyPath]) -> list[str]:
+    """Texts in the folders of `texts`, those of the pictures, that belong to no picture."""
     folders = {text.parent for text in texts if text.parent.name != "images"}
     found = {text for folder in folders if folder.is_dir() for text in folder.glob("*.txt")}
     return [text.name for text in found - texts if text.name not in ("classes.txt", "train.txt", "val.txt", "test.txt")]

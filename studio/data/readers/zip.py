@@ -1,16 +1,89 @@
-"""`zip:FILE`: the layout of a folder, read without unpacking anything to disk."""
+"""`zip:FILE`: the layout of a folder, or annotated pictures (COCO, VOC, YOLO), read without unpacking to disk."""
 
+import json
 from pathlib import Path
 
+import yaml
+
+from studio.core.errors import DataError
 from studio.data.archives import Archive
 from studio.data.items import Dataset
 from studio.data.layout import by_folders
 from studio.data.limits import Limits
+from studio.data.readers import coco, voc, yolo
+from studio.data.zip_paths import ZipPath
 
-OPTIONS: dict[str, str] = {}
+OPTIONS = {
+    "annotations": "the file or folder of annotations in the zip, where it holds several",
+    "images": "the folder of the pictures in the zip, for COCO and VOC",
+    "boxes": "xywh or xyxy, for COCO",
+}
 
 
 def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
-    """Raises DataError for a missing, damaged, unsafe or empty archive."""
+    """Raises DataError for a missing, damaged, unsafe or empty archive, or one with several sets of annotations."""
     path = Path(rest).expanduser()
-    return by_folders(path.name, Archive(path, limits).sources(), limits)
+    archive = Archive(path, limits)
+    found = _annotations(archive)
+    if wanted := options.get("annotations"):
+        found = [one for one in found if str(one.path) == wanted.strip("/")] or _none(path, wanted, found)
+    if len(found) > 1:
+        raise DataError(
+            f"{path.name} holds several sets of annotations: {', '.join(str(one.path) for one in found[:6])}. "
+            f"Name one: zip:{path.name}?annotations={found[0].path}"
+        )
+    if found:
+        return _read(found[0], options, limits)
+    if options:
+        raise DataError(f"{path.name} holds no annotations, so ?{next(iter(options))}= says nothing.")
+    return by_folders(path.name, archive.sources(), limits)
+
+
+def _annotations(archive: Archive) -> list[ZipPath]:
+    """What says where boxes are: files of COCO, YAMLs of YOLO, folders of VOC's XMLs."""
+    files = [ZipPath(archive, name) for name in sorted(archive.names) if not name.startswith("__MACOSX/")]
+    folders = {one.parent for one in files if one.suffix.lower() == ".xml"}
+    listed = [one for one in files if one.suffix == ".json" and _is_coco(one)]
+    described = [one for one in files if one.suffix in (".yaml", ".yml") and _is_yolo(one)]
+    return [*sorted(folders), *listed, *described]
+
+
+def _read(found: ZipPath, options: dict[str, str], limits: Limits) -> Dataset:
+    if found.suffix == ".json":
+        return coco.read_from(found, _pictures(found, options), options, limits)
+    if found.suffix in (".yaml", ".yml"):
+        return yolo.read_from(found, limits)
+    return voc.read_from(found.parent if found.name == "Annotations" else found, options, limits)
+
+
+def _pictures(found: ZipPath, options: dict[str, str]) -> ZipPath:
+    """The folder that the names in a COCO file start from: the one that is named, else the first that has one."""
+    if "images" in options:
+        return ZipPath(found.archive, options["images"])
+    names = [str(one.get("file_name", "")) for one in json.loads(found.read_text("utf-8-sig"))["images"][:20]]
+    for name in filter(None, names):
+        for path in found.archive.names:
+            if path == name or path.endswith(f"/{name}"):
+                return ZipPath(found.archive, path[: -len(name)] or ".")
+    return found.parent
+
+
+def _is_coco(file: ZipPath) -> bool:
+    try:
+        content = json.loads(file.read_text("utf-8-sig"))
+    except (ValueError, RecursionError, OSError):
+        return False
+    return isinstance(content, dict) and {"images", "annotations"} <= content.keys()
+
+
+def _is_yolo(file: ZipPath) -> bool:
+    try:
+        content = yaml.safe_load(file.read_text("utf-8-sig"))
+    except (yaml.YAMLError, ValueError, OSError):
+        return False
+    return isinstance(content, dict) and {"names", "train"} <= content.keys()
+
+
+def _none(path: Path, wanted: str, found: list[ZipPath]) -> list[ZipPath]:
+    known = ", ".join(str(one.path) for one in found[:6]) or "none"
+    raise DataError(f"{path.name} has no annotations {wanted!r}; it has: {known}.")
