@@ -239,10 +239,12 @@ def backbones(args: argparse.Namespace) -> int:
 
 def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", help="a checkpoint's id, tag, or the run that made it")
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="image files or folders")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="image files, folders or videos")
     parser.add_argument("--topk", type=int, default=5)
     parser.add_argument("--out", metavar="DIR", help="also write predictions.csv (and drawings, for boxes) into DIR")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="of a video, look at every N-th frame")
+    parser.add_argument("--beside", metavar="ID", help="compare with this checkpoint, box by box (detectors)")
     _look_arguments(parser)
     _json(parser)
 
@@ -272,13 +274,37 @@ def _look(args: argparse.Namespace) -> dict[str, Any]:
 
 @command("predict", "predict images with a checkpoint", _predict_arguments)
 def predict(args: argparse.Namespace) -> int:
-    from studio.runs.predict import image_files, load_checkpoint
+    from studio.runs.predict import image_files, load_checkpoint, split_films
+    from studio.runs.video import predict_video
     from studio.terminal import show_predictions
 
-    files = image_files(args.paths)
+    if args.every < 1:
+        raise UsageError(f"--every: found {args.every}; expected 1 or more.")
+    stills, films = split_films(args.paths)
+    files, out = image_files(stills) if stills else [], Path(args.out) if args.out else None
     model = load_checkpoint(args.checkpoint, device=args.device, look=_look(args))
+    if args.beside:
+        return _predict_beside(args, model, files, out)
     rows = model.predict(files, args.topk)
-    return show_predictions(rows, args.json, Path(args.out) if args.out else None, model.draw)
+    for film in films:
+        rows += predict_video(model, film, out / f"{film.stem}.mp4" if out else None, args.every)
+    return show_predictions(rows, args.json, out, model.draw)
+
+
+def _predict_beside(args: argparse.Namespace, model: Any, files: list[Path], out: Path | None) -> int:
+    """Two checkpoints on the same pictures: a row a picture, and both drawn into `out`."""
+    from studio.runs.beside import beside
+    from studio.runs.predict import load_checkpoint
+    from studio.terminal import show_rows
+
+    other, rows = load_checkpoint(args.beside, device=args.device), []
+    for file in files:
+        found = beside(model, other, file)
+        rows.append({"image": str(file), **found.counts})
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            found.drawn.save(out / f"{file.stem}.png")
+    return show_rows(rows, ["image", "both", "first_only", "second_only"], args.json, "pictures")
 
 
 def _teach_arguments(parser: argparse.ArgumentParser) -> None:

@@ -111,7 +111,7 @@ def show_predictions(
         print(json.dumps([_without_pictures(row) for row in rows], ensure_ascii=False, default=str))
     else:
         cells = [
-            [row["image"], row.get("label") or "-", _short(row.get("score")), row.get("error") or _others(row)]
+            [_named(row), row.get("label") or "-", _short(row.get("score")), row.get("error") or _others(row)]
             for row in rows
         ]
         _out.print(_table(["image", "label", "score", "others"], cells))
@@ -240,11 +240,15 @@ def _without_pictures(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key != "nearest_pictures"}
 
 
+def _named(row: dict[str, Any]) -> str:
+    return f"{row['image']} at {row['time_s']:.2f} s" if "time_s" in row else row["image"]
+
+
 def _write_drawings(rows: list[dict[str, Any]], folder: Path, draw: Callable[[str, dict[str, Any]], Any]) -> None:
     """A PNG for each picture with boxes; a number tells files of the same name apart."""
     taken: set[str] = set()
     for row in rows:
-        if "boxes" in row:
+        if "boxes" in row and "frame" not in row:  # films are drawn as they are watched
             stem, number = Path(row["image"]).stem, 1
             name = stem
             while name in taken:
@@ -260,9 +264,9 @@ def _write_csv(rows: list[dict[str, Any]], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "predictions.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["image", "label", "score", "error", "x1", "y1", "x2", "y2"])
+        writer.writerow(["image", "label", "score", "error", "x1", "y1", "x2", "y2", "time_s"])
         for row in rows:  # a line a box, where there are boxes
             for one in row.get("boxes") or [row]:
-                writer.writerow(
-                    [row["image"], one.get("label"), one.get("score"), row.get("error"), *one.get("box", [])]
-                )
+                corners = one.get("box", [None] * 4)
+                facts = [row["image"], one.get("label"), one.get("score"), row.get("error"), *corners]
+                writer.writerow([*facts, row.get("time_s")])

@@ -1,6 +1,7 @@
 """Pictures with boxes drawn on them, and precision-recall curves."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -29,6 +30,31 @@ def draw_detections(image: Image.Image, found: Detections, classes: Sequence[str
         for corners, label, score in zip(found.xyxy, found.labels, found.scores, strict=True)
     ]
     return _drawn(image, marks[::-1])  # the surest on top
+
+
+def draw_beside(
+    image: Image.Image, boxes: Sequence[Sequence[dict[str, Any]]], common: Sequence[Sequence[bool]],
+    names: Sequence[str],
+) -> Image.Image:  # fmt: skip
+    """The picture once for each model, under its name: boxes that the others have too green, its own alone yellow.
+
+    `boxes[m]` are {label, score, box} of model m, and `common[m]` says of each whether it is the others' too.
+    """
+    halves = []
+    for found, marks in zip(boxes, common, strict=True):
+        drawn = [
+            (np.array(one["box"]), KEPT if both else MISSED, f"{one['label']} {one['score']:.2f}")
+            for one, both in zip(found, marks, strict=True)
+        ]
+        halves.append(_drawn(image, drawn[::-1]))
+    font = ImageFont.load_default(size=max(12, round(max(image.size) / 40)))
+    bar, gap = font.getbbox("Ag")[3] + 8, max(4, image.width // 100)
+    out = Image.new("RGB", (sum(half.width for half in halves) + gap * (len(halves) - 1), image.height + bar), "white")
+    for place, (half, name) in enumerate(zip(halves, names, strict=True)):
+        left = place * (image.width + gap)
+        out.paste(half, (left, bar))
+        ImageDraw.Draw(out).text((left + 2, 2), name, fill="black", font=font)
+    return out
 
 
 def draw_judged(image: Image.Image, truth: Boxes, judged: Judged, classes: Sequence[str]) -> Image.Image:

@@ -25,6 +25,7 @@ PACKAGES = (
 )
 OPTIONAL = {
     "learn2learn": "MAML and its kin are off; `launch.py` compiles it, which needs a C compiler",
+    "av": "video files can't be read; `pip install av` turns them on",
     "onnxruntime": "export to ONNX is off; `pip install onnx onnxscript onnxruntime` turns it on",
 }
 

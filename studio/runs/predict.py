@@ -15,6 +15,7 @@ from studio.core.home import Home
 from studio.core.procedure import BoxPredictor
 from studio.core.recipe import EvalSection, validate
 from studio.data.images import BadImage, read_image
+from studio.data.video import is_video
 from studio.store import Checkpoint, Store
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
@@ -76,7 +77,7 @@ class Model:
         labels = np.array([self.classes.index(box["label"]) for box in boxes], np.int64)
         corners = np.array([box["box"] for box in boxes], np.float32).reshape(-1, 4)
         found = Detections(corners, labels, np.array([box["score"] for box in boxes], np.float32))
-        return draw_detections(_must_open(image), found, self.classes)
+        return draw_detections(read_for_people(image), found, self.classes)
 
     def _row(self, scores: Any, topk: int) -> dict[str, Any]:
         order = scores.argsort()[::-1][:topk]
@@ -140,9 +141,15 @@ def teach_checkpoint(
         raise UsageError(
             f"{checkpoint.id} was made by {checkpoint.manifest.method}, which can't be taught; few-shot ones can."
         )
-    opened = {label: [_must_open(image) for image in given] for label, given in images.items()}
+    opened = {label: [read_for_people(image) for image in given] for label, given in images.items()}
     with DeviceManager(home).lease("auto", memory_gb=1.0, interactive=True) as lease:
         return procedure.teach(checkpoint, opened, device=lease.device, home=home, store=store, predictor=predictor)
+
+
+def split_films(paths: Iterable[str | Path]) -> tuple[list[Path], list[Path]]:
+    """Pictures and folders, and video files, among `paths`."""
+    films = [path for path in map(Path, paths) if is_video(path)]
+    return [path for path in map(Path, paths) if not is_video(path)], films
 
 
 def image_files(paths: Iterable[str | Path]) -> list[Path]:
@@ -164,7 +171,8 @@ def _batches(images: list[Any]) -> Iterable[list[Any]]:
     return (images[start : start + BATCH] for start in range(0, len(images), BATCH))
 
 
-def _must_open(image: str | Path | Image.Image) -> Image.Image:
+def read_for_people(image: str | Path | Image.Image) -> Image.Image:
+    """The picture, RGB and upright. Raises UsageError with the reason where it can't be read."""
     opened = _open(image)
     if isinstance(opened, str):
         raise UsageError(opened)
