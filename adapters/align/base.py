@@ -28,21 +28,31 @@ class Aligner(Estimator):
     """`fit(source [n, d], labels [n], target [m, d])`; there is no argument for target labels.
 
     A method fills `align`, which returns the aligned source and a projection for target samples; or it
-    overrides `solve` and sets its own classifier. `note` says what was approximated, if anything was.
+    overrides `solve` and sets its own classifier. `note` says what was approximated or left out, if anything was.
     """
 
     task = "align"
     Params = AlignParams
     note: str = ""
+    #: columns of the common space for each of `params.dim`
+    columns_per_dim: int = 1
 
     def fit(self, source: np.ndarray, labels: np.ndarray, target: np.ndarray) -> "Aligner":
         """Raises DataError for NaN, different widths, fewer than two classes or constant features."""
         source, target = check_pair(source, labels, target)
         self.count = int(labels.max()) + 1
+        self._solve_normalized(source, labels, target)
+        return self
+
+    def _solve_normalized(self, source: np.ndarray, labels: np.ndarray, target: np.ndarray) -> None:
         normalize = NORMALIZERS[self.params.normalize]
         self.source_norm, self.target_norm = normalize.fit(source), normalize.fit(target)
+        self.note = ""
         self.solve(self.source_norm(source), np.asarray(labels, np.int64), self.target_norm(target))
-        return self
+        asked, width = getattr(self.params, "dim", 0), self.projection.width
+        if width is not None and width < asked * self.columns_per_dim:
+            fewer = f"params.dim: {asked} were asked for, {width // self.columns_per_dim} are there and were used"
+            self.note = f"{self.note}; {fewer}" if self.note else fewer
 
     def solve(self, xs: np.ndarray, ys: np.ndarray, xt: np.ndarray) -> None:
         """Sets `self.projection` (of target samples) and `self.classifier` from normalised features."""
@@ -94,10 +104,8 @@ class FewLabels(Aligner):
         if len(few) == 0:
             raise DataError(f"{self.id} needs labelled target samples; set params.labelled_per_class to 1 or more.")
         self.count = int(max(labels.max(), few_labels.max())) + 1
-        normalize = NORMALIZERS[self.params.normalize]
-        self.source_norm, self.target_norm = normalize.fit(source), normalize.fit(target)
         self.few, self.few_labels = np.asarray(few), np.asarray(few_labels, np.int64)
-        self.solve(self.source_norm(source), np.asarray(labels, np.int64), self.target_norm(target))
+        self._solve_normalized(source, labels, target)
         return self
 
 

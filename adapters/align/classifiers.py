@@ -80,16 +80,17 @@ class Svm(Classifier):
     def fit(self, x: np.ndarray, y: np.ndarray, classes: int, weights: np.ndarray | None = None) -> "Svm":
         from sklearn.svm import SVC, LinearSVC
 
-        scale = np.sqrt((x * x).sum(axis=1).mean()) or 1.0
+        scale = np.sqrt(np.einsum("ij,ij->", x, x) / len(x)) or 1.0
         if (
             weights is not None and (weights == 0).any()
         ):  # libsvm leaves these out, and then counts support without them
             x, y, weights = x[weights > 0], y[weights > 0], weights[weights > 0]
         self.classes, present = classes, np.unique(y)
         if len(x) <= PAIRWISE:
-            gram = x @ x.T / scale**2  # made here: libsvm would make it number by number
+            gram = x @ x.T  # made here: libsvm would make it number by number
+            gram /= scale**2
             model = SVC(kernel="precomputed", C=1.0).fit(gram, y, sample_weight=weights)
-            coefficients = one_against_one(model, x / scale)
+            coefficients = one_against_one(model, x) / scale
             self.pairs = np.array([(i, j) for k, i in enumerate(present) for j in present[k + 1 :]])
             sign = -1.0 if len(present) == 2 else 1.0  # of two classes the sign favours the second
         else:
@@ -124,15 +125,12 @@ class Svm(Classifier):
 def one_against_one(model: Any, x: np.ndarray) -> np.ndarray:
     """Coefficients [pairs, d] of a fitted SVC whose precomputed kernel was x x^T: those of kernel="linear"."""
     ends = np.concatenate([[0], np.cumsum(model.n_support_)])
-    duals, support = model.dual_coef_, x[model.support_]
     parts = [slice(low, high) for low, high in zip(ends[:-1], ends[1:], strict=True)]
-    return np.stack(
-        [
-            duals[j - 1, parts[i]] @ support[parts[i]] + duals[i, parts[j]] @ support[parts[j]]
-            for i in range(len(parts))
-            for j in range(i + 1, len(parts))
-        ]
-    )
+    pairs = [(i, j) for i in range(len(parts)) for j in range(i + 1, len(parts))]
+    duals = np.zeros((len(pairs), ends[-1]))
+    for row, (i, j) in zip(duals, pairs, strict=True):
+        row[parts[i]], row[parts[j]] = model.dual_coef_[j - 1, parts[i]], model.dual_coef_[i, parts[j]]
+    return duals @ x[model.support_]
 
 
 class Logistic(LinearClassifier):

@@ -8,6 +8,7 @@ from pydantic import Field
 from adapters.align.base import AlignParams
 from adapters.align.eigen import largest_over_ridge, linear_kernel_basis
 from adapters.align.kernels import Kernel, median_gamma, nystrom
+from adapters.align.normalize import unit_rows
 from adapters.align.projections import Kernelized, Linear, Projection
 
 EXACT = 5000  # samples up to which a kernel matrix is solved exactly
@@ -45,14 +46,19 @@ class Components:
             self.note = f"kernel approximated by {ANCHORS} Nystrom anchors (seed {params.seed}): {len(x)} samples"
             self.anchors, self.basis = nystrom(x, self.kernel, ANCHORS, params.seed)
             self.features = self.kernel(x, self.anchors) @ self.basis
-        mean = self.features.mean(axis=0)
-        self.scatter = self.features.T @ self.features - len(x) * np.outer(mean, mean)
+        self.mean = self.features.mean(axis=0)
+        self.features -= self.mean
+        self.scatter = self.features.T @ self.features
 
-    def solve(self, factors: np.ndarray, weights: np.ndarray) -> Projection:
-        """The projection for M of factors [n, k] and weights [k] >= 0."""
-        moved = self.features.T @ (factors * np.sqrt(weights))
+    def solve(self, factors: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, Projection]:
+        """x in the common space [n, dim], and the projection, for M of factors [n, k] and weights [k] >= 0."""
+        factors = factors * np.sqrt(weights)
+        moved = self.features.T @ factors + np.outer(self.mean, factors.sum(axis=0))
         solution = largest_over_ridge(self.scatter, moved, self.params.ridge, self.params.dim)
         coefficients = solution if self.basis is None else self.basis @ solution
+        z = self.features @ solution + self.mean @ solution
+        placed = unit_rows(z) if self.params.unit else z
         if self.params.kernel == "linear":
-            return Linear(coefficients, self.params.unit)
-        return Kernelized(self.anchors, coefficients, self.kernel, self.params.unit)
+            return placed, Linear(coefficients, self.params.unit)
+        known = placed if len(self.anchors) == len(placed) else None
+        return placed, Kernelized(self.anchors, coefficients, self.kernel, self.params.unit, known)

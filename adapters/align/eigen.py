@@ -4,21 +4,23 @@ import contextlib
 
 import numpy as np
 import scipy.linalg
-from scipy.sparse.linalg import ArpackNoConvergence, eigsh
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 LARGE = 300  # rows from which a few eigenvectors are found by Lanczos iterations
+CLOSE = 1e-10  # relative error of an eigenvalue at which the iterations end; eigenvectors are nearer than their gaps ask
 TINY = 1e-10  # of the largest eigenvalue: below, a direction holds nothing
 
 
-def symmetric(a: np.ndarray, largest: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues, falling, and eigenvectors of a symmetric matrix; the `largest` ones, or all."""
-    n = len(a)
+def symmetric(a: np.ndarray | LinearOperator, largest: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues, falling, and eigenvectors of a symmetric matrix or operator; the `largest` ones, or all."""
+    n = a.shape[0]
     if largest is not None and n >= LARGE and largest <= n // 8:
         with contextlib.suppress(ArpackNoConvergence):
             start = np.random.default_rng(0).standard_normal(n)
-            values, vectors = eigsh(a, largest, v0=start, ncv=min(n, max(2 * largest + 1, 60)))
+            values, vectors = eigsh(a, largest, v0=start, ncv=min(n, max(2 * largest + 1, 60)), tol=CLOSE)
             return values[::-1], fix_signs(vectors[:, ::-1])
-    values, vectors = scipy.linalg.eigh(a, driver="evd", check_finite=False)
+    dense = a @ np.eye(n) if isinstance(a, LinearOperator) else a
+    values, vectors = scipy.linalg.eigh(dense, driver="evd", check_finite=False)
     if largest is not None:
         values, vectors = values[max(0, n - largest) :], vectors[:, max(0, n - largest) :]
     return values[::-1], fix_signs(vectors[:, ::-1])
@@ -59,16 +61,19 @@ def largest_generalized(b: np.ndarray, a: np.ndarray, dim: int) -> np.ndarray:
 def largest_over_ridge(b: np.ndarray, factors: np.ndarray, ridge: float, dim: int) -> np.ndarray:
     """As `largest_generalized` where a = ridge I + factors factors^T, factors [n, k], k small.
 
-    a^(-1/2) is then known from the SVD of the factors, so that nothing of size n is factorised.
+    a^(-1/2) is then known from the SVD of the factors, so that nothing of size n is factorised or made.
     """
     left, scale, _ = scipy.linalg.svd(factors, full_matrices=False)
     change = (ridge + scale**2) ** -0.5 - ridge**-0.5
 
     def halved(x: np.ndarray) -> np.ndarray:
-        return ridge**-0.5 * x + left @ (change[:, None] * (left.T @ x))
+        return ridge**-0.5 * x + (left * change) @ (left.T @ x)
 
-    whitened = halved(halved(b).T)
-    values, vectors = symmetric((whitened + whitened.T) / 2, min(dim, len(b)))
+    def whitened(x: np.ndarray) -> np.ndarray:
+        return halved(b @ halved(x))
+
+    operator = LinearOperator(b.shape, dtype=b.dtype, matvec=whitened, matmat=whitened)
+    values, vectors = symmetric(operator, min(dim, len(b)))
     keep = values > max(values[0], 0.0) * TINY
     return fix_signs(halved(vectors[:, keep]) / np.sqrt(values[keep]))
 

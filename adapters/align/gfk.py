@@ -21,6 +21,7 @@ class Gfk(Aligner):
     title = "Geodesic flow kernel"
     paper = "Gong, Shi, Sha, Grauman 2012, Geodesic Flow Kernel for Unsupervised Domain Adaptation"
     Params = GfkParams
+    columns_per_dim = 2  # of each pair of principal angles
 
     def align(self, xs: np.ndarray, ys: np.ndarray, xt: np.ndarray) -> tuple[np.ndarray, Projection]:
         dim = self.params.dim

@@ -33,9 +33,9 @@ class Jda(Aligner):
         guesses = np.full(len(xt), -1)
         for _ in range(self.params.iterations):
             factors, weights = self.discrepancy(xs, ys, xt, guesses)
-            projection = problem.solve(factors, weights / frobenius(factors, weights))
-            zs = projection(xs)
-            found = make_classifier(self.params.classifier).fit(zs, ys, self.count).predict_proba(projection(xt))
+            placed, projection = problem.solve(factors, weights / frobenius(factors, weights))
+            zs, zt = placed[: len(xs)], placed[len(xs) :]
+            found = make_classifier(self.params.classifier).fit(zs, ys, self.count).predict_proba(zt)
             if np.array_equal(found.argmax(axis=1), guesses):
                 break
             guesses = found.argmax(axis=1)

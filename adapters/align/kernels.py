@@ -1,12 +1,14 @@
 """Kernels and explicit feature maps of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import scipy.linalg
 
 KINDS = ("linear", "rbf", "poly")
+CACHED = 100_000  # numbers worked on at a time, so that they stay in the processor's cache
 
 
 @dataclass
@@ -22,7 +24,7 @@ class Kernel:
             return x @ y.T
         if self.kind == "poly":
             return (self.gamma * (x @ y.T) + 1.0) ** self.degree
-        return np.exp(-self.gamma * squared_distances(x, y))
+        return squared_distances(x, y, then=lambda part: np.exp(np.multiply(part, -self.gamma, out=part), out=part))
 
     def array(self) -> np.ndarray:
         return np.array([KINDS.index(self.kind), self.gamma, self.degree], np.float64)
@@ -32,10 +34,20 @@ class Kernel:
         return cls(KINDS[int(array[0])], float(array[1]), int(array[2]))
 
 
-def squared_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """|x_i - y_j|^2 [n, m], never negative."""
-    square = (x * x).sum(axis=1)[:, None] + (y * y).sum(axis=1)[None, :] - 2.0 * (x @ y.T)
-    return np.maximum(square, 0.0, out=square)
+def squared_distances(x: np.ndarray, y: np.ndarray, then: Callable[[np.ndarray], Any] | None = None) -> np.ndarray:
+    """|x_i - y_j|^2 [n, m], never negative; `then` changes them in place, some rows at a time."""
+    square = x @ y.T
+    of_x, of_y = np.einsum("ij,ij->i", x, x)[:, None], np.einsum("ij,ij->i", y, y)
+    rows = max(1, CACHED // max(1, len(y)))
+    for start in range(0, len(x), rows):
+        part = square[start : start + rows]
+        part *= -2.0
+        part += of_x[start : start + rows]
+        part += of_y
+        np.maximum(part, 0.0, out=part)
+        if then is not None:
+            then(part)
+    return square
 
 
 def median_gamma(x: np.ndarray, seed: int = 0, most: int = 1000) -> float:

@@ -23,6 +23,7 @@ class Meda(Aligner):
     title = "Manifold embedded distribution alignment"
     paper = "Wang et al. 2018, Visual Domain Adaptation with Manifold Embedded Distribution Alignment"
     Params = MedaParams
+    columns_per_dim = 2  # of each pair of principal angles
 
     def solve(self, xs: np.ndarray, ys: np.ndarray, xt: np.ndarray) -> None:
         params = self.params

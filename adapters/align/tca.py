@@ -20,5 +20,5 @@ class Tca(Aligner):
     def align(self, xs: np.ndarray, ys: np.ndarray, xt: np.ndarray) -> tuple[np.ndarray, Projection]:
         problem = Components(np.concatenate([xs, xt]), self.params)
         self.note = problem.note
-        projection = problem.solve(marginal_vector(len(xs), len(xt))[:, None], np.ones(1))
-        return projection(xs), projection
+        placed, projection = problem.solve(marginal_vector(len(xs), len(xt))[:, None], np.ones(1))
+        return placed[: len(xs)], projection

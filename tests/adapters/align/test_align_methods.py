@@ -59,6 +59,16 @@ def test_one_source_sample_a_class_is_enough(cls: type[Aligner]) -> None:
     assert fit(cls, xs[first], ys[first], xt, yt).predict(xt).shape == yt.shape
 
 
+@pytest.mark.parametrize("cls", [cls for cls in ALL if "dim" in cls.Params.model_fields], ids=names)
+def test_dimensions_that_are_not_there_are_said_and_those_that_are_not(cls: type[Aligner]) -> None:
+    xs, ys, xt, yt = domains()
+    assert "params.dim" not in fit(cls, xs, ys, xt, yt).note
+    many = cls(cls.Params(dim=2000))
+    few = np.arange(6)
+    model = many.fit(xs, ys, xt, few, yt[few]) if isinstance(many, FewLabels) else many.fit(xs, ys, xt)
+    assert "params.dim: 2000 were asked for" in model.note
+
+
 @pytest.mark.parametrize("cls", PLAIN, ids=names)
 def test_scale_and_mirrored_features_change_nothing(cls: type[Aligner]) -> None:
     xs, ys, xt, yt = domains()
