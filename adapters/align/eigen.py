@@ -7,7 +7,7 @@ import scipy.linalg
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 LARGE = 300  # rows from which a few eigenvectors are found by Lanczos iterations
-CLOSE = 1e-10  # relative error of an eigenvalue at which the iterations end; eigenvectors are nearer than their gaps ask
+CLOSE = 1e-10  # relative error of an eigenvalue at which the iterations end
 TINY = 1e-10  # of the largest eigenvalue: below, a direction holds nothing
 
 
