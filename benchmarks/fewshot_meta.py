@@ -1,6 +1,7 @@
 """Meta-training side by side with learn2learn: the same network, the same images, ratios.
 
-    python -m benchmarks.fewshot_meta DATA      steps a CPU second, loss: prototypes, Conv4
+    python -m benchmarks.fewshot_meta DATA                 steps a second, loss: prototypes, Conv4
+    python -m benchmarks.fewshot_meta DATA --threads 1     steps a CPU second, which other work does not disturb
 
 DATA is Omniglot as a zip or a folder, such as omniglot_small1.zip. learn2learn's side is as its own examples have it:
 its Conv4, its MetaDataset and task transforms, images opened when they are drawn, as torchvision's Omniglot does.
@@ -43,12 +44,14 @@ def main() -> None:
     parser.add_argument("--shots", type=int, default=1)
     parser.add_argument("--blocks", type=int, default=10)
     parser.add_argument("--steps", type=int, default=20, help="steps a block")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of each side; 1 counts CPU time")
     side_by_side(parser.parse_args())
 
 
 def side_by_side(args: argparse.Namespace) -> None:
     """Each side lives in a process of its own, since how a process holds memory is one for all that it does."""
-    print(f"torch {torch.__version__}, one thread, {args.ways}-way {args.shots}-shot {QUERIES} queries")
+    unit = "CPU second" if args.threads == 1 else "second"
+    print(f"torch {torch.__version__}, {args.threads} threads, {args.ways}-way {args.shots}-shot {QUERIES} queries")
     sides = {"here": Side("here", args), "learn2learn": Side("learn2learn", args)}
     print("until the first step:", ", ".join(f"{side.ready_s:.1f} s {name}" for name, side in sides.items()))
     for _ in range(args.blocks):
@@ -59,7 +62,7 @@ def side_by_side(args: argparse.Namespace) -> None:
         rate, last = args.steps / statistics.median(side.seconds), np.array(side.losses[len(side.losses) // 2 :])
         half = 1.96 * last.std() / len(last) ** 0.5
         print(
-            f"{name:12} {rate:7.1f} steps a CPU second   mean loss of the last {len(last)} of {len(side.losses)} steps "
+            f"{name:12} {rate:7.1f} steps a {unit}   mean loss of the last {len(last)} of {len(side.losses)} steps "
             f"{last.mean():.3f} ± {half:.3f}   afterwards on {JUDGED} common episodes {rows[name]:.4f}"
         )
     ratios = [slow / fast for fast, slow in zip(sides["here"].seconds, sides["learn2learn"].seconds, strict=True)]
@@ -72,7 +75,7 @@ class Side:
     def __init__(self, name: str, args: argparse.Namespace) -> None:
         spawn = multiprocessing.get_context("spawn")
         self.pipe, far = spawn.Pipe()
-        self.process = spawn.Process(target=work, args=(far, name, args.data, args.ways, args.shots))
+        self.process = spawn.Process(target=work, args=(far, name, args))
         self.process.start()
         self.ready_s: float = self.pipe.recv()
         self.seconds: list[float] = []
@@ -91,22 +94,24 @@ class Side:
         return value
 
 
-def work(pipe: Connection, name: str, data: str, ways: int, shots: int) -> None:
+def work(pipe: Connection, name: str, args: argparse.Namespace) -> None:
     """Blocks of as many steps as the pipe asks for; 0 ends with the loss on episodes that both sides are judged by."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(args.threads)
+    # with one thread CPU time is as good as the clock, and blind to what else the machine does
+    clock = time.process_time if args.threads == 1 else time.perf_counter
     begun = time.perf_counter()
-    ours = Ours(data, ways, shots)
+    ours = Ours(args.data, args.ways, args.shots)
     if name == "here":
         keep_freed_memory()  # as every run of the studio does
         side: Ours | Learn2learn = ours
     else:
         begun = time.perf_counter()
-        side = Learn2learn(data, ways, shots, ours.learner.network)
+        side = Learn2learn(args.data, args.ways, args.shots, ours.learner.network)
     pipe.send(time.perf_counter() - begun)
     while steps := pipe.recv():
-        at = time.process_time()  # with one thread as good as the clock, and blind to what else the machine does
+        at = clock()
         losses = [side.step() for _ in range(steps)]
-        pipe.send((time.process_time() - at, losses))
+        pipe.send((clock() - at, losses))
     pipe.send(ours.judged(side.network))
 
 
