@@ -7,10 +7,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from adapters.backbones.seeds import seeded
-from adapters.finetune.classifier import freeze_statistics, load_into
+from adapters.finetune.classifier import load_into
 from studio.core.boxes import Detections
 from studio.core.errors import UsageError
 from studio.core.faces import Detector, LearnerContext
+from studio.core.norms import freeze_statistics
 from studio.core.registry import Params
 
 LEAST_SIDE = 64  # pixels

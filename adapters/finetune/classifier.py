@@ -5,7 +5,6 @@ from torch import Tensor, nn
 
 from studio.core.errors import StoreError
 
-NORMS = (nn.modules.batchnorm._BatchNorm,)
 AIDS = "aids."  # prefix of what only training needs
 
 
@@ -35,17 +34,6 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.classify(self.embed(images))
-
-
-def freeze_statistics(module: nn.Module) -> None:
-    """Puts every batch normalisation into eval mode: its running mean and variance stay as pretrained.
-
-    With small batches of a new domain the running statistics drift away from what the weights were
-    trained with, and accuracy falls with them.
-    """
-    for part in module.modules():
-        if isinstance(part, NORMS):
-            part.eval()
 
 
 def whole_state(module: nn.Module) -> dict[str, Tensor]:

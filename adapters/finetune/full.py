@@ -6,11 +6,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from adapters.finetune.classifier import Classifier, freeze_statistics, load_into, trained_state, whole_state
+from adapters.finetune.classifier import Classifier, load_into, trained_state, whole_state
 from adapters.finetune.explain import explain
 from adapters.finetune.regularizers import KNOWN, Forward, Regularizer
 from studio.core.errors import UsageError
 from studio.core.faces import Learner, LearnerContext
+from studio.core.norms import freeze_statistics
 from studio.core.registry import Params, register
 
 if TYPE_CHECKING:

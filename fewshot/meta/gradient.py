@@ -15,9 +15,9 @@ from fewshot.meta.base import MetaLearner, MetaParams, Network, ways_of
 from fewshot.meta.tasks import Pool, to_float
 from studio.core.errors import UsageError
 from studio.core.faces import EpisodeHead, Episodes, LearnerContext
+from studio.core.norms import NORMS
 from studio.core.procedure import Job
 
-NORMS = (nn.modules.batchnorm._BatchNorm,)
 SETTLING = 512  # training images from which batch-norm statistics are taken at the end
 
 

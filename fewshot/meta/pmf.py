@@ -15,6 +15,7 @@ from fewshot.meta.metric import MetricLearner
 from fewshot.meta.scoring import score
 from fewshot.meta.tasks import TUNE, Pool, to_float
 from studio.core.faces import EpisodeHead, Episodes, LearnerContext
+from studio.core.norms import freeze_statistics
 from studio.core.procedure import Job
 from studio.core.registry import register
 from studio.data.transforms import augment
@@ -25,6 +26,9 @@ MOMENTUM = 0.9
 
 class PmfParams(MetaParams):
     crops: bool = Field(True, description="random crops and flips of training images: for photos, not for characters")
+    freeze_statistics: bool = Field(
+        True, description="keep the pretrained batch-norm statistics, which a few pictures of a task would spoil"
+    )
     finetune_steps: int = Field(50, ge=1, le=10_000, description="steps of fine-tuning on an episode's support")
     finetune_lr: float | None = Field(
         None, ge=0, le=1, description="of the fine-tuning; 0: none; null: chosen on episodes of held-out classes"
@@ -64,6 +68,11 @@ class Pmf(MetricLearner):
         network = Network(context.backbone)
         network.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
         return network
+
+    def train_mode(self, training: bool) -> None:
+        super().train_mode(training)
+        if training and self.params.freeze_statistics:
+            freeze_statistics(self.network.backbone)
 
     def head(self) -> EpisodeHead:
         return ScaledPrototypes(self.network.log_scale)

@@ -10,6 +10,8 @@ from torch import nn
 
 from fewshot.heads.common import class_means
 from fewshot.meta.base import embedded
+from studio.core import registry
+from studio.core.faces import LearnerContext
 
 
 def by_hand(learner, batch, task):
@@ -63,6 +65,22 @@ def test_pmf_loss_is_scaled_cosine_and_its_scale_learns():
     loss.backward()
     assert float(loss.detach()) == pytest.approx(mean_loss(learner, batch, equation), abs=1e-5)
     assert learner.network.log_scale.grad.abs() > 0
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_pmf_keeps_the_pretrained_statistics_unless_told_otherwise(frozen):
+    cls = registry.get("fewshot/pmf")
+    learner = cls(cls.Params(freeze_statistics=frozen))
+    backbone = registry.backbone("pip/tf_efficientnet_lite0", image_size=32)
+    learner.setup(LearnerContext(backbone, [], seed=0, extra={"ways": WAYS}))
+    before = {name: value.clone() for name, value in learner.state().items() if "running_mean" in name}
+    learner.train_mode(True)
+    draw = torch.Generator().manual_seed(0)
+    batch = {side: torch.randn(1, WAYS, 2, 3, 32, 32, generator=draw) for side in ("support", "query")}
+    sum(learner.losses(batch).values()).backward()
+    after = learner.state()
+    assert all(torch.equal(after[name], value) for name, value in before.items()) == frozen
+    assert all(weight.grad is not None for name, weight in learner.network.named_parameters() if "bn" in name)
 
 
 def test_feat_scores_are_those_of_easyfsl_with_the_same_attention():
