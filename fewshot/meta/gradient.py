@@ -15,7 +15,7 @@ from fewshot.meta.base import MetaLearner, MetaParams, Network, ways_of
 from fewshot.meta.tasks import Pool, to_float
 from studio.core.errors import UsageError
 from studio.core.faces import EpisodeHead, Episodes, LearnerContext
-from studio.core.norms import NORMS
+from studio.core.norms import batch_norms
 from studio.core.procedure import Job
 
 SETTLING = 512  # training images from which batch-norm statistics are taken at the end
@@ -88,9 +88,8 @@ class GradientLearner(MetaLearner):
 
     def train_mode(self, training: bool) -> None:
         self.module.train(training)
-        for part in self.module.modules():
-            if isinstance(part, NORMS):
-                part.train()
+        for part in batch_norms(self.module):
+            part.train()
 
     def episode_head(self) -> EpisodeHead:
         return AdaptingHead(self)
@@ -104,7 +103,7 @@ class GradientLearner(MetaLearner):
         rows = torch.linspace(0, len(pool) - 1, min(SETTLING, len(pool))).long()
         images = to_float(pool.images(rows).to(job.device), self.preprocess)
         self.train_mode(False)
-        norms = [part for part in self.network.modules() if isinstance(part, NORMS)]
+        norms = batch_norms(self.network)
         momenta = [part.momentum for part in norms]
         for part in norms:
             part.reset_running_stats()

@@ -1,8 +1,18 @@
 """Batch normalisation while a pretrained network is trained on."""
 
-from torch import nn
+from __future__ import annotations
 
-NORMS = (nn.modules.batchnorm._BatchNorm,)
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def batch_norms(module: nn.Module) -> list[nn.Module]:
+    """Every batch normalisation in a module."""
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    return [part for part in module.modules() if isinstance(part, _BatchNorm)]
 
 
 def freeze_statistics(module: nn.Module) -> None:
@@ -11,6 +21,5 @@ def freeze_statistics(module: nn.Module) -> None:
     With small batches of a new domain the running statistics drift away from what the weights were
     trained with, and accuracy falls with them.
     """
-    for part in module.modules():
-        if isinstance(part, NORMS):
-            part.eval()
+    for part in batch_norms(module):
+        part.eval()
