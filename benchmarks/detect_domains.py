@@ -45,7 +45,7 @@ def recipe(arm: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
         "task": "detect", "method": method, "params": params, "data": {**data, "test": test},
         "model": {"backbone": args.backbone, "image_size": args.size},
         "train": {
-            "epochs": args.epochs, "batch_size": 8, "clip": 5.0, "seed": seed, "lr": args.lr,
+            "epochs": args.epochs, "batch_size": args.batch, "clip": 5.0, "seed": seed, "lr": args.lr,
             "ema": 0.0 if arm == "detect/mean-teacher" else 0.99,
         },
         "eval": {"selection": "last"}, "device": "cpu",
@@ -63,7 +63,8 @@ def main() -> None:
     parser.add_argument("--test", type=int, default=100)
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--classes", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--lr", type=float, default=0.001)
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     parser.add_argument("--teacher", type=json.loads, default={"burn_in": 150}, help="params of the mean teacher, JSON")

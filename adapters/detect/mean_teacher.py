@@ -79,7 +79,7 @@ class MeanTeacher(AdaptingDetector):
     @torch.no_grad()
     def drawn(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The boxes [B, M, 4] and labels [B, M] (-1 where padded) of which the teacher is sure."""
-        sure = [found.above(self.params.threshold) for found in self.teacher.predict(images)]
+        sure = [_real(found.above(self.params.threshold)) for found in self.teacher.predict(images)]
         boxes, labels = pad(
             [torch.from_numpy(found.xyxy).float() for found in sure], [torch.from_numpy(found.labels) for found in sure]
         )
@@ -113,6 +113,12 @@ class MeanTeacher(AdaptingDetector):
     def load_state(self, state: dict[str, Tensor]) -> None:
         for detector in {id(one): one for one in (self.student, self.teacher)}.values():
             detector.load_state(state)
+
+
+def _real(found: Detections) -> Detections:
+    """Without boxes that the edge of the picture has cut down to a line."""
+    kept = (found.xyxy[:, 2:] - found.xyxy[:, :2] > 1).all(axis=1)
+    return Detections(found.xyxy[kept], found.labels[kept], found.scores[kept])
 
 
 class _Pair(nn.Module):

@@ -121,7 +121,7 @@ def measure_gb(model: Any) -> float:
     return sum(sizes.values()) / GB
 
 
-def _arrays(holder: Any, depth: int = 4) -> Iterator[Any]:
+def _arrays(holder: Any, depth: int = 6) -> Iterator[Any]:
     """Tensors and arrays of a module, or of what an object holds down to a few levels."""
     if hasattr(holder, "nbytes") and hasattr(holder, "device"):
         yield holder

@@ -11,6 +11,7 @@ from studio.core.errors import UsageError
 from studio.runs.predict import load_checkpoint, teach_checkpoint
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.guard import guarded
+from studio.ui.pages import again
 
 PREDICTING = ("classify", "detect")
 
@@ -59,6 +60,8 @@ def build(shared: Any, tab: Any) -> None:
                     push = gr.Button(word("try.push"), elem_id="try-push")
                     pushed = gr.Markdown(elem_id="try-pushed")
                 use = gr.Code(language="python", label="Python", elem_id="try-python", interactive=False)
+
+    again.build(shared, tab, checkpoint, photo)
 
     @guarded
     def listing(current: str | None) -> Any:

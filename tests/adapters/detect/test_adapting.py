@@ -147,7 +147,8 @@ def test_the_teacher_is_believed_after_the_burn_in_and_follows_the_student(batch
 
 def test_only_sure_boxes_teach_and_pictures_without_any_teach_nothing(batches):
     learner = taught("detect/fcos", burn_in=0, threshold=0.7)
-    sure = Detections(np.array([[1, 1, 9, 9], [2, 2, 8, 8]], np.float32), np.array([0, 1]), np.array([0.8, 0.6]))
+    corners = np.array([[1, 1, 9, 9], [2, 2, 8, 8], [5, 0, 9, 0]], np.float32)  # the last was cut to a line
+    sure = Detections(corners, np.array([0, 1, 0]), np.array([0.8, 0.6, 0.9]))
     none = sure.above(2.0)
     learner.teacher.predict = lambda images: [sure, none]
     boxes, labels = learner.drawn(batches.batch(0)["target"])
