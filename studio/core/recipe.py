@@ -153,7 +153,17 @@ def parse(values: dict[str, Any]) -> Recipe:
             f"task: {recipe.task!r} does not fit method {recipe.method!r}, which is for task {cls.task!r}."
         )
     recipe.method_params()
+    _refuse_keys_of_detect(recipe)
     return recipe
+
+
+def _refuse_keys_of_detect(recipe: Recipe) -> None:
+    """Raises UsageError where another task is given a key whose help begins with `detect:`."""
+    for name, section in (("train", recipe.train), ("eval", recipe.eval)):
+        for key, field in type(section).model_fields.items():
+            changed = getattr(section, key) != field.get_default(call_default_factory=True)
+            if changed and recipe.task != "detect" and (field.description or "").startswith("detect:"):
+                raise UsageError(f"{name}.{key}: this is for task detect; leave it out for task {recipe.task}.")
 
 
 def load(name_or_file: str, overrides: dict[str, Any] | list[str] | None = None, home: Home | None = None) -> Recipe:

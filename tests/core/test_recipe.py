@@ -84,3 +84,12 @@ def test_the_nearest_preset_is_named():
 def test_every_shipped_preset_is_a_valid_recipe_with_one_line_about_it(name):
     recipe = recipes.load(name)
     assert recipe.about and "\n" not in recipe.about
+
+
+@pytest.mark.parametrize("key", ["train.mosaic", "eval.mirror", "eval.ensemble"])
+def test_keys_of_detection_are_refused_for_other_tasks(key):
+    section, name = key.split(".")
+    values = {section: {name: ["a"] if name == "ensemble" else 1}}
+    with pytest.raises(UsageError, match=f"{key}: this is for task detect"):
+        recipes.parse(values)
+    recipes.parse({**values, "task": "detect", "method": "detect/fcos"})
