@@ -42,7 +42,7 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
 def _annotations(archive: Archive) -> list[ZipPath]:
     """What says where boxes are: files of COCO, YAMLs of YOLO, folders of VOC's XMLs."""
     files = [ZipPath(archive, name) for name in sorted(archive.names) if not name.startswith("__MACOSX/")]
-    folders = {one.parent for one in files if one.suffix.lower() == ".xml"}
+    folders = {one.parent for one in files if one.suffix.lower() == ".xml" and _is_voc(one)}
     listed = [one for one in files if one.suffix == ".json" and _is_coco(one)]
     described = [one for one in files if one.suffix in (".yaml", ".yml") and _is_yolo(one)]
     return [*sorted(folders), *listed, *described]
@@ -66,6 +66,14 @@ def _pictures(found: ZipPath, options: dict[str, str]) -> ZipPath:
             if path == name or path.endswith(f"/{name}"):
                 return ZipPath(found.archive, path[: -len(name)] or ".")
     return found.parent
+
+
+def _is_voc(file: ZipPath) -> bool:
+    """Its content is judged when it is read; here a tag is enough to tell it from any other XML."""
+    try:
+        return b"<annotation" in file.archive.read(str(file.path), 4096)
+    except OSError:
+        return False
 
 
 def _is_coco(file: ZipPath) -> bool:
