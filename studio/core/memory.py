@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from studio.core.errors import StudioError
+from studio.core.norms import batch_norms
 from studio.core.probe import Probe
 
 if TYPE_CHECKING:
@@ -90,9 +91,7 @@ def slices(batch_size: int, size: int) -> list[slice]:
 
 def has_batch_norm(module: "nn.Module") -> bool:
     """Whether batch statistics enter the result in the module's present mode."""
-    from torch.nn.modules.batchnorm import _BatchNorm
-
-    return any(isinstance(part, _BatchNorm) and part.training for part in module.modules())
+    return any(part.training for part in batch_norms(module))
 
 
 class Rewind:
