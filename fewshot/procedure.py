@@ -69,10 +69,9 @@ class EpisodeProcedure(Procedure):
         predictor: SupportPredictor | None = None,
     ) -> Checkpoint:
         """A new checkpoint that has also seen `images`, by class; see fewshot.teach."""
-        if predictor is not None:
-            device = predictor.device
-        backbone = predictor.backbone if predictor else None
-        return teaching.teach(checkpoint, images, device=device, home=home, store=store, backbone=backbone)
+        predictor = predictor or self.restore(checkpoint, device, home, store)
+        manifest, support = teaching.taught(checkpoint, predictor, images)
+        return teaching.keep(store, manifest, teaching.head_of(checkpoint), support)
 
 
 def start(job: Job) -> tuple[Any, SupportSet | None]:

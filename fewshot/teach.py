@@ -5,7 +5,9 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
 
 from fewshot.calibrate import Calibration, calibrate
 from fewshot.predictor import SupportPredictor, one_by_one
@@ -19,11 +21,21 @@ from studio.data.preprocess import Preprocess
 from studio.store import Checkpoint, Manifest, Store
 
 
-def keep(store: Store, manifest: Manifest, head: EpisodeHead, support: SupportSet) -> Checkpoint:
-    """Puts a support set into the store, calibrated on itself; classes and calibration go into `manifest`."""
-    calibration = calibrate(one_by_one(head), support)
+def keep(
+    store: Store,
+    manifest: Manifest,
+    head: EpisodeHead,
+    support: SupportSet,
+    network: Mapping[str, Tensor] | None = None,
+) -> Checkpoint:
+    """Puts a support set, and the network where it was trained, into the store.
+
+    Classes and the calibration on the support set itself go into `manifest`.
+    """
+    with torch.no_grad():
+        calibration = calibrate(one_by_one(head), support)
     made = manifest.model_copy(update={"classes": support.classes, "extra": {**manifest.extra, **asdict(calibration)}})
-    return store.put(made, support.tensors(), support.files())
+    return store.put(made, {**(network or {}), **support.tensors()}, support.files())
 
 
 def head_of(checkpoint: Checkpoint) -> EpisodeHead:
@@ -61,20 +73,14 @@ def restore(checkpoint: Checkpoint, device: str, home: Home) -> SupportPredictor
     return SupportPredictor(head_of(checkpoint), SupportSet.load(checkpoint), calibration, backbone, device)
 
 
-def teach(
-    checkpoint: Checkpoint,
-    images: Mapping[str, Sequence[Image.Image]],
-    *,
-    device: str,
-    home: Home,
-    store: Store,
-    backbone: Any = None,
-) -> Checkpoint:
-    """A new checkpoint that has also seen `images`, RGB pictures by the class they show, known or new.
+def taught(
+    checkpoint: Checkpoint, predictor: SupportPredictor, images: Mapping[str, Sequence[Image.Image]]
+) -> tuple[Manifest, SupportSet]:
+    """Manifest and support set of a new checkpoint that has also seen `images`, RGB pictures by class, known or new.
 
-    A correction is taught the same way: the photo, under its right class. The old checkpoint stays, and the new
-    one's lineage names it; its metrics are left behind, since they are not those of the new one. Whoever has the
-    checkpoint at hand as a predictor passes its `backbone`, on `device`, and saves loading it.
+    `predictor` is the checkpoint brought to life. A correction is taught the same way: the photo, under its right
+    class. The old checkpoint stays, and the new one's lineage names it; its metrics are left behind, since they are
+    not those of the new one.
     Raises DataError where there is no image, or a class has no name.
     """
     labels = [label.strip() for label, given in images.items() for _ in given]
@@ -83,17 +89,15 @@ def teach(
         raise DataError("There is nothing to teach: expected at least one photo of a class.")
     if not all(labels):
         raise DataError("A class to teach needs a name; found an empty one.")
-    head, known = head_of(checkpoint), SupportSet.load(checkpoint)
-    backbone = backbone or backbone_of(checkpoint, home).to(device)
-    features = embed_images(pictures, backbone, device)
+    features = embed_images(pictures, predictor.backbone, predictor.device)
     if not np.isfinite(features).all():
         raise DataError("The backbone gives no finite numbers for these photos; look at them.")
-    taught = {label: labels.count(label) for label in dict.fromkeys(labels)}
-    names = [f"taught: {label}" for label in labels]
+    counts = {label: labels.count(label) for label in dict.fromkeys(labels)}
     manifest = checkpoint.manifest.model_copy(
         update={
             "id": "", "created": "", "tensors": {}, "files": {}, "metrics": {},
-            "lineage": {"parent": checkpoint.id, "taught": taught},
+            "lineage": {"parent": checkpoint.id, "taught": counts},
         }
     )  # fmt: skip
-    return keep(store, manifest, head, known.with_photos(features, labels, names, pictures))
+    names = [f"taught: {label}" for label in labels]
+    return manifest, predictor.support.with_photos(features, labels, names, pictures)

@@ -1,14 +1,13 @@
 """How a meta-trained method is run: decode once, train on tasks in the one loop, score on unseen classes, teach."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
-from fewshot.calibrate import Calibration, calibrate
+from fewshot.calibrate import Calibration
 from fewshot.meta.base import MetaLearner
 from fewshot.meta.predictor import LearnedBackbone, gather_support
 from fewshot.meta.scoring import score
@@ -16,13 +15,13 @@ from fewshot.meta.tasks import TRAIN, TURNS, VAL, Pool, TaskBatches, one_channel
 from fewshot.predictor import SupportPredictor
 from fewshot.report import metrics_of, show
 from fewshot.support import SupportSet
+from fewshot.teach import keep, taught
 from studio.core import registry
-from studio.core.errors import DataError, StudioError, UsageError
+from studio.core.errors import StudioError, UsageError
 from studio.core.faces import LearnerContext
 from studio.core.home import Home
 from studio.core.procedure import Job, Outcome, Procedure
 from studio.core.registry import procedure
-from studio.data.features import embed_images
 from studio.data.reading import pixels_of
 from studio.data.splits import Splits, resolve_class_splits
 from studio.store import Checkpoint, Manifest, Store
@@ -103,20 +102,8 @@ class MetaTraining(Procedure):
         predictor: SupportPredictor | None = None,
     ) -> Checkpoint:
         """A new checkpoint whose support set has `images` too, by class; the network stays as it is."""
-        labels = [label.strip() for label, given in images.items() for _ in given]
-        pictures = [image for given in images.values() for image in given]
-        if not pictures or not all(labels):
-            raise DataError("There is nothing to teach: expected at least one photo, and a name for its class.")
         predictor = predictor or self.restore(checkpoint, device, home, store)
-        features = embed_images(pictures, predictor.backbone, predictor.device)
-        names = [f"taught: {label}" for label in labels]
-        support = predictor.support.with_photos(features, labels, names, pictures)
-        manifest = checkpoint.manifest.model_copy(
-            update={
-                "id": "", "created": "", "tensors": {}, "files": {}, "metrics": {},
-                "lineage": {"parent": checkpoint.id, "taught": {label: labels.count(label) for label in set(labels)}},
-            }
-        )  # fmt: skip
+        manifest, support = taught(checkpoint, predictor, images)
         return keep(store, manifest, predictor.head, support, network_tensors(checkpoint))
 
 
@@ -249,15 +236,6 @@ def leave(job: Job, learner: MetaLearner, backbone: Any, pools: dict[str, Pool],
         extra={"ways": recipe.eval.ways},
     )
     return keep(job.store, manifest, learner.head(), support, learner.state())
-
-
-def keep(store: Store, manifest: Manifest, head: Any, support: SupportSet, network: dict[str, Any]) -> Checkpoint:
-    """Puts network and support set into the store, calibrated on the support set."""
-    with torch.no_grad():
-        calibration = calibrate(head, support)
-    extra = {**manifest.extra, **asdict(calibration)}
-    made = manifest.model_copy(update={"classes": support.classes, "extra": extra})
-    return store.put(made, {**network, **support.tensors()}, support.files())
 
 
 def network_tensors(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:

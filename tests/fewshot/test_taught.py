@@ -89,14 +89,11 @@ def test_a_correction_changes_the_answer(home, photos):
     assert load_checkpoint(new.id, home).predict([photo("white", 99)])[0]["label"] == "red"
 
 
-def test_a_warm_backbone_teaches_the_same(home, photos):
-    old = Store(home).checkpoint(run(recipe(photos), home=home).checkpoint)
-    from fewshot.teach import restore, teach
-
-    warm = restore(old, "cpu", home).backbone
+def test_a_loaded_predictor_teaches_the_same(home, photos):
+    old = run(recipe(photos), home=home).checkpoint
     given = {"white": [photo("white", 1)]}
-    one = teach(old, given, device="cpu", home=home, store=Store(home), backbone=warm)
-    two = teach(old, given, device="cpu", home=home, store=Store(home))
+    one = teach_checkpoint(old, given, home, predictor=load_checkpoint(old, home).predictor)
+    two = teach_checkpoint(old, given, home)
     assert one.manifest.tensors == two.manifest.tensors
 
 
