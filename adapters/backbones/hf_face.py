@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from adapters.backbones import hf_model
 from adapters.backbones.build import at_size
 from adapters.backbones.face import Backbone
+from adapters.backbones.hf_detector import build_detector
 from studio.data.preprocess import Preprocess
 
 LABELS = ("id2label", "label2id", "problem_type")
@@ -61,6 +62,8 @@ def build(
     """
     preprocess = Preprocess.from_dict(architecture["preprocess"])
     config = hf_model.read_config(architecture["config"])
+    if hf_model.detects(config):
+        return build_detector(architecture, preprocess, image_size, weights, spec, seed)
 
     def make(size: int | None, folder: Path | None = weights) -> Backbone:
         size = size or preprocess.image_size

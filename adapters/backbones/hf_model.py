@@ -30,6 +30,26 @@ def read_config(values: dict[str, Any]) -> Any:
     return config
 
 
+def config_in(folder: Path) -> Any:
+    """The config in a folder, labels included. Raises UsageError where transformers can't read it."""
+    from transformers import AutoConfig
+
+    try:
+        with quiet():
+            return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # transformers checks fields by exceptions of its own
+        raise UsageError(
+            f"model.backbone: transformers can't read {folder / 'config.json'}: {one_line(error)}"
+        ) from error
+
+
+def detects(config: Any) -> bool:
+    """The config is that of a model that finds boxes."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_OBJECT_DETECTION_MAPPING_NAMES as DETECTORS
+
+    return config.model_type in DETECTORS
+
+
 def vision(config: Any) -> Any:
     """The part of a config that describes the image side (CLIP, SigLIP), or the config itself."""
     return getattr(config, "vision_config", config)
@@ -144,10 +164,12 @@ def _require_all(module: nn.Module, report: dict[str, Any], spec: str) -> None:
 
 
 def _class(config: Any) -> Any:
-    from transformers import AutoModel, AutoModelForImageClassification
+    from transformers import AutoModel, AutoModelForImageClassification, AutoModelForObjectDetection
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES as CLASSIFIERS
 
-    return AutoModelForImageClassification if config.model_type in CLASSIFIERS else AutoModel
+    if config.model_type in CLASSIFIERS:
+        return AutoModelForImageClassification
+    return AutoModelForObjectDetection if detects(config) else AutoModel
 
 
 @contextmanager

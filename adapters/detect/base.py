@@ -1,12 +1,15 @@
-"""What all detectors built on torchvision share: parameters, batches, training mode, learning rates."""
+"""What all detectors share (learning rates, frozen groups, statistics, classes), and those of torchvision on top."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 from torch import Tensor, nn
 
+from adapters.backbones.face import Backbone
 from adapters.backbones.seeds import seeded
+from adapters.detect.classes import ClassRows, take_over
 from adapters.finetune.classifier import load_into
 from studio.core.boxes import Detections
 from studio.core.errors import UsageError
@@ -20,19 +23,67 @@ LEAST = 0.01  # score below which nothing is kept: lower ones hardly change AP
 RAW = 300  # boxes a picture, duplicates among them
 
 
-class DetectParams(Params):
+class BackboneParams(Params):
     backbone_lr: float = Field(0.3, ge=0, le=10, description="learning rate of the backbone, as a multiple of train.lr")
+    freeze: int = Field(
+        0, ge=0, le=1000, description="how many groups of the backbone's layers, from its input on, stay as they are"
+    )
     freeze_statistics: bool = Field(
         True, description="keep the pretrained batch-norm statistics, which small batches would spoil"
     )
-    nms: float = Field(0.5, gt=0, le=1, description="overlap (IoU) above which the less sure of two boxes is dropped")
     most: int = Field(100, ge=1, le=1000, description="most boxes a picture")
 
 
-class TorchvisionDetector(Detector):
-    """A detector of torchvision on a timm backbone; `build` makes it for square inputs that are normalised already."""
+class DetectParams(BackboneParams):
+    nms: float = Field(0.5, gt=0, le=1, description="overlap (IoU) above which the less sure of two boxes is dropped")
+
+
+class BackboneDetector(Detector):
+    """A detector on a backbone, whatever library it is of. `setup` fills `module` and `_backbone`, a part of it."""
 
     task = "detect"
+    #: tensors that have rows for each class, by a pattern in their name
+    class_rows: ClassVar[dict[str, ClassRows]] = {}
+    #: parts of names of what learns a tenth as fast
+    slow: ClassVar[tuple[str, ...]] = ()
+    _backbone: nn.Module
+
+    def train_mode(self, training: bool) -> None:
+        self.module.train(training)
+        if training and self.params.freeze_statistics:
+            freeze_statistics(self._backbone)
+
+    def param_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+        own = {id(parameter) for parameter in self._backbone.parameters()}
+        parts: dict[float, list[nn.Parameter]] = {}
+        for name, parameter in self.module.named_parameters():
+            if parameter.requires_grad:
+                rate = self.params.backbone_lr if id(parameter) in own else 1.0
+                rate *= 0.1 if any(part in name for part in self.slow) else 1.0
+                parts.setdefault(rate, []).append(parameter)
+        groups = []
+        for rate, part in parts.items():
+            matrices, vectors = [p for p in part if p.ndim > 1], [p for p in part if p.ndim <= 1]
+            groups.append({"params": matrices, "lr": lr * rate, "weight_decay": weight_decay})
+            groups.append({"params": vectors, "lr": lr * rate, "weight_decay": 0.0})
+        return groups
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        load_into(self.module, state, self.state())
+
+    def inherit(self, state: dict[str, Tensor], before: Sequence[str], classes: Sequence[str]) -> list[str]:
+        return take_over(self.state(), state, before, classes, self.class_rows)
+
+
+def require_side(image_size: int) -> None:
+    """Raises UsageError for an input that is too small to find anything in."""
+    if image_size < LEAST_SIDE:
+        raise UsageError(f"model.image_size: a detector needs at least {LEAST_SIDE} pixels; found {image_size}.")
+
+
+class TorchvisionDetector(BackboneDetector):
+    """A detector of torchvision on a timm backbone; `build` makes it for square inputs that are normalised already."""
+
     Params = DetectParams
     #: label of the first class: 1 where the model keeps 0 for background
     first_label = 0
@@ -41,19 +92,12 @@ class TorchvisionDetector(Detector):
         raise NotImplementedError
 
     def setup(self, context: LearnerContext) -> nn.Module:
-        if context.image_size < LEAST_SIDE:
-            raise UsageError(
-                f"model.image_size: a detector needs at least {LEAST_SIDE} pixels; found {context.image_size}."
-            )
+        require_side(context.image_size)
+        backbone: Backbone = context.backbone
         with seeded(context.seed):
-            self.module = self.build(context.backbone, len(context.classes), context.image_size)
-        self._backbone = context.backbone
+            self.module = self.build(backbone, len(context.classes), context.image_size)
+        self._backbone = backbone.freeze(self.params.freeze)
         return self.module
-
-    def train_mode(self, training: bool) -> None:
-        self.module.train(training)
-        if training and self.params.freeze_statistics:
-            freeze_statistics(self._backbone)
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         return self.module(list(batch["images"]), self.targets(batch))
@@ -67,7 +111,7 @@ class TorchvisionDetector(Detector):
         return targets
 
     def predict(self, images: Tensor) -> list[Detections]:
-        return [self._plain(found) for found in self.module(list(images))]
+        return [plain(found, self.first_label) for found in self.module(list(images))]
 
     def raw(self, images: Tensor) -> list[Detections]:
         last = getattr(self.module, "roi_heads", self.module)  # the part that drops duplicates
@@ -78,21 +122,11 @@ class TorchvisionDetector(Detector):
         finally:
             last.nms_thresh, last.detections_per_img = kept
 
-    def param_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
-        own = {id(parameter) for parameter in self._backbone.parameters()}
-        groups = []
-        for inside, rate in ((True, lr * self.params.backbone_lr), (False, lr)):
-            part = [p for p in self.module.parameters() if p.requires_grad and (id(p) in own) == inside]
-            groups.append({"params": [p for p in part if p.ndim > 1], "lr": rate, "weight_decay": weight_decay})
-            groups.append({"params": [p for p in part if p.ndim <= 1], "lr": rate, "weight_decay": 0.0})
-        return groups
 
-    def load_state(self, state: dict[str, Tensor]) -> None:
-        load_into(self.module, state, self.state())
-
-    def _plain(self, found: dict[str, Tensor]) -> Detections:
-        boxes, labels, scores = (found[name].detach().float().cpu().numpy() for name in ("boxes", "labels", "scores"))
-        return Detections(boxes, labels.astype(np.int64) - self.first_label, scores)
+def plain(found: dict[str, Tensor], first_label: int = 0) -> Detections:
+    """Detections of one picture from a library's boxes xyxy [N, 4], labels [N] and scores [N]."""
+    boxes, labels, scores = (found[name].detach().float().cpu().numpy() for name in ("boxes", "labels", "scores"))
+    return Detections(boxes, labels.astype(np.int64) - first_label, scores)
 
 
 def as_it_is(size: int) -> dict[str, Any]:

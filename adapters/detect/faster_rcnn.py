@@ -1,11 +1,12 @@
 """Faster R-CNN: regions are proposed first, then each is looked at closely."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from adapters.detect.base import LEAST, DetectParams, TorchvisionDetector, as_it_is
+from adapters.detect.classes import ClassRows
 from adapters.detect.pyramid import Pyramid
 from adapters.detect.two_stage import learn
 from studio.core.registry import register
@@ -42,6 +43,7 @@ class FasterRcnn(TorchvisionDetector):
     paper = "Ren et al. 2015, Faster R-CNN: Towards Real-Time Object Detection with Region Proposal Networks"
     Params = FasterRcnnParams
     first_label = 1
+    class_rows: ClassVar = {"cls_score": ClassRows(before=1), r"box_predictor\.bbox_pred": ClassRows(before=1, each=4)}
 
     @property
     def hard(self) -> int | None:

@@ -1,11 +1,12 @@
 """FCOS: every place of the maps says what it lies in, and how far the edges are."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 from torch import nn
 
 from adapters.detect.base import LEAST, DetectParams, TorchvisionDetector, as_it_is
+from adapters.detect.classes import ClassRows
 from adapters.detect.pyramid import Pyramid, coarser
 from studio.core.registry import register
 
@@ -25,6 +26,7 @@ class Fcos(TorchvisionDetector):
     title = "FCOS"
     paper = "Tian et al. 2019, FCOS: Fully Convolutional One-Stage Object Detection"
     Params = FcosParams
+    class_rows: ClassVar = {"cls_logits": ClassRows()}
 
     def build(self, backbone: Any, classes: int, size: int) -> nn.Module:
         from torchvision.models.detection.anchor_utils import AnchorGenerator

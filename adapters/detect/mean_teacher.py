@@ -1,6 +1,7 @@
 """Mean teacher: a slow copy of the detector draws boxes on target pictures, and the detector learns from them."""
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -109,6 +110,10 @@ class MeanTeacher(AdaptingDetector):
 
     def state(self) -> dict[str, Tensor]:
         return self.teacher.state()
+
+    def inherit(self, state: dict[str, Tensor], before: Sequence[str], classes: Sequence[str]) -> list[str]:
+        self.student.inherit(state, before, classes)
+        return self.teacher.inherit(state, before, classes)
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         for detector in {id(one): one for one in (self.student, self.teacher)}.values():

@@ -1,11 +1,12 @@
 """RetinaNet: anchors at every place, and a loss that looks away from what is easy."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 from torch import nn
 
 from adapters.detect.base import LEAST, DetectParams, TorchvisionDetector, as_it_is
+from adapters.detect.classes import ClassRows
 from adapters.detect.pyramid import Pyramid, coarser
 from studio.core.registry import register
 
@@ -27,6 +28,7 @@ class Retinanet(TorchvisionDetector):
     title = "RetinaNet"
     paper = "Lin et al. 2017, Focal Loss for Dense Object Detection"
     Params = RetinanetParams
+    class_rows: ClassVar = {"cls_logits": ClassRows()}
 
     def build(self, backbone: Any, classes: int, size: int) -> nn.Module:
         from torchvision.models.detection.anchor_utils import AnchorGenerator

@@ -1,11 +1,12 @@
 """SSDLite: default boxes on maps of six scales, with separable convolutions, made for small machines."""
 
 from collections import OrderedDict
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from adapters.detect.base import LEAST, DetectParams, TorchvisionDetector
+from adapters.detect.classes import ClassRows
 from adapters.detect.pyramid import maps, stages
 from studio.core.registry import register
 
@@ -21,6 +22,7 @@ class Ssdlite(TorchvisionDetector):
     paper = "Sandler et al. 2018, MobileNetV2: Inverted Residuals and Linear Bottlenecks"
     Params = DetectParams
     first_label = 1
+    class_rows: ClassVar = {r"classification_head\.module_list\.\d+\.1\.": ClassRows(before=1)}
 
     def build(self, backbone: Any, classes: int, size: int) -> nn.Module:
         from torchvision.models.detection.anchor_utils import DefaultBoxGenerator

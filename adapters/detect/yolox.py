@@ -1,6 +1,6 @@
 """YOLOX: one box a place, what and where in two branches, and places that bid for what they learn."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -9,6 +9,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 from torchvision.ops import batched_nms
 
 from adapters.detect.base import LEAST, DetectParams, TorchvisionDetector
+from adapters.detect.classes import ClassRows
 from adapters.detect.pyramid import Pyramid
 from adapters.detect.sim_ota import assign
 from studio.core.registry import register
@@ -34,6 +35,7 @@ class YoloX(TorchvisionDetector):
     title = "YOLOX"
     paper = "Ge et al. 2021, YOLOX: Exceeding YOLO Series in 2021"
     Params = YoloxParams
+    class_rows: ClassVar = {r"heads\.\d+\.classes\.": ClassRows()}
 
     def build(self, backbone: Any, classes: int, size: int) -> nn.Module:
         pyramid = Pyramid(backbone, self.params.width)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from studio.core.registry import Method
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from torch import Tensor, nn
 
@@ -169,8 +171,15 @@ class Detector(Learner):
     `losses` gets {images [B, 3, H, W], boxes [B, M, 4], labels [B, M], -1 where padded}.
     """
 
+    #: classes that a detector which was pretrained as a whole knows already, once `setup` has seen it
+    known: "list[str] | None" = None
+
     def predict(self, images: "Tensor") -> "list[Detections]":  # type: ignore[override]
         """What is found in each of images [B, 3, H, W], by the model's own post-processing; in evaluation mode."""
+        raise NotImplementedError
+
+    def inherit(self, state: "dict[str, Tensor]", before: "Sequence[str]", classes: "Sequence[str]") -> list[str]:
+        """Takes over the tensors of the same detector made for the classes `before`; returns those it knew already."""
         raise NotImplementedError
 
     def raw(self, images: "Tensor") -> "list[Detections]":

@@ -243,12 +243,16 @@ def _start(job: Job, classes: list[str]) -> Start:
     if going_on is not None:
         made = going_on.manifest
         spec = made.backbone["spec"]
-        if made.method != job.recipe.method or made.classes != classes:
+        if made.method != job.recipe.method:
             raise UsageError(
-                f"model.checkpoint: {going_on.id} was made by {made.method} for {made.classes[:8]}; this run is "
-                f"{job.recipe.method} for {classes[:8]}. Only the same can go on."
+                f"model.checkpoint: {going_on.id} was made by {made.method}, this run is {job.recipe.method}. Only the "
+                "same method can go on."
             )
-        job.events.note(f"Starts from checkpoint {going_on.id}.")
+        if settings.epochs == 0 and made.classes != classes:
+            raise UsageError(
+                f"model.checkpoint: {going_on.id} finds {made.classes[:8]}, this data has {classes[:8]}: "
+                "train.epochs 0 evaluates only, which needs the same classes."
+            )
     elif settings.epochs == 0:
         raise UsageError("train.epochs: 0 evaluates only, which needs model.checkpoint to name a checkpoint.")
     backbone = registry.backbone(spec, home=job.home, image_size=model.image_size)
@@ -257,10 +261,30 @@ def _start(job: Job, classes: list[str]) -> Start:
     start = Start(learner, backbone, preprocess, backbone.hash, classes)
     learner.setup(LearnerContext(backbone, classes, settings.seed, preprocess.image_size))
     if going_on is not None:
-        learner.load_state(going_on.tensors())
+        _go_on(job, learner, going_on, classes)
+    elif learner.known is not None:
+        job.events.note(_kept(backbone.spec, learner.known, classes))
     layout = getattr(torch, choose_memory_format(job.device, backbone.kind))
     learner.module.to(job.device, memory_format=layout)
     return start
+
+
+def _go_on(job: Job, learner: Detector, checkpoint: Checkpoint, classes: list[str]) -> None:
+    """Gives the learner the tensors of a checkpoint; where that has other classes, the heads' as far as they match."""
+    before = checkpoint.manifest.classes
+    if before == classes:
+        learner.load_state(checkpoint.tensors())
+        job.events.note(f"Starts from checkpoint {checkpoint.id}.")
+    else:
+        job.events.note(_kept(checkpoint.id, learner.inherit(checkpoint.tensors(), before, classes), classes))
+
+
+def _kept(source: str, known: list[str], classes: list[str]) -> str:
+    new = [name for name in classes if name not in known]
+    return (
+        f"Starts from {source}; its heads are made anew for {len(classes)} classes. Keep their weights: "
+        f"{', '.join(known[:20]) or 'none'}. New: {', '.join(new[:20]) or 'none'}."
+    )
 
 
 def _refuse(job: Job) -> None:

@@ -100,6 +100,22 @@ def test_evaluating_a_checkpoint_again_gives_its_numbers(done):
     assert second.metrics["map"] == pytest.approx(result.metrics["map"], abs=1e-6)
 
 
+def test_a_run_goes_on_from_a_detector_of_other_classes_and_says_what_it_keeps(done):
+    _, result, home, _ = done
+    values = changed(
+        model={"checkpoint": result.checkpoint},
+        data={"train": "builtin:scenes?images=10&size=96&classes=3", "test": None},
+    )
+    run, second = work(values, home)
+    assert second.status == "finished", second.error
+    notes = [one["message"] for one in run.events() if one["kind"] == "note"]
+    assert any("Keep their weights: 0, 1. New: 2." in note for note in notes), notes
+    _, refused = work({**values, "train": {**values["train"], "epochs": 0}}, home)
+    assert refused.exit_code == 2 and "needs the same classes" in refused.error
+    _, refused = work({**values, "method": "detect/retinanet", "params": {}}, home)
+    assert refused.exit_code == 2 and "Only the same method can go on" in refused.error
+
+
 def test_a_detector_is_exported_whole_or_refused_with_a_reason(done, tmp_path):
     _, result, home, _ = done
     for kind in ("onnx", "hf"):

@@ -8,7 +8,6 @@ from adapters.backbones import hf_face, hf_model, timm_face
 from adapters.backbones.face import Backbone
 from adapters.backbones.hf_preprocess import read_preprocess
 from adapters.backbones.safe import read_json, require_safetensors, weights_file
-from adapters.backbones.sentences import one_line
 from adapters.backbones.sources.request import Request, source
 from studio.core.errors import UsageError
 
@@ -67,14 +66,6 @@ def _timm(folder: Path, config: dict[str, Any], request: Request) -> Backbone:
 
 
 def _transformers(folder: Path, request: Request) -> Backbone:
-    from transformers import AutoConfig
-
-    try:
-        with hf_model.quiet():
-            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # transformers checks fields by exceptions of its own
-        raise UsageError(
-            f"model.backbone: transformers can't read {folder / 'config.json'}: {one_line(error)}"
-        ) from error
+    config = hf_model.config_in(folder)
     architecture = hf_face.architecture_of(config, read_preprocess(folder, hf_model.image_size(config)))
     return hf_face.build(architecture, request.image_size, folder if request.weights else None, request.spec)

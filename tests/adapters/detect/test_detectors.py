@@ -3,74 +3,22 @@
 import numpy as np
 import pytest
 import torch
+from small_detectors import DETECTORS, look, made, small, train
 
 from studio.core import registry
 from studio.core.errors import UsageError
-from studio.core.faces import AdaptingDetector, Detector, LearnerContext
-from studio.core.recipe import TrainSection
-from studio.data import open_data
-from studio.data.box_batches import BoxBatches
-from studio.data.pixels import decode
-from studio.data.preprocess import Preprocess
+from studio.core.faces import LearnerContext
 from studio.data.transforms import normalize
 from studio.metrics.detection import coco_ap
-
-SIZE = 96
-DETECTORS = [
-    cls.id
-    for cls in registry.methods("detect")
-    if issubclass(cls, Detector) and not issubclass(cls, AdaptingDetector)  # those are in test_adapting.py
-]
-
-
-@pytest.fixture(scope="module")
-def scenes():
-    """Eight scenes of two classes as pixels, boxes, preprocess."""
-    data = open_data(f"builtin:scenes?images=8&size={SIZE}&classes=2&most=3")
-    preprocess = Preprocess(SIZE, squash=True)
-    pixels, kept = decode(data, preprocess)
-    return pixels, [item.boxes for item in kept.items], preprocess
-
-
-def made(method: str, backbone: str = "pip/tf_efficientnet_lite0", weights: bool = True, **params) -> Detector:
-    cls = registry.get(method)
-    learner = cls(cls.Params(**params))
-    learner.setup(LearnerContext(registry.backbone(backbone, image_size=SIZE, weights=weights), ["0", "1"], 0, SIZE))
-    return learner
-
-
-def train(learner: Detector, scenes, steps: int, lr: float = 1e-3) -> list[float]:
-    """The sum of the losses at each step."""
-    pixels, boxes, preprocess = scenes
-    batches = BoxBatches(pixels, boxes, preprocess, TrainSection(batch_size=4, augment="none"))
-    optimizer = torch.optim.AdamW(learner.param_groups(lr, 0.01))
-    sums = []
-    torch.manual_seed(0)
-    for step in range(steps):
-        learner.train_mode(True)
-        loss = sum(learner.losses(batches.batch(step)).values())
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(learner.module.parameters(), 5.0)
-        optimizer.step()
-        sums.append(float(loss.detach()))
-    return sums
-
-
-def look(learner: Detector, scenes):
-    pixels, _, preprocess = scenes
-    learner.train_mode(False)
-    with torch.inference_mode():
-        return learner.predict(normalize(torch.from_numpy(pixels), preprocess))
 
 
 @pytest.mark.parametrize("method", DETECTORS)
 def test_the_loss_falls_and_a_file_gives_the_same_boxes(method, scenes):
-    learner = made(method)
-    sums = train(learner, scenes, 8)
-    assert np.mean(sums[-2:]) < 0.95 * np.mean(sums[:2])
+    learner = small(method)
+    sums = train(learner, scenes, 10, batch_size=8)  # all of them at each step
+    assert np.mean(sums[-2:]) < 0.995 * np.mean(sums[:2])
     found = look(learner, scenes)
-    again = made(method, weights=False)
+    again = small(method, weights=False)
     again.load_state({name: tensor.clone() for name, tensor in learner.state().items()})
     for one, two in zip(found, look(again, scenes), strict=True):
         np.testing.assert_array_equal(one.xyxy, two.xyxy)
@@ -99,7 +47,7 @@ def test_a_picture_without_boxes_has_a_loss_too(scenes):
         "labels": torch.full((2, 1), -1),
     }  # fmt: skip
     for method in DETECTORS:
-        learner = made(method)
+        learner = small(method)
         learner.train_mode(True)
         assert torch.isfinite(sum(learner.losses(batch).values())), method
 

@@ -1,0 +1,49 @@
+"""DETR: learned queries look at one map, and each says what it has found, if anything."""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from adapters.detect.classes import ClassRows
+from adapters.detect.hf_base import TransformerDetector, TransformerParams, stand_in
+from studio.core.registry import register
+
+
+class DetrParams(TransformerParams):
+    encoder_layers: int = Field(2, ge=1, le=24, description="layers that look at the map; 6 in the paper")
+    stride: Literal[8, 16, 32] = Field(
+        16, description="the map is this many times smaller than the input: 32 in the paper, 16 sees smaller things"
+    )
+
+
+class OneMapDetector(TransformerDetector):
+    """DETR and Conditional DETR: one map, the whole of which every query can look at."""
+
+    Params = DetrParams
+
+    def maps_at(self) -> tuple[int, ...]:
+        return (self.params.stride,)
+
+    def config(self, channels: list[int], size: int) -> dict[str, Any]:
+        params = self.params
+        return {
+            "backbone_config": stand_in(channels), "d_model": params.width, "num_queries": params.queries,
+            "encoder_layers": params.encoder_layers, "decoder_layers": params.decoder_layers,
+            "encoder_attention_heads": params.heads, "decoder_attention_heads": params.heads,
+            "encoder_ffn_dim": params.hidden, "decoder_ffn_dim": params.hidden, "dropout": params.dropout,
+            "auxiliary_loss": True,
+        }  # fmt: skip
+
+
+@register("detect/detr")
+class Detr(OneMapDetector):
+    """Set prediction by an encoder and a decoder, matched to the truth by the Hungarian algorithm (section 3).
+
+    Carion et al. 2020, by transformers. The slowest of its kin to train: 300 to 500 epochs of COCO in the paper.
+    """
+
+    title = "DETR"
+    paper = "Carion et al. 2020, End-to-End Object Detection with Transformers"
+    model_type = "detr"
+    processor = "DetrImageProcessor"
+    class_rows: ClassVar = {"class_labels_classifier": ClassRows(after=1)}

@@ -1,0 +1,198 @@
+"""What all detectors of transformers share: a set of queries, each of which finds one thing or nothing."""
+
+import copy
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from adapters.backbones import hf_model
+from adapters.backbones.depth import parameters_by_depth, units
+from adapters.backbones.hf_detector import HFDetector
+from adapters.backbones.seeds import seeded
+from adapters.detect.base import LEAST, BackboneDetector, BackboneParams, plain, require_side
+from adapters.detect.classes import take_over
+from adapters.detect.trunk import Trunk
+from studio.core.boxes import Detections
+from studio.core.errors import UsageError
+from studio.core.faces import LearnerContext
+
+TERMS = {"ce": "classification", "vfl": "classification", "focal": "classification", "bbox": "box", "giou": "giou"}
+TERMS |= {"fgl": "distribution", "ddf": "distribution"}
+
+
+class TransformerParams(BackboneParams):
+    queries: int = Field(50, ge=1, le=2000, description="how many things can be found in a picture, at most")
+    width: int = Field(128, ge=32, le=1024, multiple_of=32, description="channels of the transformer; 256 in the paper")
+    heads: int = Field(4, ge=1, le=32, description="attention heads; 8 in the paper")
+    hidden: int = Field(256, ge=32, le=8192, description="units between the two layers that follow each attention")
+    decoder_layers: int = Field(3, ge=1, le=24, description="layers in which queries look at the maps; 6 in the paper")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout in the transformer; 0.1 in DETR")
+
+
+class EncoderParams(TransformerParams):
+    encoder_layers: int = Field(1, ge=1, le=24, description="layers that look at the maps; 6 in DETR, 1 in RT-DETR")
+
+
+class TransformerDetector(BackboneDetector):
+    """A detector of transformers, on a backbone of ours or pretrained as a whole (file:FOLDER, hf/ORG/NAME).
+
+    A subclass names the model (`model_type`), gives its config, and says which of its tensors hold classes. What is
+    pretrained as a whole keeps its own sizes; `params` of the transformer then say nothing.
+    """
+
+    Params = TransformerParams
+    #: as transformers calls the model and the processor that has its post-processing
+    model_type: ClassVar[str]
+    processor: ClassVar[str]
+    #: strides of the maps it looks at, and where in the model its backbone is
+    strides: ClassVar[tuple[int, ...]] = (8, 16, 32)
+    place: ClassVar[str] = "model.backbone.model"
+    #: queries begin at places of the maps, so that there must be as many
+    picks_places: ClassVar[bool] = False
+
+    def config(self, channels: list[int], size: int) -> dict[str, Any]:
+        """Fields of the model's config for maps of so many channels, in a square input of `size` pixels."""
+        raise NotImplementedError
+
+    def start(self, module: nn.Module) -> None:
+        """Sets what transformers starts otherwise than the paper's code."""
+
+    def maps_at(self) -> tuple[int, ...]:
+        return self.strides
+
+    def setup(self, context: LearnerContext) -> nn.Module:
+        require_side(context.image_size)
+        self._size = context.image_size
+        with seeded(context.seed), hf_model.quiet():
+            if isinstance(context.backbone, HFDetector):
+                self._pretrained(context.backbone, context.classes)
+            else:
+                self._on(context.backbone, context.classes)
+        self._freeze()
+        self.module.loss_function = in_full_precision(self.module.loss_function)
+        self._post = post_processing(self.processor)
+        return self.module
+
+    def _on(self, backbone: Any, classes: list[str]) -> None:
+        """Builds the model on a backbone of ours, which takes the place of a small one of the same channels."""
+        trunk = Trunk(backbone, self.maps_at())
+        places = sum((-(-self._size // stride)) ** 2 for stride in self.maps_at())
+        if self.picks_places and self.params.queries > places:
+            raise UsageError(
+                f"params.queries: {self.params.queries} queries begin at places of the maps, which are only {places} "
+                f"at model.image_size {self._size}. Fewer queries or larger pictures fit."
+            )
+        fields = {**self.config(trunk.channels, self._size), **labelled(classes)}
+        try:
+            self.module = model_of(hf_model.read_config({"model_type": self.model_type, **fields}))
+        except ValueError as error:
+            raise UsageError(f"params: {self.id} can't be built: {error}") from error
+        self.start(self.module)
+        self.module.set_submodule(self.place, trunk)
+        self._backbone = backbone
+
+    def _pretrained(self, whole: HFDetector, classes: list[str]) -> None:
+        """Builds the model as it was pretrained, with heads for `classes`; classes it knows keep their weights."""
+        config = copy.deepcopy(whole.module.config)
+        if config.model_type != self.model_type:
+            raise UsageError(
+                f"model.backbone: {whole.spec} is a {config.model_type} detector, this method is {self.id}. Use "
+                f"method detect/{config.model_type.replace('_', '-')}, or a backbone alone."
+            )
+        if hasattr(config, "decoder_layers"):
+            config.auxiliary_loss = True  # every layer learns, not the last alone
+        config.id2label, config.label2id = labelled(classes)["id2label"], labelled(classes)["label2id"]
+        self.module = model_of(config)
+        self.known = take_over(
+            self.module.state_dict(), whole.module.state_dict(), whole.classes, classes, self.class_rows
+        )
+        self._backbone = self.module.get_submodule(self.place.rpartition(".")[0] or self.place)
+        self._backbone.requires_grad_(True)  # transformers freezes parts of some; here `params.freeze` says
+
+    def _freeze(self) -> None:
+        if hasattr(self._backbone, "freeze"):
+            self._backbone.freeze(self.params.freeze)
+            return
+        named = dict(self._backbone.named_parameters())
+        for group in parameters_by_depth(self._backbone, units(self._backbone))[: self.params.freeze]:
+            for name in group:
+                named[name].requires_grad_(False)
+
+    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The model's own loss after Hungarian matching, summed over the layers of its decoder, by kind."""
+        labels, side = [], batch["images"].shape[-1]
+        for boxes, classes in zip(batch["boxes"], batch["labels"], strict=True):
+            real = classes >= 0
+            labels.append({"class_labels": classes[real], "boxes": centred(boxes[real]) / side})
+        found = self.module(pixel_values=batch["images"], labels=labels).loss_dict
+        sums: dict[str, Tensor] = {}
+        for name, value in found.items():
+            kind = name.split("_")[1] if name.startswith("loss_") else None
+            if kind in TERMS:
+                weighted = value * self.weight(kind)
+                sums[TERMS[kind]] = sums.get(TERMS[kind], 0.0) + weighted  # type: ignore[operator]
+        return sums
+
+    def weight(self, kind: str) -> float:
+        """What the model multiplies its loss `kind` with, where that is not done already."""
+        config = self.module.config
+        return {"bbox": config.bbox_loss_coefficient, "giou": config.giou_loss_coefficient}.get(kind, 1.0)
+
+    def predict(self, images: Tensor) -> list[Detections]:
+        sizes = torch.tensor([images.shape[-2:]] * len(images), device=images.device)
+        found = self._post(self.module(pixel_values=images), threshold=LEAST, target_sizes=sizes)
+        return [_surest(plain(one), self.params.most) for one in found]
+
+
+def stand_in(channels: list[int]) -> dict[str, Any]:
+    """Config of the smallest backbone of transformers with maps of these channels, until ours takes its place."""
+    return {
+        "model_type": "resnet", "embedding_size": 8, "hidden_sizes": channels, "depths": [1] * len(channels),
+        "layer_type": "basic", "out_indices": list(range(1, len(channels) + 1)),
+    }  # fmt: skip
+
+
+def labelled(classes: list[str]) -> dict[str, Any]:
+    """The fields of a config that name the classes."""
+    return {"id2label": dict(enumerate(classes)), "label2id": {name: place for place, name in enumerate(classes)}}
+
+
+def model_of(config: Any) -> nn.Module:
+    from transformers import AutoModelForObjectDetection
+
+    return AutoModelForObjectDetection.from_config(config).float()
+
+
+def post_processing(processor: str) -> Callable[..., list[dict[str, Tensor]]]:
+    """The model's own way from its output to boxes."""
+    import transformers
+
+    return getattr(transformers, processor)().post_process_object_detection
+
+
+def centred(corners: Tensor) -> Tensor:
+    """Boxes cxcywh [N, 4] of xyxy [N, 4]."""
+    return torch.cat([(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]], dim=1)
+
+
+def in_full_precision(loss: Callable[..., Any]) -> Callable[..., Any]:
+    """The loss on float32, outside of autocast: matching does not take halves."""
+
+    def full(*given: Any, **named: Any) -> Any:
+        device = next(value.device.type for value in given if isinstance(value, Tensor))
+        with torch.autocast(device, enabled=False):
+            return loss(*map(_float, given), **{name: _float(value) for name, value in named.items()})
+
+    return full
+
+
+def _float(value: Any) -> Any:
+    return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value
+
+
+def _surest(found: Detections, most: int) -> Detections:
+    kept = found.above(0.0)
+    return Detections(kept.xyxy[:most], kept.labels[:most], kept.scores[:most])

@@ -1,0 +1,107 @@
+"""How many steps each detector needs to learn eight scenes by heart.
+
+    python benchmarks/detect_overfit.py [METHOD ...] [--size 128]
+
+Eight `builtin:scenes` of two classes, batches of four, no augmentation, a cosine schedule over the steps given here;
+AP50 on the same eight scenes. It prints one row a detector; exits 1 where one stays below 0.9.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from studio.core import registry  # noqa: E402
+from studio.core.faces import Detector, LearnerContext  # noqa: E402
+from studio.core.recipe import TrainSection  # noqa: E402
+from studio.data import open_data  # noqa: E402
+from studio.data.box_batches import BoxBatches  # noqa: E402
+from studio.data.pixels import decode  # noqa: E402
+from studio.data.preprocess import Preprocess  # noqa: E402
+from studio.data.transforms import normalize  # noqa: E402
+from studio.metrics.detection import coco_ap  # noqa: E402
+from studio.runs.loop import warmup_cosine  # noqa: E402
+
+BACKBONE = "pip/tf_efficientnet_lite0"
+VIT = "timm/vit_tiny_patch16_224?random&depth=4"
+# method: (steps, learning rate, params)
+NEEDS: dict[str, tuple[int, float, dict]] = {
+    "detect/fcos": (120, 1e-3, {}),
+    "detect/retinanet": (150, 1e-3, {}),
+    "detect/faster-rcnn": (120, 1e-3, {}),
+    "detect/ssdlite": (250, 5e-3, {}),
+    "detect/rt-detr-v2": (200, 1e-3, {}),
+    "detect/d-fine": (200, 1e-3, {}),
+    "detect/deformable-detr": (250, 1e-3, {}),
+    "detect/conditional-detr": (400, 1e-3, {}),
+    "detect/rf-detr": (300, 1e-3, {}),
+    "detect/detr": (600, 1e-3, {}),
+    "detect/yolos": (600, 1e-3, {}),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("methods", nargs="*", default=list(NEEDS))
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--steps", type=int, help="instead of those written here")
+    parser.add_argument("--lr", type=float, help="instead of that written here")
+    asked = parser.parse_args()
+    print(f"{'method':28}{'params':>9}{'lr':>8}{'steps':>7}{'s/step':>8}{'AP':>7}{'AP50':>7}", flush=True)
+    low = False
+    for method in asked.methods or NEEDS:
+        steps, lr, params = NEEDS[method]
+        steps, lr = asked.steps or steps, asked.lr or lr
+        learner, numbers, seconds = overfit(method, steps, lr, params, asked.size)
+        million = sum(parameter.numel() for parameter in learner.module.parameters()) / 1e6
+        print(
+            f"{method:28}{million:8.1f}M{lr:8g}{steps:7}{seconds / steps:8.2f}{numbers['map']:7.3f}"
+            f"{numbers['map_50']:7.3f}",
+            flush=True,
+        )
+        low |= numbers["map_50"] < 0.9
+    return int(low)
+
+
+def overfit(method: str, steps: int, lr: float, params: dict, size: int) -> tuple[Detector, dict, float]:
+    """The detector after training, its AP on the scenes it was trained on, and seconds of training."""
+    data = open_data(f"builtin:scenes?images=8&size={size}&classes=2&most=3")
+    preprocess = Preprocess(size, squash=True)
+    pixels, kept = decode(data, preprocess)
+    boxes = [item.boxes for item in kept.items]
+    cls = registry.get(method)
+    learner = cls(cls.Params(**params))
+    backbone = registry.backbone(VIT if method == "detect/yolos" else BACKBONE, image_size=size)
+    learner.setup(LearnerContext(backbone, data.classes, 0, size))
+    begun = time.monotonic()
+    train(learner, BoxBatches(pixels, boxes, preprocess, TrainSection(batch_size=4, augment="none")), steps, lr)
+    seconds = time.monotonic() - begun
+    learner.train_mode(False)
+    with torch.inference_mode():
+        found = learner.predict(normalize(torch.from_numpy(pixels), preprocess))
+    return learner, coco_ap(boxes, found, data.classes), seconds
+
+
+def train(learner: Detector, batches: BoxBatches, steps: int, lr: float) -> None:
+    groups = [group for group in learner.param_groups(lr, 0.01) if group["params"]]
+    peaks = [group["lr"] for group in groups]
+    optimizer = torch.optim.AdamW(groups)
+    trained = [parameter for group in groups for parameter in group["params"]]
+    torch.manual_seed(0)
+    for step in range(steps):
+        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            group["lr"] = peak * warmup_cosine(step, steps, max(1, steps // 10))
+        learner.train_mode(True)
+        loss = sum(learner.losses(batches.batch(step)).values())
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[union-attr]
+        torch.nn.utils.clip_grad_norm_(trained, 5.0)
+        optimizer.step()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
