@@ -82,5 +82,6 @@ def _each(logits: Tensor, moved: Tensor, labels: Tensor, deltas: Tensor) -> tupl
     """The losses [R] of class and of place; background (label 0) has no place to learn."""
     classified = cross_entropy(logits, labels, reduction="none")
     of_class = moved.reshape(len(labels), -1, 4)[torch.arange(len(labels), device=labels.device), labels]
-    placed = smooth_l1_loss(of_class, deltas, beta=SMOOTH, reduction="none").sum(dim=1)
-    return classified, placed * (labels > 0)
+    learns = (labels > 0)[:, None]
+    deltas = torch.where(learns, deltas, of_class.detach())  # without any box they are infinite, which times 0 is NaN
+    return classified, smooth_l1_loss(of_class, deltas, beta=SMOOTH, reduction="none").sum(dim=1)
