@@ -74,20 +74,20 @@ class Detecting(Procedure):
 
     def run(self, job: Job) -> Outcome:
         recipe, settings = job.recipe, job.recipe.train
-        _refuse(job)
+        refuse_for_boxes(job)
         adapting = isinstance(job.method, AdaptingDetector)
         resolve = resolve_box_domains if adapting else resolve_box_splits
         splits = resolve(recipe.data, settings.seed, job.home)
         for remark in (splits.note, *splits.train.remarks):
             job.events.note(remark)
-        start = _start(job, splits.train.classes)
+        start = begin(job, splits.train.classes)
         learner, preprocess = start.learner, start.preprocess
-        val = _decoded(job, splits.val, preprocess, "val")
-        test = _decoded(job, splits.test, preprocess, "test") if splits.test is not None else None
+        val = decoded_split(job, splits.val, preprocess, "val")
+        test = decoded_split(job, splits.test, preprocess, "test") if splits.test is not None else None
         before = _before(job, start, test) if adapting and recipe.model.checkpoint and test else {}
         meter, progress = Meter(job.device), Progress()
         if settings.epochs:
-            train = _decoded(job, splits.train, preprocess, "train")
+            train = decoded_split(job, splits.train, preprocess, "train")
             source = BoxBatches(
                 train.decoded.pixels, train.inputs, preprocess, settings, masks_of(train.decoded.dataset)
             )
@@ -95,21 +95,21 @@ class Detecting(Procedure):
             if adapting:
                 batches = DomainBatches(source, decode_split(job, splits.target, preprocess, "target").pixels)
             oracle = recipe.eval.selection == "oracle" and test is not None
-            progress = _fit(job, start, batches, test if oracle else val)
+            progress = fit(job, start, batches, test if oracle else val)
             meter.images = source.batch_size * progress.step
         throughput = meter.read()
         if progress.best is not None and recipe.eval.selection != "last":
             learner.load_state(progress.best)
         scored = test or val
-        seen = _seen(job, start, val)
+        seen = see(job, start, val)
         threshold = best_threshold(val.truths, seen, len(start.classes))
-        found = _seen(job, start, scored) if test else seen
+        found = see(job, start, scored) if test else seen
         metrics = report(job, scored.decoded.dataset, scored.truths, found, threshold, progress.history)
         metrics.update(throughput, **before, selection=recipe.eval.selection, scored_on="test" if test else "val")
         metrics["score_threshold"] = round(threshold, 4)
         if progress.best_epoch > 0:
             metrics["best_epoch"] = progress.best_epoch
-        return Outcome(metrics, _leave(job, start, metrics).id)
+        return Outcome(metrics, leave(job, start, metrics).id)
 
     def restore(self, checkpoint: Checkpoint, device: str, home: Home, store: Any) -> BoxPredictor:
         manifest = checkpoint.manifest
@@ -184,7 +184,7 @@ def detect(job: Job, learner: Detector, split: Split, preprocess: Preprocess, lo
     return joined(answers, look)
 
 
-def _seen(job: Job, start: Start, split: Split) -> list[Detections]:
+def see(job: Job, start: Start, split: Split) -> list[Detections]:
     """What is found in a split in every way that `eval` asks for: by this detector, and by those beside it."""
     settings = job.recipe.eval
     look = Look.of(settings)
@@ -199,13 +199,16 @@ def _seen(job: Job, start: Start, split: Split) -> list[Detections]:
     return found
 
 
-def _fit(job: Job, start: Start, batches: Batches, val: Split) -> Progress:
-    """Trains to the end; where the loss breaks, the best epoch so far is left as a checkpoint."""
-    loop = Loop(start.learner, batches, job.recipe.train, job, lambda: _judge(job, start, val))
-    return loop.run(keep=lambda score: _leave(job, start, {"map": score}).id)
+def fit(job: Job, start: Start, batches: Batches, val: Split, name: str = "") -> Progress:
+    """Trains to the end; where the loss breaks, the best epoch so far is left as a checkpoint.
+
+    `name` tells several trainings of one run apart.
+    """
+    loop = Loop(start.learner, batches, job.recipe.train, job, lambda: _judge(job, start, val), name)
+    return loop.run(keep=lambda score: leave(job, start, {"map": score}).id)
 
 
-def _leave(job: Job, start: Start, metrics: dict[str, Any]) -> Checkpoint:
+def leave(job: Job, start: Start, metrics: dict[str, Any]) -> Checkpoint:
     """The checkpoint of the detector as it is now; it names the backbone it started from."""
     manifest = manifest_of(job, start.backbone, start.classes, metrics)
     manifest.preprocess, manifest.backbone["hash"] = start.preprocess.to_dict(), start.hash
@@ -225,7 +228,7 @@ def _judge(job: Job, start: Start, val: Split) -> dict[str, float]:
     return {**scores, "score": scores["map"]}
 
 
-def _decoded(job: Job, dataset: Dataset, preprocess: Preprocess, what: str) -> Split:
+def decoded_split(job: Job, dataset: Dataset, preprocess: Preprocess, what: str) -> Split:
     decoded = decode_split(job, dataset, preprocess, what)
     truths, sizes = [], []
     for item in decoded.dataset.items:
@@ -235,7 +238,7 @@ def _decoded(job: Job, dataset: Dataset, preprocess: Preprocess, what: str) -> S
     return Split(decoded, truths, sizes, preprocess.image_size)
 
 
-def _start(job: Job, classes: list[str]) -> Start:
+def begin(job: Job, classes: list[str]) -> Start:
     """The detector set up on its backbone, on the job's device, ready to train or to be judged."""
     model, settings = job.recipe.model, job.recipe.train
     going_on = job.store.checkpoint(model.checkpoint) if model.checkpoint else None
@@ -287,7 +290,7 @@ def _kept(source: str, known: list[str], classes: list[str]) -> str:
     )
 
 
-def _refuse(job: Job) -> None:
+def refuse_for_boxes(job: Job) -> None:
     """Raises UsageError for settings of training that are made for classifying whole pictures."""
     chosen = job.recipe.eval.selection
     if chosen == "label-free" or (chosen == "oracle" and not isinstance(job.method, AdaptingDetector)):
