@@ -24,6 +24,7 @@ FASTER = ("detect/faster-rcnn", {"width": 64, "hidden": 128, "proposals": 64, "s
 #: a name, the detector with its parameters, and what is changed
 ROWS: list[tuple[str, tuple[str, dict[str, Any]], dict[str, Any]]] = [
     ("FCOS", FCOS, {}),
+    ("FCOS, no average of weights", FCOS, {"train.ema": 0.0}),
     ("FCOS, mosaic 0.5", FCOS, {"train.mosaic": 0.5}),
     ("FCOS, copy-paste 0.5", FCOS, {"train.copy_paste": 0.5}),
     ("FCOS, sizes within 25 %", FCOS, {"train.multi_scale": 0.25}),
