@@ -16,7 +16,7 @@ from studio.core.recipe import validate
 from studio.core.registry import Params, register
 from studio.data.box_transforms import pad
 
-PLACES = ("box", "giou")  # what losses of place and size have in their names
+PLACES = ("box", "giou", "distribution")  # what losses of place and size have in their names
 
 
 class MeanTeacherParams(Params):

@@ -246,7 +246,7 @@ def begin(job: Job, classes: list[str]) -> Start:
     if going_on is not None:
         made = going_on.manifest
         spec = made.backbone["spec"]
-        if made.method != job.recipe.method:
+        if made.method != job.recipe.method and not isinstance(job.method, AdaptingDetector):
             raise UsageError(
                 f"model.checkpoint: {going_on.id} was made by {made.method}, this run is {job.recipe.method}. Only the "
                 "same method can go on."

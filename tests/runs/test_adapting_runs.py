@@ -45,6 +45,17 @@ def test_a_run_is_scored_on_the_target_and_its_checkpoint_predicts(home):
     assert "boxes" in model.predict([Image.new("RGB", (80, 60))])[0]
 
 
+def test_it_goes_on_from_a_detector_of_the_source_and_is_read_beside_it(home):
+    params = SMALL["params"]["detector_params"]
+    _, source = work(home, **{**PLAIN, "params": params, "train": {"epochs": 1, "batch_size": 3}, "eval": {}})
+    assert source.status == "finished", source.error
+    model = {**SMALL["model"], "checkpoint": source.checkpoint}
+    _, result = work(home, model=model, train={"epochs": 1, "batch_size": 3})
+    assert result.status == "finished", result.error
+    assert {"source_only_map", "source_only_map_50"} <= result.metrics.keys()
+    assert Store(home).checkpoint(result.checkpoint).manifest.lineage["parent"] == source.checkpoint
+
+
 @pytest.mark.usefixtures("asked_at_every_step")
 def test_a_stopped_adaptation_goes_on_with_its_teacher(home):
     _, whole = work(home)
