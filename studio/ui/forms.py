@@ -15,11 +15,11 @@ from studio.ui.catalogue import translated, word, words
 SIMPLE = ("model.backbone", "data.source", "data.target", "train.epochs", "train.lr", "eval.ways", "eval.shots")
 #: of the fields shown at once, those that matter to some kinds of method only
 SOMETIMES = {
-    "data.train": {"classify", "rank", "detect"},
-    "data.source": {"align"},
-    "data.target": {"align"},
-    "train.epochs": {"Learner", "Detector"},
-    "train.lr": {"Learner", "Detector"},
+    "data.train": {"classify", "rank", "Detector", "Comparison"},
+    "data.source": {"align", "AdaptingDetector"},
+    "data.target": {"align", "AdaptingDetector"},
+    "train.epochs": {"Learner", "Detector", "AdaptingDetector"},
+    "train.lr": {"Learner", "Detector", "AdaptingDetector"},
     "eval.ways": {"EpisodeHead"},
     "eval.shots": {"EpisodeHead"},
 }

@@ -135,3 +135,10 @@ def test_the_help_of_parameters_has_its_chinese_and_nothing_else_is_translated()
     assert len(known) >= 0.9 * len(helps)  # a new method need not bring its own
     text = sorted(known)[0]
     assert translated(text, "zh") != text == translated(text, "en") and translated("new", "zh") == "new"
+
+
+def test_what_adapts_shows_both_domains_and_no_training_data():
+    shown = forms.relevant("detect/mean-teacher")
+    assert {"data.source", "data.target", "train.epochs"} <= shown and "data.train" not in shown
+    assert "data.train" in forms.relevant("detect/fcos") & forms.relevant("detect/compare")
+    assert "data.source" not in forms.relevant("detect/fcos")
