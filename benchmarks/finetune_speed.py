@@ -49,7 +49,7 @@ def ours(args, folder: Path) -> float:
     recipe = {
         "method": "finetune/full",
         "model": {"backbone": f"timm/{args.backbone}?random", "image_size": args.size},
-        "params": {"freeze_statistics": False},
+        "params": {"freeze_statistics": False, "head": "random"},
         "data": {"train": f"folder:{folder}"},
         "train": {"epochs": EPOCHS, "batch_size": args.batch, "lr": LR, "workers": 2, "checkpoint_every_s": 1e6},
         "device": args.device,

@@ -21,10 +21,10 @@ from studio.metrics import mean_ci95
 NETWORK = "timm/vit_tiny_patch16_224?random&img_size=28&patch_size=4&embed_dim=64&depth=4&num_heads=4"
 TRAIN = {"batch_size": 25, "augment": "crop", "crop": 0.7, "workers": 1, "lr": 0.001}
 METHODS = {
-    "from scratch": ("finetune/full", {"backbone_lr": 1.0}),
-    "full": ("finetune/full", {"backbone_lr": 0.5}),
+    "from scratch": ("finetune/full", {"backbone_lr": 1.0, "head": "random"}),
+    "full": ("finetune/full", {"backbone_lr": 0.5, "head": "random"}),
     "LP-FT": ("finetune/lp-ft", {"backbone_lr": 0.5, "head_lr": 1.0}),
-    "LoRA": ("finetune/lora", {"targets": "all"}),
+    "LoRA": ("finetune/lora", {"targets": "all", "head": "random"}),
 }
 
 
@@ -65,7 +65,7 @@ def main() -> None:
             {
                 "method": "finetune/full",
                 "model": {"backbone": NETWORK},
-                "params": {"backbone_lr": 1.0},
+                "params": {"backbone_lr": 1.0, "head": "random"},
                 "data": {"train": spec(folder, "mnist"), "val": spec(folder, "mnist-val")},
                 "train": train,
             },

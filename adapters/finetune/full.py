@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from adapters.finetune.classifier import Classifier, load_into, trained_state, whole_state
 from adapters.finetune.explain import explain
+from adapters.finetune.prototypes import prototype_head
 from adapters.finetune.regularizers import KNOWN, Forward, Regularizer
 from studio.core.errors import UsageError
 from studio.core.faces import Learner, LearnerContext
@@ -27,6 +28,9 @@ class FullParams(Params):
     freeze_statistics: bool = Field(
         True, description="keep the pretrained batch-norm statistics, which small batches would spoil"
     )
+    head: Literal["prototypes", "random"] = Field(
+        "prototypes", description="what the new head starts from: the mean features of each class, or chance"
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the head")
     regularizer: Literal[("none", *KNOWN)] = Field(  # type: ignore[valid-type]
@@ -41,6 +45,8 @@ class FullParams(Params):
 class Full(Learner):
     """All weights are trained, the backbone more slowly than the new head.
 
+    The head starts as the nearest class mean (see `prototype_head`): a random one would send aimless
+    gradients into the backbone until it has learned.
     Batch-norm statistics stay as pretrained by default: with small batches their drift costs more
     than it gains. Layer-wise learning-rate decay as in BEiT (Bao et al. 2022, appendix) is a choice.
     """
@@ -67,10 +73,21 @@ class Full(Learner):
     def start_from(self, features: "np.ndarray", labels: "np.ndarray") -> None:
         if self.regularizer is not None:
             self.regularizer.start_from(features, labels)
+        if self.starts_solved:
+            self.module.head.load_state_dict(self.solved_head(features, labels).state_dict())
+
+    def solved_head(self, features: "np.ndarray", labels: "np.ndarray") -> nn.Linear:
+        """The head to start from, of the features [N, D] and labels [N] of the training images."""
+        return prototype_head(features, labels, self.module.head.out_features)
 
     @property
-    def needs_features(self) -> bool:
-        return self.params.regularizer != "none" and KNOWN[self.params.regularizer].needs_features
+    def starts_solved(self) -> bool:  # type: ignore[override]
+        return self.params.head != "random"
+
+    @property
+    def needs_features(self) -> bool:  # type: ignore[override]
+        asked = self.params.regularizer != "none" and KNOWN[self.params.regularizer].needs_features
+        return asked or self.starts_solved
 
     def train_mode(self, training: bool) -> None:
         self.module.train(training)

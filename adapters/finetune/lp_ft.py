@@ -1,6 +1,6 @@
 """LP-FT: a linear probe first, then everything."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,7 @@ class LpFtParams(FullParams):
         le=10,
         description="learning rate of the solved head, as a multiple of train.lr; larger ones undo it",
     )
+    head: Literal["probe"] = Field("probe", description="what the new head starts from: the solved linear probe")
     c: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
         None, description="inverse strength of the probe's L2 penalty; null chooses it by cross-validation"
     )
@@ -39,11 +40,7 @@ class LpFt(Full):
     title = "Linear probe, then full fine-tuning"
     paper = "Kumar et al. 2022, Fine-Tuning can Distort Pretrained Features"
     Params = LpFtParams
-    needs_features = True
-    starts_solved = True
 
-    def start_from(self, features: "np.ndarray", labels: "np.ndarray") -> None:
-        super().start_from(features, labels)
+    def solved_head(self, features: "np.ndarray", labels: "np.ndarray") -> "nn.Linear":
         probe = LinearProbe(LinearProbeParams(c=self.params.c))
-        solved: nn.Linear = probe.fit(features, labels, classes=self.module.head.out_features).linear()
-        self.module.head.load_state_dict(solved.state_dict())
+        return probe.fit(features, labels, classes=self.module.head.out_features).linear()

@@ -149,7 +149,7 @@ class Learner(Method):
         self.module.train(training)
 
     def param_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
-        """Parameter groups for AdamW. By default biases and norms get no weight decay."""
+        """Parameter groups for the optimizer. By default biases and norms get no weight decay."""
         trained = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
         return [
             {"params": [p for p in trained if p.ndim > 1], "lr": lr, "weight_decay": weight_decay},

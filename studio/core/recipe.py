@@ -50,8 +50,11 @@ class TrainSection(Section):
         10, ge=0, le=100_000, description="passes over the training data; 0 with model.checkpoint evaluates only"
     )
     batch_size: int = Field(32, ge=1, le=65_536, description="images a step, all processes together")
+    optimizer: Literal["adamw", "sgd"] = Field(
+        "adamw", description="sgd (Nesterov momentum 0.9) hardly moves a start that is good already; adamw moves any"
+    )
     lr: float = Field(0.001, gt=0, le=10, description="highest learning rate")
-    weight_decay: float = Field(0.01, ge=0, le=10, description="decoupled weight decay")
+    weight_decay: float = Field(0.01, ge=0, le=10, description="weight decay; decoupled with adamw")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient; longer ones are scaled down")
     seed: int = Field(0, ge=0, description="seeds everything random in the run")
     precision: Precision = Field(

@@ -15,7 +15,7 @@ from studio.data.splits import Splits
 from studio.figures import compared_curves_figure
 from studio.metrics import classification_report, paired_difference
 from studio.runs.decoded import MARGIN, decode_split, predict_pixels
-from studio.runs.training import begin, fit
+from studio.runs.starting import begin, fit
 from studio.store.state import load_state, save_state
 
 COLUMNS = ["trained", "accuracy", "±95%", "minus first", "±95% paired", "macro F1", "ECE", "best epoch", "seconds"]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,6 +30,10 @@ from studio.runs.ranks import Ranks
 from studio.store.state import load_state, save_state
 
 AHEAD = 2  # batches prepared while a step is computed
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adamw": torch.optim.AdamW,
+    "sgd": partial(torch.optim.SGD, lr=0.0, momentum=0.9, nesterov=True),  # each group has its own lr
+}
 
 
 class Batches(Protocol):
@@ -83,7 +88,7 @@ class Loop:
         groups = [group for group in learner.param_groups(settings.lr, settings.weight_decay) if group["params"]]
         self.peak_lrs = [group["lr"] for group in groups]
         self.trained = [parameter for group in groups for parameter in group["params"]]
-        self.optimizer = self.accelerator.prepare(torch.optim.AdamW(groups))
+        self.optimizer = self.accelerator.prepare(OPTIMIZERS[settings.optimizer](groups))
         if settings.compile:
             learner.compile()
         self.average = Average(learner.module, settings.ema) if settings.ema else None

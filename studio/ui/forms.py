@@ -25,8 +25,8 @@ SOMETIMES = {
 }
 MORE = (
     "name", "model.image_size", "model.checkpoint", "data.val", "data.test",
-    "train.batch_size", "train.weight_decay", "train.seed", "train.precision", "train.clip", "train.augment",
-    "train.crop", "train.erasing", "train.mixup", "train.cutmix", "train.mosaic", "train.copy_paste",
+    "train.batch_size", "train.optimizer", "train.weight_decay", "train.seed", "train.precision", "train.clip",
+    "train.augment", "train.crop", "train.erasing", "train.mixup", "train.cutmix", "train.mosaic", "train.copy_paste",
     "train.multi_scale", "train.balanced", "train.ema", "train.patience",
     "train.folds", "train.micro_batch", "train.compile", "train.processes", "train.max_steps",
     "train.workers", "train.checkpoint_every_s", "eval.selection", "eval.queries", "eval.episodes", "eval.mirror",

@@ -47,7 +47,8 @@ def losses(folder):
 @pytest.mark.usefixtures("asked_at_every_step")
 def test_a_run_with_everything_on_resumes_bit_for_bit(home, method, params):
     model = CONV if method != "finetune/lora" else {"backbone": VIT}
-    train = {**TRAIN, **EVERYTHING, "epochs": 3}
+    optimizer = "sgd" if method == "finetune/bitfit" else "adamw"
+    train = {**TRAIN, **EVERYTHING, "epochs": 3, "optimizer": optimizer}
     recipe = recipes.parse({"method": method, "params": params, "model": model, "data": DATA, "train": train})
     whole, broken = (submit(recipe, Store(home)) for _ in range(2))
     assert run_inline(whole, home).status == "finished"
@@ -140,6 +141,8 @@ def test_k_fold_judges_every_image_once_and_keeps_a_model_of_all(home):
     assert len(folds["rows"]) == 3
     mean = np.mean([row[1] for row in folds["rows"]])
     assert mean == pytest.approx(result.metrics["accuracy"], abs=1e-3)
+    with pytest.raises(UsageError, match="train.patience"):
+        run({**values, "train": {**TRAIN, "folds": 3, "patience": 1}}, home=home)
     with pytest.raises(UsageError, match="data.val"):
         run({**values, "data": {"train": DATA["train"], "val": DATA["train"]}, "train": {"folds": 3}}, home=home)
 
