@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from pydantic import Field
 
+from adapters.finetune.standard import mean_and_scale
 from studio.core.errors import DataError
 from studio.core.faces import Estimator
 from studio.core.registry import Params, register
@@ -61,8 +62,7 @@ class LinearProbe(Estimator):
         if not np.isfinite(x).all():
             raise DataError("The features hold NaN or infinite values; look for blank or damaged images.")
         count = classes or int(y.max()) + 1
-        self.mean = x.mean(axis=0).astype(np.float32)
-        self.scale = np.maximum(x.std(axis=0), 1e-6).astype(np.float32)
+        self.mean, self.scale = (part.astype(np.float32) for part in mean_and_scale(x))
         standard = (x - self.mean) / self.scale
         self.c = self.params.c or choose_c(standard, y, self.params.max_iter)
         model = LogisticRegression(C=self.c, max_iter=self.params.max_iter).fit(standard, y)

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from adapters.finetune.standard import mean_and_scale
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -21,7 +23,7 @@ def prototype_head(features: np.ndarray, labels: np.ndarray, classes: int) -> "n
     import torch
     from torch import nn
 
-    mean, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
+    mean, scale = mean_and_scale(features)
     z = (features - mean) / scale
     counts = np.bincount(labels, minlength=classes)
     means = np.zeros((classes, z.shape[1]))

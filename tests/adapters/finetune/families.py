@@ -5,13 +5,14 @@ import torch
 from studio.core import registry
 from studio.core.faces import LearnerContext
 
+# timm's DINOv2 starts with layer scales of 1e-5, by which all images would look the same until it is trained.
 VIT = "img_size=32&patch_size=8&embed_dim=32&depth=2&num_heads=2"
 HF = "image_size=32&patch_size=8&hidden_size=32&num_hidden_layers=2&num_attention_heads=2"
 FAMILIES = {
     "timm-vit": f"timm/vit_small_patch16_224?random&{VIT}",
     "timm-deit3": f"timm/deit3_small_patch16_224?random&{VIT}",
     "timm-swinv2": "timm/swinv2_tiny_window8_256?random&img_size=32&window_size=4&embed_dim=8&depths=1,2&num_heads=1,2",
-    "timm-dinov2": "timm/vit_small_patch14_dinov2?random&img_size=28&embed_dim=32&depth=2&num_heads=2",
+    "timm-dinov2": "timm/vit_small_patch14_dinov2?random&img_size=28&embed_dim=32&depth=2&num_heads=2&init_values=0.5",
     "timm-eva02": f"timm/eva02_tiny_patch14_224?random&{VIT}",
     "timm-convnextv2": "timm/convnextv2_atto?random&img_size=64&depths=1,1,2,1&dims=8,16,24,32",
     "hf-vit": f"hf/vit?random&{HF}",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from adapters.finetune.linear_probe import LinearProbe, LinearProbeParams
 from adapters.finetune.prototypes import prototype_head
 from studio import run
 from studio.store import Store
@@ -34,6 +35,16 @@ def test_a_class_of_one_image_has_a_prototype_too():
     with torch.no_grad():
         logits = prototype_head(features, labels, 3)(torch.from_numpy(features).float())
     assert logits.isfinite().all() and logits.argmax(dim=1).tolist() == [0, 1, 2, 2]
+
+
+def test_rounding_errors_of_a_constant_channel_are_not_blown_up():
+    draw = np.random.default_rng(0)
+    features = np.concatenate([draw.normal(size=(20, 3)), 5 + 1e-7 * draw.normal(size=(20, 2))], axis=1)
+    labels = np.repeat([0, 1], 10)
+    heads = [prototype_head(features, labels, 2), LinearProbe(LinearProbeParams(c=1)).fit(features, labels).linear()]
+    for head in heads:
+        weight = head.weight.detach().abs()
+        assert weight[:, 3:].max() < 100 * weight[:, :3].max()
 
 
 @pytest.mark.parametrize("method", ["finetune/lp-ft", "finetune/full"])
