@@ -20,6 +20,7 @@ class OneMapDetector(TransformerDetector):
     """DETR and Conditional DETR: one map, the whole of which every query can look at."""
 
     Params = DetrParams
+    attends = True
 
     def maps_at(self) -> tuple[int, ...]:
         return (self.params.stride,)

@@ -12,8 +12,10 @@ from adapters.backbones import hf_model
 from adapters.backbones.depth import parameters_by_depth, units
 from adapters.backbones.hf_detector import HFDetector
 from adapters.backbones.seeds import seeded
+from adapters.detect.attention import where_queries_look
 from adapters.detect.base import LEAST, BackboneDetector, BackboneParams, plain, require_side
 from adapters.detect.classes import take_over
+from adapters.detect.lora import add_updates, merged
 from adapters.detect.trunk import Trunk
 from studio.core.boxes import Detections
 from studio.core.errors import UsageError
@@ -23,13 +25,20 @@ TERMS = {"ce": "classification", "vfl": "classification", "focal": "classificati
 TERMS |= {"fgl": "distribution", "ddf": "distribution"}
 
 
-class TransformerParams(BackboneParams):
+class QueryParams(BackboneParams):
     queries: int = Field(50, ge=1, le=2000, description="how many things can be found in a picture, at most")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout in the transformer; 0.1 in DETR")
+    lora: int = Field(
+        0, ge=0, le=512, description="rank of LoRA updates of attention, for a detector that is trained already: all "
+        "but these and the heads stays; 0 is off",
+    )  # fmt: skip
+
+
+class TransformerParams(QueryParams):
     width: int = Field(128, ge=32, le=1024, multiple_of=32, description="channels of the transformer; 256 in the paper")
     heads: int = Field(4, ge=1, le=32, description="attention heads; 8 in the paper")
     hidden: int = Field(256, ge=32, le=8192, description="units between the two layers that follow each attention")
     decoder_layers: int = Field(3, ge=1, le=24, description="layers in which queries look at the maps; 6 in the paper")
-    dropout: float = Field(0.0, ge=0, lt=1, description="dropout in the transformer; 0.1 in DETR")
 
 
 class EncoderParams(TransformerParams):
@@ -44,6 +53,7 @@ class TransformerDetector(BackboneDetector):
     """
 
     Params = TransformerParams
+    fixed = True
     #: as transformers calls the model and the processor that has its post-processing
     model_type: ClassVar[str]
     processor: ClassVar[str]
@@ -52,6 +62,8 @@ class TransformerDetector(BackboneDetector):
     place: ClassVar[str] = "model.backbone.model"
     #: queries begin at places of the maps, so that there must be as many
     picks_places: ClassVar[bool] = False
+    #: queries attend to all places of one map, not to a few points
+    attends: ClassVar[bool] = False
 
     def config(self, channels: list[int], size: int) -> dict[str, Any]:
         """Fields of the model's config for maps of so many channels, in a square input of `size` pixels."""
@@ -72,6 +84,8 @@ class TransformerDetector(BackboneDetector):
             else:
                 self._on(context.backbone, context.classes)
         self._freeze()
+        if self.params.lora:
+            add_updates(self.module, self.params.lora, list(self.class_rows), context.seed)
         self.module.loss_function = in_full_precision(self.module.loss_function)
         self._post = post_processing(self.processor)
         return self.module
@@ -140,6 +154,18 @@ class TransformerDetector(BackboneDetector):
         """What the model multiplies its loss `kind` with, where that is not done already."""
         config = self.module.config
         return {"bbox": config.bbox_loss_coefficient, "giou": config.giou_loss_coefficient}.get(kind, 1.0)
+
+    def plain(self) -> nn.Module:
+        return merged(self.module) if self.params.lora else self.module
+
+    def queries_look(self, images: Tensor, most: int) -> tuple[str, list[Detections], list[Tensor]]:
+        self.train_mode(False)
+        return where_queries_look(self, images, most)
+
+    def save_hugging_face(self, preprocess: Any, folder: Any) -> None:
+        from adapters.detect.hf_save import save_hugging_face
+
+        save_hugging_face(self, preprocess, folder)
 
     def predict(self, images: Tensor) -> list[Detections]:
         sizes = torch.tensor([images.shape[-2:]] * len(images), device=images.device)

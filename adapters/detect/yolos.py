@@ -7,9 +7,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from adapters.backbones import hf_model
-from adapters.detect.base import BackboneParams
 from adapters.detect.classes import ClassRows
-from adapters.detect.hf_base import TransformerDetector, labelled, model_of
+from adapters.detect.hf_base import QueryParams, TransformerDetector, labelled, model_of
 from studio.core.errors import UsageError
 from studio.core.registry import register
 
@@ -20,10 +19,8 @@ LAYERS = {
 }  # fmt: skip
 
 
-class YolosParams(BackboneParams):
+class YolosParams(QueryParams):
     backbone_lr: float = Field(1.0, ge=0, le=10, description="learning rate of the backbone, as a multiple of train.lr")
-    queries: int = Field(50, ge=1, le=2000, description="how many things can be found in a picture, at most")
-    dropout: float = Field(0.0, ge=0, lt=1, description="dropout in the transformer")
 
 
 @register("detect/yolos")
@@ -39,6 +36,7 @@ class Yolos(TransformerDetector):
     model_type = "yolos"
     processor = "YolosImageProcessor"
     place = "vit"
+    attends = True
     class_rows: ClassVar = {r"class_labels_classifier\.layers\.2": ClassRows(after=1)}
 
     def _on(self, backbone: Any, classes: list[str]) -> None:

@@ -8,6 +8,7 @@ N items, D features, C classes, B batch.
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from studio.core.errors import UsageError
 from studio.core.registry import Method
 
 if TYPE_CHECKING:
@@ -171,6 +172,8 @@ class Detector(Learner):
     `losses` gets {images [B, 3, H, W], boxes [B, M, 4], labels [B, M], -1 where padded}.
     """
 
+    #: `module(pixel_values=...)` gives as many answers for every picture, logits [B, Q, C] and pred_boxes [B, Q, 4]
+    fixed: ClassVar[bool] = False
     #: classes that a detector which was pretrained as a whole knows already, once `setup` has seen it
     known: "list[str] | None" = None
 
@@ -181,6 +184,15 @@ class Detector(Learner):
     def inherit(self, state: "dict[str, Tensor]", before: "Sequence[str]", classes: "Sequence[str]") -> list[str]:
         """Takes over the tensors of the same detector made for the classes `before`; returns those it knew already."""
         raise NotImplementedError
+
+    def queries_look(self, images: "Tensor", most: int) -> "tuple[str, list[Detections], list[Tensor]] | None":
+        """Where the surest `most` queries look: a name, what they found in each of images [B, 3, S, S], and heat
+        [most, h, w] in 0..1 of each; None where there are no queries."""
+        return None
+
+    def save_hugging_face(self, preprocess: Any, folder: Any) -> None:
+        """Writes a folder for AutoModelForObjectDetection; UsageError where the detector is none of transformers."""
+        raise UsageError(f"format hf: {self.id} is no detector of transformers; it exports as safetensors only.")
 
     def raw(self, images: "Tensor") -> "list[Detections]":
         """As `predict`, with the boxes that it would drop as duplicates of surer ones."""

@@ -2,15 +2,22 @@
 
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from studio.core.boxes import Boxes, Detections
+from studio.core.faces import Detector
 from studio.core.procedure import Job
 from studio.data import Dataset, read_image
-from studio.figures import curves_figure, grid_figure
-from studio.figures.boxes import draw_judged, precision_recall_figure
+from studio.data.preprocess import Preprocess
+from studio.figures import curves_figure, grid_figure, overlay
+from studio.figures.boxes import draw_detections, draw_judged, precision_recall_figure
 from studio.metrics.detection import coco_ap, precision_recall, voc_ap50
 from studio.metrics.detection_errors import KINDS, count_errors, judge
+from studio.runs.decoded import Decoded, inputs
 
 PICTURES = 6
+LOOKED_AT, SUREST = 3, 3  # pictures and queries whose looking is drawn
 
 
 def report(
@@ -45,6 +52,22 @@ def report(
     captions = [f"{dataset.items[i].name}: {_faults(truths[i], judged[i])} faults" for i in worst]
     job.figure("boxes", grid_figure(images, captions, columns=3, tile=3.4))
     return metrics
+
+
+def show_queries(job: Job, learner: Detector, split: Decoded, preprocess: Preprocess) -> None:
+    """Where the surest queries look in the first pictures of a split, where the detector has queries."""
+    looked = learner.queries_look(inputs(job, split, preprocess, slice(0, LOOKED_AT)), SUREST)
+    if looked is None:
+        return
+    name, found, heats = looked
+    images, captions = [], []
+    for pixels, seen, heat in zip(split.pixels, found, heats, strict=False):
+        picture = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+        for query in range(len(seen)):
+            one = Detections(*(part[query : query + 1] for part in (seen.xyxy, seen.labels, seen.scores)))
+            images.append(draw_detections(overlay(picture, heat[query].cpu().numpy()), one, split.dataset.classes))
+            captions.append(f"{name}: {split.dataset.classes[seen.labels[query]]} {seen.scores[query]:.2f}")
+    job.figure("attention", grid_figure(images, captions, columns=SUREST))
 
 
 def _faults(truth: Boxes, judged: Any) -> int:

@@ -24,7 +24,7 @@ from studio.data.images import read_image, upright
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import to_input
 from studio.metrics.detection import best_threshold, coco_ap
-from studio.runs.box_report import report
+from studio.runs.box_report import report, show_queries
 from studio.runs.decoded import Decoded, decode_split
 from studio.runs.loop import Batches, Loop, Progress
 from studio.runs.meters import Meter
@@ -104,6 +104,7 @@ class Detecting(Procedure):
         seen = see(job, start, val)
         threshold = best_threshold(val.truths, seen, len(start.classes))
         found = see(job, start, scored) if test else seen
+        show_queries(job, learner, val.decoded, preprocess)
         metrics = report(job, scored.decoded.dataset, scored.truths, found, threshold, progress.history)
         metrics.update(throughput, **before, selection=recipe.eval.selection, scored_on="test" if test else "val")
         metrics["score_threshold"] = round(threshold, 4)
@@ -274,12 +275,15 @@ def begin(job: Job, classes: list[str]) -> Start:
 
 def _go_on(job: Job, learner: Detector, checkpoint: Checkpoint, classes: list[str]) -> None:
     """Gives the learner the tensors of a checkpoint; where that has other classes, the heads' as far as they match."""
-    before = checkpoint.manifest.classes
-    if before == classes:
-        learner.load_state(checkpoint.tensors())
-        job.events.note(f"Starts from checkpoint {checkpoint.id}.")
+    before, state = checkpoint.manifest.classes, checkpoint.tensors()
+    if before == classes and state.keys() == learner.state().keys():
+        learner.load_state(state)
     else:
-        job.events.note(_kept(checkpoint.id, learner.inherit(checkpoint.tensors(), before, classes), classes))
+        known = learner.inherit(state, before, classes)
+        if before != classes:
+            job.events.note(_kept(checkpoint.id, known, classes))
+            return
+    job.events.note(f"Starts from checkpoint {checkpoint.id}.")
 
 
 def _kept(source: str, known: list[str], classes: list[str]) -> str:

@@ -14,6 +14,7 @@ from studio.core.home import Home
 from studio.data import open_data, read_image
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import normalize, to_input
+from studio.runs.export_boxes import detector_to_hf, detector_to_onnx
 from studio.runs.predict import load_checkpoint
 from studio.store import Store
 from studio.store.card import model_card
@@ -21,6 +22,10 @@ from studio.store.card import model_card
 TOLERANCE = 1e-3  # largest difference of logits that still counts as the same model, relative to their spread
 
 
+HF_DETECT = """\
+    from transformers import pipeline
+
+    pipeline("object-detection", "FOLDER OR REPOSITORY")("photo.jpg")"""
 HF_USE = """\
     from transformers import pipeline
 
@@ -56,9 +61,14 @@ def _onnx(name: str, folder: Path, home: Home) -> str:
     except ImportError as error:
         raise UsageError("ONNX needs more packages: pip install onnx onnxscript onnxruntime.") from error
     model = load_checkpoint(name, home, device="cpu")
+    path = folder / "model.onnx"
+    if model.checkpoint.manifest.task == "detect":
+        preprocess = Preprocess.from_dict(model.checkpoint.manifest.preprocess)
+        note = detector_to_onnx(model.predictor.learner, _sample(preprocess), path)
+        _describe(folder, model, preprocess, "logits [1, queries, classes], pred_boxes cxcywh [1, queries, 4] in 0..1")
+        return note
     preprocess, module = _parts(model)
     images = _sample(preprocess)
-    path = folder / "model.onnx"
     _to_onnx(module, images[:2], path)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     with torch.inference_mode():
@@ -88,6 +98,12 @@ def _hf(name: str, folder: Path, home: Home) -> str:
     from transformers import AutoModelForImageClassification
 
     model = load_checkpoint(name, home, device="cpu")
+    manifest = model.checkpoint.manifest
+    if manifest.task == "detect":
+        preprocess = Preprocess.from_dict(manifest.preprocess)
+        note = detector_to_hf(model.predictor.learner, preprocess, _sample(preprocess), folder)
+        (folder / "README.md").write_text(model_card(manifest, "transformers", HF_DETECT), encoding="utf-8")
+        return note
     preprocess, module = _parts(model)
     plain = getattr(model.predictor, "plain", lambda: module)()
     if plain is None or not hasattr(plain.backbone, "save_hugging_face"):
@@ -113,12 +129,7 @@ def _parts(model: Any) -> tuple[Preprocess, nn.Module]:
     module = model.predictor.module()
     if module is None:
         made = model.checkpoint.manifest
-        why = (
-            "find boxes, whose number differs from picture to picture"
-            if made.task == "detect"
-            else "are not one network"
-        )
-        raise UsageError(f"{made.method} checkpoints {why}; they export as safetensors only.")
+        raise UsageError(f"{made.method} checkpoints are not one network; they export as safetensors only.")
     return Preprocess.from_dict(model.checkpoint.manifest.preprocess), module.eval()
 
 
@@ -144,12 +155,12 @@ def _refuse_if_off(expected: np.ndarray, found: np.ndarray, what: str, path: Pat
     return difference
 
 
-def _describe(folder: Path, model: Any, preprocess: Preprocess) -> None:
+def _describe(folder: Path, model: Any, preprocess: Preprocess, output: str = "logits [batch, classes]") -> None:
     facts = {
         "classes": model.classes,
         "preprocess": preprocess.to_dict(),
         "input": "images float32 [batch, 3, H, W], normalised",
-        "output": "logits [batch, classes]",
+        "output": output,
     }
     (folder / "model.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False), encoding="utf-8")
 

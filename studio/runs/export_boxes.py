@@ -1,0 +1,113 @@
+"""Detectors for other tools: a Hugging Face folder and ONNX, both compared with the checkpoint on real pictures."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from studio.core.errors import StudioError, UsageError
+from studio.data.preprocess import Preprocess
+
+TOLERANCE = 1e-3  # largest difference that still counts as the same model, relative to the spread of the values
+PARTS = ("logits", "pred_boxes")
+
+
+class _Raw(nn.Module):
+    """pixel_values [B, 3, S, S] -> logits [B, Q, C] and boxes cxcywh [B, Q, 4] in 0..1."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        found = self.module(pixel_values=images)
+        return found.logits, found.pred_boxes
+
+
+def detector_to_hf(learner: Any, preprocess: Preprocess, images: Tensor, folder: Path) -> str:
+    """Raises UsageError where the detector has no such form, StudioError where the folder computes something else."""
+    from transformers import AutoModelForObjectDetection
+
+    learner.save_hugging_face(preprocess, folder)
+    loaded = AutoModelForObjectDetection.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
+    found = _each(_Raw(loaded), images)
+    difference = _compare(_each(_Raw(learner.module), images), found, "Hugging Face", folder / "model.safetensors")
+    return (
+        f"AutoModelForObjectDetection gives the same logits and boxes on {len(images)} pictures (largest difference "
+        f"{difference:.1e} of their spread)."
+    )
+
+
+def detector_to_onnx(learner: Any, images: Tensor, path: Path) -> str:
+    """One picture at a time: images [1, 3, S, S] -> logits, pred_boxes. Raises as `detector_to_hf`."""
+    if not learner.fixed:
+        raise UsageError(
+            f"{learner.id} checkpoints find boxes, whose number differs from picture to picture; they export as "
+            "safetensors only."
+        )
+    module = _Raw(learner.plain()).eval()
+    session = _written(module, images[:1], path)
+    rows = [session.run(None, {"images": one[None].numpy()}) for one in images]
+    found = tuple(np.concatenate([row[place] for row in rows]) for place in range(len(PARTS)))
+    difference = _compare(_each(module, images), found, "ONNX", path)
+    return (
+        f"One picture at a time, boxes cxcywh in 0..1. Largest difference from torch on {len(images)} pictures: "
+        f"{difference:.1e} of the spread."
+    )
+
+
+def _written(module: nn.Module, images: Tensor, path: Path) -> Any:
+    """A session of the file, by torch's exporter of graphs, or by the older one that records: some pass one only."""
+    import onnxruntime
+
+    said = []
+    for graphs in (True, False):
+        try:
+            torch.onnx.export(
+                module, (images,), str(path), input_names=["images"], output_names=list(PARTS), dynamo=graphs,
+                **({"external_data": False, "verbose": False} if graphs else {"opset_version": 17}),
+            )  # fmt: skip
+            return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        except Exception as error:
+            path.unlink(missing_ok=True)
+            said.append(f"{type(error).__name__}: {' '.join(str(error).split())[:120]}")
+    raise StudioError(f"This model can't be written as ONNX ({'; '.join(said)}).")
+
+
+def _each(module: nn.Module, images: Tensor) -> tuple[np.ndarray, ...]:
+    with torch.inference_mode():
+        rows = [module(one[None]) for one in images]
+    return tuple(torch.cat([row[place] for row in rows]).numpy() for place in range(len(PARTS)))
+
+
+def _compare(expected: tuple[np.ndarray, ...], found: tuple[np.ndarray, ...], what: str, path: Path) -> float:
+    """The larger difference of logits and boxes, in shares of their spread. Raises StudioError where it is too large.
+
+    Queries have no order, and rounding may exchange two that score alike: each is compared with its nearest.
+    """
+    spreads = [max(float(np.ptp(one)), 1e-6) for one in expected]
+    scaled, other = (
+        np.concatenate([part / spread for part, spread in zip(parts, spreads, strict=True)], axis=2)
+        for parts in (expected, found)
+    )
+    order = np.stack([_nearest(one, two) for one, two in zip(scaled, other, strict=True)])
+    apart = np.abs(scaled - np.take_along_axis(other, order[..., None], axis=1)).max(axis=(0, 1))
+    classes = expected[0].shape[2]
+    differences = [float(apart[:classes].max()), float(apart[classes:].max())]
+    if not max(differences) <= TOLERANCE:
+        path.unlink(missing_ok=True)
+        said = ", ".join(f"{name} by {value:.2e}" for name, value in zip(PARTS, differences, strict=True))
+        raise StudioError(
+            f"The {what} model computes something else: {said} of their spread (allowed {TOLERANCE:g}). "
+            "It was not kept."
+        )
+    return max(differences)
+
+
+def _nearest(queries: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """For each of queries [Q, D] the place of its own partner among others [Q, D], by the least sum of distances."""
+    from scipy.optimize import linear_sum_assignment
+
+    return linear_sum_assignment(np.abs(queries[:, None] - others[None]).sum(axis=2))[1]
