@@ -1,6 +1,6 @@
 """How many steps each detector needs to learn eight scenes by heart.
 
-    python benchmarks/detect_overfit.py [METHOD ...] [--size 128]
+    python benchmarks/detect_overfit.py [METHOD ...] [--size 96]
 
 Eight `builtin:scenes` of two classes, batches of four, no augmentation, a cosine schedule over the steps given here;
 AP50 on the same eight scenes. It prints one row a detector; exits 1 where one stays below 0.9.
@@ -34,11 +34,11 @@ NEEDS: dict[str, tuple[int, float, dict]] = {
     "detect/retinanet": (150, 1e-3, {}),
     "detect/faster-rcnn": (120, 1e-3, {}),
     "detect/ssdlite": (250, 5e-3, {}),
-    "detect/rt-detr-v2": (200, 1e-3, {}),
+    "detect/rt-detr-v2": (150, 1e-3, {}),
     "detect/d-fine": (200, 1e-3, {}),
-    "detect/deformable-detr": (250, 1e-3, {}),
-    "detect/conditional-detr": (400, 1e-3, {}),
-    "detect/rf-detr": (300, 1e-3, {}),
+    "detect/deformable-detr": (200, 1e-3, {}),
+    "detect/conditional-detr": (300, 1e-3, {}),
+    "detect/rf-detr": (300, 1e-3, {"queries": 30}),
     "detect/detr": (600, 1e-3, {}),
     "detect/yolos": (600, 1e-3, {}),
 }
@@ -47,7 +47,7 @@ NEEDS: dict[str, tuple[int, float, dict]] = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("methods", nargs="*", default=list(NEEDS))
-    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--steps", type=int, help="instead of those written here")
     parser.add_argument("--lr", type=float, help="instead of that written here")
     asked = parser.parse_args()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from adapters.detect.base import plain
 from studio.core.boxes import Detections
 
 
@@ -22,7 +23,7 @@ def where_queries_look(learner: Any, images: Tensor, most: int) -> tuple[str, li
         seen, heat = look(learner, images.detach().clone(), most)
     side = images.shape[-1]
     found = [
-        Detections(*(part.detach().float().cpu().numpy() for part in (box * side, label, score)))
+        plain({"boxes": box * side, "labels": label, "scores": score})
         for box, label, score in zip(seen.boxes, seen.labels, seen.scores, strict=True)
     ]
     return name, found, [_unit(one.detach()) for one in heat]

@@ -116,6 +116,24 @@ def test_a_run_goes_on_from_a_detector_of_other_classes_and_says_what_it_keeps(d
     assert refused.exit_code == 2 and "Only the same method can go on" in refused.error
 
 
+def test_a_transformer_goes_the_same_way_and_draws_where_its_queries_look(home, tmp_path):
+    values = changed(
+        model={"backbone": "timm/test_efficientnet?random"},
+        params={"queries": 10, "width": 32, "heads": 2, "hidden": 32, "decoder_layers": 1},
+    ) | {"method": "detect/rt-detr-v2"}
+    values["params"].pop("depth")  # of the other one
+    run, result = work(values, home)
+    assert result.status == "finished", result.error
+    assert "attention" in {one["name"] for one in run.events() if one["kind"] == "figure"}
+    assert load_checkpoint(result.checkpoint, home).classes == ["0", "1"]
+    assert "same logits and boxes" in export_checkpoint(result.checkpoint, "hf", tmp_path, home)["note"]
+    moved = {**values, "model": {**values["model"], "checkpoint": result.checkpoint}}
+    moved["data"] = {"train": "builtin:scenes?images=10&size=96&classes=3"}
+    run, second = work(moved | {"params": {**values["params"], "lora": 2}}, home)
+    assert second.status == "finished", second.error
+    assert any("New: 2." in one["message"] for one in run.events() if one["kind"] == "note")
+
+
 def test_a_detector_is_exported_whole_or_refused_with_a_reason(done, tmp_path):
     _, result, home, _ = done
     for kind in ("onnx", "hf"):
