@@ -38,7 +38,7 @@ class TransformerParams(QueryParams):
     width: int = Field(128, ge=32, le=1024, multiple_of=32, description="channels of the transformer; 256 in the paper")
     heads: int = Field(4, ge=1, le=32, description="attention heads; 8 in the paper")
     hidden: int = Field(256, ge=32, le=8192, description="units between the two layers that follow each attention")
-    decoder_layers: int = Field(3, ge=1, le=24, description="layers in which queries look at the maps; 6 in the paper")
+    decoder_layers: int = Field(3, ge=2, le=24, description="layers in which queries look at the maps; 6 in the paper")
 
 
 class EncoderParams(TransformerParams):

@@ -119,7 +119,7 @@ def test_a_run_goes_on_from_a_detector_of_other_classes_and_says_what_it_keeps(d
 def test_a_transformer_goes_the_same_way_and_draws_where_its_queries_look(home, tmp_path):
     values = changed(
         model={"backbone": "timm/test_efficientnet?random"},
-        params={"queries": 10, "width": 32, "heads": 2, "hidden": 32, "decoder_layers": 1},
+        params={"queries": 10, "width": 32, "heads": 2, "hidden": 32, "decoder_layers": 2},
     ) | {"method": "detect/rt-detr-v2"}
     values["params"].pop("depth")  # of the other one
     run, result = work(values, home)
