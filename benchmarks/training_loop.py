@@ -3,7 +3,8 @@
     python benchmarks/training_loop.py [--backbone NAME] [--size 224] [--batch 16] [--steps 6] [--rounds 5]
 
 Prints the ratio loop / bare, round by round and as a median; batches are in memory already, so what is
-measured is what the loop costs. The promise: at most 1.05.
+measured is what the loop costs. The promise: at most 1.05, and for a ViT whose step takes 50 ms or more
+(`--backbone vit_tiny_patch16_224 --size 96 --batch 8 --steps 20`) at most 1.03.
 """
 
 import argparse
@@ -44,7 +45,8 @@ class Ready:
 
 def model_of(args):
     torch.manual_seed(0)
-    return timm.create_model(args.backbone, num_classes=10).to(memory_format=torch.channels_last)
+    size = {"img_size": args.size} if "patch" in args.backbone else {}  # transformers are built for one size
+    return timm.create_model(args.backbone, num_classes=10, **size).to(memory_format=torch.channels_last)
 
 
 def bare(args, batches):

@@ -146,7 +146,7 @@ class Learner(Method):
         self.module.compile()
 
     def train_mode(self, training: bool) -> None:
-        """Puts the modules into training or evaluation mode."""
+        """Puts the modules into training or evaluation mode; called where the mode changes, not at every step."""
         self.module.train(training)
 
     def param_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:

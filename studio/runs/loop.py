@@ -94,6 +94,7 @@ class Loop:
         self.average = Average(learner.module, settings.ema) if settings.ema else None
         self.micro = MicroBatches(TorchProbe(), job.device, job.events.warning, learner.module, settings.micro_batch)
         self.rewind = Rewind(learner.module)
+        self._in_training = False
         self._saved_at = time.monotonic()
 
     @property
@@ -171,13 +172,18 @@ class Loop:
         warm = max(1, min(self.total // 10, self.batches.steps_per_epoch))
         for group, peak in zip(self.optimizer.param_groups, self.peak_lrs, strict=True):
             group["lr"] = peak * warmup_cosine(step, self.total, warm)
-        self.learner.train_mode(True)
+        if not self._in_training:  # a walk over all modules, so once an epoch
+            self.learner.train_mode(True)
+            self._in_training = True
         sums: dict[str, Tensor] = {}
 
-        def reset() -> None:
+        def begin() -> None:
             sums.clear()
-            self.rewind.restore()
             torch.manual_seed(self.settings.seed * 1_000_003 + step + self.ranks.rank * 7_919)
+
+        def again() -> None:
+            self.rewind.restore()
+            begin()
 
         def part(rows: slice, weight: float) -> None:
             with self.accelerator.autocast():
@@ -187,9 +193,10 @@ class Loop:
                 sums[name] = sums.get(name, 0.0) + value.detach() * weight
 
         self.rewind.mark()
-        reset()
+        self.optimizer.zero_grad()
+        begin()
         count = len(next(iter(batch.values())))
-        self.micro.run(count, part, reset)
+        self.micro.run(count, part, again)
         self.ranks.average_gradients(self.trained, count)
         self.accelerator.clip_grad_norm_(self.trained, self.settings.clip)
         self.optimizer.step()
@@ -217,6 +224,7 @@ class Loop:
         progress = self.progress
         epoch = math.ceil(progress.step / self.batches.steps_per_epoch)
         self.learner.train_mode(False)
+        self._in_training = False
         with self.average.applied() if self.average is not None else nullcontext():
             values = self.ranks.from_first(self.evaluate())
             for name, value in values.items():
