@@ -17,11 +17,12 @@ from studio.core.recipe import EvalSection
 from studio.core.registry import procedure
 from studio.data import Dataset
 from studio.data.box_batches import BoxBatches, DomainBatches, masks_of
-from studio.data.box_domains import resolve_box_domains
+from studio.data.box_domains import Domains, resolve_box_domains
 from studio.data.box_splits import resolve_box_splits
 from studio.data.box_transforms import scaled
 from studio.data.images import read_image, upright
 from studio.data.preprocess import Preprocess
+from studio.data.splits import Splits
 from studio.data.transforms import to_input
 from studio.metrics.detection import best_threshold, coco_ap
 from studio.runs.box_report import report, show_queries
@@ -87,16 +88,10 @@ class Detecting(Procedure):
         before = _before(job, start, test) if adapting and recipe.model.checkpoint and test else {}
         meter, progress = Meter(job.device), Progress()
         if settings.epochs:
-            train = decoded_split(job, splits.train, preprocess, "train")
-            source = BoxBatches(
-                train.decoded.pixels, train.inputs, preprocess, settings, masks_of(train.decoded.dataset)
-            )
-            batches: Batches = source
-            if adapting:
-                batches = DomainBatches(source, decode_split(job, splits.target, preprocess, "target").pixels)
+            batches = batches_of(job, splits, preprocess)
             oracle = recipe.eval.selection == "oracle" and test is not None
             progress = fit(job, start, batches, test if oracle else val)
-            meter.images = source.batch_size * progress.step
+            meter.images = batches.batch_size * progress.step
         throughput = meter.read()
         if progress.best is not None and recipe.eval.selection != "last":
             learner.load_state(progress.best)
@@ -108,7 +103,7 @@ class Detecting(Procedure):
         metrics = report(job, scored.decoded.dataset, scored.truths, found, threshold, progress.history)
         metrics.update(throughput, **before, selection=recipe.eval.selection, scored_on="test" if test else "val")
         metrics["score_threshold"] = round(threshold, 4)
-        if progress.best_epoch > 0:
+        if progress.best_epoch > 0 and recipe.eval.selection != "last":
             metrics["best_epoch"] = progress.best_epoch
         return Outcome(metrics, leave(job, start, metrics).id)
 
@@ -129,6 +124,16 @@ class Detecting(Procedure):
         settings = EvalSection(**manifest.recipe.get("eval", {}))
         alone = DetectorPredictor(learner, manifest.classes, preprocess, device, threshold, Look.of(settings))
         return ensemble_of(alone, settings, device, home, store)
+
+
+def batches_of(job: Job, splits: Splits | Domains, preprocess: Preprocess) -> BoxBatches | DomainBatches:
+    """Batches of train, beside those of the target where there is one."""
+    train = decoded_split(job, splits.train, preprocess, "train")
+    masks = masks_of(train.decoded.dataset)
+    source = BoxBatches(train.decoded.pixels, train.inputs, preprocess, job.recipe.train, masks)
+    if isinstance(splits, Splits):
+        return source
+    return DomainBatches(source, decode_split(job, splits.target, preprocess, "target").pixels)
 
 
 def ensemble_of(alone: BoxPredictor, settings: EvalSection, device: str, home: Home, store: Any) -> BoxPredictor:
