@@ -25,7 +25,6 @@ from studio.metrics.detection import coco_ap
 from studio.runs.predict import Model, load_checkpoint
 from studio.runs.views import Look, View, views_of
 
-SCALES = (0.8, 1.0, 1.25)
 OVERLAPS = (0.5, 0.55, 0.6, 0.7)
 BATCH = 8
 
@@ -33,12 +32,12 @@ Answers = list[Detections]  # one a picture
 Seen = dict[tuple[float, bool], Answers]  # raw boxes of each view, by scale and whether it is mirrored
 
 
-def look(model: Model, data: Dataset) -> Seen:
-    """The raw boxes of every view, and the seconds they took."""
+def look(model: Model, data: Dataset, scales: Sequence[float]) -> Seen:
+    """The raw boxes of every view."""
     predictor = model.predictor
     sizes = [read_image(item.source, item.name).size for item in data.items]
     seen: Seen = {}
-    for scale in SCALES:
+    for scale in scales:
         views = views_of(predictor.learner, predictor.preprocess, Look(mirror=True, scales=(scale,), fusion="nms"))
         pixels, _ = decode(data, views[0].preprocess)
         for view in views:
@@ -69,14 +68,12 @@ def tricks(models: Sequence[Seen], nms: float) -> dict[str, Callable[[float], An
         return lambda overlap: joined([plain(seen, view) for seen in models for view in views], "wbf", overlap)
 
     one, mirrored = [(1.0, False)], [(1.0, False), (1.0, True)]
-    sizes = [(scale, False) for scale in SCALES]
-    every = [(scale, turned) for scale in SCALES for turned in (False, True)]
+    sizes = [view for view in models[0] if not view[1]]
+    every = list(models[0])
     if len(models) > 1:
-        named = {
-            "WBF": several(one),
-            "WBF, mirrored": several(mirrored),
-            "WBF, mirrored and three sizes": several(every),
-        }
+        named = {"WBF": several(one), "WBF, mirrored": several(mirrored)}
+        if len(sizes) > 1:
+            named["WBF, mirrored and all sizes"] = several(every)
         return named | {
             how: lambda overlap, how=how: joined([plain(seen) for seen in models], how, overlap)
             for how in ("nms", "soft-nms", "voting", "nmw")
@@ -85,17 +82,22 @@ def tricks(models: Sequence[Seen], nms: float) -> dict[str, Callable[[float], An
         how: lambda overlap, how=how: joined([models[0][1.0, False]], how, overlap)
         for how in ("soft-nms-linear", "soft-nms", "voting", "nmw")
     }
-    return {
-        "as it is": lambda overlap: plain(models[0]), **single, "WBF of mirrored": several(mirrored),
-        "WBF of three sizes": several(sizes), "WBF of both": several(every),
-    }  # fmt: skip
+    views = {"WBF of mirrored": several(mirrored)}
+    if len(sizes) > 1:
+        views |= {"WBF of all sizes": several(sizes), "WBF of both": several(every)}
+    return {"as it is": lambda overlap: plain(models[0]), **single, **views}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoints", nargs="+")
     parser.add_argument("--data", required=True, help="a spec with val and test splits, such as voc:bccd")
+    parser.add_argument(
+        "--scales", type=float, nargs="*", default=[0.8, 1.0, 1.25], help="sizes to look at; 1 is needed"
+    )
     args = parser.parse_args()
+    if 1.0 not in args.scales:
+        parser.error("--scales: 1 is the plain look that all others are compared with")
     splits = resolve_box_splits(DataSection(train=args.data), 0)
     if splits.test is None:
         parser.error("the data has no test split")
@@ -105,8 +107,8 @@ def main() -> None:
     seen = []
     for name, model in zip(args.checkpoints, models, strict=True):
         begun = time.monotonic()
-        seen.append((look(model, splits.val), look(model, splits.test)))
-        print(f"<!-- {name}: {time.monotonic() - begun:.0f} s for {len(SCALES) * 2} views -->", flush=True)
+        seen.append((look(model, splits.val, args.scales), look(model, splits.test, args.scales)))
+        print(f"<!-- {name}: {time.monotonic() - begun:.0f} s for {len(args.scales) * 2} views -->", flush=True)
         table(name, [seen[-1]], model, splits.val, splits.test, classes)
     if len(models) > 1:
         table("together", seen, models[0], splits.val, splits.test, classes)
