@@ -31,6 +31,13 @@ SMALL = {
 }  # fmt: skip
 
 
+TRANSFORMER = {
+    "method": "detect/rt-detr-v2",
+    "model": {"image_size": 64, "backbone": "timm/test_efficientnet?random"},
+    "params": {"queries": 10, "width": 32, "heads": 2, "hidden": 32, "decoder_layers": 2},
+}
+
+
 def changed(**sections) -> dict:
     return {**SMALL, **{name: {**SMALL.get(name, {}), **values} for name, values in sections.items()}}
 
@@ -117,11 +124,7 @@ def test_a_run_goes_on_from_a_detector_of_other_classes_and_says_what_it_keeps(d
 
 
 def test_a_transformer_goes_the_same_way_and_draws_where_its_queries_look(home, tmp_path):
-    values = changed(
-        model={"backbone": "timm/test_efficientnet?random"},
-        params={"queries": 10, "width": 32, "heads": 2, "hidden": 32, "decoder_layers": 2},
-    ) | {"method": "detect/rt-detr-v2"}
-    values["params"].pop("depth")  # of the other one
+    values = {**SMALL, **TRANSFORMER}
     run, result = work(values, home)
     assert result.status == "finished", result.error
     assert "attention" in {one["name"] for one in run.events() if one["kind"] == "figure"}
@@ -158,8 +161,9 @@ def test_what_can_not_be_done_is_refused_before_training(home, sections, said):
 
 
 @pytest.mark.usefixtures("asked_at_every_step")
-def test_a_stopped_run_goes_on_and_ends_as_if_it_had_not_been_stopped(home):
-    values = changed(train={"epochs": 2, "checkpoint_every_s": 0})
+@pytest.mark.parametrize("kind", [{}, TRANSFORMER], ids=["fcos", "rt-detr-v2"])
+def test_a_stopped_run_goes_on_and_ends_as_if_it_had_not_been_stopped(home, kind):
+    values = changed(train={"epochs": 2, "checkpoint_every_s": 0, "ema": 0.5}) | kind
     _, whole = work(values, home)
     run = submit(recipes.parse(values), Store(home))
 
