@@ -29,7 +29,9 @@ class FullParams(Params):
         True, description="keep the pretrained batch-norm statistics, which small batches would spoil"
     )
     head: Literal["prototypes", "random"] = Field(
-        "prototypes", description="what the new head starts from: the mean features of each class, or chance"
+        "prototypes",
+        description="what the new head starts from: the mean features of each class, or chance (also where batch-norm "
+        "statistics move, since features then change at once)",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the head")
@@ -82,7 +84,13 @@ class Full(Learner):
 
     @property
     def starts_solved(self) -> bool:  # type: ignore[override]
-        return self.params.head != "random"
+        return self.params.head == "probe" or (self.params.head == "prototypes" and not self._statistics_move)
+
+    @property
+    def _statistics_move(self) -> bool:
+        """Batch-norm statistics follow the batches, so that features are others from the first step on."""
+        asked = self.params.regularizer != "none" and KNOWN[self.params.regularizer].moves_statistics
+        return self.whole and (asked or not self.params.freeze_statistics)
 
     @property
     def needs_features(self) -> bool:  # type: ignore[override]
@@ -91,7 +99,7 @@ class Full(Learner):
 
     def train_mode(self, training: bool) -> None:
         self.module.train(training)
-        if training and (self.params.freeze_statistics or not self.whole) and not self._moves_statistics():
+        if training and not self._statistics_move:
             freeze_statistics(self.module)
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -144,9 +152,6 @@ class Full(Learner):
             )
         strength = cls.default_strength if self.params.strength is None else self.params.strength
         return cls(self.module, strength, context.seed)
-
-    def _moves_statistics(self) -> bool:
-        return self.regularizer is not None and self.regularizer.moves_statistics
 
 
 def decay_groups(modules: list[nn.Module], lr: float, weight_decay: float) -> list[dict[str, Any]]:

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from adapters.finetune.full import Full
 from adapters.finetune.linear_probe import LinearProbe, LinearProbeParams
+from adapters.finetune.lp_ft import LpFt
 from adapters.finetune.prototypes import prototype_head
 from studio import run
 from studio.store import Store
@@ -63,6 +65,12 @@ def test_training_that_only_harms_keeps_the_start(home, method):
 def test_a_random_head_is_a_choice_and_is_no_candidate(home):
     recipe = {"method": "finetune/full", "model": CONV, "data": DATA, "params": {"head": "random"}}
     assert run({**recipe, "train": {**HARM, "lr": 0.01}}, home=home).metrics["best_epoch"] >= 1
+
+
+@pytest.mark.parametrize("params", [{"regularizer": "stoch-norm"}, {"freeze_statistics": False}])
+def test_class_means_are_no_start_where_batch_statistics_change_the_features(params):
+    assert Full(Full.Params()).starts_solved and not Full(Full.Params(**params)).starts_solved
+    assert LpFt(LpFt.Params(**params)).starts_solved  # a probe was asked for
 
 
 def test_sgd_moves_a_good_start_less_than_adamw(home):
