@@ -6,6 +6,8 @@ import numpy as np
 import scipy.linalg
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
+from adapters.align.threads import suited_to
+
 LARGE = 300  # rows from which a few eigenvectors are found by Lanczos iterations
 CLOSE = 1e-10  # relative error of an eigenvalue at which the iterations end
 TINY = 1e-10  # of the largest eigenvalue: below, a direction holds nothing
@@ -15,7 +17,7 @@ def symmetric(a: np.ndarray | LinearOperator, largest: int | None = None) -> tup
     """Eigenvalues, falling, and eigenvectors of a symmetric matrix or operator; the `largest` ones, or all."""
     n = a.shape[0]
     if largest is not None and n >= LARGE and largest <= n // 8:
-        with contextlib.suppress(ArpackNoConvergence):
+        with contextlib.suppress(ArpackNoConvergence), suited_to(n, n):
             start = np.random.default_rng(0).standard_normal(n)
             values, vectors = eigsh(a, largest, v0=start, ncv=min(n, max(2 * largest + 1, 60)), tol=CLOSE)
             return values[::-1], fix_signs(vectors[:, ::-1])

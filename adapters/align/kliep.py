@@ -6,6 +6,7 @@ from pydantic import Field
 
 from adapters.align.kernels import Kernel, median_gamma
 from adapters.align.kmm import kernel_sums
+from adapters.align.threads import suited_to
 from adapters.align.weighting import Reweighter, WeightParams, seeded_rows
 from studio.core.registry import register
 
@@ -70,9 +71,10 @@ def kliep(target: np.ndarray, source: np.ndarray) -> np.ndarray:
     for _ in range(5):  # expectation-maximisation steps: cheap, and they leave the start's plateau
         start = start * ((1.0 / (scaled @ start + TINY)) @ scaled / len(scaled))
     options = {"maxiter": 500, "ftol": 1e-12, "gtol": 1e-7}
-    found = scipy.optimize.minimize(
-        objective, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(start), options=options
-    )
+    with suited_to(*scaled.shape):
+        found = scipy.optimize.minimize(
+            objective, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(start), options=options
+        )
     coefficients = np.zeros(len(source))
     coefficients[used] = found.x / found.x.sum() / source[used]
     return coefficients

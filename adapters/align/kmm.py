@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from adapters.align.kernels import Kernel, median_gamma, nystrom
+from adapters.align.threads import suited_to
 from adapters.align.weighting import Reweighter, WeightParams, chunks
 from studio.core.registry import register
 
@@ -42,8 +43,10 @@ class KernelMeanMatching(Reweighter):
         kernel = Kernel("rbf", p.gamma or median_gamma(np.concatenate([xs[:500], xt[:500]])))
         slack = p.slack if p.slack >= 0 else 1.0 - 1.0 / np.sqrt(n)
         if n <= EXACT:
+            middle = xs.mean(axis=0)  # distances of centred samples keep their digits in float32
+            xs, xt = (np.asarray(x - middle, np.float32) for x in (xs, xt))
             matrix = kernel(xs, xs)
-            kappa = n / len(xt) * kernel_sums(kernel, xs, xt)
+            kappa = (n / len(xt) * kernel_sums(kernel, xs, xt)).astype(np.float32)
             product: Callable[[np.ndarray], np.ndarray] = matrix.__matmul__
         else:
             self.note = f"kernel approximated by {ANCHORS} Nystrom anchors (seed {p.seed}): {n} source samples"
@@ -56,7 +59,8 @@ class KernelMeanMatching(Reweighter):
             def product(b: np.ndarray) -> np.ndarray:
                 return features @ (b @ features)
 
-        return box_slab_qp(product, kappa, p.bound, n * (1 - slack), n * (1 + slack), p.iterations, p.tolerance)
+        with suited_to(n, n if n <= EXACT else ANCHORS):
+            return box_slab_qp(product, kappa, p.bound, n * (1 - slack), n * (1 + slack), p.iterations, p.tolerance)
 
 
 def kernel_sums(kernel: Kernel, x: np.ndarray, y: np.ndarray) -> np.ndarray:
