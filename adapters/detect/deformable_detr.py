@@ -6,7 +6,7 @@ from pydantic import Field
 
 from adapters.backbones.hf_detector import HFDetector
 from adapters.detect.classes import ClassRows
-from adapters.detect.hf_base import EncoderParams, TransformerDetector, stand_in
+from adapters.detect.hf_base import EncoderParams, TransformerDetector, encoder_decoder
 from studio.core.errors import UsageError
 from studio.core.registry import register
 
@@ -34,10 +34,7 @@ class DeformableDetr(TransformerDetector):
     def config(self, channels: list[int], size: int) -> dict[str, Any]:
         params = self.params
         return {
-            "backbone_config": stand_in(channels), "d_model": params.width, "num_queries": params.queries,
-            "encoder_layers": params.encoder_layers, "decoder_layers": params.decoder_layers,
-            "encoder_attention_heads": params.heads, "decoder_attention_heads": params.heads,
-            "encoder_ffn_dim": params.hidden, "decoder_ffn_dim": params.hidden, "dropout": params.dropout,
+            **encoder_decoder(params, channels),
             "encoder_n_points": params.points, "decoder_n_points": params.points, "num_feature_levels": 4,
             "with_box_refine": params.refine, "auxiliary_loss": True,
         }  # fmt: skip

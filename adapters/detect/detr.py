@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from adapters.detect.classes import ClassRows
-from adapters.detect.hf_base import TransformerDetector, TransformerParams, stand_in
+from adapters.detect.hf_base import TransformerDetector, TransformerParams, encoder_decoder
 from studio.core.registry import register
 
 
@@ -26,14 +26,7 @@ class OneMapDetector(TransformerDetector):
         return (self.params.stride,)
 
     def config(self, channels: list[int], size: int) -> dict[str, Any]:
-        params = self.params
-        return {
-            "backbone_config": stand_in(channels), "d_model": params.width, "num_queries": params.queries,
-            "encoder_layers": params.encoder_layers, "decoder_layers": params.decoder_layers,
-            "encoder_attention_heads": params.heads, "decoder_attention_heads": params.heads,
-            "encoder_ffn_dim": params.hidden, "decoder_ffn_dim": params.hidden, "dropout": params.dropout,
-            "auxiliary_loss": True,
-        }  # fmt: skip
+        return {**encoder_decoder(self.params, channels), "auxiliary_loss": True}
 
 
 @register("detect/detr")

@@ -181,6 +181,16 @@ def stand_in(channels: list[int]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def encoder_decoder(params: Any, channels: list[int]) -> dict[str, Any]:
+    """The fields of a config with an encoder and a decoder, as DETR and Deformable DETR name them."""
+    return {
+        "backbone_config": stand_in(channels), "d_model": params.width, "num_queries": params.queries,
+        "encoder_layers": params.encoder_layers, "decoder_layers": params.decoder_layers,
+        "encoder_attention_heads": params.heads, "decoder_attention_heads": params.heads,
+        "encoder_ffn_dim": params.hidden, "decoder_ffn_dim": params.hidden, "dropout": params.dropout,
+    }  # fmt: skip
+
+
 def labelled(classes: list[str]) -> dict[str, Any]:
     """The fields of a config that name the classes."""
     return {"id2label": dict(enumerate(classes)), "label2id": {name: place for place, name in enumerate(classes)}}
