@@ -1,5 +1,6 @@
-"""What all detectors share (learning rates, frozen groups, statistics, classes), and those of torchvision on top."""
+"""What all detectors share (learning rates, frozen parts, statistics, classes), and those of torchvision on top."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ from adapters.finetune.classifier import load_into
 from studio.core.boxes import Detections
 from studio.core.errors import UsageError
 from studio.core.faces import Detector, LearnerContext
-from studio.core.norms import freeze_statistics
+from studio.core.norms import freeze_statistics, rest
 from studio.core.registry import Params
 
 LEAST_SIDE = 64  # pixels
@@ -27,6 +28,9 @@ class BackboneParams(Params):
     backbone_lr: float = Field(0.3, ge=0, le=10, description="learning rate of the backbone, as a multiple of train.lr")
     freeze: int = Field(
         0, ge=0, le=1000, description="how many groups of the backbone's layers, from its input on, stay as they are"
+    )
+    heads_only: bool = Field(
+        False, description="learn only the last layers, of class and place; all else stays as the checkpoint has it"
     )
     freeze_statistics: bool = Field(
         True, description="keep the pretrained batch-norm statistics, which small batches would spoil"
@@ -44,6 +48,8 @@ class BackboneDetector(Detector):
     task = "detect"
     #: tensors that have rows for each class, by a pattern in their name
     class_rows: ClassVar[dict[str, ClassRows]] = {}
+    #: patterns in the names of the last layers that place boxes; those that name classes are in `class_rows`
+    places: ClassVar[tuple[str, ...]] = ()
     #: parts of names of what learns a tenth as fast
     slow: ClassVar[tuple[str, ...]] = ()
     _backbone: nn.Module
@@ -52,6 +58,18 @@ class BackboneDetector(Detector):
         self.module.train(training)
         if training and self.params.freeze_statistics:
             freeze_statistics(self._backbone)
+        if training and self.params.heads_only:
+            rest(self.module)
+
+    @property
+    def needs_start(self) -> bool:
+        return self.params.heads_only
+
+    def freeze(self) -> None:
+        """Has only the last layers learn, where `heads_only`."""
+        if self.params.heads_only:
+            for name, parameter in self.module.named_parameters():
+                parameter.requires_grad_(any(re.search(one, name) for one in (*self.class_rows, *self.places)))
 
     def param_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         own = {id(parameter) for parameter in self._backbone.parameters()}
@@ -97,6 +115,7 @@ class TorchvisionDetector(BackboneDetector):
         with seeded(context.seed):
             self.module = self.build(backbone, len(context.classes), context.image_size)
         self._backbone = backbone.freeze(self.params.freeze)
+        self.freeze()
         return self.module
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from adapters.detect.domain_heads import SOURCE, TARGET, DomainHeads
 from adapters.detect.faster_rcnn import FasterRcnn, FasterRcnnParams
 from adapters.detect.two_stage import learn, look
 from adapters.finetune.classifier import whole_state
+from studio.core.errors import UsageError
 from studio.core.faces import AdaptingDetector, LearnerContext
 from studio.core.registry import register
 
@@ -29,6 +30,8 @@ class DaFasterRcnn(FasterRcnn, AdaptingDetector):
     Params = DaFasterRcnnParams
 
     def setup(self, context: LearnerContext) -> nn.Module:
+        if self.params.heads_only:
+            raise UsageError("params.heads_only: this method has the backbone learn to hide the domain; leave it out.")
         super().setup(context)
         if context.training:
             with torch.random.fork_rng(devices=[]):

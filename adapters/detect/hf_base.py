@@ -64,6 +64,7 @@ class TransformerDetector(BackboneDetector):
     picks_places: ClassVar[bool] = False
     #: queries attend to all places of one map, not to a few points
     attends: ClassVar[bool] = False
+    places = (r"bbox_\w+(\.\d+)?\.layers\.2\.",)  # the last of the three of every head of boxes
 
     def config(self, channels: list[int], size: int) -> dict[str, Any]:
         """Fields of the model's config for maps of so many channels, in a square input of `size` pixels."""
@@ -77,6 +78,10 @@ class TransformerDetector(BackboneDetector):
 
     def setup(self, context: LearnerContext) -> nn.Module:
         require_side(context.image_size)
+        if self.params.lora and self.params.heads_only:
+            raise UsageError(
+                "params.heads_only: params.lora has attention learn beside the heads; leave one of the two out."
+            )
         self._size = context.image_size
         with seeded(context.seed), hf_model.quiet():
             if isinstance(context.backbone, HFDetector):
@@ -84,6 +89,7 @@ class TransformerDetector(BackboneDetector):
             else:
                 self._on(context.backbone, context.classes)
         self._freeze()
+        self.freeze()
         if self.params.lora:
             add_updates(self.module, self.params.lora, list(self.class_rows), context.seed)
         self.module.loss_function = in_full_precision(self.module.loss_function)

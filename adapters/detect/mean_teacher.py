@@ -47,6 +47,7 @@ class MeanTeacher(AdaptingDetector):
     def setup(self, context: LearnerContext) -> nn.Module:
         self.student = self._detector()
         self.student.setup(context)
+        self.known = self.student.known
         self.teacher = copy.deepcopy(self.student) if context.training else self.student
         if not context.training:
             self.module = self.student.module
@@ -54,6 +55,10 @@ class MeanTeacher(AdaptingDetector):
         self.teacher.module.requires_grad_(False)
         self.module = _Pair(self.student.module, self.teacher.module)
         return self.module
+
+    @property
+    def needs_start(self) -> bool:
+        return self.student.needs_start
 
     def _detector(self) -> Detector:
         cls = registry.get(self.params.detector)

@@ -177,6 +177,11 @@ class Detector(Learner):
     #: classes that a detector which was pretrained as a whole knows already, once `setup` has seen it
     known: "list[str] | None" = None
 
+    @property
+    def needs_start(self) -> bool:
+        """It learns on top of what a trained detector knows, and can't begin without one."""
+        return False
+
     def predict(self, images: "Tensor") -> "list[Detections]":  # type: ignore[override]
         """What is found in each of images [B, 3, H, W], by the model's own post-processing; in evaluation mode."""
         raise NotImplementedError

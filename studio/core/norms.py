@@ -1,4 +1,4 @@
-"""Batch normalisation while a pretrained network is trained on."""
+"""What stands still while a pretrained network is trained on: batch normalisation, and parts that do not learn."""
 
 from __future__ import annotations
 
@@ -23,3 +23,10 @@ def freeze_statistics(module: nn.Module) -> None:
     """
     for part in batch_norms(module):
         part.eval()
+
+
+def rest(module: nn.Module) -> None:
+    """Puts every part in which nothing learns into eval mode: its statistics stand still, and nothing is dropped."""
+    for part in module.modules():
+        if not any(parameter.requires_grad for parameter in part.parameters()):
+            part.eval()

@@ -271,6 +271,11 @@ def begin(job: Job, classes: list[str]) -> Start:
     learner.setup(LearnerContext(backbone, classes, settings.seed, preprocess.image_size))
     if going_on is not None:
         _go_on(job, learner, going_on, classes)
+    elif learner.known is None and learner.needs_start:
+        raise UsageError(
+            f"params.heads_only: {backbone.spec} is a backbone alone, on which no detector was trained yet. Name a "
+            "trained one in model.checkpoint, or a detector that is pretrained as a whole in model.backbone."
+        )
     elif learner.known is not None:
         job.events.note(_kept(backbone.spec, learner.known, classes))
     layout = getattr(torch, choose_memory_format(job.device, backbone.kind))

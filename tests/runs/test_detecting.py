@@ -153,6 +153,7 @@ def test_a_detector_is_exported_whole_or_refused_with_a_reason(done, tmp_path):
         ({"train": {"epochs": 0}}, "model.checkpoint"),
         ({"data": {"train": "builtin:digits", "test": None}}, "has no boxes"),
         ({"model": {"backbone": "timm/vit_tiny_patch16_224?random"}}, "1/8, 1/16"),
+        ({"params": {"heads_only": True}}, "no detector was trained yet"),
     ],
 )
 def test_what_can_not_be_done_is_refused_before_training(home, sections, said):
