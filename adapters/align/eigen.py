@@ -67,14 +67,15 @@ def largest_over_ridge(b: np.ndarray, factors: np.ndarray, ridge: float, dim: in
     """
     left, scale, _ = scipy.linalg.svd(factors, full_matrices=False)
     change = (ridge + scale**2) ** -0.5 - ridge**-0.5
+    symv = scipy.linalg.get_blas_funcs("symv", (b,))
 
     def halved(x: np.ndarray) -> np.ndarray:
         return ridge**-0.5 * x + (left * change) @ (left.T @ x)
 
-    def whitened(x: np.ndarray) -> np.ndarray:
-        return halved(b @ halved(x))
+    def whitened(x: np.ndarray) -> np.ndarray:  # one triangle of b is read: memory is what a product waits for
+        return halved(symv(1.0, b.T, halved(x), lower=True))
 
-    operator = LinearOperator(b.shape, dtype=b.dtype, matvec=whitened, matmat=whitened)
+    operator = LinearOperator(b.shape, dtype=b.dtype, matvec=whitened, matmat=lambda x: halved(b @ halved(x)))
     values, vectors = symmetric(operator, min(dim, len(b)))
     keep = values > max(values[0], 0.0) * TINY
     return fix_signs(halved(vectors[:, keep]) / np.sqrt(values[keep]))

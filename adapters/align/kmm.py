@@ -21,7 +21,7 @@ class KmmParams(WeightParams):
     slack: float = Field(-1.0, ge=-1, le=1e3, description="how far the mean may leave 1; -1 takes 1 - 1 / sqrt(n)")
     iterations: int = Field(2000, ge=1, le=100000, description="steps of the solver at most")
     tolerance: float = Field(
-        1e-8, gt=0, le=1, description="relative change of the objective in a step at which it ends"
+        1e-7, gt=0, le=1, description="relative change of the objective in a step at which it ends"
     )
     seed: int = Field(0, ge=0, description="chooses the anchors of a large problem")
 
@@ -44,7 +44,7 @@ class KernelMeanMatching(Reweighter):
         slack = p.slack if p.slack >= 0 else 1.0 - 1.0 / np.sqrt(n)
         if n <= EXACT:
             middle = xs.mean(axis=0)  # distances of centred samples keep their digits in float32
-            xs, xt = (np.asarray(x - middle, np.float32) for x in (xs, xt))
+            xs, xt = (np.subtract(x, middle, out=np.empty(x.shape, np.float32)) for x in (xs, xt))
             matrix = kernel(xs, xs)
             kappa = (n / len(xt) * kernel_sums(kernel, xs, xt)).astype(np.float32)
             product: Callable[[np.ndarray], np.ndarray] = matrix.__matmul__
@@ -67,7 +67,8 @@ def kernel_sums(kernel: Kernel, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """sum_j k(x_i, y_j) [n], a block of y at a time."""
     total = np.zeros(len(x))
     for block in chunks(len(y), max(len(x), y.shape[1])):
-        total += kernel(x, y[block]).sum(axis=1, dtype=np.float64)
+        values = kernel(x, y[block])
+        total += values @ np.ones(values.shape[1], values.dtype)
     return total
 
 

@@ -1,6 +1,8 @@
 """How many threads a solver's small steps get."""
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from typing import Any
 
 SMALL = 10_000_000  # numbers of a matrix up to which a product with a vector is too short for several threads
 
@@ -13,6 +15,12 @@ def suited_to(rows: int, columns: int) -> AbstractContextManager:
     """
     if rows * columns > SMALL:
         return nullcontext()
-    from threadpoolctl import threadpool_limits
+    return _blas().limit(limits=1, user_api="blas")
 
-    return threadpool_limits(1, "blas")
+
+@cache
+def _blas() -> Any:
+    """The BLAS libraries of this process; to look for them takes milliseconds."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
