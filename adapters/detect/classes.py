@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from studio.core.boxes import shared
 from studio.core.errors import StoreError
 
 
@@ -37,8 +38,8 @@ def take_over(
     tensors have some for each class, by a pattern in their name. Raises StoreError where another tensor does not fit.
     """
     was = {name.casefold(): place for place, name in enumerate(before)}
-    shared = [name for name in classes if name.casefold() in was]
-    new, old = [classes.index(name) for name in shared], [was[name.casefold()] for name in shared]
+    known = shared(before, classes)
+    new, old = [classes.index(name) for name in known], [was[name.casefold()] for name in known]
     for name, tensor in own.items():
         plain = name.replace(".base_layer", "")  # where peft has wrapped the layer
         layout = next((one for pattern, one in rows.items() if re.search(pattern, plain)), None)
@@ -57,4 +58,4 @@ def take_over(
             )
         else:
             tensor.copy_(state[plain])
-    return shared
+    return known

@@ -1,5 +1,6 @@
 """Boxes, as every room passes them: corners in pixels, float32, and class indices without gaps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +48,12 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+def shared(before: Sequence[str], classes: Sequence[str]) -> list[str]:
+    """Those of `classes` that are among `before`, whatever their case."""
+    was = {name.casefold() for name in before}
+    return [name for name in classes if name.casefold() in was]
 
 
 def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from studio.core.boxes import Detections
+    from studio.core.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,18 @@ class LearnerContext:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Base:
+    """A learner that is trained first, once, and the names of those that go on from it.
+
+    `changes` are the recipe keys, dotted, in which its training differs; None: `model.checkpoint` is it already.
+    """
+
+    learner: "Learner"
+    changes: dict[str, Any] | None
+    starts: tuple[str, ...]
+
+
 class Comparison(Method):
     """Several learners trained on the same images in one run, and one table of them."""
 
@@ -96,6 +109,10 @@ class Comparison(Method):
     def learners(self) -> "dict[str, Learner]":
         """What is compared, by the name it has in the table; differences are to the first."""
         raise NotImplementedError
+
+    def base(self, recipe: "Recipe") -> Base | None:
+        """What some of them go on from; None where each starts anew."""
+        return None
 
 
 class Learner(Method):

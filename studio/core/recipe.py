@@ -43,6 +43,9 @@ class DataSection(Section):
     test: str | None = Field(None, description="test data, never used to choose anything")
     source: str | None = Field(None, description="source domain (align); a comma joins several")
     target: str | None = Field(None, description="target domain (align); its labels are used for the final score only")
+    shots: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        None, description="detect: learn so many boxes of each class of train, picked by train.seed, instead of all"
+    )
 
 
 class TrainSection(Section):
@@ -162,7 +165,7 @@ def parse(values: dict[str, Any]) -> Recipe:
 
 def _refuse_keys_of_detect(recipe: Recipe) -> None:
     """Raises UsageError where another task is given a key whose help begins with `detect:`."""
-    for name, section in (("train", recipe.train), ("eval", recipe.eval)):
+    for name, section in (("data", recipe.data), ("train", recipe.train), ("eval", recipe.eval)):
         for key, field in type(section).model_fields.items():
             changed = getattr(section, key) != field.get_default(call_default_factory=True)
             if changed and recipe.task != "detect" and (field.description or "").startswith("detect:"):

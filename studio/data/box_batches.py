@@ -28,23 +28,32 @@ class BoxBatches:
 
     def __init__(
         self, pixels: Any, boxes: Sequence[Boxes], preprocess: Preprocess, settings: TrainSection,
-        masks: Masks | None = None,
+        masks: Masks | None = None, least_steps: int = 1,
     ) -> None:  # fmt: skip
-        """`masks` gives the masks of a picture by its row, for what is pasted; without them whole boxes are."""
+        """`masks` gives the masks of a picture by its row, for what is pasted; without them whole boxes are.
+
+        An epoch has at least `least_steps`: few pictures come several times.
+        """
         self.pixels, self.boxes, self.preprocess, self.settings = pixels, boxes, preprocess, settings
         self.masks = masks
         self.batch_size = min(settings.batch_size, len(boxes))
-        self.steps_per_epoch = max(1, len(boxes) // self.batch_size)
+        self.steps_per_epoch = max(least_steps, len(boxes) // self.batch_size)
 
     def batch(self, step: int) -> dict[str, Tensor]:
         epoch, place = divmod(step, self.steps_per_epoch)
-        order = np.random.default_rng((self.settings.seed, epoch)).permutation(len(self.boxes))
+        order = self._order(epoch)
         draw = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + step)
         rows = order[place * self.batch_size : (place + 1) * self.batch_size]
         side = self._side(draw)
         images, boxes, labels = zip(*(self._one(int(row), side, draw) for row in rows), strict=True)
         corners, classes = pad(list(boxes), list(labels))
         return {"images": normalize(torch.stack(images), self.preprocess), "boxes": corners, "labels": classes}
+
+    def _order(self, epoch: int) -> np.ndarray:
+        """Rows of the pictures in an epoch: all come once before any comes again."""
+        draw = np.random.default_rng((self.settings.seed, epoch))
+        laps = -(-self.steps_per_epoch * self.batch_size // len(self.boxes))
+        return np.concatenate([draw.permutation(len(self.boxes)) for _ in range(laps)])
 
     def _side(self, draw: torch.Generator) -> int:
         """Pixels of the inputs of one step: all the same, or a multiple of 32 around that (train.multi_scale)."""

@@ -45,7 +45,7 @@ def resolve_box_domains(data: "DataSection", seed: int, home: Home | None = None
     test, where = _test(data, whole, learned)
     note = f"{splits.note} Target: {len(learned)} pictures without their boxes."
     if test is not None:
-        test, left_out = _of_classes(test, splits.train.classes)
+        test, left_out = of_classes(test, splits.train.classes)
         note += f" Scored on {where}."
         if left_out:
             note += f" {left_out} boxes of classes that the source has not are left out of the score."
@@ -71,7 +71,7 @@ def _blind(dataset: Dataset, classes: list[str]) -> Dataset:
     return replace(dataset, classes=classes, items=[replace(item, boxes=None, label=-1) for item in dataset.items])
 
 
-def _of_classes(dataset: Dataset, classes: list[str]) -> tuple[Dataset, int]:
+def of_classes(dataset: Dataset, classes: list[str]) -> tuple[Dataset, int]:
     """The pictures with their boxes of `classes` alone, and how many others there were. Raises DataError if none."""
     if not dataset.boxed:
         raise DataError(f"data.test: {dataset.spec} has no boxes to score by.")

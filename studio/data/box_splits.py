@@ -6,6 +6,7 @@ import numpy as np
 
 from studio.core.errors import DataError, nearest
 from studio.core.home import Home
+from studio.data.box_shots import few_shots, original
 from studio.data.digests import digests
 from studio.data.items import Dataset
 from studio.data.splits import HELD_OUT, Splits, given_splits, stratified
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 def resolve_box_splits(data: "DataSection", seed: int, home: Home | None = None) -> Splits:
     """As `resolve_splits`, for pictures with boxes; class indices are those of train.
 
+    Of train only `data.shots` boxes of each class are left, where that is given, once any validation is held out.
     Raises DataError where a split has no boxes, or names a class that train has not.
     """
     train, val, test = given_splits(data)
@@ -38,6 +40,9 @@ def resolve_box_splits(data: "DataSection", seed: int, home: Home | None = None)
         note = f"Validation: {data.val or 'the split that the data came with'}."
     if test is not None:
         test = _same_classes(test, train.classes, "test")
+    if data.shots is not None:
+        train = few_shots(train, data.shots, seed)
+        note += f" It has {_learned(val)} boxes, by which the epoch is chosen unless eval.selection is last."
     return Splits(train, val, test, note + _twice(train, val, test, home))
 
 
@@ -64,9 +69,13 @@ def _same_classes(part: Dataset, classes: list[str], split: str) -> Dataset:
     return Dataset(part.spec, classes, items, part.skipped, remarks=part.remarks)
 
 
+def _learned(part: Dataset) -> int:
+    return sum(int((~item.boxes.ignore).sum()) for item in part.items if item.boxes is not None)
+
+
 def _twice(train: Dataset, val: Dataset, test: Dataset | None, home: Home | None) -> str:
     """A sentence for each split that has pictures of train in it."""
-    known = set(digests([item.source for item in train.items], home)) - {None}
+    known = set(digests([original(item.source) for item in train.items], home)) - {None}
     said = ""
     for name, part in (("val", val), ("test", test)):
         both = sum(one in known for one in digests([item.source for item in part.items], home)) if part else 0

@@ -34,6 +34,21 @@ def coco_ap(truths: Sequence[Boxes], found: Sequence[Detections], classes: Seque
     return {**numbers, "map_per_class": per_class}
 
 
+def known_and_new(per_class: dict[str, float | None], known: Sequence[str]) -> dict[str, float | None]:
+    """`map_known` and `map_new`: mean AP of the classes `known` before training and of the others; None for no class.
+
+    Wang et al. 2020, Frustratingly Simple Few-Shot Object Detection, section 4, where they are called bAP and nAP.
+    """
+    of = {True: list[float](), False: list[float]()}
+    for name, area in per_class.items():
+        if area is not None:
+            of[name in known].append(area)
+    return {
+        key: sum(areas) / len(areas) if areas else None
+        for key, areas in (("map_known", of[True]), ("map_new", of[False]))
+    }
+
+
 def voc_ap50(
     truths: Sequence[Boxes], found: Sequence[Detections], classes: int, eleven_points: bool = False
 ) -> list[float | None]:

@@ -12,7 +12,7 @@ from studio.data import Dataset, read_image
 from studio.data.preprocess import Preprocess
 from studio.figures import curves_figure, grid_figure, overlay
 from studio.figures.boxes import draw_detections, draw_judged, precision_recall_figure
-from studio.metrics.detection import coco_ap, precision_recall, voc_ap50
+from studio.metrics.detection import coco_ap, known_and_new, precision_recall, voc_ap50
 from studio.metrics.detection_errors import KINDS, count_errors, judge
 from studio.runs.decoded import Decoded, inputs
 
@@ -22,11 +22,12 @@ LOOKED_AT, SUREST = 3, 3  # pictures and queries whose looking is drawn
 
 def report(
     job: Job, dataset: Dataset, truths: list[Boxes], found: list[Detections], threshold: float,
-    history: list[dict[str, float]],
+    history: list[dict[str, float]], before: list[str] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Metrics of what was found in the pictures of `dataset`; figures and tables go into the run.
 
-    Errors are counted, and pictures drawn, for detections of at least `threshold`.
+    Errors are counted, and pictures drawn, for detections of at least `threshold`. `before`: the classes that the
+    detector knew when it went on from another; then AP is told of these and of the new ones too.
     """
     classes = dataset.classes
     metrics = coco_ap(truths, found, classes)
@@ -46,7 +47,11 @@ def report(
         count_errors(truths, judged, classes),
     )
     rows = [[name, metrics["map_per_class"][name], area] for name, area in zip(classes, areas, strict=True)]
-    job.table("per class", ["class", "AP", "AP50"], rows)
+    columns = ["class", "AP", "AP50"]
+    if before is not None:
+        metrics.update(known_and_new(metrics["map_per_class"], before))
+        columns, rows = [*columns, "before"], [[*row, "known" if row[0] in before else "new"] for row in rows]
+    job.table("per class", columns, rows)
     worst = sorted(range(len(truths)), key=lambda i: -_faults(truths[i], judged[i]))[:PICTURES]
     images = [draw_judged(read_image(dataset.items[i].source), truths[i], judged[i], classes) for i in worst]
     captions = [f"{dataset.items[i].name}: {_faults(truths[i], judged[i])} faults" for i in worst]

@@ -33,6 +33,7 @@ from studio.runs.shared import manifest_of
 from studio.runs.views import Ensemble, Look, joined, stacked, views_of
 from studio.store import Checkpoint
 
+FEW_STEPS = 20  # of an epoch, at least, where data.shots leaves few pictures
 BATCH = 8  # pictures looked at together when judging
 PLAIN = Look()
 
@@ -64,6 +65,7 @@ class Start:
     preprocess: Preprocess
     hash: str  # of the backbone, before anything was trained
     classes: list[str]
+    before: list[str] | None = None  # those of them that were known already, where it goes on from other classes
 
 
 @procedure
@@ -100,7 +102,7 @@ class Detecting(Procedure):
         threshold = best_threshold(val.truths, seen, len(start.classes))
         found = see(job, start, scored) if test else seen
         show_queries(job, learner, val.decoded, preprocess)
-        metrics = report(job, scored.decoded.dataset, scored.truths, found, threshold, progress.history)
+        metrics = report(job, scored.decoded.dataset, scored.truths, found, threshold, progress.history, start.before)
         metrics.update(throughput, **before, selection=recipe.eval.selection, scored_on="test" if test else "val")
         metrics["score_threshold"] = round(threshold, 4)
         if progress.best_epoch > 0 and recipe.eval.selection != "last":
@@ -129,11 +131,17 @@ class Detecting(Procedure):
 def batches_of(job: Job, splits: Splits | Domains, preprocess: Preprocess) -> BoxBatches | DomainBatches:
     """Batches of train, beside those of the target where there is one."""
     train = decoded_split(job, splits.train, preprocess, "train")
-    masks = masks_of(train.decoded.dataset)
-    source = BoxBatches(train.decoded.pixels, train.inputs, preprocess, job.recipe.train, masks)
+    source = box_batches(job, train, preprocess)
     if isinstance(splits, Splits):
         return source
     return DomainBatches(source, decode_split(job, splits.target, preprocess, "target").pixels)
+
+
+def box_batches(job: Job, train: Split, preprocess: Preprocess) -> BoxBatches:
+    """Batches of one decoded split; with few shots an epoch is not over after a step or two."""
+    least = FEW_STEPS if job.recipe.data.shots else 1
+    masks = masks_of(train.decoded.dataset)
+    return BoxBatches(train.decoded.pixels, train.inputs, preprocess, job.recipe.train, masks, least)
 
 
 def ensemble_of(alone: BoxPredictor, settings: EvalSection, device: str, home: Home, store: Any) -> BoxPredictor:
@@ -270,21 +278,25 @@ def begin(job: Job, classes: list[str]) -> Start:
     start = Start(learner, backbone, preprocess, backbone.hash, classes)
     learner.setup(LearnerContext(backbone, classes, settings.seed, preprocess.image_size))
     if going_on is not None:
-        _go_on(job, learner, going_on, classes)
+        start.before = _go_on(job, learner, going_on, classes)
     elif learner.known is None and learner.needs_start:
         raise UsageError(
             f"params.heads_only: {backbone.spec} is a backbone alone, on which no detector was trained yet. Name a "
             "trained one in model.checkpoint, or a detector that is pretrained as a whole in model.backbone."
         )
     elif learner.known is not None:
+        start.before = learner.known
         job.events.note(_kept(backbone.spec, learner.known, classes))
     layout = getattr(torch, choose_memory_format(job.device, backbone.kind))
     learner.module.to(job.device, memory_format=layout)
     return start
 
 
-def _go_on(job: Job, learner: Detector, checkpoint: Checkpoint, classes: list[str]) -> None:
-    """Gives the learner the tensors of a checkpoint; where that has other classes, the heads' as far as they match."""
+def _go_on(job: Job, learner: Detector, checkpoint: Checkpoint, classes: list[str]) -> list[str] | None:
+    """Gives the learner the tensors of a checkpoint; where that has other classes, the heads' as far as they match.
+
+    Returns the classes it knew, None where they are the same.
+    """
     before, state = checkpoint.manifest.classes, checkpoint.tensors()
     if before == classes and state.keys() == learner.state().keys():
         learner.load_state(state)
@@ -292,8 +304,9 @@ def _go_on(job: Job, learner: Detector, checkpoint: Checkpoint, classes: list[st
         known = learner.inherit(state, before, classes)
         if before != classes:
             job.events.note(_kept(checkpoint.id, known, classes))
-            return
+            return known
     job.events.note(f"Starts from checkpoint {checkpoint.id}.")
+    return None
 
 
 def _kept(source: str, known: list[str], classes: list[str]) -> str:

@@ -18,13 +18,13 @@ SOMETIMES = {
     "data.train": {"classify", "rank", "Detector", "Comparison"},
     "data.source": {"align", "AdaptingDetector"},
     "data.target": {"align", "AdaptingDetector"},
-    "train.epochs": {"Learner", "Detector", "AdaptingDetector"},
-    "train.lr": {"Learner", "Detector", "AdaptingDetector"},
+    "train.epochs": {"Learner", "Detector", "AdaptingDetector", "Comparison"},
+    "train.lr": {"Learner", "Detector", "AdaptingDetector", "Comparison"},
     "eval.ways": {"EpisodeHead"},
     "eval.shots": {"EpisodeHead"},
 }
 MORE = (
-    "name", "model.image_size", "model.checkpoint", "data.val", "data.test",
+    "name", "model.image_size", "model.checkpoint", "data.val", "data.test", "data.shots",
     "train.batch_size", "train.optimizer", "train.weight_decay", "train.seed", "train.precision", "train.clip",
     "train.augment", "train.crop", "train.erasing", "train.mixup", "train.cutmix", "train.mosaic", "train.copy_paste",
     "train.multi_scale", "train.balanced", "train.ema", "train.patience",

@@ -13,6 +13,8 @@ HEADLINES = (
     "source_only_accuracy",
     "map",
     "map_50",
+    "map_known",
+    "map_new",
     "macro_f1",
     "ece",
     "episodes",
