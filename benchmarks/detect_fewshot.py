@@ -68,6 +68,7 @@ def row(args: argparse.Namespace, home: Home, base: str | None, params: dict[str
         assert done.checkpoint is not None, done.error
         each = list(done.metrics["map_per_class"].values())
         found.append([100 * np.mean(each[:3]), 100 * np.mean(each[3:])])
+        print(f"{shots} shots, seed {seed}: {found[-1][0]:.1f} known, {found[-1][1]:.1f} new", file=sys.stderr)
     return np.array(found).T
 
 

@@ -65,7 +65,7 @@ class BackboneDetector(Detector):
     def needs_start(self) -> bool:
         return self.params.heads_only
 
-    def freeze(self) -> None:
+    def leave_heads(self) -> None:
         """Has only the last layers learn, where `heads_only`."""
         if self.params.heads_only:
             for name, parameter in self.module.named_parameters():
@@ -115,7 +115,7 @@ class TorchvisionDetector(BackboneDetector):
         with seeded(context.seed):
             self.module = self.build(backbone, len(context.classes), context.image_size)
         self._backbone = backbone.freeze(self.params.freeze)
-        self.freeze()
+        self.leave_heads()
         return self.module
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -89,7 +89,7 @@ class TransformerDetector(BackboneDetector):
             else:
                 self._on(context.backbone, context.classes)
         self._freeze()
-        self.freeze()
+        self.leave_heads()
         if self.params.lora:
             add_updates(self.module, self.params.lora, list(self.class_rows), context.seed)
         self.module.loss_function = in_full_precision(self.module.loss_function)
