@@ -99,12 +99,7 @@ class TransformerDetector(BackboneDetector):
     def _on(self, backbone: Any, classes: list[str]) -> None:
         """Builds the model on a backbone of ours, which takes the place of a small one of the same channels."""
         trunk = Trunk(backbone, self.maps_at())
-        places = sum((-(-self._size // stride)) ** 2 for stride in self.maps_at())
-        if self.picks_places and self.params.queries > places:
-            raise UsageError(
-                f"params.queries: {self.params.queries} queries begin at places of the maps, which are only {places} "
-                f"at model.image_size {self._size}. Fewer queries or larger pictures fit."
-            )
+        self.require_side(self._size, "model.image_size")
         fields = {**self.config(trunk.channels, self._size), **labelled(classes)}
         try:
             self.module = model_of(hf_model.read_config({"model_type": self.model_type, **fields}))
@@ -113,6 +108,14 @@ class TransformerDetector(BackboneDetector):
         self.start(self.module)
         self.module.set_submodule(self.place, trunk)
         self._backbone = backbone
+
+    def require_side(self, side: int, key: str) -> None:
+        places = sum((-(-side // stride)) ** 2 for stride in self.maps_at())
+        if self.picks_places and self.params.queries > places:
+            raise UsageError(
+                f"params.queries: {self.params.queries} queries begin at places of the maps, which are only {places} "
+                f"in inputs of {side} pixels, as {key} has them. Fewer queries or larger pictures fit."
+            )
 
     def _pretrained(self, whole: HFDetector, classes: list[str]) -> None:
         """Builds the model as it was pretrained, with heads for `classes`; classes it knows keep their weights."""

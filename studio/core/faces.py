@@ -199,6 +199,9 @@ class Detector(Learner):
         """It learns on top of what a trained detector knows, and can't begin without one."""
         return False
 
+    def require_side(self, side: int, key: str) -> None:
+        """Raises UsageError, naming the `key` that asks for it, where a square input of `side` pixels is too small."""
+
     def predict(self, images: "Tensor") -> "list[Detections]":  # type: ignore[override]
         """What is found in each of images [B, 3, H, W], by the model's own post-processing; in evaluation mode."""
         raise NotImplementedError

@@ -20,6 +20,11 @@ Masks = Callable[[int], np.ndarray | None]
 STRIDE = 32  # pixels: sides of inputs are multiples of it
 
 
+def input_side(side: int, factor: float) -> int:
+    """The multiple of 32 pixels that is nearest to `factor` times a side of inputs."""
+    return max(STRIDE, round(side * factor / STRIDE) * STRIDE)
+
+
 class BoxBatches:
     """The batch of a step depends on (seed, step) alone: images [B, 3, S, S], boxes [B, M, 4], labels [B, M].
 
@@ -60,8 +65,7 @@ class BoxBatches:
         side, spread = self.pixels.shape[-1], self.settings.multi_scale
         if not spread:
             return side
-        factor = 1 - spread + 2 * spread * float(torch.rand((), generator=draw))
-        return max(STRIDE, round(side * factor / STRIDE) * STRIDE)
+        return input_side(side, 1 - spread + 2 * spread * float(torch.rand((), generator=draw)))
 
     def _one(self, row: int, side: int, draw: torch.Generator) -> Picture:
         picture = self._picture(row)

@@ -16,7 +16,7 @@ from studio.core.procedure import BoxPredictor, Job, Outcome, Procedure
 from studio.core.recipe import EvalSection
 from studio.core.registry import procedure
 from studio.data import Dataset
-from studio.data.box_batches import BoxBatches, DomainBatches, masks_of
+from studio.data.box_batches import BoxBatches, DomainBatches, input_side, masks_of
 from studio.data.box_domains import Domains, resolve_box_domains
 from studio.data.box_splits import resolve_box_splits
 from studio.data.box_transforms import scaled
@@ -277,6 +277,9 @@ def begin(job: Job, classes: list[str]) -> Start:
     learner: Detector = job.method  # type: ignore[assignment]
     start = Start(learner, backbone, preprocess, backbone.hash, classes)
     learner.setup(LearnerContext(backbone, classes, settings.seed, preprocess.image_size))
+    if settings.multi_scale:
+        learner.require_side(input_side(preprocess.image_size, 1 - settings.multi_scale), "train.multi_scale")
+    views_of(learner, preprocess, Look.of(job.recipe.eval))  # refuses what does not fit before anything is trained
     if going_on is not None:
         start.before = _go_on(job, learner, going_on, classes)
     elif learner.known is None and learner.needs_start:

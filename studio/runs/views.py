@@ -14,10 +14,10 @@ from studio.core.errors import UsageError
 from studio.core.faces import Detector
 from studio.core.procedure import BoxPredictor
 from studio.core.recipe import EvalSection
+from studio.data.box_batches import input_side
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import normalize
 
-MULTIPLE = 32  # pixels: the sides of inputs are multiples of the coarsest stride
 MOST = 300  # boxes a picture that a fusion leaves
 
 
@@ -65,8 +65,10 @@ class View:
 def views_of(learner: Detector, preprocess: Preprocess, look: Look) -> list[View]:
     """Every way in which `look` has one detector see a picture, the plain one first where it is among them."""
     raw = look.fusion not in (None, "wbf")  # the others are what a detector does to its own raw boxes
-    sides = [max(MULTIPLE, round(preprocess.image_size * scale / MULTIPLE) * MULTIPLE) for scale in look.scales]
-    sides = [preprocess.image_size if scale == 1 else side for scale, side in zip(look.scales, sides, strict=True)]
+    size = preprocess.image_size
+    sides = [size if scale == 1 else input_side(size, scale) for scale in look.scales]
+    for side in sides:
+        learner.require_side(side, "eval.scales")
     return [
         View(learner, replace(preprocess, image_size=side), mirrored, raw)
         for side in dict.fromkeys(sides)

@@ -9,9 +9,11 @@ import transformers
 from small_detectors import DETECTORS, SIZE, look, made, small, train
 
 from adapters.detect.hf_base import TransformerDetector, centred
+from studio import run
 from studio.core import registry
 from studio.core.errors import UsageError
 from studio.core.faces import LearnerContext
+from studio.core.home import Home
 from studio.core.recipe import TrainSection
 from studio.data.box_batches import BoxBatches
 
@@ -153,3 +155,14 @@ def test_frozen_groups_stay_and_the_rest_learns(scenes):
     assert frozen and all("backbone" in name for name in frozen)
     assert all(torch.equal(learner.state()[name], before[name]) for name in frozen)
     assert not torch.equal(learner.state()["model.enc_score_head.weight"], before["model.enc_score_head.weight"])
+
+
+@pytest.mark.parametrize("change", [{"train.multi_scale": 0.5}, {"eval.scales": [1.0, 0.5]}])
+def test_sizes_with_fewer_places_than_queries_are_refused_before_training(change, tmp_path):
+    recipe = {
+        "task": "detect", "method": "detect/rf-detr", "device": "cpu", "params": {"queries": 16, "stride": 32},
+        "model": {"image_size": 128, "backbone": "timm/resnet18?random"},
+        "data": {"train": "builtin:scenes?images=6&size=96&classes=2"}, "train": {"epochs": 1, "batch_size": 2},
+    }  # fmt: skip
+    with pytest.raises(UsageError, match=f"only 4 in inputs of 64 pixels, as {next(iter(change))} has them"):
+        run(recipe, change, home=Home.find(tmp_path / "home"))
