@@ -38,7 +38,8 @@ def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
             film = gr.File(label=word("again.film"), file_types=list(CONTAINERS), elem_id="again-film")
             every = gr.Number(5, label=word("again.every"), precision=0, minimum=1, elem_id="again-every")
         watch = gr.Button(word("again.watch"), elem_id="again-watch")
-        watched = gr.Video(label=word("again.watched"), visible=False, elem_id="again-watched")
+        seen = gr.Markdown(elem_id="again-seen")
+        watched = gr.Video(label=word("again.watched"), visible=False, height=480, elem_id="again-watched")
 
     def model_of(name: str | None, request: gr.Request, **ways: Any) -> Model:
         if not name:
@@ -82,7 +83,7 @@ def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
     for event in (tab.select, checkpoint.change):
         event(listing, [checkpoint], [other], show_progress="hidden", api_visibility="private")
     look.click(again, [checkpoint, photo, mirror, scales, fusion, other, together], [remark, drawn], **private)
-    watch.click(look_at_film, [checkpoint, film, every], [remark, watched], **private)
+    watch.click(look_at_film, [checkpoint, film, every], [seen, watched], **private)
 
 
 def _numbers(text: str) -> list[float]:
