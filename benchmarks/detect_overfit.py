@@ -32,13 +32,14 @@ VIT = "timm/vit_tiny_patch16_224?random&depth=4"
 NEEDS: dict[str, tuple[int, float, dict]] = {
     "detect/fcos": (120, 1e-3, {}),
     "detect/retinanet": (150, 1e-3, {}),
+    "detect/yolox": (200, 1e-3, {}),
     "detect/faster-rcnn": (120, 1e-3, {}),
-    "detect/ssdlite": (250, 5e-3, {}),
+    "detect/ssdlite": (150, 1e-3, {}),
     "detect/rt-detr-v2": (150, 1e-3, {}),
     "detect/d-fine": (200, 1e-3, {}),
     "detect/deformable-detr": (200, 1e-3, {}),
-    "detect/conditional-detr": (300, 1e-3, {}),
-    "detect/rf-detr": (300, 1e-3, {"queries": 30}),
+    "detect/conditional-detr": (1500, 5e-4, {}),
+    "detect/rf-detr": (400, 1e-3, {"queries": 30}),
     "detect/detr": (600, 1e-3, {}),
     "detect/yolos": (600, 1e-3, {}),
 }

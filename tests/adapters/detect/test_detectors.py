@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from small_detectors import DETECTORS, look, made, small, train
+from small_detectors import DETECTORS, SIZE, look, made, small, train
+from torchvision.models.detection.image_list import ImageList
+from torchvision.ops import box_iou
 
 from studio.core import registry
 from studio.core.errors import UsageError
@@ -71,3 +73,12 @@ def test_any_timm_backbone_with_maps_fits_and_one_without_is_refused(scenes):
         small.setup(LearnerContext(registry.backbone("timm/resnet18?random", image_size=32), ["0"], 0, 32))
     with pytest.raises(UsageError, match="1/8, 1/16 and 1/32"):
         made("detect/fcos", "timm/vit_tiny_patch16_224?random")
+
+
+def test_default_boxes_of_ssdlite_are_a_tenth_to_nine_tenths_of_the_input(scenes):
+    module = small("detect/ssdlite").module
+    assert module.anchor_generator.scales == pytest.approx([0.1, 0.26, 0.42, 0.58, 0.74, 0.9, 1.0])
+    maps = list(module.backbone(torch.zeros(1, 3, SIZE, SIZE)).values())
+    every = module.anchor_generator(ImageList(torch.zeros(1, 3, SIZE, SIZE), [(SIZE, SIZE)]), maps)[0]
+    for boxes in scenes[1]:  # each thing has a default box near its own size
+        assert box_iou(torch.from_numpy(boxes.xyxy), every).max(dim=1).values.min() > 0.2
