@@ -81,10 +81,21 @@ def compared(**values) -> dict:
     return {**SMALL, "method": "detect/few-shot", "data": DATA, "params": params, **values}
 
 
-def test_three_ways_stand_below_what_two_of_them_go_on_from(home):
-    scenes = "builtin:scenes?images=10&size=96&classes=2"
-    run, result = work(compared(params={"base": scenes}, train={**SMALL["train"], "max_steps": 2}), home)
+THREE_WAYS = compared(
+    params={"base": "builtin:scenes?images=10&size=96&classes=2"}, train={**SMALL["train"], "max_steps": 2}
+)
+
+
+@pytest.fixture(scope="module")
+def three_ways(base):
+    home = base[1]
+    run, result = work(THREE_WAYS, home)
     assert result.status == "finished", result.error
+    return run, result, home
+
+
+def test_three_ways_stand_below_what_two_of_them_go_on_from(three_ways):
+    run, result, home = three_ways
     (table,) = [one for one in run.events() if one["kind"] == "table" and one["name"] == "comparison"]
     assert table["columns"] == [*COLUMNS[:3], *KNOWN, *COLUMNS[3:]]
     rows = {row[0]: dict(zip(table["columns"], row, strict=True)) for row in table["rows"]}
@@ -101,6 +112,20 @@ def test_three_ways_stand_below_what_two_of_them_go_on_from(home):
     assert parents == {
         BASE: None, "new head": rows[BASE]["checkpoint"], "all tuned": rows[BASE]["checkpoint"], "shots alone": None
     }  # fmt: skip
+
+
+@pytest.mark.usefixtures("asked_at_every_step")
+def test_a_stopped_comparison_goes_on_from_the_same_base(three_ways):
+    _, whole, home = three_ways
+    run = submit(recipes.parse(THREE_WAYS), Store(home))
+
+    def once_all_are_tuned() -> bool:
+        return any(one["kind"] == "scalar" and one["name"] == "all tuned/train/classification" for one in run.events())
+
+    assert run_inline(run, home, should_stop=once_all_are_tuned).status == "stopped"
+    rest = run_inline(run, home, resume=True, should_stop=lambda: False)
+    assert rest.status == "finished", rest.error
+    assert rest.metrics["map_by_name"] == whole.metrics["map_by_name"]
 
 
 def test_a_detector_of_ones_own_takes_the_place_of_the_base(base):
