@@ -58,14 +58,16 @@ def joined(views: Sequence[Answers], how: str, overlap: float) -> Answers:
     return [fuse(answers, how, overlap, most=300) for answers in zip(*views, strict=True)]
 
 
-def tricks(models: Sequence[Seen], nms: float) -> dict[str, Callable[[float], Answers]]:
-    """Each trick by name, as a function of its overlap."""
+def tricks(models: Sequence[Seen], nms: Sequence[float]) -> dict[str, Callable[[float], Answers]]:
+    """Each trick by name, as a function of its overlap; `nms` is the overlap that each model allows by itself."""
 
-    def plain(seen: Seen, view: tuple[float, bool] = (1.0, False)) -> Answers:
-        return joined([seen[view]], "nms", nms)
+    def plain(number: int, view: tuple[float, bool] = (1.0, False)) -> Answers:
+        return joined([models[number][view]], "nms", nms[number])
 
     def several(views: Sequence[tuple[float, bool]]) -> Callable[[float], Answers]:
-        return lambda overlap: joined([plain(seen, view) for seen in models for view in views], "wbf", overlap)
+        return lambda overlap: joined(
+            [plain(number, view) for number in range(len(models)) for view in views], "wbf", overlap
+        )
 
     one, mirrored = [(1.0, False)], [(1.0, False), (1.0, True)]
     sizes = [view for view in models[0] if not view[1]]
@@ -75,7 +77,7 @@ def tricks(models: Sequence[Seen], nms: float) -> dict[str, Callable[[float], An
         if len(sizes) > 1:
             named["WBF, mirrored and all sizes"] = several(every)
         return named | {
-            how: lambda overlap, how=how: joined([plain(seen) for seen in models], how, overlap)
+            how: lambda overlap, how=how: joined([plain(number) for number in range(len(models))], how, overlap)
             for how in ("nms", "soft-nms", "voting", "nmw")
         }
     single = {
@@ -85,7 +87,7 @@ def tricks(models: Sequence[Seen], nms: float) -> dict[str, Callable[[float], An
     views = {"WBF of mirrored": several(mirrored)}
     if len(sizes) > 1:
         views |= {"WBF of all sizes": several(sizes), "WBF of both": several(every)}
-    return {"as it is": lambda overlap: plain(models[0]), **single, **views}
+    return {"as it is": lambda overlap: plain(0), **single, **views}
 
 
 def main() -> None:
@@ -109,20 +111,21 @@ def main() -> None:
         begun = time.monotonic()
         seen.append((look(model, splits.val, args.scales), look(model, splits.test, args.scales)))
         print(f"<!-- {name}: {time.monotonic() - begun:.0f} s for {len(args.scales) * 2} views -->", flush=True)
-        table(name, [seen[-1]], model, splits.val, splits.test, classes)
+        table(name, [seen[-1]], [model], splits.val, splits.test, classes)
     if len(models) > 1:
-        table("together", seen, models[0], splits.val, splits.test, classes)
+        table("together", seen, models, splits.val, splits.test, classes)
 
 
 def table(
-    name: str, seen: Sequence[tuple[Seen, Seen]], model: Model, val: Dataset, test: Dataset, classes: list[str]
-) -> None:
+    name: str, seen: Sequence[tuple[Seen, Seen]], models: Sequence[Model], val: Dataset, test: Dataset,
+    classes: list[str],
+) -> None:  # fmt: skip
     """Prints a row a trick: its overlap is the best on val."""
-    nms = model.predictor.learner.params.nms
+    nms = [getattr(model.predictor.learner.params, "nms", 1.0) for model in models]  # a DETR drops nothing
     on_val, on_test = (tricks([one[place] for one in seen], nms) for place in (0, 1))
-    truths = [_truths(part, model.classes) for part in (val, test)]
+    truths = [_truths(part, classes) for part in (val, test)]
     for trick in on_val:
-        tried = OVERLAPS if trick != "as it is" else (nms,)
+        tried = OVERLAPS if trick != "as it is" else (nms[0],)
         scores = {overlap: coco_ap(truths[0], on_val[trick](overlap), classes)["map"] or 0.0 for overlap in tried}
         best = max(scores, key=lambda overlap: scores[overlap])
         numbers = coco_ap(truths[1], on_test[trick](best), classes)
