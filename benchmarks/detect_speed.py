@@ -22,15 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from adapters.detect.base import BackboneDetector, TorchvisionDetector  # noqa: E402
 from adapters.detect.hf_base import centred  # noqa: E402
-from benchmarks.training_loop import Ready  # noqa: E402
+from benchmarks.training_loop import seconds_of  # noqa: E402
 from studio.core import registry  # noqa: E402
-from studio.core.device import DeviceManager  # noqa: E402
-from studio.core.events import EventWriter  # noqa: E402
 from studio.core.faces import AdaptingDetector, LearnerContext  # noqa: E402
 from studio.core.home import Home  # noqa: E402
-from studio.core.procedure import Job  # noqa: E402
 from studio.core.recipe import Recipe  # noqa: E402
-from studio.runs.loop import Loop  # noqa: E402
 
 BACKBONE = "pip/tf_efficientnet_lite0"
 VIT = "timm/vit_tiny_patch16_224?random"
@@ -144,15 +140,8 @@ def ours(method: str, batches: list[dict[str, Tensor]], home: Home, folder: Path
     """Seconds of the training loop with its events, guards and schedule."""
     learner = made(method, batches[0]["images"].shape[-1])
     settings = {"epochs": 1, "batch_size": len(batches[0]["images"]), "lr": LR, "clip": 1.0}
-    recipe = Recipe(task="detect", method=method, train={**settings, "checkpoint_every_s": 1e9})
     torch.manual_seed(0)
-    with EventWriter(folder / "events.jsonl") as events:
-        job = Job(recipe, learner, home, None, events, folder, "bench", "cpu", DeviceManager(home).precision("cpu"))
-        loop = Loop(learner, Ready(batches), recipe.train, job, lambda: {"score": 0.0})
-        loop.progress.best_score = 1.0  # weights are not copied: the bare loop keeps none either
-        begun = time.perf_counter()
-        loop.run()
-        return time.perf_counter() - begun
+    return seconds_of(learner, Recipe(task="detect", method=method, train=settings), batches, home, folder)
 
 
 if __name__ == "__main__":
