@@ -2,8 +2,11 @@
 
 from typing import ClassVar
 
+from torch import nn
+
 from adapters.detect.classes import ClassRows
 from adapters.detect.detr import OneMapDetector
+from adapters.detect.starts import in_place, rarely
 from studio.core.registry import register
 
 
@@ -19,3 +22,8 @@ class ConditionalDetr(OneMapDetector):
     model_type = "conditional_detr"
     processor = "ConditionalDetrImageProcessor"
     class_rows: ClassVar = {"class_labels_classifier": ClassRows()}
+
+    def start(self, module: nn.Module) -> None:
+        super().start(module)
+        rarely(module.class_labels_classifier)
+        in_place(module.bbox_predictor)

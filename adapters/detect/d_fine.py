@@ -2,8 +2,11 @@
 
 from typing import Any, ClassVar
 
+from torch import nn
+
 from adapters.detect.hf_base import TransformerDetector
-from adapters.detect.rt_detr_v2 import RtDetrParams, RtDetrV2, hybrid
+from adapters.detect.rt_detr_v2 import RtDetrParams, RtDetrV2, hybrid, start_hybrid
+from adapters.detect.starts import in_place
 from studio.core.registry import register
 
 
@@ -24,6 +27,10 @@ class DFine(TransformerDetector):
 
     def config(self, channels: list[int], size: int) -> dict[str, Any]:
         return hybrid(self.params, channels)
+
+    def start(self, module: nn.Module) -> None:
+        start_hybrid(module)
+        in_place(module.model.decoder.pre_bbox_head)
 
     def weight(self, kind: str) -> float:
         return 1.0  # weighted already

@@ -3,10 +3,12 @@
 from typing import Any, ClassVar
 
 from pydantic import Field
+from torch import nn
 
 from adapters.backbones.hf_detector import HFDetector
 from adapters.detect.classes import ClassRows
 from adapters.detect.hf_base import EncoderParams, TransformerDetector, encoder_decoder
+from adapters.detect.starts import as_torch, in_place, rarely, xavier
 from studio.core.errors import UsageError
 from studio.core.registry import register
 
@@ -38,6 +40,14 @@ class DeformableDetr(TransformerDetector):
             "encoder_n_points": params.points, "decoder_n_points": params.points, "num_feature_levels": 4,
             "with_box_refine": params.refine, "auxiliary_loss": True,
         }  # fmt: skip
+
+    def start(self, module: nn.Module) -> None:
+        model = module.model
+        as_torch(module)
+        xavier(model.encoder, model.decoder.layers, model.input_proj, model.reference_points)
+        rarely(*module.class_embed)
+        in_place(*module.bbox_embed)
+        nn.init.constant_(module.bbox_embed[0].layers[-1].bias[2:], -2.0)  # sides of an eighth of the picture
 
     def _pretrained(self, whole: HFDetector, classes: list[str]) -> None:
         if whole.module.config.two_stage:

@@ -3,9 +3,11 @@
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
+from torch import nn
 
 from adapters.detect.classes import ClassRows
 from adapters.detect.hf_base import TransformerDetector, TransformerParams, encoder_decoder
+from adapters.detect.starts import as_torch, xavier
 from studio.core.registry import register
 
 
@@ -27,6 +29,10 @@ class OneMapDetector(TransformerDetector):
 
     def config(self, channels: list[int], size: int) -> dict[str, Any]:
         return {**encoder_decoder(self.params, channels), "auxiliary_loss": True}
+
+    def start(self, module: nn.Module) -> None:
+        as_torch(module)
+        xavier(module.model.encoder, module.model.decoder)
 
 
 @register("detect/detr")

@@ -3,9 +3,11 @@
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
+from torch import nn
 
 from adapters.detect.classes import ClassRows
 from adapters.detect.hf_base import TransformerDetector, TransformerParams
+from adapters.detect.starts import as_torch, rarely, xavier
 from studio.core.registry import register
 
 
@@ -47,3 +49,10 @@ class RfDetr(TransformerDetector):
             "decoder_cross_attention_heads": params.heads, "decoder_ffn_dim": params.hidden,
             "decoder_n_points": params.points, "dropout": params.dropout, "group_detr": params.groups,
         }  # fmt: skip
+
+    def start(self, module: nn.Module) -> None:
+        model = module.model
+        as_torch(module)
+        nn.init.zeros_(model.reference_point_embed.weight)
+        xavier(model.decoder, model.enc_output)
+        rarely(module.class_embed, *model.enc_out_class_embed)

@@ -7,6 +7,7 @@ from torch import nn
 
 from adapters.detect.classes import ClassRows
 from adapters.detect.hf_base import EncoderParams, TransformerDetector, stand_in
+from adapters.detect.starts import as_torch, attentions, in_place, rarely, unit_norms, xavier
 from studio.core.registry import register
 
 
@@ -38,7 +39,7 @@ class RtDetrV2(TransformerDetector):
         return hybrid(self.params, channels)
 
     def start(self, module: nn.Module) -> None:
-        unit_norms(module)
+        start_hybrid(module)
 
     def weight(self, kind: str) -> float:
         return 1.0  # weighted already
@@ -57,8 +58,11 @@ def hybrid(params: Any, channels: list[int]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def unit_norms(module: nn.Module) -> None:
-    """Batch norms start at scale 1: transformers draws it from N(0, 0.01), which all but stops the maps behind it."""
-    for part in module.modules():
-        if isinstance(part, nn.BatchNorm2d):
-            nn.init.ones_(part.weight)
+def start_hybrid(module: nn.Module) -> None:
+    """The start that RT-DETR and D-FINE share."""
+    model, decoder = module.model, module.model.decoder
+    unit_norms(module)
+    as_torch(module)
+    xavier(*attentions(module), model.enc_output, decoder.query_pos_head)
+    rarely(model.enc_score_head, *decoder.class_embed)
+    in_place(model.enc_bbox_head, *decoder.bbox_embed)

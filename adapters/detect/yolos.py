@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from adapters.backbones import hf_model
 from adapters.detect.classes import ClassRows
 from adapters.detect.hf_base import QueryParams, TransformerDetector, labelled, model_of
+from adapters.detect.starts import as_torch
 from studio.core.errors import UsageError
 from studio.core.registry import register
 
@@ -57,6 +58,7 @@ class Yolos(TransformerDetector):
         }  # fmt: skip
         self.module = model_of(hf_model.read_config({"model_type": "yolos", **fields, **labelled(classes)}))
         _fill(self.module.vit, vit)
+        as_torch(self.module.class_labels_classifier, self.module.bbox_predictor)
         self._backbone = self.module.vit
 
 

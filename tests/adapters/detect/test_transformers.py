@@ -166,3 +166,30 @@ def test_sizes_with_fewer_places_than_queries_are_refused_before_training(change
     }  # fmt: skip
     with pytest.raises(UsageError, match=f"only 4 in inputs of 64 pixels, as {next(iter(change))} has them"):
         run(recipe, change, home=Home.find(tmp_path / "home"))
+
+
+@pytest.mark.parametrize("method", OURS)
+def test_untrained_layers_start_as_wide_as_their_inputs_ask_for(method):
+    learner = small(method)
+    for name, part in learner.module.named_modules():
+        if name.startswith(learner.place) or not isinstance(part, (torch.nn.Linear, torch.nn.Conv2d)):
+            continue
+        inputs, outputs = part.weight[0].numel(), part.weight[:, 0].numel()
+        narrowest = min((1 / (3 * inputs)) ** 0.5, (2 / (inputs + outputs)) ** 0.5)  # torch's start, Xavier's
+        spread = part.weight.detach().std().item()
+        assert spread == 0 or spread > 0.7 * narrowest, (name, spread, narrowest)
+
+
+@pytest.mark.parametrize("method", ["detect/detr", "detect/conditional-detr", "detect/deformable-detr"])
+def test_queries_of_an_untrained_detr_start_far_apart(method):
+    queries = small(method).module.model.query_position_embeddings.weight
+    assert 0.9 < queries.std().item() < 1.1
+
+
+@pytest.mark.parametrize("method", [name for name in OURS if name not in {"detect/detr", "detect/yolos"}])
+def test_classes_start_as_rare(method, scenes):
+    learner = small(method)
+    learner.train_mode(False)
+    with torch.inference_mode():
+        logits = learner.module(pixel_values=batch_of(scenes)["images"]).logits
+    assert logits.sigmoid().median().item() == pytest.approx(0.01, rel=0.9)
