@@ -40,7 +40,7 @@ NEEDS: dict[str, tuple[int, float, dict]] = {
     "detect/deformable-detr": (200, 1e-3, {}),
     "detect/conditional-detr": (1500, 5e-4, {}),
     "detect/rf-detr": (400, 1e-3, {"queries": 30}),
-    "detect/detr": (600, 5e-4, {}),
+    "detect/detr": (1500, 5e-4, {}),
     "detect/yolos": (6000, 1.5e-3, {}),
 }
 

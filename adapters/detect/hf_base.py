@@ -71,7 +71,7 @@ class TransformerDetector(BackboneDetector):
         raise NotImplementedError
 
     def start(self, module: nn.Module) -> None:
-        """Sets what transformers starts otherwise than the paper's code."""
+        """Starts the layers as the paper's code does, where transformers does otherwise."""
 
     def maps_at(self) -> tuple[int, ...]:
         return self.strides
@@ -129,6 +129,7 @@ class TransformerDetector(BackboneDetector):
             config.auxiliary_loss = True  # every layer learns, not the last alone
         config.id2label, config.label2id = labelled(classes)["id2label"], labelled(classes)["label2id"]
         self.module = model_of(config)
+        self.start(self.module)  # what stays of it are the rows of new classes
         self.known = take_over(
             self.module.state_dict(), whole.module.state_dict(), whole.classes, classes, self.class_rows
         )

@@ -40,6 +40,9 @@ class Yolos(TransformerDetector):
     attends = True
     class_rows: ClassVar = {r"class_labels_classifier\.layers\.2": ClassRows(after=1)}
 
+    def start(self, module: nn.Module) -> None:
+        as_torch(module.class_labels_classifier, module.bbox_predictor)
+
     def _on(self, backbone: Any, classes: list[str]) -> None:
         vit = getattr(backbone, "module", None)
         if not _plain_vit(vit):
@@ -57,8 +60,8 @@ class Yolos(TransformerDetector):
             "hidden_dropout_prob": self.params.dropout, "auxiliary_loss": False,
         }  # fmt: skip
         self.module = model_of(hf_model.read_config({"model_type": "yolos", **fields, **labelled(classes)}))
+        self.start(self.module)
         _fill(self.module.vit, vit)
-        as_torch(self.module.class_labels_classifier, self.module.bbox_predictor)
         self._backbone = self.module.vit
 
 

@@ -108,6 +108,13 @@ def test_a_detector_that_is_pretrained_as_a_whole_keeps_the_classes_it_knows(met
         own, ours = whole(pixel_values=images), learner.module(pixel_values=images)
     torch.testing.assert_close(ours.pred_boxes, own.pred_boxes, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(ours.logits[..., [1, 0]], own.logits[..., [0, 1]], rtol=1e-4, atol=1e-4)
+    other = cls(cls.Params())
+    other.setup(LearnerContext(backbone, ["cat", "cow"], 0, SIZE))
+    assert other.known == ["cat"]
+    if method not in {"detect/detr", "detect/yolos"}:  # these have a class for nothing in place of rare ones
+        with torch.inference_mode():
+            logits = other.module.train(False)(pixel_values=images).logits
+        assert logits[..., 1].sigmoid().median().item() == pytest.approx(0.01, rel=0.9)
     rates = {round(group["lr"], 6) for group in learner.param_groups(1.0, 0.0) if group["params"]}
     assert learner.params.backbone_lr in rates and 1.0 in rates
     if method != "detect/detr":
