@@ -22,6 +22,7 @@ from studio.core.home import Home
 SMALL = {  # of each detector, for a CPU
     "detect/fcos": {"width": 64, "depth": 1},
     "detect/faster-rcnn": {"width": 64, "hidden": 128, "proposals": 64, "sampled": 48, "anchor": 12},
+    "detect/rt-detr-v2": {"width": 64, "hidden": 128, "queries": 30, "denoising": 30},
 }
 SEEDS = {"source": 0, "target": 1, "test": 2}  # of the scenes: the looks never show the same scene
 

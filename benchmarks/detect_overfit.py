@@ -35,13 +35,13 @@ NEEDS: dict[str, tuple[int, float, dict]] = {
     "detect/yolox": (200, 1e-3, {}),
     "detect/faster-rcnn": (120, 1e-3, {}),
     "detect/ssdlite": (150, 1e-3, {}),
-    "detect/rt-detr-v2": (150, 1e-3, {}),
-    "detect/d-fine": (200, 1e-3, {}),
-    "detect/deformable-detr": (200, 1e-3, {}),
-    "detect/conditional-detr": (1500, 5e-4, {}),
-    "detect/rf-detr": (400, 1e-3, {"queries": 30}),
+    "detect/rt-detr-v2": (120, 1e-3, {}),
+    "detect/d-fine": (120, 1e-3, {}),
+    "detect/deformable-detr": (150, 1e-3, {}),
+    "detect/conditional-detr": (600, 5e-4, {}),
+    "detect/rf-detr": (150, 1e-3, {"queries": 30}),
     "detect/detr": (1500, 5e-4, {}),
-    "detect/yolos": (6000, 1.5e-3, {}),
+    "detect/yolos": (4000, 1.5e-3, {}),
 }
 
 
