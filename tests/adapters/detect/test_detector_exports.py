@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_detectors import DETECTORS, SIZE, look, small, train
+from small_detectors import DETECTORS, SIZE, bold, look, small, train
 
 from adapters.detect.hf_base import TransformerDetector
 from studio.core import registry
@@ -22,7 +22,7 @@ def learned(method: str, scenes, backbone: str | None = None):
     learner = small(method, backbone=backbone) if backbone else small(method)
     train(learner, scenes, 2)
     learner.train_mode(False)
-    return learner
+    return bold(learner)
 
 
 @pytest.mark.parametrize("method", [name for name in OURS if name != "detect/rf-detr"])
