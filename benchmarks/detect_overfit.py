@@ -1,9 +1,10 @@
 """How many steps each detector needs to learn eight scenes by heart.
 
-    python benchmarks/detect_overfit.py [METHOD ...] [--size 96]
+    python benchmarks/detect_overfit.py [METHOD ...] [--size 96] [--start transformers]
 
 Eight `builtin:scenes` of two classes, batches of four, no augmentation, a cosine schedule over the steps given here;
-AP50 on the same eight scenes. It prints one row a detector; exits 1 where one stays below 0.9.
+AP50 on the same eight scenes. It prints one row a detector; exits 1 where one stays below 0.9. With `--start
+transformers` the layers of a transformer detector stay as transformers draws them (batch norms excepted).
 """
 
 import argparse
@@ -15,6 +16,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from adapters.detect.starts import unit_norms  # noqa: E402
 from studio.core import registry  # noqa: E402
 from studio.core.faces import Detector, LearnerContext  # noqa: E402
 from studio.core.recipe import TrainSection  # noqa: E402
@@ -51,12 +53,15 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--steps", type=int, help="instead of those written here")
     parser.add_argument("--lr", type=float, help="instead of that written here")
+    parser.add_argument("--start", choices=("paper", "transformers"), default="paper", help="of untrained layers")
     asked = parser.parse_args()
     print(f"{'method':28}{'params':>9}{'lr':>8}{'steps':>7}{'s/step':>8}{'AP':>7}{'AP50':>7}", flush=True)
     low = False
     for method in asked.methods or NEEDS:
         steps, lr, params = NEEDS[method]
         steps, lr = asked.steps or steps, asked.lr or lr
+        if asked.start == "transformers":
+            registry.get(method).start = lambda _, module: unit_norms(module)
         learner, numbers, seconds = overfit(method, steps, lr, params, asked.size)
         million = sum(parameter.numel() for parameter in learner.module.parameters()) / 1e6
         print(
