@@ -6,7 +6,7 @@ from torch import nn
 
 from adapters.detect.classes import ClassRows
 from adapters.detect.detr import OneMapDetector
-from adapters.detect.starts import in_place, rarely
+from adapters.detect.starts import in_place, likely
 from studio.core.registry import register
 
 
@@ -25,5 +25,5 @@ class ConditionalDetr(OneMapDetector):
 
     def start(self, module: nn.Module) -> None:
         super().start(module)
-        rarely(module.class_labels_classifier)
+        likely(0.01, module.class_labels_classifier)
         in_place(module.bbox_predictor)

@@ -7,7 +7,7 @@ from torch import nn
 
 from adapters.detect.classes import ClassRows
 from adapters.detect.hf_base import TransformerDetector, TransformerParams
-from adapters.detect.starts import as_torch, rarely, xavier
+from adapters.detect.starts import as_torch, likely, xavier
 from studio.core.registry import register
 
 
@@ -55,4 +55,4 @@ class RfDetr(TransformerDetector):
         as_torch(module)
         nn.init.zeros_(model.reference_point_embed.weight)
         xavier(model.decoder, model.enc_output)
-        rarely(module.class_embed, *model.enc_out_class_embed)
+        likely(0.01, module.class_embed, *model.enc_out_class_embed)

@@ -30,10 +30,10 @@ def attentions(module: nn.Module) -> list[nn.Module]:
     return [part for name, part in module.named_modules() if name.endswith("_attn")]
 
 
-def rarely(*heads: nn.Linear) -> None:
-    """Each class starts with a probability of 0.01 (Lin et al. 2017, Focal Loss, section 3.3)."""
+def likely(chance: float, *heads: nn.Linear) -> None:
+    """Each class starts with this probability; 0.01 in the paper of the focal loss (Lin et al. 2017, section 3.3)."""
     for head in heads:
-        nn.init.constant_(head.bias, -math.log(99))
+        nn.init.constant_(head.bias, math.log(chance / (1 - chance)))
 
 
 def in_place(*heads: nn.Module) -> None:
