@@ -40,7 +40,7 @@ NEEDS: dict[str, tuple[int, float, dict]] = {
     "detect/rt-detr-v2": (120, 1e-3, {}),
     "detect/d-fine": (120, 1e-3, {}),
     "detect/deformable-detr": (150, 1e-3, {}),
-    "detect/conditional-detr": (600, 5e-4, {}),
+    "detect/conditional-detr": (1000, 5e-4, {}),
     "detect/rf-detr": (150, 1e-3, {"queries": 30}),
     "detect/detr": (1500, 5e-4, {}),
     "detect/yolos": (4000, 1.5e-3, {}),
