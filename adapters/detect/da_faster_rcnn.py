@@ -14,7 +14,7 @@ from studio.core.registry import register
 
 
 class DaFasterRcnnParams(FasterRcnnParams):
-    adversary: float = Field(0.1, ge=0, le=10, description="weight of the losses that make the domains alike")
+    adversary: float = Field(0.01, ge=0, le=10, description="weight of the losses that make the domains alike")
 
 
 @register("detect/da-faster-rcnn")

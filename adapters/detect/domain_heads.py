@@ -43,8 +43,12 @@ class DomainHeads(nn.Module):
         return {
             "domain_image": of_places,
             "domain_region": _wrong(guesses, domain) if len(guesses) else of_places * 0,
-            "domain_consistency": consistency(places, guesses, picture) if len(guesses) else of_places * 0,
+            "domain_consistency": self._differ(maps, regions, picture) if len(guesses) else of_places * 0,
         }
+
+    def _differ(self, maps: list[Tensor], regions: Tensor, picture: Tensor) -> Tensor:
+        """How far both guesses differ, which the features too learn to make less: here nothing is turned round."""
+        return consistency([self.image(level) for level in maps], self.region(regions).squeeze(1), picture)
 
 
 def consistency(places: list[Tensor], guesses: Tensor, picture: Tensor) -> Tensor:

@@ -80,6 +80,17 @@ def test_regions_are_to_say_what_their_picture_says():
     assert float(consistency(places, guesses, torch.tensor([0, 0, 1]))) == pytest.approx(wanted)
 
 
+def test_features_learn_to_hide_the_domain_and_to_agree():
+    torch.manual_seed(0)
+    heads = DomainHeads(8, 16)
+    level, regions, picture = torch.randn(2, 8, 4, 4), torch.randn(3, 16, requires_grad=True), torch.tensor([0, 0, 1])
+    for name, wanted in (("domain_region", 1), ("domain_consistency", -1)):
+        before = heads.losses([level], regions, picture, 1.0)[name]
+        (towards,) = torch.autograd.grad(before, regions)
+        after = heads.losses([level], regions - 0.1 * towards / towards.norm(), picture, 1.0)[name]
+        assert (after - before).sign() == wanted
+
+
 def test_without_regions_the_adversary_looks_at_maps_alone():
     heads = DomainHeads(8, 16)
     none = torch.zeros(0, dtype=torch.int64)
