@@ -2,8 +2,10 @@
 
 It is the running interpreter where that has all packages already (a Space, a container, an activated
 environment), else `.venv` beside launch.py. `requirements.txt` serves every command, and
-`requirements-dev.txt` the tests on top. A stamp in `.venv` for each file says what was installed from
-it, so nothing is installed twice and a half-made environment is completed.
+`requirements-dev.txt` the tests on top. What is installed are the versions of the lock file beside each
+(`studio.bootstrap.lock` writes it), checked by hash: those that the tests passed with. A stamp in `.venv`
+for each file says what was installed from it, so nothing is installed twice and a half-made environment is
+completed.
 """
 
 import contextlib
@@ -21,7 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from studio.bootstrap import learn2learn
-from studio.bootstrap.steps import ROOT, VENV, Failure, pip, say, venv_python
+from studio.bootstrap.steps import NO_RELEASE, ROOT, VENV, Failure, pip, say, venv_python
 
 DISK_GB = 8
 EDITION = "1"  # raised when every environment is to be looked over once more
@@ -45,7 +47,7 @@ def make(testing: bool) -> str:
             make_venv()
         for file in requirement_files(testing):
             if not is_stamped(file):
-                pip("install", "-r", str(file), doing=f"Installing {file.name}")
+                install(file)
                 stamp_file(file).write_text(stamp(file), encoding="utf-8")
         if not learn2learn.note_file().is_file():
             learn2learn.add()
@@ -57,12 +59,31 @@ def requirement_files(testing: bool) -> list[Path]:
     return [ROOT / "requirements.txt"] + ([ROOT / "requirements-dev.txt"] if testing else [])
 
 
+def lock_of(file: Path) -> Path:
+    return file.with_suffix(".lock")
+
+
+def install(file: Path) -> None:
+    """Installs the locked versions, or what the requirements allow where this Python or system has no such release."""
+    lock = lock_of(file)
+    if lock.is_file():
+        try:
+            return pip("install", "--require-hashes", "-r", str(lock), doing=f"Installing {lock.name}")
+        except Failure as failure:
+            if failure.sentence != f"Installing {lock.name} failed: {NO_RELEASE}":
+                raise
+            say(f"{failure.sentence} Taking other versions that {file.name} allows, which the tests may not have seen.")
+    pip("install", "-r", str(file), doing=f"Installing {file.name}")
+
+
 # The stamps in .venv
 
 
 def stamp(file: Path) -> str:
-    """What `.venv` is made from: this edition, its Python, and the requirement file."""
-    parts = [EDITION.encode(), os.path.realpath(venv_python()).encode(), file.read_bytes()]
+    """What `.venv` is made from: this edition, its Python, the requirement file and its lock."""
+    lock = lock_of(file)
+    locked = lock.read_bytes() if lock.is_file() else b""
+    parts = [EDITION.encode(), os.path.realpath(venv_python()).encode(), file.read_bytes(), locked]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 

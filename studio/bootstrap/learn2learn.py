@@ -12,7 +12,9 @@ from pathlib import Path
 from studio.bootstrap.steps import VENV, Failure, pip, say
 
 PACKAGE = "learn2learn==0.2.0"
-GYM = "gym==0.26.2"  # imported by learn2learn at once, for the reinforcement learning that nothing here uses
+SHA256 = "69f1d7cb0d0a6be7a2c6ad8e83e2ebbe70fb05e51d61e45e63078b40c75ea419"  # of its source archive
+IMPORTS = "gym==0.26.2\nrequests\ntqdm\n"  # at once; of gym (reinforcement learning) nothing here is used
+LOCK = Path(__file__).with_suffix(".lock")  # of those
 
 SETUP_EDITS = (
     ("extension_type = '.c'", "extension_type = '.pyx'"),
@@ -31,11 +33,14 @@ def add() -> None:
     """Builds and installs it into `.venv`, and writes the note either way; never raises Failure."""
     try:
         with tempfile.TemporaryDirectory() as folder:
+            wanted = Path(folder) / "wanted.txt"
+            wanted.write_text(f"{PACKAGE} --hash=sha256:{SHA256}\n", encoding="utf-8")
             fetch = ("download", "--no-deps", "--no-binary", "learn2learn", "-d", folder)
-            pip(*fetch, PACKAGE, doing=f"Fetching the source of {PACKAGE}")
+            pip(*fetch, "-r", str(wanted), doing=f"Fetching the source of {PACKAGE}")
             source = unpack(next(Path(folder).glob("*.tar.gz")), Path(folder).resolve())
             modernize(source)
-            pip("install", str(source), GYM, doing=f"Building {PACKAGE}")
+            pip("install", "--require-hashes", "-r", str(LOCK), doing=f"Installing what {PACKAGE} imports")
+            pip("install", "--no-deps", str(source), doing=f"Building {PACKAGE}")
         note = f"{PACKAGE} is installed."
     except Failure as failure:
         say(f"{failure}\nEverything but the methods built on learn2learn works without it.")

@@ -52,6 +52,10 @@ def pip(*arguments: str, doing: str) -> None:
         raise Failure(f"{doing} failed: {reason(output)}", output)
 
 
+NO_RELEASE = (
+    f"a package has no release for Python {sys.version.split()[0]} on this system; another Python from 3.11 on may "
+    "have one."
+)
 #: what pip's output shows, and what it means for the person in front of it
 REASONS = (
     (r"No space left|Errno 28|not enough space", "the disk is full; make room and run this again."),
@@ -65,10 +69,11 @@ REASONS = (
         "there is no C compiler with Python's headers (Debian, Ubuntu: apt install build-essential python3-dev).",
     ),
     (
-        r"No matching distribution|Could not find a version|Requires-Python",
-        f"a package has no release for Python {sys.version.split()[0]} on this system; "
-        "another Python from 3.11 on may have one.",
+        r"DO NOT MATCH THE HASHES",
+        "a downloaded file is not the one that was locked (its hash differs). If it came from a mirror, ask its "
+        "keeper; nothing of it was installed.",
     ),
+    (r"No matching distribution|Could not find a version|Requires-Python", NO_RELEASE),
 )
 
 
