@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import hashlib
 import importlib.util
 import io
 import json
@@ -16,10 +17,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 import launch
-from studio.bootstrap import environment, learn2learn, steps
+from studio.bootstrap import environment, learn2learn, lock, steps
 
 ROOT = Path(launch.__file__).parent
 CLI = "import json, os, sys\nprint(json.dumps([sys.prefix, os.getcwd(), sys.argv[1:]]))\nsys.exit(5)\n"
@@ -56,14 +58,16 @@ def make_checkout(folder: Path) -> Path:
     return folder
 
 
-def write_wheel(folder: Path, name: str) -> None:
+def write_wheel(folder: Path, name: str, version: str = "1.0") -> Path:
     folder.mkdir(exist_ok=True)
-    info = f"{name}-1.0.dist-info"
-    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
+    info = f"{name}-{version}.dist-info"
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
         wheel.writestr(f"{name}.py", "")
-        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
+    return path
 
 
 def start(checkout: Path, *arguments: str, cwd: Path | None = None) -> subprocess.Popen[str]:
@@ -119,6 +123,60 @@ def test_changed_requirements_are_installed_once(made: tuple[Path, list[str]]) -
     (folder / "requirements.txt").write_text("firstpackage\nsecondpackage==1.0.0\n")
     assert "Installing collected packages: secondpackage" in call(folder)[2]
     assert call(folder)[2] == ""
+
+
+def test_a_lock_file_decides_the_version_and_its_hash_is_checked(made: tuple[Path, list[str]]) -> None:
+    folder, _ = made
+    wheel = write_wheel(folder / "wheels", "lockedpackage", "1.0")
+    write_wheel(folder / "wheels", "lockedpackage", "1.1")  # allowed by the requirements, not by the lock
+    wanted = (folder / "requirements.txt").read_text()
+    locked = folder / "requirements.lock"
+    try:
+        (folder / "requirements.txt").write_text("lockedpackage>=1\n")
+        locked.write_text(f"lockedpackage==1.0 --hash=sha256:{'0' * 64}\n")
+        code, _, err = call(folder)
+        assert code == 1
+        assert "Installing requirements.lock failed: a downloaded file is not the one that was locked" in err
+        locked.write_text(f"lockedpackage==1.0 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n")
+        assert "Installing collected packages: lockedpackage" in call(folder)[2]
+        assert list((folder / ".venv").rglob("lockedpackage-1.0.dist-info"))
+        assert call(folder)[2] == ""
+    finally:
+        locked.unlink()
+        (folder / "requirements.txt").write_text(wanted)
+        call(folder)
+
+
+def test_where_the_locked_version_has_no_release_one_that_is_allowed_is_taken_and_said(
+    made: tuple[Path, list[str]],
+) -> None:
+    folder, _ = made
+    write_wheel(folder / "wheels", "freepackage", "1.0")
+    wanted = (folder / "requirements.txt").read_text()
+    locked = folder / "requirements.lock"
+    try:
+        (folder / "requirements.txt").write_text("freepackage>=1\n")
+        locked.write_text(f"freepackage==7.0 --hash=sha256:{'0' * 64}\n")
+        code, _, err = call(folder)
+        assert code == 5
+        assert "Taking other versions that requirements.txt allows" in err
+        assert "Installing collected packages: freepackage" in err
+    finally:
+        locked.unlink()
+        (folder / "requirements.txt").write_text(wanted)
+        call(folder)
+
+
+def test_the_lock_files_hold_every_requirement_in_a_version_that_fits() -> None:
+    for file in environment.requirement_files(testing=True):
+        locked = [Requirement(line) for line in lock.pins(environment.lock_of(file)).splitlines()]
+        here = {pin.name.lower(): pin.specifier for pin in locked if pin.marker is None or pin.marker.evaluate()}
+        for line in file.read_text(encoding="utf-8").splitlines():
+            text = line.partition("#")[0].strip()
+            if text:
+                wanted = Requirement(text)
+                version = str(here[wanted.name.lower()]).removeprefix("==")
+                assert wanted.specifier.contains(version), f"{text} but {version} is locked: renew the lock files"
 
 
 def test_a_half_made_environment_is_completed(made: tuple[Path, list[str]]) -> None:
@@ -226,6 +284,7 @@ def test_every_bound_in_the_requirement_files_can_be_read() -> None:
         ("error: command 'x86_64-linux-gnu-gcc' failed: No such file or directory", "no C compiler"),
         ("error: command '/usr/bin/gcc' failed with exit code 1", "no C compiler"),
         ("error: Microsoft Visual C++ 14.0 or greater is required.", "no C compiler"),
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", "not the one that was locked"),
         ("ERROR: No matching distribution found for torch>=2.6", "no release for Python"),
         ("something never seen", "pip's last lines say why"),
     ],
