@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import io
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -139,5 +138,4 @@ def row(method: str, runs: dict[str, Run], data: tuple, truth: np.ndarray, round
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
     main()

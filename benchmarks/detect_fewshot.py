@@ -17,10 +17,8 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from studio import run  # noqa: E402
-from studio.core.home import Home  # noqa: E402
+from studio import run
+from studio.core.home import Home
 
 SMALL = {  # of each detector, for a CPU
     "detect/fcos": {"width": 64, "depth": 1},

@@ -10,23 +10,20 @@ transformers` the layers of a transformer detector stay as transformers draws th
 import argparse
 import sys
 import time
-from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from adapters.detect.starts import unit_norms  # noqa: E402
-from studio.core import registry  # noqa: E402
-from studio.core.faces import Detector, LearnerContext  # noqa: E402
-from studio.core.recipe import TrainSection  # noqa: E402
-from studio.data import open_data  # noqa: E402
-from studio.data.box_batches import BoxBatches  # noqa: E402
-from studio.data.pixels import decode  # noqa: E402
-from studio.data.preprocess import Preprocess  # noqa: E402
-from studio.data.transforms import normalize  # noqa: E402
-from studio.metrics.detection import coco_ap  # noqa: E402
-from studio.runs.loop import warmup_cosine  # noqa: E402
+from adapters.detect.starts import unit_norms
+from studio.core import registry
+from studio.core.faces import Detector, LearnerContext
+from studio.core.recipe import TrainSection
+from studio.data import open_data
+from studio.data.box_batches import BoxBatches
+from studio.data.pixels import decode
+from studio.data.preprocess import Preprocess
+from studio.data.transforms import normalize
+from studio.metrics.detection import coco_ap
+from studio.runs.loop import warmup_cosine
 
 BACKBONE = "pip/tf_efficientnet_lite0"
 VIT = "timm/vit_tiny_patch16_224?random&depth=4"

@@ -10,7 +10,6 @@ All stand untrained on one backbone (YOLOS on a small ViT, which is its backbone
 
 import argparse
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -18,15 +17,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from adapters.detect.base import BackboneDetector, TorchvisionDetector  # noqa: E402
-from adapters.detect.hf_base import centred  # noqa: E402
-from benchmarks.training_loop import seconds_of  # noqa: E402
-from studio.core import registry  # noqa: E402
-from studio.core.faces import AdaptingDetector, LearnerContext  # noqa: E402
-from studio.core.home import Home  # noqa: E402
-from studio.core.recipe import Recipe  # noqa: E402
+from adapters.detect.base import BackboneDetector, TorchvisionDetector
+from adapters.detect.hf_base import centred
+from benchmarks.training_loop import seconds_of
+from studio.core import registry
+from studio.core.faces import AdaptingDetector, LearnerContext
+from studio.core.home import Home
+from studio.core.recipe import Recipe
 
 BACKBONE = "pip/tf_efficientnet_lite0"
 VIT = "timm/vit_tiny_patch16_224?random"

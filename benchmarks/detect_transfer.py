@@ -9,14 +9,11 @@ validation AP. In all three the backbone has ImageNet's weights.
 
 import argparse
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from studio import run  # noqa: E402
-from studio.core.home import Home  # noqa: E402
-from studio.figures import compared_curves_figure  # noqa: E402
-from studio.store import Store  # noqa: E402
+from studio import run
+from studio.core.home import Home
+from studio.figures import compared_curves_figure
+from studio.store import Store
 
 
 def main() -> None:

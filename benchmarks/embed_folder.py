@@ -1,6 +1,6 @@
 """Embedding a folder of photos beside a bare forward loop over tensors already in memory; then a second run.
 
-    python -m benchmarks.embed_folder [FOLDER] [--backbone pip/tf_efficientnet_lite0] [--rounds 5]
+    python benchmarks/embed_folder.py [FOLDER] [--backbone pip/tf_efficientnet_lite0] [--rounds 5]
 
 Without FOLDER, 512 JPEGs of 640 x 480 are made. Everything a run does is in its time: listing, hashing, decoding,
 writing the cache. Speeds are folder / bare (the promise: at least 0.9), paired in turn, as medians. There are two

@@ -1,6 +1,6 @@
 """The table of heads on a folder of domains: 5-way 1-shot and 5-shot in each, and from one to another.
 
-    python -m benchmarks.fewshot_domains FOLDER [--across photo sketch] [--episodes 600]
+    python benchmarks/fewshot_domains.py FOLDER [--across photo sketch] [--episodes 600]
 
 FOLDER holds a folder a domain, and in it a folder a class, as PACS does. Every head has its default parameters and
 sees the same episodes of a column; a cell is the mean accuracy and its 95% half-width, in percent. Prints markdown.

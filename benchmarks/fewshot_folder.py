@@ -1,6 +1,6 @@
 """From a folder of JPEGs to the accuracy of many tasks with EfficientNet-Lite0, beside easyfsl.
 
-    python -m benchmarks.fewshot_folder [--images 1000] [--tasks 1000] [--peer-tasks 5]
+    python benchmarks/fewshot_folder.py [--images 1000] [--tasks 1000] [--peer-tasks 5]
 
 easyfsl opens and embeds every image of a task at every draw. Its time is measured on a few tasks and multiplied, since
 each costs the same; ours is measured whole, from an empty cache: reading, embedding, drawing and scoring.

@@ -1,8 +1,8 @@
 """Few-shot heads side by side with easyfsl: the same cached features, one process, ratios.
 
-    python -m benchmarks.fewshot_heads               prototypes and PT-MAP against easyfsl's evaluation loop
-    python -m benchmarks.fewshot_heads --scale       1,000 to 100,000 episodes: time each, memory
-    python -m benchmarks.fewshot_heads --changeover  where looking up inner products stops paying
+    python benchmarks/fewshot_heads.py               prototypes and PT-MAP against easyfsl's evaluation loop
+    python benchmarks/fewshot_heads.py --scale       1,000 to 100,000 episodes: time each, memory
+    python benchmarks/fewshot_heads.py --changeover  where looking up inner products stops paying
 
 Features are made up: 20 classes of 50 images, non-negative as a rectified backbone gives them. Drawing the episodes
 is part of every time. easyfsl 1.5.0's TaskSampler calls `Sampler.__init__(data_source=None)`, which current torch

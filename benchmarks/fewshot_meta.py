@@ -1,7 +1,7 @@
 """Meta-training side by side with learn2learn: the same network, the same images, ratios.
 
-    python -m benchmarks.fewshot_meta DATA                 steps a second, loss: prototypes, Conv4
-    python -m benchmarks.fewshot_meta DATA --threads 1     steps a CPU second, which other work does not disturb
+    python benchmarks/fewshot_meta.py DATA                 steps a second, loss: prototypes, Conv4
+    python benchmarks/fewshot_meta.py DATA --threads 1     steps a CPU second, which other work does not disturb
 
 DATA is Omniglot as a zip or a folder, such as omniglot_small1.zip. learn2learn's side is as its own examples have it:
 its Conv4, its MetaDataset and task transforms, images opened when they are drawn, as torchvision's Omniglot does.

@@ -1,8 +1,8 @@
 """Leave-one-alphabet-out on Omniglot small1: meta-train on four alphabets, score 5-way 1-shot tasks of the fifth.
 
-    python -m benchmarks.fewshot_omniglot --out results.jsonl --data DATA --methods maml --held Greek     one fold
-    python -m benchmarks.fewshot_omniglot --out results.jsonl --data DATA                                 all of them
-    python -m benchmarks.fewshot_omniglot --out results.jsonl                                             the table
+    python benchmarks/fewshot_omniglot.py --out results.jsonl --data DATA --methods maml --held Greek     one fold
+    python benchmarks/fewshot_omniglot.py --out results.jsonl --data DATA                                 all of them
+    python benchmarks/fewshot_omniglot.py --out results.jsonl                                             the table
 
 DATA is omniglot_small1.zip, or Omniglot as a folder. Each fold goes through `studio.run` and adds one line to the
 results. A fold that is there already, with the same settings, is not run again, so the work can be cut into pieces.

@@ -112,5 +112,4 @@ def plot(rows: list[dict], path: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
     main()
