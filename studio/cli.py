@@ -127,6 +127,7 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the recipe")
     parser.add_argument("--dry-run", action="store_true", help="check the recipe, print it and stop")
     parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("--queue", action="store_true", help="file it and return; it starts when there is room for it")
     _json(parser)
 
 
@@ -140,6 +141,8 @@ def run(args: argparse.Namespace) -> int:
             end="\n" if args.json else "",
         )
         return 0
+    if args.queue:
+        return _file_in_queue(recipe, home, args.json)
     return _finish(_run_in_foreground(recipe, home, args.quiet or args.json), args)
 
 
@@ -163,6 +166,7 @@ def resume(args: argparse.Namespace) -> int:
         raise UsageError(f"Run {run.id} is being worked on already.")
     if run.status() == "finished":
         raise UsageError(f"Run {run.id} is finished; there is nothing to resume.")
+    run.clear_stop()
     with progress(run, quiet=args.quiet or args.json):
         result = run_inline(run, home, resume=True)
     return _finish(result, args)
@@ -170,14 +174,14 @@ def resume(args: argparse.Namespace) -> int:
 
 @command("stop", "ask a run to save and stop", _run_argument)
 def stop(args: argparse.Namespace) -> int:
+    from studio.runs import queue
     from studio.store import Store
     from studio.terminal import say
 
-    run = Store(Home.find()).run(args.run)
-    if not run.is_alive():
-        raise UsageError(f"Run {run.id} is not being worked on (it is {run.status()}).")
-    run.request_stop()
-    say(f"Run {run.id} was asked to stop; it saves first.")
+    home = Home.find()
+    run = Store(home).run(args.run)
+    stopped = queue.stop(run, home) == "stopped"
+    say(f"Run {run.id} waited and is stopped." if stopped else f"Run {run.id} was asked to stop; it saves first.")
     return 0
 
 
@@ -191,10 +195,14 @@ def runs(args: argparse.Namespace) -> int:
 
 @command("show", "show a run: recipe, numbers, tables, pictures", lambda p: (_run_argument(p), _json(p)))
 def show(args: argparse.Namespace) -> int:
+    from studio.runs.queue import Queue, kick
     from studio.store import Store
     from studio.terminal import show_run
 
-    return show_run(Store(Home.find()).run(args.run), args.json)
+    home = Home.find()
+    run = Store(home).run(args.run)
+    kick(home)
+    return show_run(run, args.json, place=Queue(home).place(run.id))
 
 
 @command("presets", "list shipped presets and your own", _json)
@@ -442,6 +450,21 @@ def _run_in_foreground(recipe: recipes.Recipe, home: Home, quiet: bool) -> Any:
     run = submit(recipe, Store(home))
     with progress(run, quiet=quiet):
         return run_inline(run, home)
+
+
+def _file_in_queue(recipe: recipes.Recipe, home: Home, as_json: bool) -> int:
+    from studio.runs.queue import Queue, enqueue
+    from studio.runs.runner import submit
+    from studio.store import Store
+    from studio.terminal import say
+
+    run = submit(recipe, Store(home))
+    enqueue(run, home)
+    place = Queue(home).place(run.id)
+    print(json.dumps({"run": run.id, "status": "queued", "place": place})) if as_json else say(
+        f"Run {run.id} is filed. Watch it with: python launch.py show {run.id}"
+    )
+    return 0
 
 
 def _finish(result: Any, args: argparse.Namespace) -> int:

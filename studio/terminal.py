@@ -54,8 +54,11 @@ def show_result(result: Any) -> None:
         say(f"error: {result.error}\nRun {result.run} failed.")
 
 
-def show_run(run: Any, as_json: bool) -> int:
-    """A run in full: status, recipe, numbers, tables, figures and warnings from its events."""
+def show_run(run: Any, as_json: bool, place: int | None = None) -> int:
+    """A run in full: status, recipe, numbers, tables, figures and warnings from its events.
+
+    `place` is that in the queue, of a run that waits.
+    """
     from studio.core.recipe import to_yaml
 
     events = run.events()
@@ -65,13 +68,14 @@ def show_run(run: Any, as_json: bool) -> int:
     notes = [event["message"] for event in events if event["kind"] in ("note", "warning", "error")]
     if as_json:
         values = {
-            "run": run.id, "status": run.status(), "recipe": recipe.model_dump(), "metrics": run.metrics(),
-            "checkpoint": run.checkpoint(), "folder": str(run.path), "tables": tables, "figures": figures,
-            "notes": notes,
+            "run": run.id, "status": run.status(), "place": place, "recipe": recipe.model_dump(),
+            "metrics": run.metrics(), "checkpoint": run.checkpoint(), "folder": str(run.path), "tables": tables,
+            "figures": figures, "notes": notes,
         }  # fmt: skip
         print(json.dumps(values, ensure_ascii=False, default=str))
         return 0
-    _out.print(f"{run.id}  {run.status()}\n", markup=False)
+    waits = f", number {place} in the queue" if place else ""
+    _out.print(f"{run.id}  {run.status()}{waits}\n", markup=False)
     _out.print(to_yaml(recipe), markup=False)
     metrics = run.metrics() or {}
     if metrics:

@@ -4,10 +4,8 @@ A worker is started with an argv list and a run id, never a shell string. It out
 started it; stopping it is a polite file in its folder, seen at the next step.
 """
 
-import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +13,7 @@ from contextlib import suppress
 from studio.core.errors import StudioError
 from studio.core.home import Home
 from studio.runs.launch import launch
+from studio.runs.processes import spawn
 from studio.runs.runner import Result, execute, wants_ranks
 from studio.store import RunFolder
 
@@ -40,14 +39,8 @@ def _work_of(run: RunFolder) -> Callable[..., Result]:
 
 def start_worker(run: RunFolder, home: Home, *, resume: bool = False) -> subprocess.Popen[bytes]:
     """Starts a worker process on the run and returns at once. Its output goes to the run's log."""
-    argv = [sys.executable, "-m", "studio.runs.worker", run.id] + (["--resume"] if resume else [])
-    env = {**os.environ, "STUDIO_HOME": str(home.root), "PYTHONUNBUFFERED": "1"}
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, [root, env.get("PYTHONPATH")]))
     with open(run.log_path, "ab") as log:
-        return subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, start_new_session=os.name == "posix"
-        )
+        return spawn("studio.runs.worker", [run.id, *(["--resume"] if resume else [])], home, log)
 
 
 class _Interrupts:

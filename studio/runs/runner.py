@@ -7,7 +7,8 @@ The page, the command line and Python all come through here; they differ in the 
 import os
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ from typing import Any
 from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.allocator import keep_freed_memory
-from studio.core.device import DeviceManager
+from studio.core.device import DeviceManager, TorchProbe
 from studio.core.errors import StoppedByUser, StoreError, StudioError, UsageError
 from studio.core.events import EventWriter
 from studio.core.home import Home
 from studio.core.procedure import Job, Outcome
 from studio.core.recipe import Recipe
+from studio.runs.queue import Queue, cores
 from studio.store import RunFolder, Store
 
 
@@ -46,6 +48,7 @@ class Result:
 def submit(recipe: Recipe, store: Store) -> RunFolder:
     """Files a run in the store. Nothing is started yet."""
     recipe.method_params()
+    wants_ranks(recipe)
     run = store.new_run(recipe)
     with EventWriter(run.events_path) as events:
         events.status("queued")
@@ -64,9 +67,8 @@ def execute(
     """
     store, devices = Store(home), DeviceManager(home)
     begun = time.monotonic()
-    run.clear_stop()
     watch = StopWatch(lambda: should_stop() or run.stop_requested())
-    with run.hold(), EventWriter(run.events_path) as events:
+    with run.hold(), _answered_stop(run), Queue(home).working(run), EventWriter(run.events_path) as events:
         result = Result(run.id, "running")
         events.status("running", resumed=resume)
         try:
@@ -86,6 +88,16 @@ def execute(
         except StoreError as error:  # a full disk: the caller is told, the next watcher sees a dead run
             result.status, result.error, result.exit_code = "failed", str(error), error.exit_code
     return result
+
+
+@contextmanager
+def _answered_stop(run: RunFolder) -> Iterator[None]:
+    """A request to stop has its answer when the run ends, and one made before the run began is a request too."""
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            run.clear_stop()
 
 
 def _work(
@@ -138,7 +150,18 @@ def wants_ranks(recipe: Recipe) -> bool:
             f"train.processes: {recipe.train.processes} processes can't share a batch of {recipe.train.batch_size}. "
             "Take a larger train.batch_size or fewer processes."
         )
+    _refuse_more_than_fit(recipe.train.processes)
     return True
+
+
+def _refuse_more_than_fit(processes: int) -> None:
+    """Raises UsageError for more processes than this machine has processors or accelerators for."""
+    if processes <= cores() or os.environ.get("ACCELERATE_CONFIG_FILE"):  # which may name more machines
+        return
+    accelerators = sum(device.kind != "cpu" for device in TorchProbe().devices())
+    most = max(cores(), accelerators)
+    if processes > most:
+        raise UsageError(f"train.processes: found {processes}; this machine has room for {most} at most.")
 
 
 def assist(run: RunFolder, home: Home, resume: bool = False) -> None:

@@ -8,7 +8,6 @@ import json
 import re
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -24,7 +23,6 @@ from studio.core.recipe import Recipe
 from studio.store.files import clear_errors, sync_folder, temp_name, write_atomic
 
 HOLD_WAIT_S = 5.0  # a watcher that looks whether the run lives has its lock for a moment
-START_WAIT_S = 120.0  # a worker that has not begun after this never will
 LOG_TAIL = 30  # lines
 
 
@@ -77,8 +75,10 @@ class RunFolder:
         return self.status_after(self._last("status").get("status", "queued"))
 
     def status_after(self, status: str) -> str:
-        """The status of the run if `status` is the last one written: a worker that is killed writes no other."""
-        if status in FINAL or self.is_alive() or not self._has_begun(status):
+        """The status of the run if `status` is the last one written: a worker that is killed writes no other.
+
+        One that is killed before it begins is marked by whoever started it."""
+        if status in FINAL or status == "queued" or self.is_alive():
             return status
         with suppress(OSError):  # a disk that can't be written does not make the dead live
             self.mark_dead()
@@ -135,6 +135,14 @@ class RunFolder:
                 events.status("failed", reason="died")
             return True
 
+    def stop_unbegun(self) -> bool:
+        """Writes `stopped` where nobody works on the run; False where somebody does."""
+        with self._if_idle() as idle:
+            if idle:
+                with EventWriter(self.events_path) as events:
+                    events.status("stopped", reason="before it began")
+            return idle
+
     def request_stop(self) -> None:
         """Asks the worker to save and stop; it looks at every step."""
         write_atomic(self._stop_path, b"")
@@ -184,15 +192,6 @@ class RunFolder:
             return self._recipe_values()
         except UsageError:  # `verify` and `recipe` tell of it
             return {}
-
-    def _has_begun(self, status: str) -> bool:
-        """Whether a worker was at this run. One that died while it was starting left a silent log."""
-        if status != "queued":
-            return True
-        try:
-            return time.time() - self.log_path.stat().st_mtime > START_WAIT_S
-        except OSError:
-            return False
 
     @contextmanager
     def _if_idle(self) -> Iterator[bool]:

@@ -33,7 +33,7 @@ def add_api(desk: Desk) -> None:
         return [registry.describe(cls) for cls in registry.methods()]
 
     def start_run(preset: str, settings: dict[str, Any]) -> dict[str, Any]:
-        """Starts a run of a preset and returns its id at once.
+        """Files a run of a preset and returns its id at once; it is started when there is room for it.
 
         Args:
             preset: name of a preset, such as quickstart
@@ -52,18 +52,18 @@ def add_api(desk: Desk) -> None:
         """
         view = desk.view(run)
         return {
-            "run": view.run, "status": view.status, "doing": view.what, "done": view.done, "total": view.total,
-            "metrics": view.metrics, "checkpoint": view.checkpoint, "error": view.error, "notes": view.notes,
+            "run": view.run, "status": view.status, "place": view.place, "doing": view.what,
+            "done": view.done, "total": view.total, "metrics": view.metrics,
+            "checkpoint": view.checkpoint, "error": view.error, "notes": view.notes,
         }  # fmt: skip
 
     def stop_run(run: str) -> dict[str, Any]:
-        """Asks a run to save and stop.
+        """Asks a run to save and stop; one that waits is stopped at once.
 
         Args:
             run: id of the run
         """
-        desk.stop(run)
-        return {"run": run, "asked": True}
+        return {"run": run, "asked": True, "status": desk.stop(run)}
 
     def list_runs() -> list[dict[str, Any]]:
         """Runs of this home, newest first."""

@@ -20,9 +20,9 @@ from studio.core.events import read_events
 from studio.core.home import Home
 from studio.core.recipe import Recipe
 from studio.data.specs import Spec, parse
-from studio.runs.executors import start_worker
 from studio.runs.export import export_checkpoint
 from studio.runs.push import check_push, push
+from studio.runs.queue import Queue, enqueue, kick, stop
 from studio.runs.runner import submit
 from studio.store import RunFolder, Store
 
@@ -91,26 +91,30 @@ class Desk:
         path = Path(part.rest).resolve()
         return part.scheme in ("folder", "zip") and self.home.uploads in path.parents
 
-    def start(self, values: dict[str, Any]) -> str:
-        """Files a run and starts a worker on it; the id of the run."""
+    def start(self, values: dict[str, Any], owner: str | None = None) -> str:
+        """Files a run in the queue; its id. `owner` is the visitor of a hosted page."""
         run = submit(self.recipe(values), self.store)
-        start_worker(run, self.home)
+        enqueue(run, self.home, owner=owner)
         return run.id
 
-    def resume(self, run_id: str) -> None:
-        """Starts a worker that goes on with a stopped or failed run."""
+    def resume(self, run_id: str, owner: str | None = None) -> None:
+        """Files a stopped or failed run in the queue, to be gone on with."""
         run = self.store.run(run_id)
         if run.is_alive() or run.status() == "finished":
             raise UsageError(f"Run {run.id} is {run.status()}; only a stopped or failed run can be resumed.")
-        start_worker(run, self.home, resume=True)
+        enqueue(run, self.home, resume=True, owner=owner)
 
-    def stop(self, run_id: str) -> None:
-        """Asks a run to save and stop."""
-        self.store.run(run_id).request_stop()
+    def stop(self, run_id: str) -> str:
+        """Asks a run to save and stop; one that waits is stopped at once. The status it has then."""
+        return stop(self.store.run(run_id), self.home)
 
     def view(self, run_id: str) -> "View":
         """A run as the page shows it."""
-        return view(self.store.run(run_id))
+        seen = view(self.store.run(run_id))
+        if seen.status == "queued":
+            kick(self.home)
+            seen.place = Queue(self.home).place(seen.run)
+        return seen
 
     def export(self, checkpoint: str, kind: str) -> dict[str, Any]:
         """The files of a checkpoint for other tools, below the home folder: {folder, files, note}."""
@@ -136,6 +140,7 @@ class View:
 
     run: str
     status: str = "queued"
+    place: int | None = None  # in the queue; 1 is started next
     method: str = ""
     done: int = 0
     total: int = 0

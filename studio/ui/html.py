@@ -29,6 +29,8 @@ def run_state(seen: View, language: str) -> str:
         f"<div class='state'><span class='badge {escape(seen.status)}' id='run-status'>{escape(status)}</span>"
         f"<code>{escape(seen.run)}</code><span>{escape(seen.method)}</span></div>"
     ]
+    if seen.place:
+        parts.append(f"<div id='run-place'>{escape(say('run.place', language, place=seen.place))}</div>")
     if not seen.over and seen.total:
         share = min(100.0, 100.0 * seen.done / seen.total)
         parts.append(f"<div class='bar'><div style='width:{share:.1f}%'></div></div>")

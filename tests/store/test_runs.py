@@ -1,7 +1,6 @@
 """Runs on disk: ids, names, statuses, and who is alive."""
 
 import re
-import time
 
 import pytest
 
@@ -132,14 +131,20 @@ with run.hold(), EventWriter(run.events_path) as events:
     assert not run.mark_dead() and len(run.events()) == 4
 
 
-def test_a_queued_run_waits_unless_its_worker_died_while_starting(store, monkeypatch):
+def test_a_queued_run_waits_until_whoever_started_its_worker_says_that_it_died(store):
     run = store.new_run(Recipe())
     emit(run, "queued")
-    monkeypatch.setattr("studio.store.runs.START_WAIT_S", 0.0)
-    assert run.status() == "queued"  # no worker was started: there is no log
     run.log("ImportError: no module named x")
-    time.sleep(0.01)
+    assert run.status() == "queued"
+    assert run.mark_dead()
     assert run.status() == "failed" and "no module named x" in run.events()[-2]["message"]
+
+
+def test_a_run_is_stopped_before_it_begins_but_not_behind_its_workers_back(store):
+    run = store.new_run(Recipe())
+    with run.hold():
+        assert not run.stop_unbegun() and run.status() == "queued"
+    assert run.stop_unbegun() and run.status() == "stopped"
 
 
 def test_a_resumed_run_is_running_again(store):
