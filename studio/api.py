@@ -40,6 +40,5 @@ def _recipe(recipe: Any, overrides: Mapping[str, Any] | None, home: Home) -> rec
     if isinstance(recipe, (str, Path)):
         return recipes.load(str(recipe), dict(overrides or {}), home)
     values = recipe.model_dump(exclude_unset=True) if isinstance(recipe, recipes.Recipe) else dict(recipe)
-    for key, value in (overrides or {}).items():
-        recipes.put(values, key, value)
-    return recipes.parse(values)
+    notes = recipes.override(values, overrides or {})
+    return recipes.parse(values, notes)

@@ -136,6 +136,8 @@ def run(args: argparse.Namespace) -> int:
     home = Home.find()
     recipe = recipes.load(args.recipe, args.set, home)
     if args.dry_run:
+        for note in recipe.notes:
+            print(f"note: {note}", file=sys.stderr)
         print(
             json.dumps({"recipe": recipe.model_dump()}) if args.json else recipes.to_yaml(recipe),
             end="\n" if args.json else "",

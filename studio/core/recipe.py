@@ -6,15 +6,17 @@ and `studio.run(...)` are views of this model; nobody writes a field twice.
 
 import types
 import typing
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from studio.core import registry
 from studio.core.errors import UsageError, nearest
 from studio.core.home import Home
+from studio.core.own_data import fit_to_own_data
 
 SHIPPED = Path(__file__).resolve().parents[2] / "presets"
 
@@ -139,6 +141,13 @@ class Recipe(Section):
         "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?|xpu(:\d+)?)$", description="auto | cpu | cuda | cuda:1 | mps | xpu"
     )
 
+    #: what was changed on the way to this recipe, for the run to say; not part of the recipe
+    _notes: list[str] = PrivateAttr(default_factory=list)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(self._notes)
+
     def method_class(self) -> type[registry.Method]:
         return registry.get(self.method)
 
@@ -147,12 +156,13 @@ class Recipe(Section):
         return validate(self.method_class().Params, self.params, where="params")
 
 
-def parse(values: dict[str, Any]) -> Recipe:
-    """A recipe from plain data, with the method and its params checked too.
+def parse(values: dict[str, Any], notes: Sequence[str] = ()) -> Recipe:
+    """A recipe from plain data, with the method and its params checked too; `notes` are what its run shall say.
 
     Raises UsageError naming the field, the value and what would be right.
     """
     recipe = validate(Recipe, values)
+    recipe._notes.extend(notes)
     cls = recipe.method_class()
     if cls.task != recipe.task:
         raise UsageError(
@@ -178,10 +188,20 @@ def load(name_or_file: str, overrides: dict[str, Any] | list[str] | None = None,
     `overrides` is a mapping of dotted keys to values, or a list of `KEY=VALUE` texts.
     """
     values = read_yaml(find_preset(name_or_file, home))
-    pairs = overrides.items() if isinstance(overrides, dict) else map(_split_pair, overrides or [])
-    for key, value in pairs:
+    notes = override(values, overrides if isinstance(overrides, dict) else dict(map(_split_pair, overrides or [])))
+    return parse(values, notes)
+
+
+def override(values: dict[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """Lays dotted keys over a recipe as plain data: the one way in which a preset is changed.
+
+    With other data than a preset's built-in ones, what it states for those alone is taken out, unless it is given
+    too. Returns sentences that say so.
+    """
+    notes = fit_to_own_data(values, given)
+    for key, value in given.items():
         put(values, key, value)
-    return parse(values)
+    return notes
 
 
 def presets(home: Home | None = None) -> dict[str, Path]:

@@ -52,6 +52,8 @@ def submit(recipe: Recipe, store: Store) -> RunFolder:
     run = store.new_run(recipe)
     with EventWriter(run.events_path) as events:
         events.status("queued")
+        for note in recipe.notes:
+            events.note(note)
     return run
 
 

@@ -40,9 +40,8 @@ def add_api(desk: Desk) -> None:
             settings: recipe keys to change, such as {"eval.shots": 1}
         """
         values = recipes.read_yaml(recipes.find_preset(_name(preset), desk.home))
-        for key, value in settings.items():
-            recipes.put(values, key, value)
-        return {"run": desk.start(values)}
+        notes = recipes.override(values, settings)
+        return {"run": desk.start(values, notes=notes)}
 
     def show_run(run: str) -> dict[str, Any]:
         """Status, progress, metrics and checkpoint of a run.

@@ -10,6 +10,7 @@ import re
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,9 +68,9 @@ class Desk:
                 _copy(Path(file), target / f"{number:04d}-{safe_name(Path(file).name)}")
         return f"folder:{folder}"
 
-    def recipe(self, values: dict[str, Any]) -> Recipe:
+    def recipe(self, values: dict[str, Any], notes: Sequence[str] = ()) -> Recipe:
         """The typed recipe of a form's values. Raises UsageError, also for what a hosted page forbids."""
-        recipe = recipes.parse(values)
+        recipe = recipes.parse(values, notes)
         if self.hosted:
             self._guard(recipe)
         return recipe
@@ -91,9 +92,9 @@ class Desk:
         path = Path(part.rest).resolve()
         return part.scheme in ("folder", "zip") and self.home.uploads in path.parents
 
-    def start(self, values: dict[str, Any], owner: str | None = None) -> str:
-        """Files a run in the queue; its id. `owner` is the visitor of a hosted page."""
-        run = submit(self.recipe(values), self.store)
+    def start(self, values: dict[str, Any], owner: str | None = None, notes: Sequence[str] = ()) -> str:
+        """Files a run, which says `notes`, in the queue; its id. `owner` is the visitor of a hosted page."""
+        run = submit(self.recipe(values, notes), self.store)
         enqueue(run, self.home, owner=owner)
         return run.id
 

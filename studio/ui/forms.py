@@ -112,7 +112,7 @@ def put(values: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
         value = None
     if not key.startswith("params.") and value == default(key):
         return drop(changed, key)
-    recipes.put(changed, key, value)
+    recipes.override(changed, {key: value})
     return changed
 
 

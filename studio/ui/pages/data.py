@@ -1,5 +1,6 @@
 """Data: a zip, photos by class, or a data spec; then the report card."""
 
+from copy import deepcopy
 from typing import Any
 
 import gradio as gr
@@ -44,7 +45,9 @@ def build(shared: Any) -> list[Any]:
             raise DataError(say("data.hosted", language_of(request)))
         report = check(data_spec).to_dict()
         pictures = _pictures(data_spec)
-        values = forms.put(_fitting(values or {}, bool(report["boxes"])), "data.train", data_spec)
+        values = deepcopy(_fitting(values or {}, bool(report["boxes"])))
+        for note in recipes.override(values, {"data.train": data_spec}):
+            gr.Info(note)
         for key in ("data.val", "data.test"):
             values = forms.drop(values, key)
         present = sum(count > 0 for count in report["classes"].values())

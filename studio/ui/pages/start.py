@@ -62,7 +62,7 @@ def _opener(shared: Any, card: Card) -> Any:
         chosen = recipes.read_yaml(recipes.find_preset(card.preset, shared.desk.home))
         data = (values or {}).get("data", {}).get("train", "")
         if card.leads_to == "data" and data and not data.startswith("builtin:"):
-            chosen["data"] = {**chosen.get("data", {}), "train": data}  # photos given already are kept
+            recipes.override(chosen, {"data.train": data})  # photos given already are kept
         return chosen, gr.Tabs(selected=card.leads_to)
 
     return open_card

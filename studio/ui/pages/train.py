@@ -10,6 +10,7 @@ import pandas as pd
 from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import StudioError
+from studio.core.own_data import FITTED
 from studio.ui import forms, html
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.guard import guarded
@@ -122,7 +123,7 @@ def _events(
         chosen = recipes.read_yaml(recipes.find_preset(name, shared.desk.home))
         data = (values or {}).get("data", {}).get("train", "")
         if data and not data.startswith("builtin:") and chosen.get("task", "classify") == "classify":
-            chosen["data"] = {**chosen.get("data", {}), "train": data}
+            recipes.override(chosen, {"data.train": data})
         return chosen
 
     @guarded
@@ -259,6 +260,8 @@ def _command(values: dict[str, Any]) -> str:
     base = _flatten(recipes.load("quickstart").model_dump(exclude={"about"}))
     flat = _flatten(recipe.model_dump(exclude={"about"}))
     changed = {key: value for key, value in flat.items() if base.get(key) != value}
+    if any(key.startswith("data.") for key in changed):  # what fits quickstart's own data would not stay with other
+        changed |= {key: flat[key] for key in FITTED}
     texts = {key: "null" if value is None else value for key, value in changed.items()}
     return " ".join(
         ["python launch.py run quickstart", *(f"--set {shlex.quote(f'{key}={value}')}" for key, value in texts.items())]
