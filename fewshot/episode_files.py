@@ -15,6 +15,7 @@ import torch
 
 from fewshot.episodes import ChunkSize, EpisodeIndex, EpisodeSource
 from studio.core.errors import DataError, UsageError
+from studio.data.annotation_files import Unreadable, read_json
 
 _FORM = '{"support": {"class": ["path", ...]}, "query": {"class": ["path", ...]}}'
 
@@ -85,11 +86,12 @@ def save_episodes(
 
 def _read_json(path: Path) -> list[Any]:
     try:
-        episodes = json.loads(path.read_text(encoding="utf-8"))
+        episodes = read_json(path)
     except FileNotFoundError:
         raise DataError(f"eval.episodes_file: there is no file {path}.") from None
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise DataError(f"eval.episodes_file: {path} is no readable JSON file ({error}).") from None
+    except (OSError, Unreadable) as error:
+        reason = error.reason if isinstance(error, Unreadable) else error.strerror
+        raise DataError(f"eval.episodes_file: {path} is no readable JSON file ({reason}).") from None
     if not isinstance(episodes, list) or not episodes:
         raise DataError(f"eval.episodes_file: {path}: expected a list of episodes, each {_FORM}.")
     return episodes

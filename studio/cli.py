@@ -211,17 +211,7 @@ def show(args: argparse.Namespace) -> int:
 def presets(args: argparse.Namespace) -> int:
     from studio.terminal import show_rows
 
-    rows = []
-    for name, path in recipes.presets(Home.find()).items():
-        values = recipes.read_yaml(path)
-        rows.append(
-            {
-                "name": name,
-                "task": values.get("task", "classify"),
-                "method": values.get("method"),
-                "about": values.get("about", ""),
-            }
-        )
+    rows = recipes.list_presets(Home.find())
     return show_rows(rows, ["name", "task", "method", "about"], args.json, "presets")
 
 

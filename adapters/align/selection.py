@@ -5,17 +5,19 @@
 
 from collections.abc import Callable
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
-import yaml
 
 from adapters.align.base import Aligner
 from adapters.align.normalize import unit_rows
 from studio.core.errors import UsageError, nearest
 from studio.core.registry import Params
+from studio.core.texts import TextError, load_yaml
 
 Build = Callable[[np.ndarray, np.ndarray, np.ndarray], Aligner]
+COMBINATIONS = 10_000  # of parameters to choose from
 MOST = 3000  # target samples of the neighbourhood density
 
 
@@ -76,8 +78,8 @@ def settings(text: str, params: Params) -> list[Params]:
     Raises UsageError for an unknown parameter or a value out of range.
     """
     try:
-        grid = yaml.safe_load("{" + text.strip().strip("{}") + "}")
-    except yaml.YAMLError:
+        grid = load_yaml("{" + text.strip().strip("{}") + "}")
+    except TextError:
         grid = None
     if not isinstance(grid, dict) or not grid:
         raise UsageError(f"params.choose: found {text!r}; expected lists by name, such as `dim: [10, 20, 30]`.")
@@ -86,6 +88,8 @@ def settings(text: str, params: Params) -> list[Params]:
         if name not in known or name in ("choose", "score"):
             raise UsageError(f"params.choose: there is no parameter {name!r} to choose.{nearest(name, known)}")
     lists = [value if isinstance(value, list) else [value] for value in grid.values()]
+    if prod(map(len, lists)) > COMBINATIONS:
+        raise UsageError(f"params.choose: these are {prod(map(len, lists)):,} combinations; at most {COMBINATIONS:,}.")
     try:
         combined = [dict(zip(grid, values, strict=True)) for values in product(*lists)]
         return [type(params)(**{**params.model_dump(), **values}) for values in combined]

@@ -4,9 +4,11 @@ Where is a recipe key defined? Here. The YAML preset, `--set a.b=c`, the form in
 and `studio.run(...)` are views of this model; nobody writes a field twice.
 """
 
+import copy
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -17,6 +19,7 @@ from studio.core import registry
 from studio.core.errors import UsageError, nearest
 from studio.core.home import Home
 from studio.core.own_data import fit_to_own_data
+from studio.core.texts import TEXT_BYTES, TextError, load_yaml
 
 SHIPPED = Path(__file__).resolve().parents[2] / "presets"
 
@@ -210,6 +213,15 @@ def presets(home: Home | None = None) -> dict[str, Path]:
     return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
 
 
+def list_presets(home: Home | None = None) -> list[dict[str, Any]]:
+    """A row for each preset: name, task, method, and in `about` one line of what it shows."""
+    rows = []
+    for name, path in presets(home).items():
+        values = {"task": "classify", "method": None, "about": "", **read_yaml(path)}
+        rows.append({"name": name, **{key: values[key] for key in ("task", "method", "about")}})
+    return rows
+
+
 def find_preset(name_or_file: str, home: Home | None = None) -> Path:
     known = presets(home)
     if name_or_file in known:
@@ -225,9 +237,18 @@ def find_preset(name_or_file: str, home: Home | None = None) -> Path:
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping, by the safe loader. Raises UsageError where it is anything else."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        found = path.stat()
+        return copy.deepcopy(_read_yaml(path, found.st_ino, found.st_mtime_ns, found.st_size))
+    except (TextError, UnicodeDecodeError, OSError) as error:
         raise UsageError(f"{path}: this is no readable YAML file ({error}).") from error
+
+
+@lru_cache(maxsize=512)
+def _read_yaml(path: Path, inode: int, mtime_ns: int, size: int) -> dict[str, Any]:
+    """A file is parsed once for as long as it stays as it is."""
+    if size > TEXT_BYTES:
+        raise TextError(f"it has {size:,} bytes, more than the {TEXT_BYTES:,} that are read")
+    values = load_yaml(path.read_text(encoding="utf-8"))
     if not isinstance(values, dict):
         raise UsageError(f"{path}: expected keys such as `method:` and `data:`, found {type(values).__name__}.")
     return values
@@ -236,6 +257,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def put(values: dict[str, Any], key: str, value: Any) -> None:
     """Sets a dotted key in nested plain data; a text value is read by the field's type."""
     *parents, last = key.split(".")
+    if len(parents) > 4:
+        raise UsageError(f"--set {key[:80]}: no key of a recipe is nested so deeply.")
     here = values
     for parent in parents:
         below = here.setdefault(parent, {})
@@ -264,8 +287,8 @@ def read_text(annotation: Any, text: str) -> Any:
     if str in plain and not (type(None) in plain and text in ("null", "none", "")):
         return text
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = load_yaml(text)
+    except TextError:
         return text
     return _number(value) if isinstance(value, str) else value
 
@@ -319,7 +342,12 @@ def _explain(model: type[BaseModel], item: dict[str, Any], where: str) -> str:
     key = ".".join(path)
     if item["type"] == "extra_forbidden":
         return f"{key}: unknown key.{nearest(path[-1], _fields_at(model, item['loc'][:-1]))}"
-    return f"{key}: found {item['input']!r}; {item['msg'][0].lower()}{item['msg'][1:]}."
+    return f"{key}: found {_brief(item['input'])}; {item['msg'][0].lower()}{item['msg'][1:]}."
+
+
+def _brief(value: Any, most: int = 200) -> str:
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _fields_at(model: Any, loc: tuple[Any, ...]) -> list[str]:

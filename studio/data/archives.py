@@ -60,6 +60,10 @@ class Archive:
         """Bytes of a member when unpacked."""
         return self._members[name].file_size
 
+    def packed_size(self, name: str) -> int:
+        """Bytes that a member takes in the archive, 1 at least."""
+        return max(1, self._members[name].compress_size)
+
 
 @dataclass(frozen=True, eq=False)
 class ZipSource:

@@ -5,9 +5,10 @@ import numpy as np
 from studio.core.errors import DataError, nearest
 from studio.data.glyphs import FONTS, GlyphSource, alphabet, class_name
 from studio.data.items import ArraySource, Dataset, Item
+from studio.data.limits import LIMITS, Limits
 
 
-def load(name: str, **options: str) -> Dataset:
+def load(name: str, limits: Limits = LIMITS, **options: str) -> Dataset:
     """The built-in set `name`. Raises DataError for an unknown set or option, or a value out of range."""
     makers = {
         "digits": (_digits, {"per_class"}),
@@ -20,10 +21,10 @@ def load(name: str, **options: str) -> Dataset:
     for option in options:
         if option not in known:
             raise DataError(f"builtin:{name} has no option {option!r}.{nearest(option, known)}")
-    return make(**options)
+    return make(limits, **options)
 
 
-def _digits(per_class: str | None = None) -> Dataset:
+def _digits(limits: Limits, per_class: str | None = None) -> Dataset:
     """1,797 handwritten digits scanned at 8 x 8, ten classes (UCI optical recognition of handwritten digits).
 
     `per_class` takes the first so many of each class; a class has 174 to 183.
@@ -43,7 +44,7 @@ def _digits(per_class: str | None = None) -> Dataset:
 
 
 def _glyphs(
-    classes: str = "200", per_class: str = "24", domain: str = "", size: str = "64", seed: str = "0"
+    limits: Limits, classes: str = "200", per_class: str = "24", domain: str = "", size: str = "64", seed: str = "0"
 ) -> Dataset:
     """Characters as classes (the digits first, then letters), fonts as domains; every picture is another.
 
@@ -55,6 +56,7 @@ def _glyphs(
     count = _whole("glyphs", "classes", classes, 2, len(characters))
     per = _whole("glyphs", "per_class", per_class, 1, 100_000)
     side, start = _whole("glyphs", "size", size, 16, 2048), _whole("glyphs", "seed", seed, 0, 2**31)
+    _refuse_large("glyphs", count * per, side, limits)
     items = []
     for label, character in enumerate(characters[:count]):
         for number in range(per):
@@ -65,8 +67,9 @@ def _glyphs(
 
 
 def _scenes(
-    images: str = "200", classes: str = "5", size: str = "192", look: str = "clear", most: str = "6", seed: str = "0"
-) -> Dataset:
+    limits: Limits, images: str = "200", classes: str = "5", size: str = "192", look: str = "clear", most: str = "6",
+    seed: str = "0",
+) -> Dataset:  # fmt: skip
     """Scenes of characters with boxes: 1 to `most` in each, in the look clear, fog, night or infrared.
 
     The same options give the same pictures; another look shows the same things.
@@ -75,10 +78,11 @@ def _scenes(
 
     if look not in LOOKS:
         raise DataError(f"builtin:scenes has no look {look!r}.{nearest(look, LOOKS)}")
+    count, side = _whole("scenes", "images", images, 1, 100_000), _whole("scenes", "size", size, 64, 2048)
+    _refuse_large("scenes", count, side, limits)
     return scenes(
-        _whole("scenes", "images", images, 1, 100_000), _whole("scenes", "classes", classes, 1, len(alphabet())),
-        _whole("scenes", "size", size, 64, 2048), look, _whole("scenes", "most", most, 1, 40),
-        _whole("scenes", "seed", seed, 0, 2**31),
+        count, _whole("scenes", "classes", classes, 1, len(alphabet())), side, look,
+        _whole("scenes", "most", most, 1, 40), _whole("scenes", "seed", seed, 0, 2**31),
     )  # fmt: skip
 
 
@@ -90,9 +94,17 @@ def _fonts(domain: str) -> list[str]:
     return list(dict.fromkeys(chosen))
 
 
+def _refuse_large(name: str, images: int, side: int, limits: Limits) -> None:
+    if images > limits.images or images * side**2 > limits.builtin_pixels:
+        raise DataError(
+            f"builtin:{name}: {images:,} images of {side} x {side} are more than are drawn here. Take fewer or smaller "
+            f"ones: {min(limits.images, limits.builtin_pixels // side**2):,} of this size are allowed."
+        )
+
+
 def _whole(name: str, option: str, value: str, low: int, high: int) -> int:
     """An option's value as a whole number in low..high."""
     text = str(value)
-    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and low <= int(text) <= high):
         raise DataError(f"builtin:{name}: {option} is {value!r}; expected a whole number from {low} to {high}.")
     return int(text)

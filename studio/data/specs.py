@@ -40,6 +40,7 @@ def open_data(spec: str, limits: Limits = LIMITS) -> Dataset | FeatureSet:
     """
     parts = parse(spec)
     sets = [_open(part, limits) for part in parts]
+    _refuse_too_many(spec, sets, limits)
     if len(sets) == 1:
         return sets[0]
     if all(isinstance(part, Dataset) for part in sets):
@@ -88,6 +89,12 @@ def _open(spec: Spec, limits: Limits) -> Dataset | FeatureSet:
             known = nearest(option, reader.OPTIONS) or f" {spec.scheme}: has no options."
             raise DataError(f"data: {spec.text!r} has the unknown option {option!r}.{known}")
     return replace(reader.read(spec.rest, spec.options, limits), spec=spec.text)
+
+
+def _refuse_too_many(spec: str, sets: list[Dataset | FeatureSet], limits: Limits) -> None:
+    count = sum(map(len, sets))
+    if count > limits.images:
+        raise DataError(f"data: {spec[:80]!r} has {count:,} images; {limits.images:,} are allowed.")
 
 
 def _domains(parts: list[Spec]) -> list[str]:

@@ -15,18 +15,7 @@ def add_api(desk: Desk) -> None:
 
     def list_presets() -> list[dict[str, Any]]:
         """Presets that can be run, with task, method and one line of what each shows."""
-        rows = []
-        for name, path in recipes.presets(desk.home).items():
-            values = recipes.read_yaml(path)
-            rows.append(
-                {
-                    "name": name,
-                    "task": values.get("task", "classify"),
-                    "method": values.get("method"),
-                    "about": values.get("about", ""),
-                }
-            )
-        return rows
+        return recipes.list_presets(desk.home)
 
     def list_methods() -> list[dict[str, Any]]:
         """Methods with their parameters, defaults and ranges."""

@@ -9,4 +9,4 @@ OPTIONS = None  # each set has its own
 
 def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     """Raises DataError for an unknown set or option."""
-    return builtin.load(rest, **options)
+    return builtin.load(rest, limits, **options)

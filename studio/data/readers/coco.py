@@ -1,12 +1,12 @@
 """`coco:ANNOTATIONS.json?images=DIR`: COCO's JSON. Category ids may have gaps; they become 0..C-1 in their order."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from studio.core.errors import DataError
+from studio.data.annotation_files import read_json
 from studio.data.annotations import Annotated, gather, refuse_wrong_format
 from studio.data.items import Dataset, Skipped
 from studio.data.limits import Limits
@@ -26,7 +26,7 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
 
 def read_from(path: AnyPath, folder: AnyPath, options: dict[str, str], limits: Limits) -> Dataset:
     """As `read`, from a file on disk or in a zip, with its pictures in `folder`."""
-    content = _load(path)
+    content = _load(path, limits)
     form = options.get("boxes", "xywh")
     if not folder.is_dir():
         raise DataError(f"{path.name}: there is no folder {folder}. Name that of the pictures with ?images=FOLDER.")
@@ -45,14 +45,10 @@ def read_from(path: AnyPath, folder: AnyPath, options: dict[str, str], limits: L
     return gather(path.name, names, pictures.values(), missing, remarks, limits)
 
 
-def _load(path: AnyPath) -> dict[str, list[dict[str, Any]]]:
+def _load(path: AnyPath, limits: Limits) -> dict[str, list[dict[str, Any]]]:
     if not path.is_file():
         raise DataError(f"There is no file {path}.")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        content = json.loads(text) if text.strip() else None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path.name} is no JSON ({error}).") from error
+    content = read_json(path, limits)
     if content is None:
         raise DataError(f"{path.name} is empty; expected COCO's images, annotations and categories.")
     lists = ("images", "annotations", "categories")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from studio.core.errors import DataError
+from studio.data.annotation_files import Unreadable, read_text
 from studio.data.images import SUFFIXES
 from studio.data.items import Dataset, FileSource, Skipped
 from studio.data.layout import Entry, gather
@@ -18,6 +19,7 @@ from studio.data.readers.folder import walk
 
 OPTIONS = {"root": "the folder that the paths start from"}
 HEADINGS = {"filename", "file", "path", "image", "image_name", "name"}
+LINE = 10_000  # characters of a line at most
 BELOW = ("", "images", "data", "jpg")  # where the common sets keep their images
 
 
@@ -31,7 +33,7 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
         raise DataError(f"{path.name}: there is no folder {root}.")
     entries: list[Entry] = []
     missing: list[Skipped] = []
-    for name, label in _lines(path):
+    for name, label in _lines(path, limits):
         found = _find(root, name, path)
         if found is None:
             missing.append(Skipped(name, f"there is no such file below {root}"))
@@ -51,13 +53,15 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     return gather(path.name, entries, missing, limits)
 
 
-def _lines(path: Path) -> Iterator[tuple[str, str | None]]:
+def _lines(path: Path, limits: Limits) -> Iterator[tuple[str, str | None]]:
     """Pairs (path, class or None)."""
     try:
-        lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        lines = [line for line in read_text(path, limits).splitlines() if line.strip()]
     except UnicodeDecodeError as error:
         raise DataError(f"{path.name} is no text file in UTF-8; expected lines such as cat/1.jpg,cat.") from error
     for number, line in enumerate(lines):
+        if len(line) > LINE:
+            raise Unreadable(path, f"line {number + 1} has {len(line):,} characters; expected a path and a class")
         name, label = _pair(line)
         if number > 0 or name.lower() not in HEADINGS:
             yield name.replace("\\", "/"), label

@@ -1,9 +1,10 @@
 """`voc:PATH`: Pascal VOC, a folder with Annotations/*.xml, JPEGImages/ and, if there, ImageSets/Main/*.txt."""
 
 from pathlib import Path, PurePath
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
 
 from studio.core.errors import DataError
+from studio.data.annotation_files import Unreadable, read_text, read_xml
 from studio.data.annotations import Annotated, gather
 from studio.data.images import SUFFIXES
 from studio.data.items import Dataset, Skipped
@@ -29,7 +30,7 @@ def read_from(root: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
     if not files:
         raise DataError(f"{root} holds no annotations; expected Annotations/*.xml, as Pascal VOC has them.")
     pictures = _pictures(root, options)
-    split_of, absent = _splits(root, {file.stem for file in files})
+    split_of, absent = _splits(root, {file.stem for file in files}, limits)
     missing, found, lone = list(absent), [], dict(pictures)
     for file in files:
         if split_of and file.stem not in split_of:
@@ -53,18 +54,10 @@ def read_from(root: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
 
 
 def _parse(file: AnyPath, limits: Limits, missing: list[Skipped]) -> Element | None:
-    """The tree of a file; entities and DTDs, with which a small file can fill the memory, are refused."""
-    from defusedxml import DefusedXmlException
-    from defusedxml.ElementTree import fromstring
-
     try:
-        if file.stat().st_size > limits.file_bytes:
-            raise ParseError("it is too large")
-        return fromstring(file.read_bytes(), forbid_dtd=True)
-    except DefusedXmlException:
-        missing.append(Skipped(file.name, "its XML defines entities or a DTD, which is refused"))
-    except (ParseError, OSError, ValueError) as error:
-        missing.append(Skipped(file.name, "the file is empty" if file.stat().st_size == 0 else f"no XML ({error})"))
+        return read_xml(file, limits)
+    except (Unreadable, OSError) as error:
+        missing.append(Skipped(file.name, error.reason if isinstance(error, Unreadable) else f"no XML ({error})"))
     return None
 
 
@@ -100,13 +93,13 @@ def _inside(root: AnyPath, folder: str) -> AnyPath:
     return Path(folder) if isinstance(root, Path) else ZipPath(root.archive, folder)
 
 
-def _splits(root: AnyPath, stems: set[str]) -> tuple[dict[str, str], list[Skipped]]:
+def _splits(root: AnyPath, stems: set[str], limits: Limits) -> tuple[dict[str, str], list[Skipped]]:
     """The split of each stem by ImageSets/Main; and the names listed there that have no annotation."""
     split_of: dict[str, str] = {}
     absent: list[Skipped] = []
     for split in SPLITS:
         listed = root / "ImageSets" / "Main" / f"{split}.txt"
-        for line in listed.read_text(encoding="utf-8").split("\n") if listed.is_file() else ():
+        for line in read_text(listed, limits).split("\n") if listed.is_file() else ():
             stem = line.split()[0] if line.split() else ""
             if stem in stems:
                 split_of.setdefault(stem, split)

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from studio.core.errors import DataError
+from studio.data.annotation_files import read_text, read_yaml
 from studio.data.annotations import Annotated, gather, refuse_wrong_format
 from studio.data.images import SUFFIXES
 from studio.data.items import Dataset, Skipped
@@ -24,7 +24,7 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
 
 def read_from(path: AnyPath, limits: Limits) -> Dataset:
     """As `read`, from a file on disk or in a zip."""
-    content = _load(path)
+    content = _load(path, limits)
     names = content["names"]
     ids = sorted(names) if isinstance(names, dict) else list(range(len(names)))
     classes = [str(names[one]) for one in ids]
@@ -35,8 +35,8 @@ def read_from(path: AnyPath, limits: Limits) -> Dataset:
     texts: set[AnyPath] = set()
     count = {"fits": 0, "of": 0, "corners": 0}
     for split in SPLITS:
-        for image in _images(root, path.parent, content.get(split), split, path.name):
-            annotated.append(_annotated(image, split, place, missing, count))
+        for image in _images(root, path.parent, content.get(split), split, path.name, limits):
+            annotated.append(_annotated(image, split, place, missing, count, limits))
             texts.add(_label_file(image))
     orphans = _orphans(texts)
     refuse_wrong_format(
@@ -48,19 +48,16 @@ def read_from(path: AnyPath, limits: Limits) -> Dataset:
     return gather(path.name, classes, annotated, missing, remarks, limits)
 
 
-def _load(path: AnyPath) -> dict[str, Any]:
+def _load(path: AnyPath, limits: Limits) -> dict[str, Any]:
     if not path.is_file():
         raise DataError(f"There is no file {path}.")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, ValueError) as error:
-        raise DataError(f"{path.name} is no YAML ({error}).") from error
+    content = read_yaml(path, limits)
     if not isinstance(content, dict) or not content.get("train") or not isinstance(content.get("names"), (list, dict)):
         raise DataError(f"{path.name}: expected `train` (a folder of pictures) and `names` (the classes).")
     return content
 
 
-def _images(root: AnyPath, beside: AnyPath, given: Any, split: str, what: str) -> list[AnyPath]:
+def _images(root: AnyPath, beside: AnyPath, given: Any, split: str, what: str, limits: Limits) -> list[AnyPath]:
     """The pictures of a split: of a folder, of several, or those that a text file lists."""
     out: list[AnyPath] = []
     for one in given if isinstance(given, list) else [given] if given else []:
@@ -71,7 +68,7 @@ def _images(root: AnyPath, beside: AnyPath, given: Any, split: str, what: str) -
         if found.is_dir():
             out += sorted(file for file in found.rglob("*") if file.suffix.lower() in SUFFIXES)
         else:
-            lines = found.read_text(encoding="utf-8").splitlines()
+            lines = read_text(found, limits).splitlines()
             out += [found.parent / line.strip() for line in lines if line.strip()]
     return out
 
@@ -88,12 +85,12 @@ def _label_file(image: AnyPath) -> AnyPath:
 
 
 def _annotated(
-    image: AnyPath, split: str, place: dict[int, int], missing: list[Skipped], count: dict[str, int]
+    image: AnyPath, split: str, place: dict[int, int], missing: list[Skipped], count: dict[str, int], limits: Limits
 ) -> Annotated:
     """A picture without a text, or with an empty one, shows nothing of the classes: it stays, as background."""
     out = Annotated(image.name, source_of(image), relative=True, upright=True, split=split)
     text = _label_file(image)
-    for number, line in enumerate(text.read_text(encoding="utf-8").splitlines() if text.is_file() else (), start=1):
+    for number, line in enumerate(read_text(text, limits).splitlines() if text.is_file() else (), start=1):
         values = _numbers(line)
         name = f"{text.name}, line {number}"
         if values is None or len(values) < 5:

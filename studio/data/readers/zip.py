@@ -1,11 +1,12 @@
 """`zip:FILE`: the layout of a folder, or annotated pictures (COCO, VOC, YOLO), read without unpacking to disk."""
 
-import json
+from collections.abc import Callable
 from pathlib import Path
-
-import yaml
+from typing import Any
 
 from studio.core.errors import DataError
+from studio.core.texts import TextError
+from studio.data.annotation_files import Unreadable, read_json, read_yaml
 from studio.data.archives import Archive
 from studio.data.items import Dataset
 from studio.data.layout import by_folders
@@ -24,7 +25,7 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     """Raises DataError for a missing, damaged, unsafe or empty archive, or one with several sets of annotations."""
     path = Path(rest).expanduser()
     archive = Archive(path, limits)
-    found = _annotations(archive)
+    found = _annotations(archive, limits)
     if wanted := options.get("annotations"):
         found = [one for one in found if str(one.path) == wanted.strip("/")] or _none(path, wanted, found)
     if len(found) > 1:
@@ -39,28 +40,28 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     return by_folders(path.name, archive.sources(), limits)
 
 
-def _annotations(archive: Archive) -> list[ZipPath]:
+def _annotations(archive: Archive, limits: Limits) -> list[ZipPath]:
     """What says where boxes are: files of COCO, YAMLs of YOLO, folders of VOC's XMLs."""
     files = [ZipPath(archive, name) for name in sorted(archive.names) if not name.startswith("__MACOSX/")]
     folders = {one.parent for one in files if one.suffix.lower() == ".xml" and _is_voc(one)}
-    listed = [one for one in files if one.suffix == ".json" and _is_coco(one)]
-    described = [one for one in files if one.suffix in (".yaml", ".yml") and _is_yolo(one)]
+    listed = [one for one in files if one.suffix == ".json" and _is_coco(one, limits)]
+    described = [one for one in files if one.suffix in (".yaml", ".yml") and _is_yolo(one, limits)]
     return [*sorted(folders), *listed, *described]
 
 
 def _read(found: ZipPath, options: dict[str, str], limits: Limits) -> Dataset:
     if found.suffix == ".json":
-        return coco.read_from(found, _pictures(found, options), options, limits)
+        return coco.read_from(found, _pictures(found, options, limits), options, limits)
     if found.suffix in (".yaml", ".yml"):
         return yolo.read_from(found, limits)
     return voc.read_from(found.parent if found.name == "Annotations" else found, options, limits)
 
 
-def _pictures(found: ZipPath, options: dict[str, str]) -> ZipPath:
+def _pictures(found: ZipPath, options: dict[str, str], limits: Limits) -> ZipPath:
     """The folder that the names in a COCO file start from: the one that is named, else the first that has one."""
     if "images" in options:
         return ZipPath(found.archive, options["images"])
-    names = [str(one.get("file_name", "")) for one in json.loads(found.read_text("utf-8-sig"))["images"][:20]]
+    names = [str(one.get("file_name", "")) for one in read_json(found, limits)["images"][:20]]
     for name in filter(None, names):
         for path in found.archive.names:
             if path == name or path.endswith(f"/{name}"):
@@ -76,20 +77,26 @@ def _is_voc(file: ZipPath) -> bool:
         return False
 
 
-def _is_coco(file: ZipPath) -> bool:
-    try:
-        content = json.loads(file.read_text("utf-8-sig"))
-    except (ValueError, RecursionError, OSError):
-        return False
+def _is_coco(file: ZipPath, limits: Limits) -> bool:
+    content = _content(file, read_json, limits)
     return isinstance(content, dict) and {"images", "annotations"} <= content.keys()
 
 
-def _is_yolo(file: ZipPath) -> bool:
-    try:
-        content = yaml.safe_load(file.read_text("utf-8-sig"))
-    except (yaml.YAMLError, ValueError, OSError):
-        return False
+def _is_yolo(file: ZipPath, limits: Limits) -> bool:
+    content = _content(file, read_yaml, limits)
     return isinstance(content, dict) and {"names", "train"} <= content.keys()
+
+
+def _content(file: ZipPath, read: Callable[[ZipPath, Limits], Any], limits: Limits) -> Any:
+    """What a file says; None where it is not of its format. One that is too large is refused by name."""
+    try:
+        return read(file, limits)
+    except OSError:
+        return None
+    except Unreadable as error:
+        if isinstance(error.__cause__, TextError | UnicodeDecodeError):
+            return None
+        raise
 
 
 def _none(path: Path, wanted: str, found: list[ZipPath]) -> list[ZipPath]:
