@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from adapters.backbones.face import Backbone
-from studio.core.errors import UsageError
+from studio.core.errors import UsageError, nearest
 
 Builder = Callable[[int | None], Backbone]  # image size (None: the network's own) -> backbone
 
@@ -17,7 +17,10 @@ def build(architecture: dict[str, Any], image_size: int | None = None, spec: str
     from adapters.backbones import conv_face, hf_face, timm_face
 
     builders = {"timm": timm_face.build, "transformers": hf_face.build, "studio": conv_face.build}
-    return builders[architecture["library"]](architecture, image_size, spec=spec, seed=seed)
+    library = architecture.get("library")
+    if library not in builders:
+        raise UsageError(f"model.backbone: {spec} is of a library {library!r}.{nearest(str(library), builders)}")
+    return builders[library](architecture, image_size, spec=spec, seed=seed)
 
 
 def at_size(

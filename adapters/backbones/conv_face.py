@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from adapters.backbones import allowed
 from adapters.backbones.build import at_size
 from adapters.backbones.face import Backbone
 from adapters.backbones.seeds import seeded
@@ -89,6 +90,7 @@ def build(
     architecture: dict[str, Any], image_size: int | None = None, weights: None = None, spec: str = "", seed: int = 0
 ) -> Backbone:
     """A ConvBackbone of {name, arguments (in_chans, and width or widths)}."""
+    architecture = allowed.architecture(architecture)
     name, arguments = architecture["name"], architecture["arguments"]
     if name not in NETWORKS:
         raise UsageError(f"model.backbone: there is no studio/{name}.{nearest(name, NETWORKS)}")

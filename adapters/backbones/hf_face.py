@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from adapters.backbones import hf_model
+from adapters.backbones import allowed, hf_model
 from adapters.backbones.build import at_size
 from adapters.backbones.face import Backbone
 from adapters.backbones.hf_detector import build_detector
@@ -60,6 +60,7 @@ def build(
 
     Position embeddings are resampled to `image_size` where the model does not do that itself.
     """
+    architecture = allowed.architecture(architecture)
     preprocess = Preprocess.from_dict(architecture["preprocess"])
     config = hf_model.read_config(architecture["config"])
     if hf_model.detects(config):

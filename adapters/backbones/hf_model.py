@@ -2,15 +2,16 @@
 
 import copy
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from adapters.backbones import allowed
 from adapters.backbones.positions import fit_positions
+from adapters.backbones.quiet import quiet
+from adapters.backbones.safe import read_json, read_tensors
 from adapters.backbones.seeds import seeded
 from adapters.backbones.sentences import one_line
 from adapters.backbones.weightless import run_weightless
@@ -18,12 +19,16 @@ from studio.core.errors import UsageError
 
 
 def read_config(values: dict[str, Any]) -> Any:
-    """A config of transformers from plain data, `model_type` included."""
+    """A config of transformers from plain data, `model_type` included.
+
+    Raises UsageError for what is not allowed from outside (see `allowed`), and for what transformers refuses.
+    """
     from transformers import AutoConfig
 
+    fields = allowed.transformers_config(values)
     try:
         with quiet():
-            config = AutoConfig.for_model(**values)
+            config = AutoConfig.for_model(**fields)
     except Exception as error:  # transformers checks fields by exceptions of its own
         raise UsageError(f"model.backbone: no {values['model_type']} has such a config: {one_line(error)}") from error
     config.architectures = config.architectures or []  # transformers walks through them
@@ -31,16 +36,8 @@ def read_config(values: dict[str, Any]) -> Any:
 
 
 def config_in(folder: Path) -> Any:
-    """The config in a folder, labels included. Raises UsageError where transformers can't read it."""
-    from transformers import AutoConfig
-
-    try:
-        with quiet():
-            return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # transformers checks fields by exceptions of its own
-        raise UsageError(
-            f"model.backbone: transformers can't read {folder / 'config.json'}: {one_line(error)}"
-        ) from error
+    """The config in a folder, labels included. Raises UsageError where it can't be read, or may not."""
+    return read_config(read_json(folder / "config.json"))
 
 
 def detects(config: Any) -> bool:
@@ -76,22 +73,21 @@ def create(config: Any, seed: int) -> nn.Module:
 
 
 def read(folder: Path, config: Any, spec: str) -> nn.Module:
-    """The model with the safetensors of `folder`, as float32. Raises UsageError where a tensor does not arrive."""
-    from safetensors import SafetensorError
+    """The model with the safetensors of `folder`, as float32. Raises UsageError where a tensor does not arrive.
 
+    transformers gets the tensors and never the folder, in which files may name further ones (adapters, shards, code).
+    """
     try:
         with quiet():
-            module, report = _class(config).from_pretrained(
-                folder,
+            module, report = _concrete(config).from_pretrained(
+                None,
                 config=copy.deepcopy(config),
+                state_dict=read_tensors(folder),
                 dtype=torch.float32,  # else a bf16 file stays bf16
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
                 ignore_mismatched_sizes=True,  # the classifier's; the rest is looked at below
                 output_loading_info=True,
             )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise UsageError(f"model.backbone: the weights of {spec} can't be loaded: {one_line(error)}") from error
     if getattr(module, "main_input_name", "") != "pixel_values":
         raise UsageError(f"model.backbone: {spec} is a {config.model_type} model, which does not look at images.")
@@ -172,17 +168,10 @@ def _class(config: Any) -> Any:
     return AutoModelForObjectDetection if detects(config) else AutoModel
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """No progress bars and no load reports: what is wrong is raised."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
+def _concrete(config: Any) -> Any:
+    """The class of the model itself, which unlike an Auto class takes tensors without a folder."""
+    models = _class(config)._model_mapping
+    if type(config) not in models:
+        raise UsageError(f"model.backbone: transformers has no model for {config.model_type}.")
+    found = models[type(config)]
+    return found[0] if isinstance(found, (list, tuple)) else found

@@ -1,11 +1,17 @@
 """Weights from a folder: safetensors, and nothing that could run code."""
 
 import json
+import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from studio.core.errors import UsageError
+from studio.core.errors import StoreError, UsageError
+from studio.store.tensors import header_of
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_SHARD = re.compile(r"model-(\d{5})-of-(\d{5})\.safetensors")
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".npy", ".npz")
 
 
@@ -30,7 +36,43 @@ def weights_file(folder: Path) -> Path:
     if len(named) > 1:
         several = ", ".join(path.name for path in files)
         raise UsageError(f"model.backbone: {folder} holds several weights ({several}); call one model.safetensors.")
+    check_header(named[0])
     return named[0]
+
+
+def read_tensors(folder: Path) -> "dict[str, Tensor]":
+    """The tensors of a folder, on the CPU: of its one file, or of all its shards `model-00001-of-00002.safetensors`.
+
+    Raises UsageError where a shard is missing, or a file holds no safetensors. No index file is followed.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    shards = {int(match[1]): path for path in folder.iterdir() if (match := _SHARD.fullmatch(path.name))}
+    if (folder / "model.safetensors").exists() or not shards:
+        files = [weights_file(folder)]
+    else:
+        count = max(int(_SHARD.fullmatch(path.name)[2]) for path in shards.values())
+        missing = sorted(set(range(1, count + 1)) - shards.keys())
+        if missing:
+            raise UsageError(f"model.backbone: {folder} lacks part {missing[0]} of the {count} that hold its weights.")
+        files = [shards[number] for number in sorted(shards)]
+    tensors = {}
+    for path in files:
+        check_header(path)
+        try:
+            tensors.update(load_file(path))
+        except (SafetensorError, ValueError) as error:
+            raise UsageError(f"model.backbone: {path} can't be read ({error}). Copy it again.") from None
+    return tensors
+
+
+def check_header(path: Path) -> None:
+    """Raises UsageError for a file that is called safetensors and does not begin as one."""
+    try:
+        header_of(path)
+    except StoreError as error:
+        raise UsageError(f"model.backbone: {path.parent}: {error}") from None
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from adapters.backbones import allowed
 from adapters.backbones.build import at_size
 from adapters.backbones.face import Backbone
 from adapters.backbones.seeds import seeded
@@ -63,6 +64,7 @@ def build(
     `weights` is a safetensors file of the whole network, classifier included; every tensor must arrive. Without
     it the network is untrained, the same for the same seed. Position embeddings are resampled to `image_size`.
     """
+    architecture = allowed.architecture(architecture)
     config, arguments = _config(architecture), architecture["arguments"]
     own = _side(arguments.get("img_size") or config["input_size"][-1])
     in_chans = arguments.get("in_chans") or 3

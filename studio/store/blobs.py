@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import StoreError
 from studio.store.files import write_atomic
+from studio.store.tensors import require_safetensors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,11 +75,15 @@ def pack(tensors: "Mapping[str, Tensor]") -> bytes:
     return safetensors.torch.save(dict(tensors))
 
 
-def unpack(data: bytes) -> "dict[str, Tensor]":
-    """The tensors of a safetensors file, on the CPU. Raises SafetensorError or ValueError."""
+def unpack(data: bytes, name: str = "a blob of tensors") -> "dict[str, Tensor]":
+    """The tensors of a safetensors file, on the CPU. Raises StoreError, which calls it `name`, for anything else."""
     import safetensors.torch
 
-    return safetensors.torch.load(data)
+    require_safetensors(data, name)
+    try:
+        return safetensors.torch.load(data)
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise StoreError(f"{name} is no readable safetensors file ({error}). Copy it again.") from None
 
 
 def as_tensors(given: "Mapping[str, Tensor | np.ndarray]") -> "dict[str, Tensor]":

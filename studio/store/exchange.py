@@ -4,6 +4,7 @@ From outside only safetensors and JSON are ever parsed. A zip is unpacked file b
 of its own, after its list of members has been looked at; a pickle anywhere in it refuses the whole.
 """
 
+import json
 import re
 import shutil
 import zipfile
@@ -20,6 +21,7 @@ from studio.store.card import model_card
 from studio.store.checkpoint import Checkpoint, Manifest, read_manifest
 from studio.store.files import clear_errors, from_json, temp_name, to_json, write_atomic
 from studio.store.pickles import refuse_pickles
+from studio.store.tensors import require_safetensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 WEIGHTS, MANIFEST, PREPROCESSOR, CARD, FILES = (
     "model.safetensors", "manifest.json", "preprocessor.json", "README.md", "files",
 )  # fmt: skip
+PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 CONFIGS = ("config.json", "preprocessor_config.json")
 MAX_MEMBERS, MAX_RATIO, MAX_BYTES = 1000, 200, 64 << 30
 
@@ -126,7 +129,7 @@ def _ours(folder: Path, tensors: "dict[str, Tensor]") -> Parcel:
     missing = [name for name in manifest.files if not (folder / FILES / name).is_file()]
     if missing:
         raise UsageError(f"{folder.name} lacks the files {', '.join(missing)} that its {MANIFEST} names.")
-    return Parcel(manifest, tensors, {name: (folder / FILES / name).read_bytes() for name in manifest.files})
+    return Parcel(manifest, tensors, {name: _kept(folder / FILES / name) for name in manifest.files})
 
 
 def _foreign(folder: Path, tensors: "dict[str, Tensor]") -> Parcel:
@@ -144,7 +147,7 @@ def _foreign(folder: Path, tensors: "dict[str, Tensor]") -> Parcel:
         backbone={"spec": None, "hash": None, "image_size": _image_size(config)},
         extra={"layout": "timm" if "architecture" in config else "hf"},
     )
-    files = {file: (folder / file).read_bytes() for file in CONFIGS if (folder / file).is_file()}
+    files = {file: _kept(folder / file) for file in CONFIGS if (folder / file).is_file()}
     return Parcel(manifest, tensors, files)
 
 
@@ -174,12 +177,27 @@ def _mapping(path: Path) -> dict[str, Any]:
 
 
 def _tensors(path: Path) -> "dict[str, Tensor]":
-    from safetensors import SafetensorError
-
     try:
-        return unpack(path.read_bytes())
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise UsageError(f"{path.name} is no readable safetensors file ({error}). Copy it again.") from None
+        return unpack(path.read_bytes(), path.name)
+    except StoreError as error:
+        raise UsageError(str(error)) from None
+
+
+def _kept(path: Path) -> bytes:
+    """A file that comes along: JSON, a JPEG, PNG or WebP, or safetensors, by what it holds and not by its name."""
+    data = path.read_bytes()
+    if data.startswith(PICTURES) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP"):
+        return data
+    try:
+        if data.lstrip()[:1] in (b"{", b"["):
+            json.loads(data)
+        else:
+            require_safetensors(data, path.name)
+    except (StoreError, ValueError, RecursionError):
+        raise UsageError(
+            f"{path.name} is refused: a checkpoint's files are JSON, images or safetensors, and it is none of these."
+        ) from None
+    return data
 
 
 @contextmanager

@@ -23,8 +23,10 @@ import numpy as np
 
 from studio.core.errors import StoreError
 from studio.store.files import TEMP, clear_errors, write_atomic
+from studio.store.tensors import require_safetensors
 
 KEEP = 2
+KINDS = "biufcSUmM"  # of NumPy: numbers, texts and times, never objects
 _NAME = re.compile(r"gen-(\d{6,})-([0-9a-f]{16})\.safetensors")
 _STRUCTURE = "structure"
 
@@ -81,6 +83,7 @@ def _checksum(data: bytes) -> str:
 def _read(data: bytes) -> dict[str, Any]:
     import safetensors.numpy
 
+    require_safetensors(data, "A resume state")
     arrays = safetensors.numpy.load(data)
     return _decode(json.loads(arrays.pop(_STRUCTURE).tobytes()), arrays)
 
@@ -116,7 +119,7 @@ def _is_tensor(value: Any) -> bool:
 
 
 def _encode_array(value: Any, place: str, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    if value.dtype.kind not in "biufcSUmM":
+    if value.dtype.kind not in KINDS:
         raise TypeError(f"{place}: a NumPy array of {value.dtype} can't be kept in a resume state.")
     raw = np.frombuffer(value.tobytes(), np.uint8)
     kind = "array" if isinstance(value, np.ndarray) else "number"
@@ -147,7 +150,10 @@ def _decode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
 
 def _array(inner: list[Any], arrays: dict[str, np.ndarray]) -> np.ndarray:
     name, dtype, shape = inner
-    return np.ndarray(tuple(shape), np.dtype(dtype), buffer=arrays[name].tobytes()).copy()
+    kind = np.dtype(dtype)
+    if kind.kind not in KINDS:
+        raise StoreError(f"A resume state holds an array of {dtype}, which none is written with. It is damaged.")
+    return np.ndarray(tuple(shape), kind, buffer=arrays[name].tobytes()).copy()
 
 
 def _tensor(inner: list[Any], arrays: dict[str, np.ndarray]) -> Any:

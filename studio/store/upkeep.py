@@ -6,7 +6,6 @@ nothing refers to.
 over from a writer that died.
 """
 
-import json
 import shutil
 import time
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from studio.store.blobs import NAME, Blobs
 from studio.store.checkpoint import Manifest, read_manifest
 from studio.store.files import TEMP, from_json
 from studio.store.runs import RunFolder
+from studio.store.tensors import header_of
 
 UNLOCKED_TEMP_S = 24 * 3600.0  # new runs and imports being unpacked are not under the lock: age tells
 
@@ -116,12 +116,9 @@ def _tensor_faults(manifest: Manifest, blobs: Blobs) -> list[str]:
 
 
 def _header(path: Path) -> dict[str, Any]:
-    """The header of a safetensors file: 8 bytes of length, then JSON {name: {dtype, shape, data_offsets}}."""
     try:
-        with open(path, "rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            return json.loads(file.read(min(length, 100_000_000)))
-    except (OSError, ValueError):
+        return header_of(path)
+    except (OSError, StoreError):
         return {}
 
 

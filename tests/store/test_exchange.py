@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from studio.core.errors import UsageError
+from studio.core.errors import StoreError, UsageError
 from studio.core.home import Home
 from studio.store import Store
 from studio.store.pickles import pickled
@@ -317,3 +317,37 @@ def test_damaged_and_unfitting_imports_are_sentences(other, exported, tmp_path):
     shutil.rmtree(exported)
     exported.mkdir()
     check("has no model.safetensors")
+
+
+@pytest.mark.parametrize("protocol", [0, 1])
+@pytest.mark.parametrize("name", ["files/labels.json", "model.safetensors"])
+def test_an_old_pickle_under_an_innocent_name_is_refused(other, exported, tmp_path, name, protocol):
+    (exported / name).write_bytes(pickle.dumps(Bomb(), protocol))
+    for path in (exported, zipped(exported, tmp_path / "x.zip")):
+        with pytest.raises(UsageError, match="JSON, images or safetensors|no readable safetensors"):
+            other.import_(path)
+    assert nothing_came_in(other)
+
+
+def test_a_blob_that_is_no_safetensors_is_not_given_to_a_reader(store, put):
+    """Its name is right, its manifest names it: only what it holds tells."""
+    checkpoint = put()
+    (entry, *_) = checkpoint.manifest.tensors.values()
+    forged = store.blobs.put(pickle.dumps(Bomb(), 0))
+    path = checkpoint.path
+    path.write_text(path.read_text().replace(entry.blob, forged))
+    with pytest.raises(StoreError, match="no readable safetensors"):
+        store.checkpoint(checkpoint.id).tensors()
+
+
+def test_an_imported_manifest_that_names_a_file_to_the_network_builds_nothing(other, exported):
+    from studio.core import registry
+
+    manifest = json.loads((exported / "manifest.json").read_text())
+    architecture = {"library": "timm", "name": "test_resnet", "config": None, "arguments": {"checkpoint_path": "/x"}}
+    manifest["backbone"] = {"spec": "timm/test_resnet?random", "hash": "0", "architecture": architecture}
+    (exported / "manifest.json").write_text(json.dumps(manifest))
+    checkpoint = other.import_(exported)
+    for options in ({"weights": True}, {"weights": False}, {"weights": False, "architecture": architecture}):
+        with pytest.raises(UsageError, match="checkpoint_path"):
+            registry.backbone(f"store/{checkpoint.id}", home=other.home, **options)

@@ -182,3 +182,10 @@ def test_what_a_killed_writer_left_is_ignored_and_cleared_by_the_next(tmp_path):
     assert load_state(tmp_path) == {"step": 1}
     save_state(tmp_path, {"step": 2})
     assert not list(tmp_path.glob(".tmp-*")) and load_state(tmp_path) == {"step": 2}
+
+
+def test_a_forged_state_makes_no_array_of_objects(tmp_path):
+    from studio.store.state import _array
+
+    with pytest.raises(StoreError, match="none is written with"):
+        _array(["0", "|O", [1]], {"0": np.zeros(8, np.uint8)})

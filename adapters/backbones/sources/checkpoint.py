@@ -16,6 +16,7 @@ from studio.core import registry
 from studio.core.errors import UsageError
 from studio.core.home import Home
 from studio.store import Checkpoint, Store
+from studio.store.exchange import CONFIGS
 
 PREFIX = "backbone."  # of a backbone's tensors in a checkpoint, where they moved
 
@@ -69,7 +70,7 @@ def _imported(checkpoint: Checkpoint, home: Home, request: Request) -> Backbone:
     """A folder of timm or transformers that was imported, laid out again for as long as it is read."""
     with TemporaryDirectory(dir=home.uploads, ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        for file in checkpoint.manifest.files:
+        for file in checkpoint.manifest.files.keys() & set(CONFIGS):
             (folder / file).write_bytes(checkpoint.file(file))
         if request.weights:
             save_file(checkpoint.tensors(), folder / "model.safetensors", {"format": "pt"})

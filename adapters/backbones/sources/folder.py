@@ -1,6 +1,6 @@
 """`file:FOLDER`: a local folder of timm (`save_for_hf`) or transformers (`save_pretrained`), with safetensors."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,6 @@ from adapters.backbones.hf_preprocess import read_preprocess
 from adapters.backbones.safe import read_json, require_safetensors, weights_file
 from adapters.backbones.sources.request import Request, source
 from studio.core.errors import UsageError
-
-# of timm's config: where else weights could come from
-WHEREABOUTS = {"url", "file", "state_dict", "hf_hub_id", "hf_hub_filename", "source", "custom_load"}
 
 
 def _listing() -> list[dict[str, Any]]:
@@ -49,18 +46,10 @@ def open_folder(folder: Path, request: Request) -> Backbone:
 
 def _timm(folder: Path, config: dict[str, Any], request: Request) -> Backbone:
     """timm's own folder, or one of transformers' TimmWrapper."""
-    import timm
-    from timm.models import PretrainedCfg
-
-    name = config["architecture"]
-    if not timm.is_model(name):
-        raise UsageError(f"model.backbone: {folder} holds a {name!r}, which this version of timm does not know.")
     arguments = dict(config.get("model_args") or {})
     described = {**config, **(config.get("pretrained_cfg") or {})}
     described["num_classes"] = arguments.pop("num_classes", described.get("num_classes", 1000))
-    known = {field.name for field in fields(PretrainedCfg)} - WHEREABOUTS
-    cfg = {key: value for key, value in described.items() if key in known}
-    architecture = {"library": "timm", "name": name, "arguments": arguments, "config": cfg}
+    architecture = {"library": "timm", "name": config["architecture"], "arguments": arguments, "config": described}
     weights = weights_file(folder) if request.weights else None
     return timm_face.build(architecture, request.image_size, weights, request.spec)
 

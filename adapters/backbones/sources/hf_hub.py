@@ -7,6 +7,7 @@
 from typing import Any
 
 from adapters.backbones import hf_model
+from adapters.backbones.allowed import DROPPED
 from adapters.backbones.face import Backbone
 from adapters.backbones.hf_face import architecture_of, build
 from adapters.backbones.sources.folder import open_folder
@@ -50,7 +51,7 @@ def _untrained(request: Request) -> dict[str, Any]:
     if size := request.options.get("image_size") or request.options.get("img_size"):
         fields["image_size"] = size
     default = hf_model.read_config({"model_type": request.name})
-    known = hf_model.vision(default).to_dict()
+    known = hf_model.vision(default).to_dict().keys() - DROPPED
     for key in fields:
         if key not in known:  # transformers takes any field without a word
             raise UsageError(f"model.backbone: {request.name} has no field {key!r}.{nearest(key, known)}")

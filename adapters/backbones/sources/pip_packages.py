@@ -85,7 +85,7 @@ def rename(packaged: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str
     """
     packaged = {name: tensor for name, tensor in packaged.items() if not name.startswith("_fc.")}
     if _form(packaged) != _form(expected):
-        raise UsageError("model.backbone: the packaged weights don't fit this version of timm; use timm >= 1.0.20.")
+        raise UsageError("model.backbone: the packaged weights don't fit this version of timm; use timm >= 1.0.26.")
     return dict(zip(expected, packaged.values(), strict=True))
 
 
