@@ -132,6 +132,7 @@ def follow(path: Path, every_s: float = 0.2) -> Iterator[dict[str, Any]]:
 
 def _parse(line: bytes) -> dict[str, Any] | None:
     try:
-        return json.loads(line)
-    except ValueError:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
         return None
+    return event if isinstance(event, dict) and "kind" in event else None

@@ -68,7 +68,7 @@ class RunFolder:
 
     def events(self) -> list[dict[str, Any]]:
         """All events so far, oldest first."""
-        return [event for event in read_events(self.events_path)[0] if isinstance(event, dict) and "kind" in event]
+        return read_events(self.events_path)[0]
 
     def status(self) -> str:
         """queued | running | stopping | finished | failed | stopped. A run found dead is marked failed."""

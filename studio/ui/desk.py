@@ -17,7 +17,6 @@ from typing import Any
 
 from studio.core import recipe as recipes
 from studio.core.errors import DataError, UsageError
-from studio.core.events import read_events
 from studio.core.home import Home
 from studio.core.recipe import Recipe
 from studio.data.specs import Spec, parse
@@ -25,10 +24,10 @@ from studio.runs.export import export_checkpoint
 from studio.runs.push import check_push, push
 from studio.runs.queue import Queue, enqueue, kick, stop
 from studio.runs.runner import submit
-from studio.store import RunFolder, Store
+from studio.store import Store
+from studio.ui.views import View, Views
 
 MAX_UPLOADS = 5000
-POINTS = 400  # points of a curve at most that travel to the browser
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,7 @@ class Desk:
 
     home: Home
     hosted: bool = False
+    views: Views = field(default_factory=Views, compare=False, repr=False)
 
     @property
     def store(self) -> Store:
@@ -109,9 +109,9 @@ class Desk:
         """Asks a run to save and stop; one that waits is stopped at once. The status it has then."""
         return stop(self.store.run(run_id), self.home)
 
-    def view(self, run_id: str) -> "View":
+    def view(self, run_id: str) -> View:
         """A run as the page shows it."""
-        seen = view(self.store.run(run_id))
+        seen = self.views.look(self.store.run(run_id))
         if seen.status == "queued":
             kick(self.home)
             seen.place = Queue(self.home).place(seen.run)
@@ -133,83 +133,6 @@ class Desk:
             raise UsageError("A hosted page pushes nothing: the token of HF_TOKEN is its owner's, not the visitor's.")
         check_push(repo.strip())
         return push(Path(self.export(checkpoint, kind)["folder"]), repo.strip(), public)
-
-
-@dataclass
-class View:
-    """One run, read from its events."""
-
-    run: str
-    status: str = "queued"
-    place: int | None = None  # in the queue; 1 is started next
-    method: str = ""
-    done: int = 0
-    total: int = 0
-    what: str = ""
-    scalars: list[dict[str, Any]] = field(default_factory=list)  # {step, value, name}
-    notes: list[str] = field(default_factory=list)
-    error: str | None = None
-    metrics: dict[str, Any] = field(default_factory=dict)
-    tables: list[dict[str, Any]] = field(default_factory=list)
-    figures: list[tuple[str, str]] = field(default_factory=list)  # (path, name)
-    checkpoint: str | None = None
-    recipe: str = ""
-    end: int = 0  # byte of the event stream up to which this was read
-
-    @property
-    def over(self) -> bool:
-        return self.status in ("finished", "failed", "stopped")
-
-
-def view(run: RunFolder) -> View:
-    """A run's events as one picture of it; a worker that died is marked failed first."""
-    status = run.status()
-    events, end = read_events(run.events_path)
-    recipe = run.recipe()
-    seen = View(run.id, status=status, method=recipe.method, recipe=recipes.to_yaml(recipe), end=end)
-    for event in events:
-        _take(seen, event, run.path)
-    seen.status = status
-    seen.scalars = thin(seen.scalars)
-    return seen
-
-
-def _take(seen: View, event: dict[str, Any], folder: Path) -> None:
-    kind = event["kind"]
-    if kind == "progress":
-        seen.what, seen.done, seen.total = event["what"], event["done"], event["total"]
-    elif kind == "scalar" and event["value"] is not None:
-        seen.scalars.append({"step": event["step"], "value": event["value"], "name": event["name"]})
-    elif kind in ("note", "warning"):
-        seen.notes.append(event["message"])
-    elif kind == "error":
-        seen.error = event["message"]
-    elif kind == "metrics":
-        seen.metrics = event["metrics"]
-    elif kind == "table":
-        seen.tables.append(event)
-    elif kind == "figure":
-        path = (folder / event["path"]).resolve()
-        if path.is_relative_to(folder.resolve()) and path.is_file():
-            seen.figures = [figure for figure in seen.figures if figure[1] != event["name"]] + [
-                (str(path), event["name"])
-            ]
-    elif kind == "checkpoint":
-        seen.checkpoint = event["checkpoint"]
-    elif kind == "status" and event["status"] == "running":
-        seen.error = None  # a resumed run starts clean
-
-
-def thin(scalars: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """At most POINTS points a curve, evenly chosen, the last one always among them."""
-    by_name: dict[str, list[dict[str, Any]]] = {}
-    for point in scalars:
-        by_name.setdefault(point["name"], []).append(point)
-    kept = []
-    for points in by_name.values():
-        every = -(-len(points) // POINTS)
-        kept += points[::-1][::every][::-1]
-    return kept
 
 
 def safe_name(name: str) -> str:

@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 
 from studio.ui.catalogue import say, words
-from studio.ui.desk import View
+from studio.ui.views import View
 
 HEADLINES = (
     "accuracy",

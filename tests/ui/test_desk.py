@@ -1,5 +1,6 @@
 """What the page does without Gradio: uploads, hosted limits, views of runs, words."""
 
+import json
 import string
 import zipfile
 
@@ -10,10 +11,13 @@ from hypothesis import strategies as st
 from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import DataError, UsageError
-from studio.core.events import EventWriter
+from studio.core.events import KINDS, EventWriter, read_events
 from studio.ui import forms, html
 from studio.ui.catalogue import translated, words
-from studio.ui.desk import POINTS, Desk, safe_name, thin, view
+from studio.ui.desk import Desk, safe_name
+from studio.ui.views import POINTS, Curve, Views
+
+WRONG = ("status", "what", "done", "total", "name", "value", "step", "path", "columns", "rows", "message", "metrics")
 
 
 def test_both_catalogues_have_the_same_keys_and_the_same_blanks():
@@ -99,25 +103,75 @@ def test_a_hosted_page_looks_at_every_part_of_a_data_spec(home):
 
 
 def test_curves_are_thinned_evenly_and_keep_their_last_point():
-    points = [{"name": "loss", "step": step, "value": 0.0} for step in range(10_001)]
-    kept = thin(points)
-    assert len(kept) <= POINTS and kept[-1]["step"] == 10_000
-    assert kept == sorted(kept, key=lambda point: point["step"])
+    curve = Curve()
+    for step in range(10_001):
+        curve.add({"name": "loss", "step": step, "value": 0.0})
+        steps = [point["step"] for point in curve.points]
+        assert steps[-1] == step and len(steps) <= POINTS
+    gaps = {after - before for before, after in zip(steps, steps[1:-1], strict=False)}
+    assert len(steps) > POINTS / 2 and len(gaps) == 1
 
 
 def test_a_view_is_what_the_events_say(home):
     run = Desk(home).store.new_run(recipes.parse({"data": {"train": "builtin:digits"}}))
+    views = Views()
     with run.hold(), EventWriter(run.events_path) as events:
         events.status("running")
         events.progress("training", 3, 10)
         events.scalar("train/loss", 0.5, 1)
         events.warning("left out <b>.jpg")
-        seen = view(run)
+        seen = views.look(run)
         assert (seen.status, seen.done, seen.total) == ("running", 3, 10)
         shown = html.run_state(seen, "en")
         assert "<b>" not in shown.split("class='notes'")[1].replace("<li>", "").replace("</li>", "")
         events.emit("figure", name="x", path="../../outside.png")
-        assert view(run).figures == []
+        assert views.look(run).figures == []
+
+
+def test_a_look_reads_what_was_written_since_and_comes_to_the_same_as_reading_all(home, monkeypatch):
+    run = Desk(home).store.new_run(recipes.parse({"data": {"train": "builtin:digits"}}))
+    views, reads = Views(), []
+
+    def counted(path, start=0):
+        events, end = read_events(path, start)
+        reads.append(len(events))
+        return events, end
+
+    monkeypatch.setattr("studio.ui.views.read_events", counted)
+    with run.hold(), EventWriter(run.events_path) as events:
+        for step in range(1500):
+            events.scalar("loss", step, step)
+            if step % 100 == 0:
+                views.look(run)
+        events.status("running")
+    assert sum(reads) == 1401
+    assert views.look(run).status == "failed"  # nobody holds it any more
+    assert views.look(run) == Views().look(run)
+    assert len(views.look(run).scalars) <= POINTS
+
+
+def test_events_that_are_no_objects_or_lack_their_fields_are_passed_over(home):
+    run = Desk(home).store.new_run(recipes.parse({"data": {"train": "builtin:digits"}}))
+    lines = ["3", "null", "[]", '"status"', "{}", '{"kind": 3}', "[" * 100_000, "\x00"]
+    lines += [json.dumps({"kind": kind}) for kind in KINDS]
+    lines += [json.dumps({"kind": kind, **dict.fromkeys(WRONG, value)}) for kind in KINDS for value in (None, [], "x")]
+    with EventWriter(run.events_path) as events:
+        events.note("before")
+    with open(run.events_path, "a") as file:
+        file.write("\n".join(lines) + "\n")
+    with run.hold(), EventWriter(run.events_path) as events:
+        events.progress("training", 3, 10)
+        events.status("finished")
+        seen = Views().look(run)
+    assert (seen.status, seen.done, seen.notes[0]) == ("finished", 3, "before")
+    html.run_state(seen, "en"), [html.table(table) for table in seen.tables]
+
+
+def test_only_so_many_runs_are_kept_read(home):
+    desk, views = Desk(home), Views(most=3)
+    for _ in range(5):
+        views.look(desk.store.new_run(recipes.parse({"data": {"train": "builtin:digits"}})))
+    assert len(views._readers) == 3
 
 
 def test_a_form_change_touches_one_key_and_defaults_are_left_out():
