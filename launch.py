@@ -2,7 +2,7 @@
 """The front door: makes the environment once, then hands over. Standard library only.
 
 python launch.py demo                a first run, from nothing to a working classifier
-python launch.py test [ARGUMENTS]    the whole test suite (the arguments go to pytest)
+python launch.py test [ARGUMENTS]    the whole test suite on all cores, or pytest with these arguments
 python launch.py COMMAND ...         everything else goes to studio.cli, untouched
 """
 
@@ -14,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 OLDEST_PYTHON = (3, 11)
+WHOLE_SUITE = ["-n", "auto", "--dist", "loadfile"]  # a process a core, which keeps the fixtures of a file together
 
 HELP = """Transfer Studio: move pretrained vision models to your classes.
 
@@ -62,7 +63,7 @@ def main(argv: list) -> int:
         return 3
     if testing:
         os.chdir(ROOT)
-        return hand_over(python, ["-m", "pytest", *argv[1:]])
+        return hand_over(python, ["-m", "pytest", *(argv[1:] or WHOLE_SUITE)])
     return hand_over(python, ["-m", "studio.cli", *argv])
 
 

@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: threads of each would only get in the way
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 
 from studio.core.home import Home
