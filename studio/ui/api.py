@@ -9,6 +9,8 @@ from studio.core import registry
 from studio.ui.desk import Desk
 from studio.ui.guard import guarded
 
+LIMIT = 8  # calls of one endpoint at once: they read, or file, and return
+
 
 def add_api(desk: Desk) -> None:
     """Adds the public endpoints to the Blocks being built."""
@@ -58,7 +60,7 @@ def add_api(desk: Desk) -> None:
         return [{key: row.get(key) for key in ("run", "status", "method", "created")} for row in desk.store.runs()]
 
     for function in (list_presets, list_methods, start_run, show_run, stop_run, list_runs):
-        gr.api(guarded(function), api_name=function.__name__, concurrency_limit=2)
+        gr.api(guarded(function), api_name=function.__name__, concurrency_limit=LIMIT)
 
 
 def _name(preset: str) -> str:

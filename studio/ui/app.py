@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from studio.core import recipe as recipes
 from studio.core.home import Home
@@ -14,7 +15,9 @@ from studio.ui import catalogue
 from studio.ui.api import add_api
 from studio.ui.catalogue import word
 from studio.ui.desk import Desk
+from studio.ui.kept_page import KeptPage
 from studio.ui.pages import data, runs, start, train, tryit
+from studio.ui.sessions import SESSIONS, LeanConfig
 
 FONTS = ["system-ui", "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "sans-serif"]  # the machine's own: none is fetched
 
@@ -32,6 +35,10 @@ class Shared:
 class Page(gr.Blocks):
     """Blocks that launch with the studio's look, words and settings unless told otherwise."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.default_config = LeanConfig(self)
+
     def launch(self, *args: Any, **options: Any) -> Any:
         settings = {
             "theme": gr.themes.Default(primary_hue="teal", neutral_hue="slate", font=FONTS),
@@ -41,6 +48,8 @@ class Page(gr.Blocks):
             "run_history": False,
             "enable_monitoring": False,
             "max_file_size": "2gb",
+            "state_session_capacity": SESSIONS,
+            "app_kwargs": {"middleware": [Middleware(KeptPage)]},
             "pwa": False,
         }
         return super().launch(*args, **{**settings, **options})
@@ -49,6 +58,8 @@ class Page(gr.Blocks):
 def build_app(home: Home | None = None, preset: str | None = None, hosted: bool | None = None) -> gr.Blocks:
     """The page. `hosted` (default: on a Space) keeps visitors from naming paths of this machine."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")  # else a table of 10,000 calls is made at each call
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "100")
     home = home or Home.find()
     desk = Desk(home, os.environ.get("SYSTEM") == "spaces" if hosted is None else hosted)
     chosen = recipes.read_yaml(recipes.find_preset(preset or "quickstart", home))

@@ -1,0 +1,108 @@
+"""What many visitors cost: sessions are lean and few, the page's first answer is kept, and is nobody's own."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from studio.core import recipe as recipes
+from studio.store import Store
+from studio.ui import build_app
+from studio.ui.kept_page import MOST, KeptPage
+from studio.ui.sessions import LeanConfig
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    from studio.core.home import Home
+
+    home = Home.find(tmp_path_factory.mktemp("load") / "home")
+    app = build_app(home=home)
+    _, url, _ = app.launch(
+        prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", state_session_capacity=5
+    )
+    with httpx.Client(base_url=url, timeout=60) as client:
+        yield home, app, client
+    app.close()
+
+
+def test_sessions_hold_no_copy_of_the_page_and_the_oldest_go(served):
+    from page_load import call
+
+    home, app, client = served
+    run = Store(home).new_run(recipes.load("quickstart")).id
+    for _ in range(12):
+        assert call(client, "show_run", run)["status"] == "queued"
+    sessions = app.state_holder.session_data
+    assert 0 < len(sessions) <= 5
+    for session in sessions.values():
+        assert isinstance(session.blocks_config, LeanConfig)
+        assert not any(session.config_values.values())
+
+
+def test_the_page_itself_is_described_in_full(served):
+    _, app, client = served
+    assert '"elem_id":"train-start"' in client.get("/").text.replace(" ", "")
+    assert all(component["props"] for component in app.config["components"] if component["type"] == "button")
+
+
+def test_the_page_is_the_same_at_the_second_asking_and_names_the_address_it_was_asked_under(served):
+    _, _, client = served
+    first = client.get("/")
+    assert client.get("/").text == first.text
+    other = client.get("/", headers={"host": "127.0.0.1:1"}).text
+    assert "127.0.0.1:1" in other and "127.0.0.1:1/" not in first.text.replace(str(client.base_url), "")
+
+
+def asked(app, path="/", query=b"", **headers):
+    """The body that an ASGI app answers."""
+    parts = []
+
+    async def send(message):
+        parts.append(message.get("body", b""))
+
+    scope = {
+        "type": "http", "method": "GET", "path": path, "query_string": query, "scheme": "http", "root_path": "",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }  # fmt: skip
+    asyncio.run(app(scope, None, send))
+    return b"".join(parts)
+
+
+def counting(status=200, **start):
+    """An ASGI app that answers how often it was asked."""
+    count = 0
+
+    async def app(scope, receive, send):
+        nonlocal count
+        count += 1
+        await send({"type": "http.response.start", "status": status, "headers": [], **start})
+        await send({"type": "http.response.body", "body": str(count).encode()})
+
+    return app
+
+
+def test_only_what_is_the_same_for_all_is_kept():
+    app = KeptPage(counting())
+    assert [asked(app, host="a"), asked(app, host="a"), asked(app, host="b")] == [b"1", b"1", b"2"]
+    assert asked(app, host="a", cookie="access-token=1") == b"3"
+    assert asked(app, host="a", authorization="x") == b"4"
+    assert asked(app, query=b"run=1", host="a") == b"5"
+    assert asked(app, path="/config", host="a") == b"6"
+    assert asked(app, host="a") == b"1"
+
+
+def test_errors_and_answers_that_set_cookies_are_not_kept():
+    for app in (KeptPage(counting(500)), KeptPage(counting(headers=[(b"Set-Cookie", b"a=b")]))):
+        assert [asked(app, host="a"), asked(app, host="a")] == [b"1", b"2"]
+
+
+def test_a_stranger_who_makes_up_addresses_fills_nothing():
+    app = KeptPage(counting())
+    for number in range(5 * MOST):
+        asked(app, host=f"h{number}")
+    assert len(app._kept) == MOST
