@@ -18,6 +18,7 @@ from studio.data import readers
 from studio.data.items import Dataset, FeatureSet
 from studio.data.limits import LIMITS, Limits
 
+MOST_COMMAS = 8  # in one path
 _BY_SUFFIX = {".zip": "zip", ".npz": "npz", ".mat": "mat", ".txt": "list", ".csv": "list"}
 
 
@@ -52,7 +53,7 @@ def open_data(spec: str, limits: Limits = LIMITS) -> Dataset | FeatureSet:
 
 def parse(spec: str) -> list[Spec]:
     """The parts of a spec. A part without a scheme has that of the first. Raises DataError."""
-    texts = [text.strip() for text in spec.split(",") if text.strip()]
+    texts = [text.strip() for text in _split(spec) if text.strip()]
     if not texts:
         raise DataError("data: the spec is empty; expected something like folder:photos.")
     first = _parse_one(texts[0])
@@ -60,6 +61,28 @@ def parse(spec: str) -> list[Spec]:
     return [first] + [
         _parse_one(text if text.partition(":")[0] in known else f"{first.scheme}:{text}") for text in texts[1:]
     ]
+
+
+def _split(spec: str) -> list[str]:
+    """The texts between commas; a comma in the path of something that is there parts nothing."""
+    pieces = spec.split(",")
+    texts: list[str] = []
+    while pieces:
+        whole = next((count for count in range(min(len(pieces), MOST_COMMAS), 1, -1) if _is_there(pieces[:count])), 1)
+        texts.append(",".join(pieces[:whole]))
+        pieces = pieces[whole:]
+    return texts
+
+
+def _is_there(pieces: list[str]) -> bool:
+    if any("?" in piece for piece in pieces[:-1]):  # options end a path
+        return False
+    text = ",".join(pieces).strip()
+    scheme, _, rest = text.partition(":")
+    try:
+        return Path((rest if scheme in schemes() else text).partition("?")[0]).expanduser().exists()
+    except (OSError, RuntimeError, ValueError):  # too long, no home, a NUL
+        return False
 
 
 @cache

@@ -1,5 +1,5 @@
 """Looking after the store: `verify` compares what is on disk with what was written, `gc` removes what
-nothing refers to.
+nothing refers to: blobs, what died writers left, uploads, exports.
 
 `gc` holds the lock that every put, import and delete holds too. So no blob is between "written" and
 "named by a manifest" while it looks, and whatever unreferenced or temporary it finds there is left
@@ -19,6 +19,7 @@ from studio.store.checkpoint import Manifest, read_manifest
 from studio.store.files import TEMP, from_json
 from studio.store.runs import RunFolder
 from studio.store.tensors import header_of
+from studio.store.uploads import leftovers, newest
 
 UNLOCKED_TEMP_S = 24 * 3600.0  # new runs and imports being unpacked are not under the lock: age tells
 
@@ -84,7 +85,8 @@ def garbage(home: Home, manifests: list[Path]) -> list[Path]:
     locked = [path for folder in (home.blobs, home.checkpoints, home.root) for path in folder.glob(f"{TEMP}*")]
     unlocked = [path for folder in (home.runs, home.uploads) for path in folder.glob(f"{TEMP}*")]
     unlocked += home.features.glob(f"*/{TEMP}*")
-    return sorted(blobs + locked + [path for path in unlocked if _age_s(path) > UNLOCKED_TEMP_S])
+    stale = [path for path in unlocked if time.time() - newest(path) > UNLOCKED_TEMP_S]
+    return sorted({*blobs, *locked, *stale, *leftovers(home)})
 
 
 def remove(paths: list[Path], dry_run: bool) -> dict[str, Any]:
@@ -121,7 +123,3 @@ def _header(path: Path) -> dict[str, Any]:
     except (OSError, StoreError):
         return {}
 
-
-def _age_s(path: Path) -> float:
-    times = [file.stat().st_mtime for file in [path, *path.rglob("*")]]
-    return time.time() - max(times)

@@ -4,12 +4,8 @@ Visitors choose names and ids. Where the page is hosted for others, data must be
 been uploaded here, and a recipe can name no path of the machine.
 """
 
-import hashlib
 import os
-import re
 import shutil
-import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,14 +16,14 @@ from studio.core.errors import DataError, UsageError
 from studio.core.home import Home
 from studio.core.recipe import Recipe
 from studio.data.specs import Spec, parse
+from studio.runs.examine import STRANGERS, Examined, Examiner
 from studio.runs.export import export_checkpoint
 from studio.runs.push import check_push, push
 from studio.runs.queue import Queue, enqueue, kick, stop
 from studio.runs.runner import submit
-from studio.store import Store
+from studio.store import Store, uploads
+from studio.store.uploads import UploadBounds, discard, keep_photos, keep_zip, safe_name
 from studio.ui.views import View, Views
-
-MAX_UPLOADS = 5000
 
 
 @dataclass(frozen=True)
@@ -37,6 +33,7 @@ class Desk:
     home: Home
     hosted: bool = False
     views: Views = field(default_factory=Views, compare=False, repr=False)
+    examiner: Examiner = field(default_factory=Examiner, compare=False, repr=False)
 
     @property
     def store(self) -> Store:
@@ -44,29 +41,15 @@ class Desk:
 
     def take_zip(self, path: str | os.PathLike[str]) -> str:
         """Keeps an uploaded zip in the home folder and returns its data spec."""
-        source = Path(path)
-        if source.suffix.lower() != ".zip":
-            raise DataError(f"Expected a .zip file, found {source.name}.")
-        with open(source, "rb") as file:
-            name = hashlib.file_digest(file, "sha256").hexdigest()[:16] + ".zip"
-        _copy(source, self.home.uploads / name)
-        return f"zip:{self.home.uploads / name}"
+        return f"zip:{keep_zip(Path(path), self.home, self.upload_bounds)}"
 
     def take_classes(self, photos: dict[str, list[str]]) -> str:
         """Keeps uploaded photos by class in the home folder and returns their data spec."""
-        chosen = {name.strip(): files for name, files in photos.items() if name and name.strip() and files}
-        if len(chosen) < 2:
-            raise DataError("Give photos for at least two classes, each with a name.")
-        count = sum(map(len, chosen.values()))
-        if count > MAX_UPLOADS:
-            raise DataError(f"{count} photos are too many for the boxes (at most {MAX_UPLOADS}); put them into a zip.")
-        folder = Path(tempfile.mkdtemp(prefix=time.strftime("photos-%Y%m%d-%H%M%S-"), dir=self.home.uploads))
-        for name, files in chosen.items():
-            target = folder / safe_name(name)
-            target.mkdir(exist_ok=True)
-            for number, file in enumerate(files):
-                _copy(Path(file), target / f"{number:04d}-{safe_name(Path(file).name)}")
-        return f"folder:{folder}"
+        return f"folder:{keep_photos(photos, self.home, self.upload_bounds)}"
+
+    @property
+    def upload_bounds(self) -> UploadBounds:
+        return uploads.STRANGERS if self.hosted else UploadBounds()
 
     def recipe(self, values: dict[str, Any], notes: Sequence[str] = ()) -> Recipe:
         """The typed recipe of a form's values. Raises UsageError, also for what a hosted page forbids."""
@@ -91,6 +74,18 @@ class Desk:
     def _is_upload(self, part: Spec) -> bool:
         path = Path(part.rest).resolve()
         return part.scheme in ("folder", "zip") and self.home.uploads in path.parents
+
+    def examine(self, spec: str) -> Examined:
+        """The report and a few images of a data set, made by a process of its own.
+
+        Raises DataError where it can't be used; what was uploaded for it is deleted then.
+        """
+        try:
+            return self.examiner.examine(spec, self.home, STRANGERS if self.hosted else None)
+        except DataError:
+            for part in parse(spec):
+                discard(Path(part.rest), self.home)
+            raise
 
     def start(self, values: dict[str, Any], owner: str | None = None, notes: Sequence[str] = ()) -> str:
         """Files a run, which says `notes`, in the queue; its id. `owner` is the visitor of a hosted page."""
@@ -133,23 +128,3 @@ class Desk:
             raise UsageError("A hosted page pushes nothing: the token of HF_TOKEN is its owner's, not the visitor's.")
         check_push(repo.strip())
         return push(Path(self.export(checkpoint, kind)["folder"]), repo.strip(), public)
-
-
-def safe_name(name: str) -> str:
-    """A file name that means nothing to any system: no separators, no leading dot, at most 80 characters.
-
-    Windows device names such as `con` get an underscore.
-    """
-    plain = re.sub(r'[\x00-\x1f<>:"/\\|?*]+', "_", name).strip(" .")[:80] or "unnamed"
-    return f"{plain}_" if re.fullmatch(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?", plain) else plain
-
-
-def _copy(source: Path, target: Path) -> None:
-    if target.exists():
-        return
-    try:
-        part = target.with_name(target.name + ".part")
-        shutil.copyfile(source, part)
-        os.replace(part, target)
-    except OSError as error:
-        raise DataError(f"{source.name} can't be kept in {target.parent} ({error.strerror}).") from error

@@ -11,7 +11,7 @@ _SAYS_ADDRESS = (b"host", b"x-forwarded-host", b"x-forwarded-proto", b"x-forward
 class KeptPage:
     """ASGI middleware that answers `GET /` from memory, by the address it is asked under.
 
-    Asked with a query, a cookie or a login it goes through. What it keeps is the same for every visitor.
+    Asked with a query or a login it goes through. What it keeps is the same for every visitor.
     """
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
@@ -48,7 +48,7 @@ def _key(scope: dict[str, Any]) -> Any:
     if scope["type"] != "http" or scope["method"] != "GET" or scope["path"] != "/" or scope["query_string"]:
         return None
     headers = dict(scope["headers"])
-    if b"cookie" in headers or b"authorization" in headers:
+    if b"access-token" in headers.get(b"cookie", b"") or b"authorization" in headers:
         return None
     return scope.get("scheme"), scope.get("root_path"), *(headers.get(name) for name in _SAYS_ADDRESS)
 

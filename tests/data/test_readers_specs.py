@@ -102,3 +102,16 @@ def test_the_same_spec_gives_the_same_order(photos, tmp_path):
     first, second = (open_data(f"folder:{root}") for _ in range(2))
     assert [item.name for item in first.items] == [item.name for item in second.items]
     assert first.spec == f"folder:{root}" and first.classes == ["a", "b", "c10", "c9"]
+
+
+def test_a_comma_in_a_path_that_is_there_parts_nothing(tmp_path):
+    first, second, third = tmp_path / "holiday, 2021", tmp_path / "b", tmp_path / "x,y,z"
+    for folder in (first, second, third):
+        folder.mkdir()
+    for texts in ([first], [first, second], [second, first], [third, first, second], [tmp_path / "b,c"]):
+        spec = "folder:" + ", ".join(map(str, texts))
+        known = [str(path) for path in texts if path.exists()] or [str(tmp_path / "b"), "c"]
+        assert [part.rest for part in parse(spec)] == known
+        assert [part.rest for part in parse(f"{spec},folder:{second}")] == [*known, str(second)]
+    assert [part.options for part in parse(f"folder:{first}?a=1,{second}")] == [{"a": "1"}, {}]
+    assert len(parse("builtin:digits" + ",digits" * 2000)) == 2001

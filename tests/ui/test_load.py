@@ -89,7 +89,8 @@ def counting(status=200, **start):
 def test_only_what_is_the_same_for_all_is_kept():
     app = KeptPage(counting())
     assert [asked(app, host="a"), asked(app, host="a"), asked(app, host="b")] == [b"1", b"1", b"2"]
-    assert asked(app, host="a", cookie="access-token=1") == b"3"
+    assert asked(app, host="a", cookie="access-token-unsecure-x=1") == b"3"
+    assert asked(app, host="a", cookie="colour=blue") == b"1"
     assert asked(app, host="a", authorization="x") == b"4"
     assert asked(app, query=b"run=1", host="a") == b"5"
     assert asked(app, path="/config", host="a") == b"6"

@@ -7,9 +7,6 @@ import gradio as gr
 
 from studio.core import recipe as recipes
 from studio.core.errors import DataError
-from studio.data import check, open_data, read_image
-from studio.data.items import Dataset, Item
-from studio.figures.boxes import draw_boxes
 from studio.ui import forms, html
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.guard import guarded
@@ -43,8 +40,8 @@ def build(shared: Any) -> list[Any]:
     def use(data_spec: str, values: dict[str, Any], request: gr.Request | None) -> tuple[Any, ...]:
         if shared.desk.hosted and not shared.desk.allows(data_spec):
             raise DataError(say("data.hosted", language_of(request)))
-        report = check(data_spec).to_dict()
-        pictures = _pictures(data_spec)
+        found = shared.desk.examine(data_spec)
+        report, pictures = found.report, found.images
         values = deepcopy(_fitting(values or {}, bool(report["boxes"])))
         for note in recipes.override(values, {"data.train": data_spec}):
             gr.Info(note)
@@ -137,21 +134,3 @@ def _class_boxes() -> tuple[list[Any], list[Any], Any]:
 
     more.click(show_more, shown, [shown, *rows], show_progress="hidden", api_visibility="private")
     return names, files, shown
-
-
-def _pictures(spec: str, most: int = 16) -> list[tuple[Any, str]]:
-    """A few pictures spread over the classes, with their class as caption."""
-    dataset = open_data(spec)
-    if not isinstance(dataset, Dataset) or not dataset.items:
-        return []
-    step = max(1, len(dataset) // most)
-    chosen = dataset.items[::step][:most]
-    if dataset.boxed:
-        return [_with_boxes(item, dataset.classes) for item in chosen]
-    return [(read_image(item.source, item.name, min_side=160), dataset.classes[item.label]) for item in chosen]
-
-
-def _with_boxes(item: Item, classes: list[str]) -> tuple[Any, str]:
-    """A picture with its boxes drawn, and its name."""
-    picture = read_image(item.source, item.name)
-    return (draw_boxes(picture, item.boxes, classes) if item.boxes is not None else picture), item.name
