@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from studio.core.boxes import Boxes, Detections
+from studio.data.boxes import Boxes, Detections
 from studio.metrics.detection import TWELVE, coco_ap
 
 CLASSES = [f"class {number}" for number in range(20)]

@@ -13,17 +13,17 @@ import time
 
 import torch
 
+from adapters.detect.data.batches import BoxBatches
 from adapters.detect.starts import unit_norms
 from studio.core import registry
 from studio.core.faces import Detector, LearnerContext
 from studio.core.recipe import TrainSection
 from studio.data import open_data
-from studio.data.box_batches import BoxBatches
 from studio.data.pixels import decode
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import normalize
+from studio.engine.loop import warmup_cosine
 from studio.metrics.detection import coco_ap
-from studio.runs.loop import warmup_cosine
 
 BACKBONE = "pip/tf_efficientnet_lite0"
 VIT = "timm/vit_tiny_patch16_224?random&depth=4"

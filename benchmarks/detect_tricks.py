@@ -14,16 +14,16 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from studio.core.box_fusion import fuse
-from studio.core.boxes import Boxes, Detections
+from adapters.detect.data.splits import resolve_box_splits
+from adapters.detect.run.fusion import fuse
+from adapters.detect.run.views import Look, View, views_of
 from studio.core.recipe import DataSection
 from studio.data import Dataset
-from studio.data.box_splits import resolve_box_splits
-from studio.data.images import read_image
+from studio.data.boxes import Boxes, Detections
+from studio.data.files.images import read_image
 from studio.data.pixels import decode
 from studio.metrics.detection import coco_ap
 from studio.runs.predict import Model, load_checkpoint
-from studio.runs.views import Look, View, views_of
 
 OVERLAPS = (0.5, 0.55, 0.6, 0.7)
 BATCH = 8

@@ -4,7 +4,7 @@
 
 Without FOLDER, 512 JPEGs of 640 x 480 are made. Everything a run does is in its time: listing, hashing, decoding,
 writing the cache. Speeds are folder / bare (the promise: at least 0.9), paired in turn, as medians. There are two
-bare loops: as it comes, and with freed memory kept as a run does (`studio.core.allocator`), which is quicker. The
+bare loops: as it comes, and with freed memory kept as a run does (`studio.device.allocator`), which is quicker. The
 time of a second run is given as a part of the first's (the promise: under 0.1).
 """
 
@@ -21,11 +21,11 @@ import torch
 from PIL import Image
 
 from studio.core import registry
-from studio.core.allocator import keep_freed_memory
 from studio.core.home import Home
 from studio.data import open_data, read_image
-from studio.data.features import BATCH, extract
+from studio.data.features.cache import BATCH, extract
 from studio.data.transforms import normalize, to_input
+from studio.device.allocator import keep_freed_memory
 
 
 def main() -> None:

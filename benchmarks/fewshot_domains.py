@@ -18,7 +18,7 @@ from fewshot.evaluate import Pools, evaluate
 from studio.core import registry
 from studio.core.home import Home
 from studio.data import open_data
-from studio.data.features import extract
+from studio.data.features.cache import extract
 
 
 def main() -> None:

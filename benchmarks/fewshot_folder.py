@@ -24,7 +24,7 @@ from fewshot.heads.prototypes import Prototypes
 from studio.core import registry
 from studio.core.home import Home
 from studio.data import open_data, read_image
-from studio.data.features import extract
+from studio.data.features.cache import extract
 from studio.data.transforms import normalize, to_input
 
 WAYS, SHOTS, QUERIES, CLASSES = 5, 5, 15, 20

@@ -28,10 +28,10 @@ from fewshot.meta.base import cross_entropy, embedded
 from fewshot.meta.protonet import ProtoNet
 from fewshot.meta.tasks import Pool, TaskBatches, one_channel
 from studio.core import registry
-from studio.core.allocator import keep_freed_memory
 from studio.core.faces import LearnerContext
 from studio.data import open_data
 from studio.data.pixels import decode
+from studio.device.allocator import keep_freed_memory
 
 QUERIES = 15
 JUDGED = 100  # episodes

@@ -22,9 +22,9 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
+from adapters.finetune import procedure as training
 from studio import run
 from studio.core.home import Home
-from studio.runs import training
 
 EPOCHS = 4
 LR = 1e-3

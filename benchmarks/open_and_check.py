@@ -20,7 +20,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from studio.data import check, open_data, read_image
-from studio.data.near import look_at, near_groups
+from studio.data.checks.fingerprints import look_at, near_groups
 
 ALTERED: dict[str, Callable[[Image.Image], Image.Image]] = {
     "JPEG quality 20": lambda image: read_image(_jpeg(image, 20)),

@@ -17,13 +17,13 @@ import timm
 import torch
 from torch.nn import functional
 
-from studio.core.device import DeviceManager
 from studio.core.events import EventWriter
 from studio.core.faces import Learner
 from studio.core.home import Home
 from studio.core.procedure import Job
 from studio.core.recipe import Recipe
-from studio.runs.loop import Loop
+from studio.device.manager import DeviceManager
+from studio.engine.loop import Loop
 
 
 class Bench(Learner):

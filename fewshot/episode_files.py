@@ -15,7 +15,7 @@ import torch
 
 from fewshot.episodes import ChunkSize, EpisodeIndex, EpisodeSource
 from studio.core.errors import DataError, UsageError
-from studio.data.annotation_files import Unreadable, read_json
+from studio.data.files.annotation_files import Unreadable, read_json
 
 _FORM = '{"support": {"class": ["path", ...]}, "query": {"class": ["path", ...]}}'
 

@@ -14,9 +14,9 @@ from fewshot.evaluate import Pools
 from studio.core.errors import DataError
 from studio.core.procedure import Job
 from studio.data import Dataset, Item, require_classes
-from studio.data.digests import digests
+from studio.data.files.digests import digests
 from studio.data.items import FileSource
-from studio.data.reading import features_of
+from studio.data.load_split import features_of
 from studio.data.splits import images, relabel
 
 

@@ -15,7 +15,7 @@ from fewshot.heads.simpleshot import SimpleShot
 from fewshot.support import SupportSet
 from studio.core.faces import EpisodeHead, Episodes
 from studio.core.procedure import Predictor
-from studio.data.features import embed_images
+from studio.data.features.cache import embed_images
 
 NEAREST = 3
 #: heads whose scores an ONNX file can compute: the others solve a linear system

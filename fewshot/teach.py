@@ -16,7 +16,7 @@ from studio.core import registry
 from studio.core.errors import DataError, StoreError, UsageError
 from studio.core.faces import EpisodeHead
 from studio.core.home import Home
-from studio.data.features import embed_images
+from studio.data.features.cache import embed_images
 from studio.data.preprocess import Preprocess
 from studio.store import Checkpoint, Manifest, Store
 

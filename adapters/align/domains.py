@@ -9,7 +9,7 @@ from studio.core import registry
 from studio.core.errors import DataError, UsageError
 from studio.core.procedure import Job
 from studio.data import Dataset, FeatureSet, open_data
-from studio.data.reading import features_of
+from studio.data.load_split import features_of
 
 
 @dataclass

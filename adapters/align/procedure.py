@@ -17,7 +17,7 @@ from studio.core.faces import Estimator
 from studio.core.home import Home
 from studio.core.procedure import Job, Outcome, Predictor, Procedure
 from studio.core.registry import Params, procedure
-from studio.data.features import embed_images
+from studio.data.features.cache import embed_images
 from studio.figures import tsne_figure
 from studio.store import Checkpoint, Manifest
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from adapters.detect.base import plain
-from studio.core.boxes import Detections
+from studio.data.boxes import Detections
 
 
 def where_queries_look(learner: Any, images: Tensor, most: int) -> tuple[str, list[Detections], list[Tensor]]:

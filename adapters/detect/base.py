@@ -12,11 +12,11 @@ from adapters.backbones.face import Backbone
 from adapters.backbones.seeds import seeded
 from adapters.detect.classes import ClassRows, take_over
 from adapters.finetune.classifier import load_into
-from studio.core.boxes import Detections
 from studio.core.errors import UsageError
 from studio.core.faces import Detector, LearnerContext
-from studio.core.norms import freeze_statistics, rest
 from studio.core.registry import Params
+from studio.data.boxes import Detections
+from studio.device.norms import freeze_statistics, rest
 
 LEAST_SIDE = 64  # pixels
 LEAST = 0.01  # score below which nothing is kept: lower ones hardly change AP

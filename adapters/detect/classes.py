@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from studio.core.boxes import shared
 from studio.core.errors import StoreError
+from studio.data.boxes import shared
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from adapters.detect.base import LEAST, BackboneDetector, BackboneParams, plain,
 from adapters.detect.classes import take_over
 from adapters.detect.lora import add_updates, merged
 from adapters.detect.trunk import Trunk
-from studio.core.boxes import Detections
 from studio.core.errors import UsageError
 from studio.core.faces import LearnerContext
+from studio.data.boxes import Detections
 
 TERMS = {"ce": "classification", "vfl": "classification", "focal": "classification", "bbox": "box", "giou": "giou"}
 TERMS |= {"fgl": "distribution", "ddf": "distribution"}

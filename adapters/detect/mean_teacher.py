@@ -8,13 +8,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from adapters.detect.data.transforms import pad
 from studio.core import registry
-from studio.core.boxes import Detections
 from studio.core.errors import UsageError
 from studio.core.faces import AdaptingDetector, Detector, LearnerContext
 from studio.core.recipe import validate
 from studio.core.registry import Params, register
-from studio.data.box_transforms import pad
+from studio.data.boxes import Detections
 
 PLACES = ("box", "giou", "distribution")  # what losses of place and size have in their names
 

@@ -12,8 +12,8 @@ from adapters.finetune.prototypes import prototype_head
 from adapters.finetune.regularizers import KNOWN, Forward, Regularizer
 from studio.core.errors import UsageError
 from studio.core.faces import Learner, LearnerContext
-from studio.core.norms import freeze_statistics
 from studio.core.registry import Params, register
+from studio.device.norms import freeze_statistics
 
 if TYPE_CHECKING:
     import numpy as np

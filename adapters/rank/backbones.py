@@ -17,7 +17,7 @@ from studio.core.errors import DataError, StoppedByUser, UsageError
 from studio.core.procedure import Job
 from studio.core.registry import Params, register
 from studio.data import Dataset
-from studio.data.reading import features_of, warn_of_skipped
+from studio.data.load_split import features_of, warn_of_skipped
 from studio.data.splits import given_splits, with_images_only
 from studio.metrics.intervals import NORMAL
 

@@ -14,7 +14,7 @@ from studio.core.errors import DataError, StoppedByUser
 from studio.core.procedure import Job
 from studio.core.registry import Params, register
 from studio.data import Dataset, FeatureSet, open_data
-from studio.data.reading import features_of, warn_of_skipped
+from studio.data.load_split import features_of, warn_of_skipped
 
 COLUMNS = ["source", "images", "gap to classes", "mmd", "class mmd", "a-distance", "coral", "source accuracy", "risk"]
 TOLD_APART = 1.5  # A-distance: a linear classifier is right about the domain of 7 images in 8

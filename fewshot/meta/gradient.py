@@ -15,8 +15,8 @@ from fewshot.meta.base import MetaLearner, MetaParams, Network, ways_of
 from fewshot.meta.tasks import Pool, to_float
 from studio.core.errors import UsageError
 from studio.core.faces import EpisodeHead, Episodes, LearnerContext
-from studio.core.norms import batch_norms
 from studio.core.procedure import Job
+from studio.device.norms import batch_norms
 
 SETTLING = 512  # training images from which batch-norm statistics are taken at the end
 

@@ -15,10 +15,10 @@ from fewshot.meta.metric import MetricLearner
 from fewshot.meta.scoring import score
 from fewshot.meta.tasks import TUNE, Pool, to_float
 from studio.core.faces import EpisodeHead, Episodes, LearnerContext
-from studio.core.norms import freeze_statistics
 from studio.core.procedure import Job
 from studio.core.registry import register
 from studio.data.transforms import augment
+from studio.device.norms import freeze_statistics
 
 CANDIDATES = (0.0, 1e-4, 5e-4, 1e-3)  # of the fine-tuning's learning rate
 MOMENTUM = 0.9

@@ -22,8 +22,9 @@ from studio.core.faces import LearnerContext
 from studio.core.home import Home
 from studio.core.procedure import Job, Outcome, Procedure
 from studio.core.registry import procedure
-from studio.data.reading import pixels_of
+from studio.data.load_split import pixels_of
 from studio.data.splits import Splits, resolve_class_splits
+from studio.engine.loop import Loop
 from studio.store import Checkpoint, Manifest, Store
 
 CROP_MARGIN = 1.15  # images that are cropped are kept a little larger than the input
@@ -178,7 +179,7 @@ def train(job: Job, learner: MetaLearner, pools: dict[str, Pool], backbone: Any)
 
     if not job.resume:
         learner.start()
-    loop = job.loop(learner, batches, judge)
+    loop = Loop(learner, batches, recipe.train, job, judge)
     try:
         progress = loop.run()
     except StudioError:

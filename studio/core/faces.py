@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from studio.core.boxes import Detections
     from studio.core.recipe import Recipe
+    from studio.data.boxes import Detections
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Comparison(Method):
 
 
 class Learner(Method):
-    """What trains. The one loop (`studio.runs.loop`) sums the losses, steps, logs and saves."""
+    """What trains. The one loop (`studio.engine.loop`) sums the losses, steps, logs and saves."""
 
     #: `state` holds the whole network; False: only what was trained, and the backbone is loaded anew
     whole: ClassVar[bool] = True

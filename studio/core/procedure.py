@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import nn
 
-    from studio.core.boxes import Detections
+    from studio.data.boxes import Detections
 
 
 @dataclass
@@ -38,9 +38,6 @@ class Job:
     precision: str  # fp32 | fp16 | bf16
     should_stop: Callable[[], bool] = lambda: False
     resume: bool = False
-    #: the one training loop, for procedures of the wings: loop(learner, batches, evaluate) with `run()` and `progress`
-    #: (studio.runs.loop.Loop)
-    loop: Callable[..., Any] | None = None
 
     def figure(self, name: str, figure: Any) -> Path:
         """Saves a matplotlib figure as `figures/NAME.png` of the run and says so in the events."""

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict
 
 from studio.core.errors import UsageError, nearest
 
-PLACES = ("adapters", "fewshot", "studio.runs")  # where methods, procedures and backbone sources are found
+PLACES = ("adapters", "fewshot")  # where methods, procedures and backbone sources are found
 _METHODS: dict[str, type["Method"]] = {}
 _PROCEDURES: dict[tuple[str, type], Any] = {}
 _BACKBONE_SOURCES: dict[str, tuple[Callable[..., Any], "Listing"]] = {}

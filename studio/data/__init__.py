@@ -4,8 +4,8 @@ May use studio.core and studio.store. `open_data(spec)` reads any spec; `read_im
 adding a kind of data is adding a file to `readers/`.
 """
 
-from studio.data.check import check
-from studio.data.images import read_image
+from studio.data.checks.check import check
+from studio.data.files.images import read_image
 from studio.data.items import Dataset, FeatureSet, Item
 from studio.data.specs import open_data
 from studio.data.splits import require_classes, resolve_splits

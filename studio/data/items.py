@@ -1,6 +1,6 @@
 """What a dataset is: labelled images by name, or feature vectors.
 
-An `Item` does not hold a picture; it knows where its bytes are. `studio.data.images.read_image` is the
+An `Item` does not hold a picture; it knows where its bytes are. `studio.data.files.images.read_image` is the
 one door through which every picture comes.
 """
 
@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from studio.core.boxes import Boxes
+from studio.data.boxes import Boxes
 
 
 class ImageSource(Protocol):

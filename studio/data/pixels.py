@@ -12,8 +12,8 @@ import numpy as np
 import psutil
 
 from studio.core.errors import StoppedByUser, StoreError
-from studio.data.ahead import in_order
-from studio.data.images import BadImage, read_image
+from studio.data.files.images import BadImage, read_image
+from studio.data.files.prefetch import in_order
 from studio.data.items import Dataset, Item, Skipped
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import to_input

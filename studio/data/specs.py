@@ -15,8 +15,8 @@ import numpy as np
 
 from studio.core.errors import DataError, nearest
 from studio.data import readers
+from studio.data.files.limits import LIMITS, Limits
 from studio.data.items import Dataset, FeatureSet
-from studio.data.limits import LIMITS, Limits
 
 MOST_COMMAS = 8  # in one path
 _BY_SUFFIX = {".zip": "zip", ".npz": "npz", ".mat": "mat", ".txt": "list", ".csv": "list"}

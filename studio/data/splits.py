@@ -9,7 +9,7 @@ import numpy as np
 
 from studio.core.errors import DataError
 from studio.core.home import Home
-from studio.data.digests import digests
+from studio.data.files.digests import digests
 from studio.data.items import Dataset, FeatureSet
 from studio.data.specs import open_data
 

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from studio.core.boxes import Boxes, Detections
+from studio.data.boxes import Boxes, Detections
 from studio.figures.style import COLOURS, FAINT, QUIET, figure, fonts, short, tidy
 from studio.metrics.detection_errors import Judged
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from studio.core.boxes import Boxes, Detections, iou
+from studio.data.boxes import Boxes, Detections, iou
 
 #: names of COCO's twelve numbers, in the order of its summary
 TWELVE = (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from studio.core.boxes import Boxes, Detections, iou
+from studio.data.boxes import Boxes, Detections, iou
 
 KINDS = ("right", "wrong class", "badly placed", "duplicate", "background")
 PLACED, NEAR = 0.5, 0.1  # overlap from which a box is in its place, and from which it is at least near it

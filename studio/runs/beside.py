@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from studio.core.boxes import iou
 from studio.core.errors import UsageError
+from studio.data.boxes import iou
 from studio.figures.boxes import draw_beside
 from studio.runs.predict import Model, read_for_people
 

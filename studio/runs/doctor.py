@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from studio.core.device import DeviceManager
 from studio.core.home import Home
+from studio.device.manager import DeviceManager
 
 PACKAGES = (
     "torch",

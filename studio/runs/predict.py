@@ -8,14 +8,14 @@ import numpy as np
 from PIL import Image
 
 from studio.core import registry
-from studio.core.boxes import Detections
-from studio.core.device import DeviceManager
 from studio.core.errors import UsageError, nearest
 from studio.core.home import Home
 from studio.core.procedure import BoxPredictor
 from studio.core.recipe import EvalSection, validate
-from studio.data.images import BadImage, read_image
-from studio.data.video import is_video
+from studio.data.boxes import Detections
+from studio.data.files.images import BadImage, read_image
+from studio.data.files.video import is_video
+from studio.device.manager import DeviceManager
 from studio.store import Checkpoint, Store
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}

@@ -15,13 +15,14 @@ from typing import Any
 
 from studio.core import recipe as recipes
 from studio.core import registry
-from studio.core.allocator import keep_freed_memory
-from studio.core.device import DeviceManager, TorchProbe
 from studio.core.errors import StoppedByUser, StoreError, StudioError, UsageError
 from studio.core.events import EventWriter
 from studio.core.home import Home
 from studio.core.procedure import Job, Outcome
 from studio.core.recipe import Recipe
+from studio.device.allocator import keep_freed_memory
+from studio.device.manager import DeviceManager, TorchProbe
+from studio.engine.place import world
 from studio.runs.queue import Queue, cores
 from studio.store import RunFolder, Store
 
@@ -137,7 +138,6 @@ def _work(
             should_stop=should_stop,
             resume=resume,
         )
-        job.loop = _loop_of(job)
         return procedure.run(job)
 
 
@@ -173,16 +173,6 @@ def assist(run: RunFolder, home: Home, resume: bool = False) -> None:
         _work(run, home, Store(home), DeviceManager(home), events, lambda: False, resume, result)
 
 
-def rank() -> int:
-    """This process's place among those that share the run; 0 where it is alone."""
-    return int(os.environ.get("RANK", 0))
-
-
-def world() -> int:
-    """How many processes share the run."""
-    return int(os.environ.get("WORLD_SIZE", 1))
-
-
 def own_device(asked: str) -> str:
     """The device of this rank; what was asked for where there is one process."""
     if world() == 1 or asked == "cpu":
@@ -190,15 +180,6 @@ def own_device(asked: str) -> str:
     import torch
 
     return f"cuda:{os.environ['LOCAL_RANK']}" if torch.cuda.is_available() else "cpu"
-
-
-def _loop_of(job: Job) -> Callable[..., Any]:
-    def loop(learner: Any, batches: Any, evaluate: Callable[[], dict[str, float]]) -> Any:
-        from studio.runs.loop import Loop  # torch and Accelerate only where something trains
-
-        return Loop(learner, batches, job.recipe.train, job, evaluate)
-
-    return loop
 
 
 def _report(result: Result, events: EventWriter) -> None:

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from studio.data.video import Frame, Writer, frame_rate, frames
+from studio.data.files.video import Frame, Writer, frame_rate, frames
 from studio.runs.predict import Model
 
 BATCH = 8  # frames looked at together

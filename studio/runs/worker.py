@@ -6,8 +6,9 @@ from contextlib import suppress
 
 from studio.core.errors import StoppedByUser
 from studio.core.home import Home
+from studio.engine.place import rank, world
 from studio.runs.executors import run_inline
-from studio.runs.runner import assist, rank, world
+from studio.runs.runner import assist
 from studio.store import Store
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from studio.core.errors import StoppedByUser, StoreError
 from studio.data import open_data, pixels
-from studio.data.ahead import in_order
-from studio.data.images import read_image
+from studio.data.files.images import read_image
+from studio.data.files.prefetch import in_order
 from studio.data.pixels import decode
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import to_input

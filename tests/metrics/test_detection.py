@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studio.core.boxes import Boxes, Detections, iou
+from studio.data.boxes import Boxes, Detections, iou
 from studio.metrics.detection import TWELVE, best_threshold, coco_ap, precision_recall, voc_ap50
 from studio.metrics.detection_errors import KINDS, count_errors, judge
 

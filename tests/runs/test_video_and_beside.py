@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from studio.core.boxes import Detections
 from studio.core.errors import DataError, StudioError, UsageError
 from studio.core.procedure import BoxPredictor, Predictor
-from studio.data import video
+from studio.data.boxes import Detections
+from studio.data.files import video
 from studio.runs.beside import beside, match
 from studio.runs.predict import Model, split_films
 from studio.runs.video import predict_video

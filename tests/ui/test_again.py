@@ -8,7 +8,7 @@ from PIL import Image
 
 from studio.core import recipe as recipes
 from studio.core.home import Home
-from studio.data import video
+from studio.data.files import video
 from studio.runs.executors import run_inline
 from studio.runs.runner import submit
 from studio.store import Store

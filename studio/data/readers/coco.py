@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from studio.core.errors import DataError
-from studio.data.annotation_files import read_json
-from studio.data.annotations import Annotated, gather, refuse_wrong_format
+from studio.data.files.annotation_files import read_json
+from studio.data.files.annotations import Annotated, gather, refuse_wrong_format
+from studio.data.files.limits import Limits
+from studio.data.files.zip_paths import AnyPath, source_of
 from studio.data.items import Dataset, Skipped
-from studio.data.limits import Limits
-from studio.data.zip_paths import AnyPath, source_of
 
 OPTIONS = {
     "images": "the folder of the pictures (default: that of the file)",

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 from studio.core.errors import DataError
+from studio.data.files.layout import by_folders
+from studio.data.files.limits import Limits
 from studio.data.items import Dataset, FileSource, Skipped
-from studio.data.layout import by_folders
-from studio.data.limits import Limits
 
 OPTIONS: dict[str, str] = {}
 

@@ -5,9 +5,9 @@ import threading
 from typing import Any
 
 from studio.core.errors import DataError, HubError
+from studio.data.files.limits import Limits
+from studio.data.files.row_source import RowSource
 from studio.data.items import Dataset, Item
-from studio.data.limits import Limits
-from studio.data.rows import RowSource
 
 OPTIONS = {"split": "default: train", "x": "the column of images", "y": "the column of labels"}
 LABELS = ("label", "labels", "fine_label")

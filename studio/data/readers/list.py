@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from studio.core.errors import DataError
-from studio.data.annotation_files import Unreadable, read_text
-from studio.data.images import SUFFIXES
+from studio.data.files.annotation_files import Unreadable, read_text
+from studio.data.files.images import SUFFIXES
+from studio.data.files.layout import Entry, gather
+from studio.data.files.limits import Limits
 from studio.data.items import Dataset, FileSource, Skipped
-from studio.data.layout import Entry, gather
-from studio.data.limits import Limits
 from studio.data.readers.folder import walk
 
 OPTIONS = {"root": "the folder that the paths start from"}

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from studio.core.errors import DataError
-from studio.data.arrays import OPTIONS as OPTIONS
-from studio.data.arrays import choose, from_arrays
+from studio.data.files.arrays import OPTIONS as OPTIONS
+from studio.data.files.arrays import choose, from_arrays
+from studio.data.files.limits import Limits
 from studio.data.items import Dataset, FeatureSet
-from studio.data.limits import Limits
 
 
 def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset | FeatureSet:

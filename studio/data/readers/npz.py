@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from studio.core.errors import DataError
-from studio.data.archives import Archive
-from studio.data.arrays import OPTIONS as OPTIONS
-from studio.data.arrays import choose, from_arrays
+from studio.data.files.archives import Archive
+from studio.data.files.arrays import OPTIONS as OPTIONS
+from studio.data.files.arrays import choose, from_arrays
+from studio.data.files.limits import Limits
 from studio.data.items import Dataset, FeatureSet
-from studio.data.limits import Limits
 
 
 def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset | FeatureSet:

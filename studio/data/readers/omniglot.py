@@ -7,10 +7,10 @@ and between alphabets are both possible. A published split is a list of classes:
 from pathlib import Path, PurePosixPath
 
 from studio.core.errors import DataError, nearest
-from studio.data.archives import Archive
+from studio.data.files.archives import Archive
+from studio.data.files.layout import Entry, gather
+from studio.data.files.limits import Limits
 from studio.data.items import Dataset, ImageSource
-from studio.data.layout import Entry, gather
-from studio.data.limits import Limits
 from studio.data.readers.folder import walk
 
 OPTIONS = {

@@ -8,9 +8,9 @@ import numpy as np
 
 from studio.core.errors import DataError, HubError, nearest
 from studio.core.home import Home
+from studio.data.files.limits import Limits
+from studio.data.files.row_source import RowSource
 from studio.data.items import Dataset, Item
-from studio.data.limits import Limits
-from studio.data.rows import RowSource
 
 OURS = {"root", "download", "transform", "target_transform", "transforms", "loader"}  # not for a spec to set
 OPTIONS = None  # the options are the arguments of the set, see its page in torchvision's documentation

@@ -4,12 +4,12 @@ from pathlib import Path, PurePath
 from xml.etree.ElementTree import Element
 
 from studio.core.errors import DataError
-from studio.data.annotation_files import Unreadable, read_text, read_xml
-from studio.data.annotations import Annotated, gather
-from studio.data.images import SUFFIXES
+from studio.data.files.annotation_files import Unreadable, read_text, read_xml
+from studio.data.files.annotations import Annotated, gather
+from studio.data.files.images import SUFFIXES
+from studio.data.files.limits import Limits
+from studio.data.files.zip_paths import AnyPath, ZipPath, source_of
 from studio.data.items import Dataset, Skipped
-from studio.data.limits import Limits
-from studio.data.zip_paths import AnyPath, ZipPath, source_of
 
 OPTIONS = {"images": "the folder of the pictures (default: JPEGImages, images, or beside the annotations)"}
 SPLITS = ("train", "val", "test")

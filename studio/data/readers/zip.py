@@ -6,13 +6,13 @@ from typing import Any
 
 from studio.core.errors import DataError
 from studio.core.texts import TextError
-from studio.data.annotation_files import Unreadable, read_json, read_yaml
-from studio.data.archives import Archive
+from studio.data.files.annotation_files import Unreadable, read_json, read_yaml
+from studio.data.files.archives import Archive
+from studio.data.files.layout import by_folders
+from studio.data.files.limits import Limits
+from studio.data.files.zip_paths import ZipPath
 from studio.data.items import Dataset
-from studio.data.layout import by_folders
-from studio.data.limits import Limits
 from studio.data.readers import coco, voc, yolo
-from studio.data.zip_paths import ZipPath
 
 OPTIONS = {
     "annotations": "the file or folder of annotations in the zip, where it holds several",

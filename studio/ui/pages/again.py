@@ -1,21 +1,22 @@
 """More of what a detector can do, below Try it: look again, look beside another checkpoint, watch a film."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import gradio as gr
 from PIL import Image
 
-from studio.core.box_fusion import FUSIONS
-from studio.core.device import DeviceManager
+from studio.core import recipe as recipes
 from studio.core.errors import UsageError
-from studio.data.video import CONTAINERS
+from studio.data.files.video import CONTAINERS
+from studio.device.manager import DeviceManager
 from studio.runs.beside import beside
 from studio.runs.predict import Model, load_checkpoint
 from studio.runs.video import predict_video
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.guard import guarded
 
+FUSIONS = get_args(get_args(recipes.EvalSection.model_fields["fusion"].annotation)[0])
 
 def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
     desk, warm = shared.desk, DeviceManager(shared.desk.home).warm

@@ -6,8 +6,8 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from studio.core.device import DeviceManager
 from studio.core.errors import UsageError
+from studio.device.manager import DeviceManager
 from studio.runs.predict import load_checkpoint, teach_checkpoint
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.guard import guarded

@@ -4,10 +4,10 @@ import re
 
 import torch
 
+from adapters.detect.data.batches import BoxBatches
 from studio.core import registry
 from studio.core.faces import AdaptingDetector, Detector, LearnerContext
 from studio.core.recipe import TrainSection
-from studio.data.box_batches import BoxBatches
 from studio.data.transforms import normalize
 
 SIZE = 96

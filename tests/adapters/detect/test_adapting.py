@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from adapters.detect.data.batches import BoxBatches, DomainBatches
 from adapters.detect.domain_heads import DomainHeads, consistency, reverse
 from adapters.detect.two_stage import hardest, learn
 from studio.core import registry
-from studio.core.boxes import Detections
 from studio.core.errors import UsageError
 from studio.core.faces import LearnerContext
 from studio.core.recipe import TrainSection
 from studio.data import open_data
-from studio.data.box_batches import BoxBatches, DomainBatches
+from studio.data.boxes import Detections
 from studio.data.pixels import decode
 from studio.data.preprocess import Preprocess
 

@@ -8,6 +8,7 @@ import torch
 import transformers
 from small_detectors import DETECTORS, SIZE, look, made, small, train
 
+from adapters.detect.data.batches import BoxBatches
 from adapters.detect.hf_base import TransformerDetector, centred
 from studio import run
 from studio.core import registry
@@ -15,7 +16,6 @@ from studio.core.errors import UsageError
 from studio.core.faces import LearnerContext
 from studio.core.home import Home
 from studio.core.recipe import TrainSection
-from studio.data.box_batches import BoxBatches
 
 OURS = [name for name in DETECTORS if issubclass(registry.get(name), TransformerDetector)]
 

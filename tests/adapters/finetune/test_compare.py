@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from adapters.finetune.run.comparison import Trained, rows
 from studio import run
 from studio.core import recipe as recipes
 from studio.core.errors import UsageError
-from studio.runs.compare import Trained, rows
 from studio.runs.executors import run_inline
 from studio.runs.runner import submit
 from studio.store import Store

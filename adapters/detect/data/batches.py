@@ -1,0 +1,152 @@
+"""Augmented batches of pictures with boxes."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode, functional
+
+from adapters.detect.data.mixing import Picture, mosaic, paste
+from adapters.detect.data.transforms import augment, disturb, pad, resized
+from studio.core.recipe import TrainSection
+from studio.data.boxes import Boxes
+from studio.data.items import Dataset
+from studio.data.preprocess import Preprocess
+from studio.data.transforms import normalize
+
+Masks = Callable[[int], np.ndarray | None]
+STRIDE = 32  # pixels: sides of inputs are multiples of it
+
+
+def input_side(side: int, factor: float) -> int:
+    """The multiple of 32 pixels that is nearest to `factor` times a side of inputs."""
+    return max(STRIDE, round(side * factor / STRIDE) * STRIDE)
+
+
+class BoxBatches:
+    """The batch of a step depends on (seed, step) alone: images [B, 3, S, S], boxes [B, M, 4], labels [B, M].
+
+    pixels uint8 [N, 3, S, S]; `boxes` in those pixels. Boxes to ignore are left out of what is learned.
+    """
+
+    def __init__(
+        self, pixels: Any, boxes: Sequence[Boxes], preprocess: Preprocess, settings: TrainSection,
+        masks: Masks | None = None, least_steps: int = 1,
+    ) -> None:  # fmt: skip
+        """`masks` gives the masks of a picture by its row, for what is pasted; without them whole boxes are.
+
+        An epoch has at least `least_steps`: few pictures come several times.
+        """
+        self.pixels, self.boxes, self.preprocess, self.settings = pixels, boxes, preprocess, settings
+        self.masks = masks
+        self.batch_size = min(settings.batch_size, len(boxes))
+        self.steps_per_epoch = max(least_steps, len(boxes) // self.batch_size)
+
+    def batch(self, step: int) -> dict[str, Tensor]:
+        epoch, place = divmod(step, self.steps_per_epoch)
+        order = self._order(epoch)
+        draw = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + step)
+        rows = order[place * self.batch_size : (place + 1) * self.batch_size]
+        side = self._side(draw)
+        images, boxes, labels = zip(*(self._one(int(row), side, draw) for row in rows), strict=True)
+        corners, classes = pad(list(boxes), list(labels))
+        return {"images": normalize(torch.stack(images), self.preprocess), "boxes": corners, "labels": classes}
+
+    def _order(self, epoch: int) -> np.ndarray:
+        """Rows of the pictures in an epoch: all come once before any comes again."""
+        draw = np.random.default_rng((self.settings.seed, epoch))
+        laps = -(-self.steps_per_epoch * self.batch_size // len(self.boxes))
+        return np.concatenate([draw.permutation(len(self.boxes)) for _ in range(laps)])
+
+    def _side(self, draw: torch.Generator) -> int:
+        """Pixels of the inputs of one step: all the same, or a multiple of 32 around that (train.multi_scale)."""
+        side, spread = self.pixels.shape[-1], self.settings.multi_scale
+        if not spread:
+            return side
+        return input_side(side, 1 - spread + 2 * spread * float(torch.rand((), generator=draw)))
+
+    def _one(self, row: int, side: int, draw: torch.Generator) -> Picture:
+        picture = self._picture(row)
+        settings = self.settings
+        if settings.copy_paste and torch.rand((), generator=draw) < settings.copy_paste:
+            other = int(torch.randint(len(self.boxes), (), generator=draw))
+            picture = paste(picture, self._picture(other), self._masks(other), draw)
+        if settings.mosaic and torch.rand((), generator=draw) < settings.mosaic:
+            others = torch.randint(len(self.boxes), (3,), generator=draw).tolist()
+            picture = mosaic([picture, *map(self._picture, others)], draw)
+        if settings.augment == "none":
+            return resized(picture, side)
+        flip = settings.augment == "flip"
+        return augment(*picture, side, draw, settings.crop, mirror=flip, colour=flip)
+
+    def _picture(self, row: int) -> Picture:
+        """A picture as it is, with the boxes that are learned."""
+        wanted = ~self.boxes[row].ignore
+        return (
+            torch.from_numpy(np.ascontiguousarray(self.pixels[row])),
+            torch.from_numpy(self.boxes[row].xyxy[wanted]),
+            torch.from_numpy(self.boxes[row].labels[wanted]),
+        )
+
+    def _masks(self, row: int) -> Tensor | None:
+        """Masks bool [N, S, S] of the boxes that are learned; None where the data has none."""
+        found = self.masks(row) if self.masks is not None else None
+        if found is None:
+            return None
+        size = list(self.pixels.shape[-2:])
+        inked = torch.from_numpy(found[~self.boxes[row].ignore])
+        return functional.resize(inked.float(), size, InterpolationMode.NEAREST_EXACT) > 0.5
+
+
+class DomainBatches:
+    """Batches of a source, beside as many pictures of a target, of which nothing but their pixels is known.
+
+    Adds to those of `source` target [B, 3, S, S], cropped and mirrored, and target_strong [B, 3, S, S], the same
+    with colours and sharpness changed and parts hidden. `pixels` uint8 [N, 3, S, S] are the target's.
+    """
+
+    def __init__(self, source: BoxBatches, pixels: Any) -> None:
+        self.source, self.pixels = source, pixels
+        self.batch_size, self.steps_per_epoch = source.batch_size, source.steps_per_epoch
+
+    def batch(self, step: int) -> dict[str, Tensor]:
+        settings, preprocess = self.source.settings, self.source.preprocess
+        draw = torch.Generator().manual_seed(settings.seed * 1_000_003 + step + 500_009)
+        weak = [self._weak(row, draw) for row in self._rows(step)]
+        strong = [disturb(pixels, draw) for pixels in weak]
+        return {
+            **self.source.batch(step),
+            "target": normalize(torch.stack(weak), preprocess),
+            "target_strong": normalize(torch.stack(strong), preprocess),
+        }
+
+    def _rows(self, step: int) -> list[int]:
+        """Pictures of the target: each comes once before any comes again."""
+        count = len(self.pixels)
+        places = range(step * self.batch_size, (step + 1) * self.batch_size)
+        orders = {
+            lap: np.random.default_rng((self.source.settings.seed, 1, lap)).permutation(count)
+            for lap in {place // count for place in places}
+        }
+        return [int(orders[place // count][place % count]) for place in places]
+
+    def _weak(self, row: int, draw: torch.Generator) -> Tensor:
+        pixels = torch.from_numpy(np.ascontiguousarray(self.pixels[row]))
+        settings = self.source.settings
+        if settings.augment == "none":
+            return pixels
+        mirror = settings.augment == "flip"
+        none = torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64)
+        return augment(pixels, *none, pixels.shape[-1], draw, settings.crop, mirror=mirror, colour=False)[0]
+
+
+def masks_of(dataset: Dataset) -> Masks:
+    """The masks of a picture's boxes, bool [N, H, W], by its row, where the data knows them; else None."""
+
+    def masks(row: int) -> np.ndarray | None:
+        known = getattr(dataset.items[row].source, "masks", None)
+        return known() if known is not None else None
+
+    return masks

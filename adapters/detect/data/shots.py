@@ -1,0 +1,113 @@
+"""Few shots: so many boxes of each class, in pictures where nothing else is left that could be taken for background."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from studio.data.boxes import Boxes
+from studio.data.files.images import read_image
+from studio.data.items import Dataset, ImageSource, Item
+
+
+@dataclass(frozen=True, eq=False)
+class Painted:
+    """A picture of which some things are painted over in its mean colour.
+
+    `kept` and `hidden` are corners xyxy [N, 4] in its pixels; what lies in a kept box is seen. `rows` are the boxes
+    of `source` that are left, for its masks.
+    """
+
+    source: ImageSource
+    kept: np.ndarray
+    hidden: np.ndarray
+    rows: np.ndarray
+
+    def read(self) -> np.ndarray:
+        """Pixels uint8 [H, W, 3]."""
+        seen = np.asarray(read_image(self.source))
+        painted = seen.copy()
+        for x1, y1, x2, y2 in _whole(self.hidden):
+            painted[y1:y2, x1:x2] = seen.mean(axis=(0, 1)).round().astype(np.uint8)
+        for x1, y1, x2, y2 in _whole(self.kept):
+            painted[y1:y2, x1:x2] = seen[y1:y2, x1:x2]
+        return painted
+
+    def digest(self) -> str:
+        said = f"{self.source.digest()} without {self.hidden.tolist()} but {self.kept.tolist()}"
+        return hashlib.sha256(said.encode()).hexdigest()
+
+    def masks(self) -> np.ndarray | None:
+        """Masks bool [N, H, W] of the boxes that are left, where the data has them."""
+        known = getattr(self.source, "masks", None)
+        found = known() if known is not None else None
+        return None if found is None else found[self.rows]
+
+
+def few_shots(data: Dataset, shots: int, seed: int) -> Dataset:
+    """`shots` boxes of each class (all, where there are fewer) and the pictures they are in; told in its remarks.
+
+    In a picture of which not all boxes are picked, the other things are painted over. Boxes to ignore stay.
+    """
+    boxes = [item.boxes if item.boxes is not None else Boxes.of([], []) for item in data.items]
+    learned = [np.where(one.ignore, -1, one.labels) for one in boxes]
+    picked = pick(learned, len(data.classes), shots, seed)
+    items = [_left(data.items[picture], rows) for picture, rows in sorted(picked.items())]
+    labels = np.array([learned[at][row] for at, rows in picked.items() for row in rows], np.int64)
+    counts = np.bincount(labels, minlength=len(data.classes))
+    hidden = [item.source.hidden for item in items if isinstance(item.source, Painted)]
+    said = f"Shots: {counts.sum()} boxes, {shots} of each class, in {len(items)} pictures, seed {seed}."
+    if hidden:
+        said += f" {sum(map(len, hidden))} other things in {len(hidden)} of them are painted over."
+    few = [f"{name} ({count})" for name, count in zip(data.classes, counts, strict=True) if count < shots]
+    if few:
+        said += f" There are fewer of {', '.join(few[:20])}."
+    return replace(data, items=items, splits={}, remarks=[*data.remarks, said])
+
+
+def pick(labels: Sequence[np.ndarray], classes: int, shots: int, seed: int) -> dict[int, list[int]]:
+    """Rows of the boxes that are picked, by their picture; of each class `shots`, or all where there are fewer.
+
+    labels[i] int [N_i] are the classes of the boxes in picture i, -1 for those that are not learned. Pictures come in
+    an order drawn by `seed`: first each whose boxes are all still wanted, then, for what is lacking, single boxes.
+    """
+    draw = np.random.default_rng(seed)
+    wanted = np.full(classes, shots)
+    picked: dict[int, list[int]] = {}
+    order = draw.permutation(len(labels)).tolist()
+    for picture in order:
+        rows = np.flatnonzero(labels[picture] >= 0)
+        counts = np.bincount(labels[picture][rows], minlength=classes)
+        if len(rows) and (counts <= wanted).all():
+            picked[picture] = rows.tolist()
+            wanted -= counts
+    for picture in order:
+        for row in [] if picture in picked else draw.permutation(len(labels[picture])).tolist():
+            label = labels[picture][row]
+            if label >= 0 and wanted[label]:
+                picked.setdefault(picture, []).append(row)
+                wanted[label] -= 1
+    return {picture: sorted(rows) for picture, rows in picked.items()}
+
+
+def original(source: ImageSource) -> ImageSource:
+    """The picture before anything was painted over."""
+    return source.source if isinstance(source, Painted) else source
+
+
+def _left(item: Item, picked: list[int]) -> Item:
+    """The picture with the boxes that are picked and those to ignore; the others are painted over."""
+    boxes = item.boxes
+    assert boxes is not None  # something was picked
+    keep = boxes.ignore.copy()
+    keep[picked] = True
+    if keep.all():
+        return item
+    left = Boxes(boxes.xyxy[keep], boxes.labels[keep], boxes.ignore[keep])
+    return replace(item, boxes=left, source=Painted(item.source, left.xyxy, boxes.xyxy[~keep], np.flatnonzero(keep)))
+
+
+def _whole(corners: np.ndarray) -> list[list[int]]:
+    """Corners on whole pixels, outwards."""
+    return np.concatenate([np.floor(corners[:, :2]), np.ceil(corners[:, 2:])], axis=1).astype(int).tolist()

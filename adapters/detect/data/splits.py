@@ -1,0 +1,84 @@
+"""The splits of a detection recipe."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from adapters.detect.data.shots import few_shots, original
+from studio.core.errors import DataError, nearest
+from studio.core.home import Home
+from studio.data.files.digests import digests
+from studio.data.items import Dataset
+from studio.data.splits import HELD_OUT, Splits, given_splits, stratified
+
+if TYPE_CHECKING:
+    from studio.core.recipe import DataSection
+
+
+def resolve_box_splits(data: "DataSection", seed: int, home: Home | None = None) -> Splits:
+    """As `resolve_splits`, for pictures with boxes; class indices are those of train.
+
+    Of train only `data.shots` boxes of each class are left, where that is given, once any validation is held out.
+    Raises DataError where a split has no boxes, or names a class that train has not.
+    """
+    train, val, test = given_splits(data)
+    for name, part in (("train", train), ("val", val), ("test", test)):
+        if part is not None:
+            _require_boxes(name, part)
+    if val is None:
+        groups = digests([item.source for item in train.items], home)
+        kept, held = stratified(np.zeros(len(train), np.int64), HELD_OUT, seed, groups)
+        if len(held) == 0:
+            raise DataError(
+                f"data.train: {train.spec} has too few pictures to hold any out. Add some, or give data.val."
+            )
+        val = train.subset(held)
+        train = train.subset(kept)
+        note = f"Validation: {len(held)} of {len(held) + len(kept)} pictures held out of train, seed {seed}."
+    else:
+        val = _same_classes(val, train.classes, "val")
+        note = f"Validation: {data.val or 'the split that the data came with'}."
+    if test is not None:
+        test = _same_classes(test, train.classes, "test")
+    if data.shots is not None:
+        train = few_shots(train, data.shots, seed)
+        note += f" It has {_learned(val)} boxes, by which the epoch is chosen unless eval.selection is last."
+    return Splits(train, val, test, note + _twice(train, val, test, home))
+
+
+def _require_boxes(name: str, part: Dataset) -> None:
+    if not part.boxed:
+        raise DataError(
+            f"data.{name}: {part.spec} has no boxes. Detection needs voc:FOLDER, coco:FILE.json?images=FOLDER, "
+            "yolo:DATA.yaml or builtin:scenes."
+        )
+    if not any(len(item.boxes) for item in part.items if item.boxes is not None):
+        raise DataError(f"data.{name}: no picture of {part.spec} has a usable box. See `launch.py data check`.")
+
+
+def _same_classes(part: Dataset, classes: list[str], split: str) -> Dataset:
+    used = {part.classes[label] for item in part.items if item.boxes is not None for label in item.boxes.labels}
+    unknown = sorted(used - set(classes))
+    if unknown:
+        raise DataError(
+            f"data.{split}: {part.spec} has the class {unknown[0]!r}, which train has not: was it renamed?"
+            f"{nearest(unknown[0], classes)}"
+        )
+    place = [classes.index(name) if name in classes else -1 for name in part.classes]
+    items = [item.relabelled(place) for item in part.items]
+    return Dataset(part.spec, classes, items, part.skipped, remarks=part.remarks)
+
+
+def _learned(part: Dataset) -> int:
+    return sum(int((~item.boxes.ignore).sum()) for item in part.items if item.boxes is not None)
+
+
+def _twice(train: Dataset, val: Dataset, test: Dataset | None, home: Home | None) -> str:
+    """A sentence for each split that has pictures of train in it."""
+    known = set(digests([original(item.source) for item in train.items], home)) - {None}
+    said = ""
+    for name, part in (("val", val), ("test", test)):
+        both = sum(one in known for one in digests([item.source for item in part.items], home)) if part else 0
+        if both:
+            said += f" {both} pictures of {name} are in train too: scores will be too good."
+    return said

@@ -1,0 +1,335 @@
+"""How a Detector is run: decode once, train in the one loop, judge by AP, leave a checkpoint that draws."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+
+from adapters.detect.data.batches import BoxBatches, DomainBatches, input_side, masks_of
+from adapters.detect.data.domains import Domains, resolve_box_domains
+from adapters.detect.data.splits import resolve_box_splits
+from adapters.detect.data.transforms import scaled
+from adapters.detect.run.report import report, show_queries
+from adapters.detect.run.views import Ensemble, Look, joined, stacked, views_of
+from studio.core import registry
+from studio.core.errors import UsageError
+from studio.core.faces import AdaptingDetector, Detector, LearnerContext
+from studio.core.home import Home
+from studio.core.procedure import BoxPredictor, Job, Outcome, Procedure
+from studio.core.recipe import EvalSection
+from studio.core.registry import procedure
+from studio.data import Dataset
+from studio.data.boxes import Boxes, Detections
+from studio.data.files.images import read_image, upright
+from studio.data.preprocess import Preprocess
+from studio.data.splits import Splits
+from studio.data.transforms import to_input
+from studio.device.precision import choose_memory_format
+from studio.engine.decoded import Decoded, decode_split
+from studio.engine.loop import Batches, Loop, Progress
+from studio.engine.manifest import manifest_of
+from studio.engine.meters import Meter
+from studio.metrics.detection import best_threshold, coco_ap
+from studio.store import Checkpoint
+
+FEW_STEPS = 20  # of an epoch, at least, where data.shots leaves few pictures
+BATCH = 8  # pictures looked at together when judging
+PLAIN = Look()
+
+
+@dataclass
+class Split:
+    """A decoded split, with its boxes in its own pixels and in those of the input."""
+
+    decoded: Decoded
+    truths: list[Boxes]
+    sizes: list[tuple[int, int]]
+    side: int
+
+    @property
+    def inputs(self) -> list[Boxes]:
+        """The boxes in pixels of the square input."""
+        return [
+            Boxes(scaled(truth.xyxy, size, self.side), truth.labels, truth.ignore)
+            for truth, size in zip(self.truths, self.sizes, strict=True)
+        ]
+
+
+@dataclass
+class Start:
+    """A detector that is set up, and what it started from."""
+
+    learner: Detector
+    backbone: Any
+    preprocess: Preprocess
+    hash: str  # of the backbone, before anything was trained
+    classes: list[str]
+    before: list[str] | None = None  # those of them that were known already, where it goes on from other classes
+
+
+@procedure
+class Detecting(Procedure):
+    """Runs and restores every Detector."""
+
+    task = "detect"
+    face = Detector
+
+    def run(self, job: Job) -> Outcome:
+        recipe, settings = job.recipe, job.recipe.train
+        refuse_for_boxes(job)
+        adapting = isinstance(job.method, AdaptingDetector)
+        resolve = resolve_box_domains if adapting else resolve_box_splits
+        splits = resolve(recipe.data, settings.seed, job.home)
+        for remark in (splits.note, *splits.train.remarks):
+            job.events.note(remark)
+        start = begin(job, splits.train.classes)
+        learner, preprocess = start.learner, start.preprocess
+        val = decoded_split(job, splits.val, preprocess, "val")
+        test = decoded_split(job, splits.test, preprocess, "test") if splits.test is not None else None
+        before = _before(job, start, test) if adapting and recipe.model.checkpoint and test else {}
+        meter, progress = Meter(job.device), Progress()
+        if settings.epochs:
+            batches = batches_of(job, splits, preprocess)
+            oracle = recipe.eval.selection == "oracle" and test is not None
+            progress = fit(job, start, batches, test if oracle else val)
+            meter.images = batches.batch_size * progress.step
+        throughput = meter.read()
+        if progress.best is not None and recipe.eval.selection != "last":
+            learner.load_state(progress.best)
+        scored = test or val
+        seen = see(job, start, val)
+        threshold = best_threshold(val.truths, seen, len(start.classes))
+        found = see(job, start, scored) if test else seen
+        show_queries(job, learner, val.decoded, preprocess)
+        metrics = report(job, scored.decoded.dataset, scored.truths, found, threshold, progress.history, start.before)
+        metrics.update(throughput, **before, selection=recipe.eval.selection, scored_on="test" if test else "val")
+        metrics["score_threshold"] = round(threshold, 4)
+        if progress.best_epoch > 0 and recipe.eval.selection != "last":
+            metrics["best_epoch"] = progress.best_epoch
+        return Outcome(metrics, leave(job, start, metrics).id)
+
+    def restore(self, checkpoint: Checkpoint, device: str, home: Home, store: Any) -> BoxPredictor:
+        manifest = checkpoint.manifest
+        cls = registry.get(manifest.method)
+        learner = cls(cls.Params(**manifest.params))
+        size = manifest.preprocess["image_size"]
+        backbone = registry.backbone(
+            manifest.backbone["spec"], home=home, image_size=size, weights=False,
+            architecture=manifest.backbone.get("architecture"),
+        )  # fmt: skip
+        learner.setup(LearnerContext(backbone, manifest.classes, 0, size, training=False))
+        learner.load_state(checkpoint.tensors())
+        learner.module.to(device)
+        threshold = manifest.metrics.get("score_threshold", 0.5)
+        preprocess = Preprocess.from_dict(manifest.preprocess)
+        settings = EvalSection(**manifest.recipe.get("eval", {}))
+        alone = DetectorPredictor(learner, manifest.classes, preprocess, device, threshold, Look.of(settings))
+        return ensemble_of(alone, settings, device, home, store)
+
+
+def batches_of(job: Job, splits: Splits | Domains, preprocess: Preprocess) -> BoxBatches | DomainBatches:
+    """Batches of train, beside those of the target where there is one."""
+    train = decoded_split(job, splits.train, preprocess, "train")
+    source = box_batches(job, train, preprocess)
+    if isinstance(splits, Splits):
+        return source
+    return DomainBatches(source, decode_split(job, splits.target, preprocess, "target").pixels)
+
+
+def box_batches(job: Job, train: Split, preprocess: Preprocess) -> BoxBatches:
+    """Batches of one decoded split; with few shots an epoch is not over after a step or two."""
+    least = FEW_STEPS if job.recipe.data.shots else 1
+    masks = masks_of(train.decoded.dataset)
+    return BoxBatches(train.decoded.pixels, train.inputs, preprocess, job.recipe.train, masks, least)
+
+
+def ensemble_of(alone: BoxPredictor, settings: EvalSection, device: str, home: Home, store: Any) -> BoxPredictor:
+    """A predictor with those of `eval.ensemble`, or itself where there are none.
+
+    Raises UsageError for a checkpoint that is missing, finds no boxes, or knows other classes.
+    """
+    members = [alone]
+    for name in settings.ensemble:
+        other = store.checkpoint(name)
+        if other.manifest.task != "detect":
+            raise UsageError(f"eval.ensemble: {other.id} was made by {other.manifest.method}, which finds no boxes.")
+        procedure = registry.procedure_for(registry.get(other.manifest.method))
+        members.append(procedure.restore(other, device, home, store))
+    return Ensemble(members, Look.of(settings), alone.threshold) if len(members) > 1 else alone
+
+
+class DetectorPredictor(BoxPredictor):
+    """A trained Detector, ready to look at photos."""
+
+    def __init__(
+        self, learner: Detector, classes: list[str], preprocess: Preprocess, device: str, threshold: float,
+        look: Look = PLAIN,
+    ) -> None:  # fmt: skip
+        self.learner, self.classes, self.preprocess, self.device = learner, classes, preprocess, device
+        self.threshold, self.look = threshold, look
+        learner.train_mode(False)
+
+    def boxes(self, images: list[Image.Image]) -> list[Detections]:
+        sizes = [image.size for image in images]
+        answers = []
+        with torch.inference_mode():
+            for view in views_of(self.learner, self.preprocess, self.look):
+                batch = torch.stack([to_input(image, view.preprocess) for image in images]).to(self.device)
+                answers.append(view.find(batch, sizes))
+        return joined(answers, self.look)
+
+
+def detect(job: Job, learner: Detector, split: Split, preprocess: Preprocess, look: Look = PLAIN) -> list[Detections]:
+    """What the detector finds in a split, in pixels of the pictures."""
+    learner.train_mode(False)
+    answers = []
+    for view in views_of(learner, preprocess, look):
+        side = view.preprocess.image_size
+        name = f"{split.decoded.dataset.spec} at {side} pixels"
+        same = side == split.side
+        decoded = split.decoded if same else decode_split(job, split.decoded.dataset, view.preprocess, name)
+        found: list[Detections] = []
+        with torch.inference_mode():
+            for start in range(0, len(split.truths), BATCH):
+                rows = slice(start, start + BATCH)
+                found += view.find(stacked(decoded.pixels[rows], job.device), split.sizes[rows])
+        answers.append(found)
+    return joined(answers, look)
+
+
+def see(job: Job, start: Start, split: Split) -> list[Detections]:
+    """What is found in a split in every way that `eval` asks for: by this detector, and by those beside it."""
+    settings = job.recipe.eval
+    look = Look.of(settings)
+    if not settings.ensemble:
+        return detect(job, start.learner, split, start.preprocess, look)
+    alone = DetectorPredictor(start.learner, start.classes, start.preprocess, job.device, 0.5, look)
+    together = ensemble_of(alone, settings, job.device, job.home, job.store)
+    items, found = split.decoded.dataset.items, list[Detections]()
+    for first in range(0, len(items), BATCH):
+        found += together.boxes([read_image(item.source, item.name) for item in items[first : first + BATCH]])
+        job.events.progress("looking together", min(first + BATCH, len(items)), len(items))
+    return found
+
+
+def fit(job: Job, start: Start, batches: Batches, val: Split, name: str = "") -> Progress:
+    """Trains to the end; where the loss breaks, the best epoch so far is left as a checkpoint.
+
+    `name` tells several trainings of one run apart.
+    """
+    loop = Loop(start.learner, batches, job.recipe.train, job, lambda: _judge(job, start, val), name)
+    return loop.run(keep=lambda score: leave(job, start, {"map": score}).id)
+
+
+def leave(job: Job, start: Start, metrics: dict[str, Any]) -> Checkpoint:
+    """The checkpoint of the detector as it is now; it names the backbone it started from."""
+    manifest = manifest_of(job, start.backbone, start.classes, metrics)
+    manifest.preprocess, manifest.backbone["hash"] = start.preprocess.to_dict(), start.hash
+    return job.store.put(manifest, start.learner.state())
+
+
+def _before(job: Job, start: Start, test: Split) -> dict[str, float]:
+    """What the detector finds in the target before it is adapted, beside which the run is read."""
+    numbers = coco_ap(test.truths, detect(job, start.learner, test, start.preprocess), start.classes)
+    return {f"source_only_{name}": numbers[name] or 0.0 for name in ("map", "map_50")}
+
+
+def _judge(job: Job, start: Start, val: Split) -> dict[str, float]:
+    found = detect(job, start.learner, val, start.preprocess)
+    numbers = coco_ap(val.truths, found, start.classes)
+    scores = {name: numbers[name] or 0.0 for name in ("map", "map_50")}
+    return {**scores, "score": scores["map"]}
+
+
+def decoded_split(job: Job, dataset: Dataset, preprocess: Preprocess, what: str) -> Split:
+    decoded = decode_split(job, dataset, preprocess, what)
+    truths, sizes = [], []
+    for item in decoded.dataset.items:
+        assert item.boxes is not None  # resolve_box_splits has seen to it
+        truths.append(item.boxes)
+        sizes.append(upright(item.source, item.name)[0])
+    return Split(decoded, truths, sizes, preprocess.image_size)
+
+
+def begin(job: Job, classes: list[str]) -> Start:
+    """The detector set up on its backbone, on the job's device, ready to train or to be judged."""
+    model, settings = job.recipe.model, job.recipe.train
+    going_on = job.store.checkpoint(model.checkpoint) if model.checkpoint else None
+    spec = model.backbone
+    if going_on is not None:
+        made = going_on.manifest
+        spec = made.backbone["spec"]
+        if made.method != job.recipe.method and not isinstance(job.method, AdaptingDetector):
+            raise UsageError(
+                f"model.checkpoint: {going_on.id} was made by {made.method}, this run is {job.recipe.method}. Only the "
+                "same method can go on."
+            )
+        if settings.epochs == 0 and made.classes != classes:
+            raise UsageError(
+                f"model.checkpoint: {going_on.id} finds {made.classes[:8]}, this data has {classes[:8]}: "
+                "train.epochs 0 evaluates only, which needs the same classes."
+            )
+    elif settings.epochs == 0:
+        raise UsageError("train.epochs: 0 evaluates only, which needs model.checkpoint to name a checkpoint.")
+    backbone = registry.backbone(spec, home=job.home, image_size=model.image_size)
+    preprocess = Preprocess.from_dict({**backbone.preprocess.to_dict(), "squash": True})
+    learner: Detector = job.method  # type: ignore[assignment]
+    start = Start(learner, backbone, preprocess, backbone.hash, classes)
+    learner.setup(LearnerContext(backbone, classes, settings.seed, preprocess.image_size))
+    if settings.multi_scale:
+        learner.require_side(input_side(preprocess.image_size, 1 - settings.multi_scale), "train.multi_scale")
+    views_of(learner, preprocess, Look.of(job.recipe.eval))  # refuses what does not fit before anything is trained
+    if going_on is not None:
+        start.before = _go_on(job, learner, going_on, classes)
+    elif learner.known is None and learner.needs_start:
+        raise UsageError(
+            f"params.heads_only: {backbone.spec} is a backbone alone, on which no detector was trained yet. Name a "
+            "trained one in model.checkpoint, or a detector that is pretrained as a whole in model.backbone."
+        )
+    elif learner.known is not None:
+        start.before = learner.known
+        job.events.note(_kept(backbone.spec, learner.known, classes))
+    layout = getattr(torch, choose_memory_format(job.device, backbone.kind))
+    learner.module.to(job.device, memory_format=layout)
+    return start
+
+
+def _go_on(job: Job, learner: Detector, checkpoint: Checkpoint, classes: list[str]) -> list[str] | None:
+    """Gives the learner the tensors of a checkpoint; where that has other classes, the heads' as far as they match.
+
+    Returns the classes it knew, None where they are the same.
+    """
+    before, state = checkpoint.manifest.classes, checkpoint.tensors()
+    if before == classes and state.keys() == learner.state().keys():
+        learner.load_state(state)
+    else:
+        known = learner.inherit(state, before, classes)
+        if before != classes:
+            job.events.note(_kept(checkpoint.id, known, classes))
+            return known
+    job.events.note(f"Starts from checkpoint {checkpoint.id}.")
+    return None
+
+
+def _kept(source: str, known: list[str], classes: list[str]) -> str:
+    new = [name for name in classes if name not in known]
+    return (
+        f"Starts from {source}; its heads are made anew for {len(classes)} classes. Keep their weights: "
+        f"{', '.join(known[:20]) or 'none'}. New: {', '.join(new[:20]) or 'none'}."
+    )
+
+
+def refuse_for_boxes(job: Job) -> None:
+    """Raises UsageError for settings of training that are made for classifying whole pictures."""
+    chosen = job.recipe.eval.selection
+    if chosen == "label-free" or (chosen == "oracle" and not isinstance(job.method, AdaptingDetector)):
+        raise UsageError(f"eval.selection: {chosen} is not for {job.recipe.method}; expected source-val or last.")
+    settings = job.recipe.train
+    if settings.augment in ("trivial", "rand"):
+        raise UsageError(
+            f"train.augment: {settings.augment} moves pictures without their boxes; expected none, crop or flip."
+        )
+    for name in ("mixup", "cutmix", "erasing", "balanced", "folds"):
+        if getattr(settings, name):
+            raise UsageError(f"train.{name}: this is for classifying; leave it out for task detect.")

@@ -1,0 +1,167 @@
+"""How detectors are compared: each is trained on the same pictures for the same epochs; one table, one picture."""
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from adapters.detect.data.domains import of_classes
+from adapters.detect.data.splits import resolve_box_splits
+from adapters.detect.procedure import begin, box_batches, decoded_split, detect, fit, leave, refuse_for_boxes, see
+from studio.core import recipe as recipes
+from studio.core.errors import UsageError
+from studio.core.faces import Base, Comparison, Detector
+from studio.core.procedure import Job, Outcome, Procedure
+from studio.core.registry import procedure
+from studio.data.boxes import shared
+from studio.data.splits import Splits
+from studio.engine.meters import Meter
+from studio.figures import compared_curves_figure
+from studio.metrics.detection import best_threshold, coco_ap, known_and_new
+from studio.store.state import load_state, save_state
+
+MOST_OF = 0.9  # share of the best validation AP by which the speed of learning is told
+COLUMNS = [
+    "detector", "AP", "AP50", "AP small", "AP medium", "AP large", "pictures/s", "memory MB", "best epoch",
+    "epochs to 90%", "seconds", "checkpoint",
+]  # fmt: skip
+BASE = "before the shots"  # the row of what the others go on from
+KNOWN = ["AP known", "AP new"]  # columns where some go on from other classes
+
+
+@dataclass
+class Trained:
+    """What one detector came to: its metrics, its epochs, what it cost, and the checkpoint it left."""
+
+    metrics: dict[str, Any]
+    history: list[dict[str, float]]
+    seconds: float
+    checkpoint: str
+
+
+@procedure
+class ComparingDetectors(Procedure):
+    """Runs every Comparison of task detect."""
+
+    task = "detect"
+    face = Comparison
+
+    def run(self, job: Job) -> Outcome:
+        recipe = job.recipe
+        base = job.method.base(recipe)
+        if recipe.train.epochs == 0 or (recipe.model.checkpoint and base is None):
+            raise UsageError(f"{recipe.method} trains anew: leave out train.epochs: 0 and model.checkpoint.")
+        refuse_for_boxes(job)
+        splits = resolve_box_splits(recipe.data, recipe.train.seed, job.home)
+        for remark in (splits.note, *splits.train.remarks):
+            job.events.note(remark)
+        first = self._base(job, splits, base) if base is not None and base.changes is not None else None
+        start = first.checkpoint if first else recipe.model.checkpoint
+        known = shared(job.store.checkpoint(start).manifest.classes, splits.train.classes) if start else None
+        results: dict[str, Trained] = {}
+        for name, learner in job.method.learners().items():
+            try:
+                own = start if base is not None and name in base.starts else None
+                results[name] = self._train(job, splits, name, learner, own, known)
+            except UsageError as error:
+                if not results:  # where the first fails, it is the recipe or the data
+                    raise
+                job.events.warning(f"{name} is left out: {error}")
+        told = rows(results) if base is None else with_known(results, first)
+        job.table("comparison", COLUMNS if base is None else [*COLUMNS[:3], *KNOWN, *COLUMNS[3:]], told)
+        job.figure("comparison", compared_curves_figure({name: one.history for name, one in results.items()}))
+        best = max(results, key=lambda name: results[name].metrics["map"] or 0.0)
+        return Outcome(
+            {
+                **results[best].metrics,
+                "best": best,
+                "map_by_name": {name: one.metrics["map"] for name, one in results.items()},
+                "selection": recipe.eval.selection,
+                "scored_on": f"{'val' if splits.test is None else 'test'}; the best of {len(results)} on these very "
+                "pictures",
+            },
+            results[best].checkpoint,
+        )
+
+    def _base(self, job: Job, splits: Splits, base: Base) -> Trained:
+        """What others go on from, trained on its own data and scored on their pictures, for the classes it knows."""
+        values = job.recipe.model_dump()
+        for key, value in (base.changes or {}).items():
+            recipes.put(values, key, value)
+        own = replace(job, recipe=recipes.Recipe(**values))
+        data = resolve_box_splits(own.recipe.data, own.recipe.train.seed, job.home)
+        scored, _ = of_classes(splits.test or splits.val, data.train.classes)
+        return self._train(own, replace(data, test=scored), BASE, base.learner)
+
+    def _train(
+        self, job: Job, splits: Splits, name: str, learner: Detector, start_from: str | None = None,
+        known: list[str] | None = None,
+    ) -> Trained:  # fmt: skip
+        """One detector, trained from a checkpoint or anew, scored and left; kept in the resume state when done."""
+        done = job.folder / "state" / f"{name.replace('/', '-')} done"
+        if job.resume and (saved := load_state(done)) is not None:
+            return Trained(**saved)
+        model = job.recipe.model.model_copy(update={"checkpoint": start_from})
+        alone = job.recipe.model_copy(
+            update={"method": learner.id, "params": learner.params.model_dump(), "model": model}
+        )
+        own = replace(job, method=learner, recipe=alone)
+        begun, meter = time.monotonic(), Meter(job.device, alone=True)
+        start = begin(own, splits.train.classes)
+        train = decoded_split(own, splits.train, start.preprocess, "train")
+        val = decoded_split(own, splits.val, start.preprocess, "val")
+        progress = fit(own, start, box_batches(own, train, start.preprocess), val, name.replace("/", "-"))
+        costs = meter.read()
+        if progress.best is not None and alone.eval.selection != "last":
+            learner.load_state(progress.best)
+        threshold = best_threshold(val.truths, detect(own, learner, val, start.preprocess), len(start.classes))
+        test = val if splits.test is None else decoded_split(own, splits.test, start.preprocess, "test")
+        looked = time.monotonic()
+        found = see(own, start, test)
+        numbers = coco_ap(test.truths, found, start.classes)
+        metrics = {
+            **numbers,
+            **(known_and_new(numbers["map_per_class"], known) if known is not None else {}),
+            "images_per_s": round(len(found) / (time.monotonic() - looked), 2),
+            "peak_memory_mb": costs["peak_memory_mb"],
+            "best_epoch": progress.best_epoch,
+            "score_threshold": round(threshold, 4),
+        }
+        made = Trained(metrics, progress.history, time.monotonic() - begun, leave(own, start, metrics).id)
+        save_state(done, vars(made))
+        return made
+
+
+def _short(score: float | None) -> float | None:
+    return None if score is None else round(score, 4)
+
+
+def rows(results: dict[str, Trained]) -> list[list[Any]]:
+    """A row a detector, best first."""
+    table = []
+    for name, one in sorted(results.items(), key=lambda pair: -(pair[1].metrics["map"] or 0.0)):
+        scores = [one.metrics[key] for key in ("map", "map_50", "map_small", "map_medium", "map_large")]
+        table.append([
+            name, *map(_short, scores), one.metrics["images_per_s"],
+            one.metrics["peak_memory_mb"], one.metrics["best_epoch"], epochs_to(one.history), round(one.seconds, 1),
+            one.checkpoint,
+        ])  # fmt: skip
+    return table
+
+
+def with_known(results: dict[str, Trained], first: Trained | None) -> list[list[Any]]:
+    """As `rows`, with AP of the classes known before and of the new ones; above them the one that others went on from,
+    which can be scored on the classes it knew alone."""
+    table = []
+    for row in rows(results):
+        numbers = results[row[0]].metrics
+        table.append([*row[:3], *(_short(numbers.get(key)) for key in ("map_known", "map_new")), *row[3:]])
+    if first is not None:
+        row = rows({BASE: first})[0]
+        table.insert(0, [BASE, None, None, row[1], None, None, None, None, *row[6:]])
+    return table
+
+
+def epochs_to(history: list[dict[str, float]], share: float = MOST_OF) -> float | None:
+    """The first epoch with this share of the best validation AP; None where nothing was ever found."""
+    best = max((entry["map"] for entry in history), default=0.0)
+    return next((entry["epoch"] for entry in history if entry["map"] >= share * best), None) if best else None

@@ -1,0 +1,118 @@
+"""Looking at a picture more than once: mirrored, at several sizes, by several detectors; and one answer from all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from adapters.detect.data.batches import input_side
+from adapters.detect.run.fusion import fuse
+from studio.core.errors import UsageError
+from studio.core.faces import Detector
+from studio.core.procedure import BoxPredictor
+from studio.core.recipe import EvalSection
+from studio.data.boxes import Detections
+from studio.data.preprocess import Preprocess
+from studio.data.transforms import normalize
+
+MOST = 300  # boxes a picture that a fusion leaves
+
+
+@dataclass(frozen=True)
+class Look:
+    """How pictures are looked at when judging and predicting; the keys of `eval`."""
+
+    mirror: bool = False
+    scales: tuple[float, ...] = (1.0,)
+    fusion: str | None = None
+    overlap: float = 0.55
+
+    @classmethod
+    def of(cls, settings: EvalSection) -> "Look":
+        return cls(settings.mirror, tuple(settings.scales), settings.fusion, settings.overlap)
+
+    @property
+    def how(self) -> str:
+        """The fusion in use where there are several answers."""
+        return self.fusion or "wbf"
+
+
+@dataclass(frozen=True)
+class View:
+    """One detector looking at square inputs of `preprocess.image_size`, mirrored or not.
+
+    `raw`: its boxes are taken before it drops duplicates, for a fusion that does this itself.
+    """
+
+    learner: Detector
+    preprocess: Preprocess
+    mirrored: bool = False
+    raw: bool = False
+
+    def find(self, pixels: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
+        """Detections in pixels of pictures of `sizes` (width, height), of inputs uint8 [B, 3, S, S]."""
+        inputs = normalize(pixels.flip(-1) if self.mirrored else pixels, self.preprocess)
+        found = self.learner.raw(inputs) if self.raw else self.learner.predict(inputs)
+        side = pixels.shape[-1]
+        if self.mirrored:
+            found = [replace(one, xyxy=np.abs(one.xyxy[:, [2, 1, 0, 3]] - [side, 0, side, 0])) for one in found]
+        return [in_picture(one, size, side) for one, size in zip(found, sizes, strict=True)]
+
+
+def views_of(learner: Detector, preprocess: Preprocess, look: Look) -> list[View]:
+    """Every way in which `look` has one detector see a picture, the plain one first where it is among them."""
+    raw = look.fusion not in (None, "wbf")  # the others are what a detector does to its own raw boxes
+    size = preprocess.image_size
+    sides = [size if scale == 1 else input_side(size, scale) for scale in look.scales]
+    for side in sides:
+        learner.require_side(side, "eval.scales")
+    return [
+        View(learner, replace(preprocess, image_size=side), mirrored, raw)
+        for side in dict.fromkeys(sides)
+        for mirrored in ((False, True) if look.mirror else (False,))
+    ]
+
+
+def joined(answers: Sequence[Sequence[Detections]], look: Look) -> list[Detections]:
+    """One answer a picture; `answers[v][i]` is what view v found in picture i."""
+    if len(answers) == 1 and look.fusion is None:
+        return list(answers[0])
+    return [fuse(found, look.how, look.overlap, most=MOST) for found in zip(*answers, strict=True)]
+
+
+def in_picture(found: Detections, size: tuple[int, int], side: int) -> Detections:
+    """Detections in a square input of `side` pixels as they lie in the picture of `size`, cut at its edges."""
+    factors = np.array([size[0] / side, size[1] / side] * 2, np.float32)
+    corners = np.clip(found.xyxy * factors, 0, np.array([size[0], size[1]] * 2, np.float32))
+    return Detections(corners, found.labels, found.scores)
+
+
+class Ensemble(BoxPredictor):
+    """Several predictors, whose boxes are joined; classes go by name, in the order of the first."""
+
+    def __init__(self, members: Sequence[BoxPredictor], look: Look, threshold: float) -> None:
+        """Raises UsageError where the members know different classes."""
+        self.members, self.look, self.threshold = list(members), look, threshold
+        self.classes = self.members[0].classes
+        for member in self.members[1:]:
+            if sorted(member.classes) != sorted(self.classes):
+                odd = sorted(set(member.classes) ^ set(self.classes))
+                raise UsageError(
+                    f"eval.ensemble: its checkpoints know different classes ({', '.join(odd[:6])}); "
+                    "only boxes of the same classes can be joined."
+                )
+
+    def boxes(self, images: list[Image.Image]) -> list[Detections]:
+        return joined([self._of(member, images) for member in self.members], replace(self.look, fusion=self.look.how))
+
+    def _of(self, member: BoxPredictor, images: list[Image.Image]) -> list[Detections]:
+        place = np.array([self.classes.index(name) for name in member.classes], np.int64)
+        return [replace(found, labels=place[found.labels]) for found in member.boxes(images)]
+
+
+def stacked(images: Sequence[np.ndarray], device: str) -> Tensor:
+    """Inputs uint8 [B, 3, S, S] on the device."""
+    return torch.from_numpy(np.ascontiguousarray(images)).to(device)

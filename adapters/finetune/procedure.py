@@ -1,0 +1,121 @@
+"""How a classify Learner is run: decode once, train in the one loop, report, leave a checkpoint."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from adapters.finetune.run.cross_validation import cross_validate
+from adapters.finetune.run.insight import calibrate, features_now, map_features, show_where_it_looks
+from adapters.finetune.run.interpolation import interpolate
+from adapters.finetune.run.report import report
+from studio.core import registry
+from studio.core.errors import UsageError
+from studio.core.faces import Learner, LearnerContext
+from studio.core.home import Home
+from studio.core.procedure import Job, Outcome, Predictor, Procedure
+from studio.core.registry import procedure
+from studio.data import require_classes, resolve_splits
+from studio.data.preprocess import Preprocess
+from studio.data.splits import Splits
+from studio.data.transforms import normalize, to_input
+from studio.engine.decoded import MARGIN, decode_split, predict_pixels
+from studio.engine.loop import Progress
+from studio.engine.meters import Meter
+from studio.engine.place import rank
+from studio.engine.session import begin, fit, leave
+from studio.store import Checkpoint
+
+
+@procedure
+class Training(Procedure):
+    """Runs and restores every Learner of task classify."""
+
+    task = "classify"
+    face = Learner
+    shares = True
+
+    def run(self, job: Job) -> Outcome:
+        recipe, settings = job.recipe, job.recipe.train
+        if settings.epochs == 0 and recipe.model.checkpoint is None:
+            raise UsageError("train.epochs: 0 evaluates only, which needs model.checkpoint to name a checkpoint.")
+        splits = resolve_splits(recipe.data, settings.seed, job.home)
+        require_classes(splits.train, 2)
+        job.events.note(splits.note)
+        if job.method.interpolates:
+            return interpolate(job, splits)
+        if settings.folds and settings.epochs > 0:
+            return cross_validate(job, splits)
+        return self._train_once(job, splits)
+
+    def _train_once(self, job: Job, splits: Splits) -> Outcome:
+        recipe, settings = job.recipe, job.recipe.train
+        start = begin(job, job.method, splits.train)
+        learner, preprocess = start.learner, start.preprocess
+        train = decode_split(job, splits.train, preprocess, "train", MARGIN) if settings.epochs else None
+        val = decode_split(job, splits.val, preprocess, "val")
+        test = decode_split(job, splits.test, preprocess, "test") if splits.test is not None else None
+        before = features_now(job, learner, val, preprocess)
+        meter, progress = Meter(job.device), Progress()
+        if train is not None:
+            progress = fit(job, start, train, val)
+            meter.images = min(settings.batch_size, len(train.dataset)) * progress.step
+        throughput = meter.read()
+        if progress.best is not None and recipe.eval.selection != "last":
+            learner.load_state(progress.best)
+        if rank() > 0:
+            return Outcome()
+        map_features(job, val, before, features_now(job, learner, val, preprocess))
+        show_where_it_looks(job, learner, val, preprocess)
+        on_val = predict_pixels(job, learner, val, preprocess)
+        scored, found = (test, predict_pixels(job, learner, test, preprocess)) if test else (val, on_val)
+        metrics = report(job, found, scored.dataset, progress.history)
+        metrics.update(calibrate(on_val, val.dataset.labels, found, scored.dataset.labels))
+        metrics.update(throughput, selection=recipe.eval.selection, scored_on="test" if test else "val")
+        if progress.best_epoch >= 0:
+            metrics["best_epoch"] = progress.best_epoch
+        return Outcome(metrics, leave(job, start, metrics).id)
+
+    def restore(self, checkpoint: Checkpoint, device: str, home: Home, store: Any) -> Predictor:
+        manifest = checkpoint.manifest
+        cls = registry.get(manifest.method)
+        learner = cls(cls.Params(**manifest.params))
+        backbone = registry.backbone(
+            manifest.backbone["spec"],
+            home=home,
+            image_size=manifest.backbone["image_size"],
+            weights=not cls.whole,
+            architecture=manifest.backbone.get("architecture"),
+        )
+        if not cls.whole and backbone.hash != manifest.backbone["hash"]:
+            raise UsageError(
+                f"The backbone {manifest.backbone['spec']} is not the one that {checkpoint.id} was made with: its "
+                "weights differ. Get back the package or file it came from."
+            )
+        size = manifest.backbone["image_size"]
+        learner.setup(LearnerContext(backbone, manifest.classes, 0, size, training=False))
+        learner.load_state(checkpoint.tensors())
+        learner.module.to(device)
+        return LearnerPredictor(learner, manifest.classes, Preprocess.from_dict(manifest.preprocess), device)
+
+
+class LearnerPredictor(Predictor):
+    """A trained Learner, ready to look at photos."""
+
+    def __init__(self, learner: Learner, classes: list[str], preprocess: Preprocess, device: str) -> None:
+        self.learner, self.classes, self.preprocess, self.device = learner, classes, preprocess, device
+        learner.train_mode(False)
+
+    def scores(self, images: list[Image.Image]) -> np.ndarray:
+        batch = torch.stack([to_input(image, self.preprocess) for image in images]).to(self.device)
+        with torch.inference_mode():
+            return self.learner.predict(normalize(batch, self.preprocess)).softmax(dim=1).cpu().numpy()
+
+    def module(self) -> nn.Module:
+        return self.learner.module
+
+    def plain(self) -> nn.Module | None:
+        """A backbone and a head alone that compute the same, for other libraries; None if there is no such form."""
+        return self.learner.plain()

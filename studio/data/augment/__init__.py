@@ -1,0 +1,4 @@
+"""Random changes of images for training, pure functions of their generator.
+
+May use studio.data alone.
+"""

@@ -1,0 +1,85 @@
+"""The part of a dataset's report card that is about boxes: how many, how large, and what is odd about them."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from studio.core.errors import nearest
+from studio.data.boxes import iou
+from studio.data.items import Dataset
+
+SMALL, LARGE = 32**2, 96**2  # pixels: COCO's bounds of area
+HIDDEN = 0.01  # share of a picture below which a thing has few pixels left once the picture is made small
+FEW = 20  # boxes a class below which a detector is fragile
+
+
+def boxes_by_class(data: Dataset, rows: Iterable[int]) -> dict[str, int]:
+    """Boxes of each class in the pictures `rows`."""
+    counted = Counter(label for row in rows for label in _of(data, row).labels.tolist())
+    return {name: counted.get(label, 0) for label, name in enumerate(data.classes)}
+
+
+def measure_boxes(data: Dataset, sizes: dict[int, tuple[int, int]]) -> dict[str, Any]:
+    """Numbers on the boxes of the pictures in `sizes` (index -> width, height)."""
+    areas = np.concatenate([_areas(_of(data, row).xyxy) for row in sizes] or [np.zeros(0)])
+    shares = [_areas(_of(data, row).xyxy) / (size[0] * size[1]) for row, size in sizes.items()]
+    shares_all = np.concatenate(shares or [np.zeros(0)])
+    count = len(areas)
+    return {
+        "boxes": count,
+        "boxes_per_image": round(count / max(1, len(sizes)), 2),
+        "images_without_boxes": sum(len(_of(data, row)) == 0 for row in sizes),
+        "ignored": int(sum(_of(data, row).ignore.sum() for row in sizes)),
+        "small": int((areas < SMALL).sum()),
+        "medium": int(((areas >= SMALL) & (areas <= LARGE)).sum()),
+        "large": int((areas > LARGE).sum()),
+        "median_share_of_image": round(float(np.median(shares_all)), 5) if count else 0.0,
+        "below_1_percent_of_image": int((shares_all < HIDDEN).sum()),
+        "drawn_twice": int(sum(_twice(data, row) for row in sizes)),
+    }
+
+
+def box_problems(counts: dict[str, int], splits: dict[str, dict[str, int]], numbers: dict[str, Any]) -> list[str]:
+    """Sentences for a person, from what `boxes_by_class` and `measure_boxes` gave."""
+    said = []
+    if not numbers["boxes"]:
+        return ["There is no usable box."]
+    if empty := [name for name, count in counts.items() if not count]:
+        said.append(f"Classes without a box: {', '.join(empty[:10])}.")
+    if few := [f"{name} ({count})" for name, count in counts.items() if 0 < count < FEW]:
+        said.append(f"Classes with fewer than {FEW} boxes: {', '.join(few[:10])}. More of them help most here.")
+    present = [count for count in counts.values() if count]
+    if max(present) > 10 * min(present):
+        said.append(f"The largest class has {max(present) / min(present):.1f} times as many boxes as the smallest.")
+    if numbers["small"] > 0.3 * numbers["boxes"]:
+        said.append(
+            f"{numbers['small']} of {numbers['boxes']} boxes are small (below 32 x 32 pixels): take a larger "
+            "model.image_size than you otherwise would."
+        )
+    if numbers["images_without_boxes"]:
+        said.append(f"{numbers['images_without_boxes']} pictures have no box; they are learned as background.")
+    if numbers["drawn_twice"]:
+        said.append(f"{numbers['drawn_twice']} boxes lie on another of their class almost exactly (IoU over 0.95).")
+    train = splits.get("train", {})
+    for split, found in splits.items():
+        lacking = [name for name, count in found.items() if count and not train.get(name)]
+        if train and lacking:
+            hint = nearest(lacking[0], [name for name, count in train.items() if count])
+            said.append(f"Classes of {split} that train has not, perhaps renamed: {', '.join(lacking[:10])}.{hint}")
+    return said
+
+
+def _of(data: Dataset, row: int) -> Any:
+    return data.items[row].boxes
+
+
+def _areas(xyxy: np.ndarray) -> np.ndarray:
+    return (xyxy[:, 2] - xyxy[:, 0]) * (xyxy[:, 3] - xyxy[:, 1])
+
+
+def _twice(data: Dataset, row: int) -> int:
+    boxes = _of(data, row)
+    alike = (iou(boxes.xyxy, boxes.xyxy) > 0.95) & (boxes.labels[:, None] == boxes.labels[None])
+    return int(np.triu(alike, 1).any(axis=0).sum())

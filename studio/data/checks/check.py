@@ -1,0 +1,245 @@
+"""The report card of a dataset: counts, broken files, duplicates, leaks between splits, imbalance."""
+
+import hashlib
+import os
+from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from studio.data.checks.boxes import box_problems, boxes_by_class, measure_boxes
+from studio.data.checks.fingerprints import Look, look_at, near_groups
+from studio.data.files.images import BadImage, Size, read_image, stored_size
+from studio.data.items import ArraySource, Dataset, FeatureSet, Item
+from studio.data.specs import open_data
+
+FEW = 5  # images a class below which even a few-shot head is fragile
+UNEVEN = 3  # times the smallest class that the largest may have before it is said
+TINY = 32  # pixels of the short side that say little, where most pictures have many more
+
+
+@dataclass
+class Report:
+    """What was found; `problems` are sentences for a person, most pressing first.
+
+    Groups of pictures are lists of names: `duplicates` are the same file twice, `near_duplicates` the same
+    photo saved in another way; `leaks` and `near_leaks` are those of them that lie in two splits, `conflicts`
+    exact ones that lie in two classes. `sizes` are sides in pixels. For detection, `classes` and `splits` count
+    boxes, and `boxes` says how large they are.
+    """
+
+    spec: str
+    images: int = 0
+    classes: dict[str, int] = field(default_factory=dict)
+    splits: dict[str, dict[str, int]] = field(default_factory=dict)
+    domains: dict[str, int] = field(default_factory=dict)
+    broken: list[dict[str, str]] = field(default_factory=list)
+    duplicates: list[list[str]] = field(default_factory=list)
+    near_duplicates: list[list[str]] = field(default_factory=list)
+    leaks: list[list[str]] = field(default_factory=list)
+    near_leaks: list[list[str]] = field(default_factory=list)
+    conflicts: list[list[str]] = field(default_factory=list)
+    imbalance: float = 1.0
+    sizes: dict[str, int] = field(default_factory=dict)
+    tiny: list[str] = field(default_factory=list)
+    features: dict[str, int] = field(default_factory=dict)
+    boxes: dict[str, Any] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """One readable picture."""
+
+    digest: str
+    look: Look
+    size: Size
+
+
+def check(spec: str) -> Report:
+    """Reads every image of `spec` once and reports. Raises DataError where it can't be opened at all."""
+    data = open_data(spec)
+    if isinstance(data, FeatureSet):
+        return _check_features(spec, data)
+    report = Report(spec, broken=[{"name": skip.name, "reason": skip.reason} for skip in data.skipped])
+    seen: dict[int, _Seen] = {}
+    for index, found in enumerate(_see_all(data.items)):
+        if isinstance(found, BadImage):
+            report.broken.append({"name": found.name, "reason": found.reason})
+        else:
+            seen[index] = found
+    _count(report, data, seen)
+    _measure(report, data, seen)
+    _compare(report, data, seen)
+    if data.boxed:
+        report.boxes = measure_boxes(data, {index: found.size for index, found in seen.items()})
+        class_problems = box_problems(report.classes, report.splits, report.boxes)
+    else:
+        class_problems = _class_problems(report)
+    report.problems = [*data.remarks, *_image_problems(report, data), *class_problems]
+    return report
+
+
+def _see_all(items: list[Item]) -> list[_Seen | BadImage]:
+    def see(item: Item) -> _Seen | BadImage:
+        try:
+            raw = item.source.read()
+            image = read_image(raw, item.name, min_side=32)
+            size = stored_size(raw, item.name)
+        except OSError as error:
+            return BadImage(item.name, f"it can't be read ({error})")
+        except BadImage as error:
+            return error
+        digest = hashlib.sha256(raw).hexdigest() if isinstance(raw, bytes) else ArraySource(raw).digest()
+        return _Seen(digest, look_at(image), size)
+
+    with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
+        return list(pool.map(see, items))
+
+
+def _count(report: Report, data: Dataset, seen: dict[int, _Seen]) -> None:
+    def by_class(indices: list[int]) -> dict[str, int]:
+        if data.boxed:
+            return boxes_by_class(data, indices)
+        counted = Counter(data.items[i].label for i in indices)
+        return {name: counted.get(label, 0) for label, name in enumerate(data.classes)}
+
+    report.images = len(seen)
+    report.classes = by_class(list(seen))
+    report.splits = {name: by_class([i for i in members if i in seen]) for name, members in data.splits.items()}
+    report.domains = dict(Counter(domain for i in seen if (domain := data.items[i].domain) is not None))
+    report.imbalance = _imbalance(report.classes)
+
+
+def _imbalance(classes: dict[str, int]) -> float:
+    counts = [count for count in classes.values() if count]
+    return round(max(counts) / min(counts), 2) if counts else 1.0
+
+
+def _measure(report: Report, data: Dataset, seen: dict[int, _Seen]) -> None:
+    if not seen:
+        return
+    short = np.array([min(found.size) for found in seen.values()])
+    report.sizes = {
+        "smallest_side": int(short.min()),
+        "median_short_side": int(np.median(short)),
+        "largest_side": max(max(found.size) for found in seen.values()),
+    }
+    if np.median(short) >= 4 * TINY:
+        report.tiny = [data.items[i].name for i, found in seen.items() if min(found.size) < TINY]
+
+
+def _compare(report: Report, data: Dataset, seen: dict[int, _Seen]) -> None:
+    split_of = {index: name for name, members in data.splits.items() for index in members}
+
+    def names(group: list[int]) -> list[str]:
+        return [data.items[i].name for i in group]
+
+    def in_two_splits(group: list[int]) -> bool:
+        return len({split_of.get(i) for i in group}) > 1
+
+    by_digest: dict[str, list[int]] = defaultdict(list)
+    for index, found in seen.items():
+        by_digest[found.digest].append(index)
+    same = [group for group in by_digest.values() if len(group) > 1]
+    firsts = [group[0] for group in by_digest.values()]  # one of each content goes on to the second comparison
+    near = [[firsts[i] for i in group] for group in near_groups([seen[i].look for i in firsts])]
+    report.duplicates = list(map(names, same))
+    report.near_duplicates = list(map(names, near))
+    report.leaks = [names(group) for group in same if in_two_splits(group)]
+    report.near_leaks = [names(group) for group in near if in_two_splits(group)]
+    report.conflicts = [names(group) for group in same if len({data.items[i].label for i in group}) > 1]
+
+
+def _image_problems(report: Report, data: Dataset) -> list[str]:
+    said = []
+    if report.broken:
+        named = [f"{entry['name']} ({entry['reason']})" for entry in report.broken]
+        said.append(f"Left out: {_listed(named, 5)}.")
+    said += _groups("in two splits, so scores would be too good", report.leaks)
+    said += _groups("nearly the same in two splits, so scores would be too good", report.near_leaks)
+    said += _groups("in two classes", report.conflicts)
+    said += _groups("there more than once", report.duplicates)
+    said += _groups("there again, nearly the same", report.near_duplicates)
+    if report.tiny:
+        said.append(f"Smaller than {TINY} pixels on a side: {_listed(report.tiny, 3)}.")
+    inner = _inner_folders(data)
+    if inner:
+        said.append(
+            f"Every class folder holds the same folders ({_listed(inner, 4)}). If these are the classes, and the "
+            f"upper ones are domains ({_listed(data.classes, 4)}), join them by commas: folder:A/{data.classes[0]},..."
+        )
+    return said
+
+
+def _class_problems(report: Report) -> list[str]:
+    said = []
+    present = [name for name, count in report.classes.items() if count]
+    if len(present) < 2 and report.classes:
+        said.append(f"Only {len(present)} class has images; at least two are needed to tell anything apart.")
+    few = [f"{name} ({count})" for name, count in report.classes.items() if count < FEW]
+    if few:
+        said.append(f"Classes with fewer than {FEW} images: {_listed(few, 10)}. More photos help most here.")
+    if report.imbalance > UNEVEN:
+        said.append(f"The largest class has {report.imbalance:g} times as many as the smallest.")
+    train = report.splits.get("train", {})
+    for split, counts in report.splits.items():
+        lacking = [name for name, count in counts.items() if count and not train.get(name)]
+        if train and lacking:
+            said.append(f"Classes of {split} that train has not: {_listed(lacking, 10)}.")
+    return said
+
+
+def _groups(what: str, groups: list[list[str]]) -> list[str]:
+    if not groups:
+        return []
+    verb = "1 picture is" if len(groups) == 1 else f"{len(groups)} pictures are"
+    return [f"{verb} {what}: {_listed([' = '.join(group[:3]) for group in groups], 2)}."]
+
+
+def _listed(names: list[str], most: int) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _inner_folders(data: Dataset) -> list[str]:
+    """The folders below the class folders, where each of several classes holds the same two or more."""
+    inner: dict[int, set[str]] = defaultdict(set)
+    for item in data.items:
+        parts = item.name.split("/")
+        if data.classes[item.label] not in parts[:-2]:
+            return []
+        inner[item.label].add(parts[parts.index(data.classes[item.label]) + 1])
+    sets = list(inner.values())
+    return sorted(sets[0]) if len(sets) > 1 and len(sets[0]) > 1 and all(found == sets[0] for found in sets) else []
+
+
+def _check_features(spec: str, data: FeatureSet) -> Report:
+    counted = Counter(data.y.tolist())
+    classes = {name: counted.get(label, 0) for label, name in enumerate(data.classes)}
+    finite = np.isfinite(data.x)
+    bad_rows = int((~finite.all(axis=1)).sum())
+    columns = np.where(finite, data.x, 0)
+    constant = int((columns.max(axis=0) == columns.min(axis=0)).sum())
+    repeated = len(data) - len({row.tobytes() for row in data.x})
+    report = Report(spec, len(data), classes, imbalance=_imbalance(classes))
+    report.features = {
+        "columns": data.x.shape[1],
+        "constant_columns": constant,
+        "bad_rows": bad_rows,
+        "repeated_rows": repeated,
+    }
+    if data.domains is not None:
+        report.domains = dict(Counter(data.domains.tolist()))
+    if bad_rows:
+        report.problems.append(f"{bad_rows} of {len(data)} rows hold NaN or infinite values.")
+    if constant:
+        report.problems.append(f"{constant} of {data.x.shape[1]} feature columns are constant.")
+    if repeated:
+        report.problems.append(f"{repeated} rows repeat another row.")
+    report.problems += _class_problems(report)
+    return report

@@ -1,0 +1,110 @@
+"""Content hashes of many images, remembered by (path, size, time) so that a second run need not read them."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from typing import TypeVar
+
+from studio.core.errors import StoppedByUser
+from studio.core.home import Home
+from studio.data.files.archives import ZipSource
+from studio.data.files.prefetch import in_order
+from studio.data.items import FileSource, ImageSource
+
+SETTLED_NS = 3_000_000_000  # a file changed more recently may change again without its time showing it
+Mark = tuple[bytes, int, int]  # path, bytes, time of last change in ns
+Result = TypeVar("Result")
+
+
+def digests(
+    sources: Sequence[ImageSource],
+    home: Home | None = None,
+    workers: int = 4,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> list[str | None]:
+    """SHA-256 of each image's content, None where it can't be read; with `home`, remembered there.
+
+    Raises StoppedByUser; what was hashed until then is remembered.
+    """
+    begun_ns = time.time_ns()
+    marks = [_mark(source) for source in sources]
+    result = _recall(home, marks)
+    missing = [place for place, found in enumerate(result) if found is None]
+    fresh: list[tuple[bytes, int, int, str]] = []
+    try:
+        with ThreadPoolExecutor(max(1, workers)) as pool:
+            found = in_order(pool, lambda place: _digest(sources[place]), missing, ahead=8 * max(1, workers))
+            for place, digest in zip(missing, found, strict=True):
+                if should_stop():
+                    raise StoppedByUser("Stopped while the images were read for the first time.")
+                result[place] = digest
+                mark = marks[place]
+                if digest is not None and mark is not None and mark[2] < begun_ns - SETTLED_NS:
+                    fresh.append((*mark, digest))
+    finally:
+        _remember(home, fresh)
+    return result
+
+
+def _digest(source: ImageSource) -> str | None:
+    try:
+        return source.digest()
+    except OSError:
+        return None
+
+
+def _mark(source: ImageSource) -> Mark | None:
+    """By what a change of the source would show; None for what is not in a file."""
+    if isinstance(source, FileSource):
+        path, member = source.path, b""
+    elif isinstance(source, ZipSource):
+        path, member = source.archive.path, b"::" + source.name.encode("utf-8", "surrogateescape")
+    else:
+        return None
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return None
+    return os.fsencode(path.absolute()) + member, facts.st_size, facts.st_mtime_ns
+
+
+def _recall(home: Home | None, marks: Sequence[Mark | None]) -> list[str | None]:
+    query = "select digest from seen where path = ? and size = ? and time = ?"
+
+    def look(memo: sqlite3.Connection) -> list[str | None]:
+        rows = (memo.execute(query, mark).fetchone() if mark is not None else None for mark in marks)
+        return [row[0] if row else None for row in rows]
+
+    return _with_memo(home, look) or [None] * len(marks)
+
+
+def _remember(home: Home | None, rows: list[tuple[bytes, int, int, str]]) -> None:
+    def note(memo: sqlite3.Connection) -> None:
+        with memo:
+            memo.executemany("insert or replace into seen values (?, ?, ?, ?)", rows)
+
+    if rows:
+        _with_memo(home, note)
+
+
+def _with_memo(home: Home | None, use: Callable[[sqlite3.Connection], Result]) -> Result | None:
+    """`use` of the table of what was seen; None where there is none. It only saves work: what goes wrong with it
+    costs hashing again, and no more."""
+    if home is None:
+        return None
+    path = home.features / "digests.sqlite"
+    try:
+        with closing(sqlite3.connect(path, timeout=10)) as memo:
+            memo.execute(
+                "create table if not exists seen (path blob primary key, size integer, time integer, digest text)"
+            )
+            return use(memo)
+    except sqlite3.OperationalError:  # full, read-only, locked for long
+        return None
+    except sqlite3.DatabaseError:  # damaged; the next one makes it anew
+        with suppress(OSError):
+            path.unlink()
+        return None
