@@ -15,9 +15,9 @@ import torch
 
 from adapters.detect.data.batches import BoxBatches
 from adapters.detect.starts import unit_norms
+from adapters.detect.task import DetectTrain
 from studio.core import registry
 from studio.core.faces import Detector, LearnerContext
-from studio.core.recipe import TrainSection
 from studio.data import open_data
 from studio.data.pixels import decode
 from studio.data.preprocess import Preprocess
@@ -81,7 +81,7 @@ def overfit(method: str, steps: int, lr: float, params: dict, size: int) -> tupl
     backbone = registry.backbone(VIT if method == "detect/yolos" else BACKBONE, image_size=size)
     learner.setup(LearnerContext(backbone, data.classes, 0, size))
     begun = time.monotonic()
-    train(learner, BoxBatches(pixels, boxes, preprocess, TrainSection(batch_size=4, augment="none")), steps, lr)
+    train(learner, BoxBatches(pixels, boxes, preprocess, DetectTrain(batch_size=4, augment="none")), steps, lr)
     seconds = time.monotonic() - begun
     learner.train_mode(False)
     with torch.inference_mode():

@@ -17,7 +17,7 @@ import torch
 from adapters.detect.data.splits import resolve_box_splits
 from adapters.detect.run.fusion import fuse
 from adapters.detect.run.views import Look, View, views_of
-from studio.core.recipe import DataSection
+from adapters.detect.task import DetectData
 from studio.data import Dataset
 from studio.data.boxes import Boxes, Detections
 from studio.data.files.images import read_image
@@ -100,7 +100,7 @@ def main() -> None:
     args = parser.parse_args()
     if 1.0 not in args.scales:
         parser.error("--scales: 1 is the plain look that all others are compared with")
-    splits = resolve_box_splits(DataSection(train=args.data), 0)
+    splits = resolve_box_splits(DetectData(train=args.data), 0)
     if splits.test is None:
         parser.error("the data has no test split")
     models = [load_checkpoint(name) for name in args.checkpoints]

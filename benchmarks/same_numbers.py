@@ -90,7 +90,7 @@ KINDS = {
     "detect": "detect-quick", "transformer detector": "rtdetr-finetune", "adapted detector": "scenes-clear-to-fog",
     "align": "align-compare",
 }  # fmt: skip
-STOP_AFTER = 8  # times that a run asks whether to stop
+STOP_AFTER = 3  # times that a run asks whether to stop
 MEASURED = re.compile(r"seconds|_per_s|memory|_mb$|_ms$|^time|^run$|^checkpoint")
 
 
@@ -102,16 +102,15 @@ def record(out: Path, stored: Path | None) -> None:
 
     torch.set_num_threads(1)
     home = Home.find(out.with_name(out.stem + "-home"))
-    numbers: dict[str, Any] = {"presets": {}, "resumed": {}}
-    kinds = {}
-    for name, changes in PRESETS.items():
-        began = time.monotonic()
-        result, numbers["presets"][name] = run_preset(name, changes, home)
-        kinds |= {kind: result.checkpoint for kind, preset in KINDS.items() if preset == name}
-        print(f"{name}: {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
-    for name, recipe in RESUMED.items():
-        numbers["resumed"][name] = run_in_two(recipe, home)
-        print(f"resumed {name}", file=sys.stderr, flush=True)
+    kept = home.root / "numbers.json"  # a record that was interrupted goes on
+    numbers = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {"presets": {}, "resumed": {}}
+    for part, recipes, work in (("presets", PRESETS, run_preset), ("resumed", RESUMED, run_in_two)):
+        for name in [name for name in recipes if name not in numbers[part]]:
+            began = time.monotonic()
+            numbers[part][name] = work(name, recipes[name], home)
+            kept.write_text(json.dumps(numbers), encoding="utf-8")
+            print(f"{part}: {name}: {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
+    kinds = {kind: numbers["presets"][preset]["checkpoint"] for kind, preset in KINDS.items()}
     (home.root / "kinds.json").write_text(json.dumps(kinds), encoding="utf-8")
     numbers["predictions"] = predictions(home)
     if stored is not None:
@@ -119,14 +118,14 @@ def record(out: Path, stored: Path | None) -> None:
     out.write_text(json.dumps(numbers, indent=1, sort_keys=True), encoding="utf-8")
 
 
-def run_preset(name: str, changes: dict[str, Any], home: Any) -> tuple[Any, dict[str, Any]]:
+def run_preset(name: str, changes: dict[str, Any], home: Any) -> dict[str, Any]:
     from studio import run
 
     result = run(name, {**changes, "device": "cpu"}, home=home)
-    return result, {"metrics": result.metrics, "curves": curves(home, result.run)}
+    return {"metrics": result.metrics, "curves": curves(home, result.run), "checkpoint": result.checkpoint}
 
 
-def run_in_two(recipe: dict[str, Any], home: Any) -> dict[str, Any]:
+def run_in_two(name: str, recipe: dict[str, Any], home: Any) -> dict[str, Any]:
     """A run that is stopped after a few steps, and resumed to its end."""
     from studio.core import recipe as recipes
     from studio.runs.executors import run_inline

@@ -1,4 +1,4 @@
-"""Makes the pages of this folder that come from the code: methods.md and presets.md.
+"""Makes the pages of this folder that come from the code: tasks.md, methods.md and presets.md.
 
 python docs/make.py           writes them
 python docs/make.py --check   says whether they are as the code is, and exits 1 where not
@@ -54,7 +54,21 @@ def presets_page() -> str:
     return "\n".join(lines)
 
 
-PAGES = {"methods.md": methods_page, "presets.md": presets_page}
+def tasks_page() -> str:
+    """Every task with the keys of its recipes."""
+    lines = ["# Tasks", "", "Made from the code by `python docs/make.py`. A key that a task has not is refused.", ""]
+    for task in registry.tasks():
+        lines += [f"## {task.name}: {task.title}", "", _about(type(task).__doc__ or ""), ""]
+        lines += ["| key | default | range | meaning |", "|---|---|---|---|"]
+        for key, field in recipes.fields_of(task.name).items():
+            if key not in ("task", "params"):
+                facts = registry.describe_field(key, field)
+                lines.append(_row({**facts, "default": field.get_default(call_default_factory=True)}))
+        lines.append("")
+    return "\n".join(lines)
+
+
+PAGES = {"tasks.md": tasks_page, "methods.md": methods_page, "presets.md": presets_page}
 
 
 def stale() -> list[str]:

@@ -267,9 +267,10 @@ def _numbers(text: str) -> list[float]:
 
 def _look(args: argparse.Namespace) -> dict[str, Any]:
     """What `_look_arguments` were given."""
-    from studio.runs.predict import LOOKS
+    from studio.core import registry
 
-    return {key: getattr(args, key) for key in LOOKS if getattr(args, key) is not None}
+    looks = {key for task in registry.tasks() for key in task.looks}
+    return {key: value for key, value in vars(args).items() if key in looks and value is not None}
 
 
 @command("predict", "predict images with a checkpoint", _predict_arguments)

@@ -11,6 +11,7 @@ import pytest
 
 import studio
 import studio.core
+from studio.core import registry
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = sorted(file.parent for top in ("studio", "adapters", "fewshot") for file in (ROOT / top).rglob("__init__.py"))
@@ -60,3 +61,37 @@ assert not {{"torch", "gradio", "transformers", "matplotlib"}} & set(sys.modules
 def test_a_folder_says_what_lives_in_it_and_what_it_may_use(folder: Path) -> None:
     text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
     assert len([line for line in text.splitlines() if line.strip()]) >= 2
+
+
+def comparisons(tree: ast.AST) -> list[ast.AST]:
+    """Constants that are compared with something, matched against, or keys of a dictionary that is looked up."""
+    found: list[ast.AST] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            found += [part for side in (node.left, *node.comparators) for part in ast.walk(side)]
+        elif isinstance(node, ast.MatchValue):
+            found.append(node.value)
+        elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Dict):
+            found += [key for key in node.value.keys if key]
+    return [node for node in found if isinstance(node, ast.Constant)]
+
+
+def test_nothing_outside_a_task_s_folder_is_compared_with_its_name() -> None:
+    homes = {task.name: ROOT.joinpath(*type(task).__module__.split(".")[:-1]) for task in registry.tasks()}
+    assert len(homes) > 3
+    files = [file for top in ("studio", "adapters", "fewshot") for file in (ROOT / top).rglob("*.py")]
+    faults = [
+        f"{file.relative_to(ROOT)}:{node.lineno}: {node.value}"
+        for file in [*files, ROOT / "launch.py", ROOT / "app.py"]
+        for node in comparisons(ast.parse(file.read_text(encoding="utf-8")))
+        if node.value in homes and homes[node.value] not in file.parents
+    ]
+    assert not faults
+
+
+def test_tasks_are_known_without_torch() -> None:
+    fresh_python("""
+import sys
+from studio.core import registry
+assert len(registry.tasks()) > 3 and "torch" not in sys.modules
+""")

@@ -32,6 +32,7 @@ class Aligner(Estimator):
     """
 
     task = "align"
+    uses = ("data.source", "data.target")
     Params = AlignParams
     note: str = ""
     #: columns of the common space for each of `params.dim`

@@ -38,6 +38,7 @@ class AlignTable(Method):
     title = "Table of methods and tasks"
     paper = "protocol: full source, full target, one setting a method across tasks"
     task = "align"
+    uses = ()
     Params = TableParams
 
 

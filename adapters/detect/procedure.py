@@ -12,12 +12,13 @@ from adapters.detect.data.splits import resolve_box_splits
 from adapters.detect.data.transforms import scaled
 from adapters.detect.run.report import report, show_queries
 from adapters.detect.run.views import Ensemble, Look, joined, stacked, views_of
+from adapters.detect.task import DetectEval
+from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import UsageError
 from studio.core.faces import AdaptingDetector, Detector, LearnerContext
 from studio.core.home import Home
 from studio.core.procedure import BoxPredictor, Job, Outcome, Procedure
-from studio.core.recipe import EvalSection
 from studio.core.registry import procedure
 from studio.data import Dataset
 from studio.data.boxes import Boxes, Detections
@@ -77,7 +78,6 @@ class Detecting(Procedure):
 
     def run(self, job: Job) -> Outcome:
         recipe, settings = job.recipe, job.recipe.train
-        refuse_for_boxes(job)
         adapting = isinstance(job.method, AdaptingDetector)
         resolve = resolve_box_domains if adapting else resolve_box_splits
         splits = resolve(recipe.data, settings.seed, job.home)
@@ -123,7 +123,7 @@ class Detecting(Procedure):
         learner.module.to(device)
         threshold = manifest.metrics.get("score_threshold", 0.5)
         preprocess = Preprocess.from_dict(manifest.preprocess)
-        settings = EvalSection(**manifest.recipe.get("eval", {}))
+        settings = recipes.stored({"task": manifest.task, **manifest.recipe}).eval
         alone = DetectorPredictor(learner, manifest.classes, preprocess, device, threshold, Look.of(settings))
         return ensemble_of(alone, settings, device, home, store)
 
@@ -144,7 +144,7 @@ def box_batches(job: Job, train: Split, preprocess: Preprocess) -> BoxBatches:
     return BoxBatches(train.decoded.pixels, train.inputs, preprocess, job.recipe.train, masks, least)
 
 
-def ensemble_of(alone: BoxPredictor, settings: EvalSection, device: str, home: Home, store: Any) -> BoxPredictor:
+def ensemble_of(alone: BoxPredictor, settings: DetectEval, device: str, home: Home, store: Any) -> BoxPredictor:
     """A predictor with those of `eval.ensemble`, or itself where there are none.
 
     Raises UsageError for a checkpoint that is missing, finds no boxes, or knows other classes.
@@ -152,7 +152,7 @@ def ensemble_of(alone: BoxPredictor, settings: EvalSection, device: str, home: H
     members = [alone]
     for name in settings.ensemble:
         other = store.checkpoint(name)
-        if other.manifest.task != "detect":
+        if other.manifest.task != Detecting.task:
             raise UsageError(f"eval.ensemble: {other.id} was made by {other.manifest.method}, which finds no boxes.")
         procedure = registry.procedure_for(registry.get(other.manifest.method))
         members.append(procedure.restore(other, device, home, store))
@@ -318,18 +318,3 @@ def _kept(source: str, known: list[str], classes: list[str]) -> str:
         f"Starts from {source}; its heads are made anew for {len(classes)} classes. Keep their weights: "
         f"{', '.join(known[:20]) or 'none'}. New: {', '.join(new[:20]) or 'none'}."
     )
-
-
-def refuse_for_boxes(job: Job) -> None:
-    """Raises UsageError for settings of training that are made for classifying whole pictures."""
-    chosen = job.recipe.eval.selection
-    if chosen == "label-free" or (chosen == "oracle" and not isinstance(job.method, AdaptingDetector)):
-        raise UsageError(f"eval.selection: {chosen} is not for {job.recipe.method}; expected source-val or last.")
-    settings = job.recipe.train
-    if settings.augment in ("trivial", "rand"):
-        raise UsageError(
-            f"train.augment: {settings.augment} moves pictures without their boxes; expected none, crop or flip."
-        )
-    for name in ("mixup", "cutmix", "erasing", "balanced", "folds"):
-        if getattr(settings, name):
-            raise UsageError(f"train.{name}: this is for classifying; leave it out for task detect.")

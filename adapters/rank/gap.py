@@ -41,6 +41,7 @@ class Gap(Ranking):
 
     title = "Domain gap and risk of negative transfer"
     paper = "Gretton et al. 2012; Ben-David et al. 2007"
+    uses = ("data.source", "data.target")
     Params = GapParams
 
     def rank(self, job: Job) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class Episodes:
 class EpisodeHead(Method):
     """Few-shot on frozen features: a pure function from episodes to scores, no state between calls."""
 
+    uses = ("data.train", "eval.ways", "eval.shots")
     #: looks at all queries of an episode together
     transductive: ClassVar[bool] = False
     #: assumes that every class has the same number of queries; said wherever it is chosen
@@ -103,6 +104,7 @@ class Base:
 class Comparison(Method):
     """Several learners trained on the same images in one run, and one table of them."""
 
+    uses = ("data.train", "train.epochs", "train.lr")
     #: one that does not fit the backbone is left out with a warning instead of ending the run
     skips: bool = True
 
@@ -118,6 +120,7 @@ class Comparison(Method):
 class Learner(Method):
     """What trains. The one loop (`studio.engine.loop`) sums the losses, steps, logs and saves."""
 
+    uses = ("data.train", "train.epochs", "train.lr")
     #: `state` holds the whole network; False: only what was trained, and the backbone is loaded anew
     whole: ClassVar[bool] = True
     #: `start_from` wants the features of the training images under the untouched backbone
@@ -230,3 +233,5 @@ class AdaptingDetector(Detector):
     `losses` gets, beside the boxes and labels of its source `images`, target [B, 3, H, W] and target_strong
     [B, 3, H, W]: the same pictures of the target, and those with colours and sharpness changed and parts hidden.
     """
+
+    uses = ("data.source", "data.target", "train.epochs", "train.lr")

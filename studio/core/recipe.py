@@ -1,139 +1,35 @@
 """The recipe: one typed model that the preset, the command line, the page and Python all fill.
 
-Where is a recipe key defined? Here. The YAML preset, `--set a.b=c`, the form in the page, the API
-and `studio.run(...)` are views of this model; nobody writes a field twice.
+Where is a recipe key defined? Here and, for data, train and eval, in the task (`studio.core.task`). The YAML preset,
+`--set a.b=c`, the form in the page, the API and `studio.run(...)` are views of this model; nobody writes a field twice.
 """
 
 import copy
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, create_model
 
 from studio.core import registry
 from studio.core.errors import UsageError, nearest
 from studio.core.home import Home
 from studio.core.own_data import fit_to_own_data
+from studio.core.sections import DataSection, EvalSection, ModelSection, Section, TrainSection
 from studio.core.texts import TEXT_BYTES, TextError, load_yaml
 
 SHIPPED = Path(__file__).resolve().parents[2] / "presets"
-
-Task = Literal["classify", "align", "detect", "rank"]
-Precision = Literal["auto", "fp32", "fp16", "bf16"]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ModelSection(Section):
-    backbone: str = Field(
-        "pip/tf_efficientnet_lite0",
-        description="pip/NAME, timm/NAME[@tag], hf/ORG/NAME[@revision], file:FOLDER, store/ID, timm/NAME?random",
-    )
-    image_size: Annotated[int, Field(ge=8, le=2048)] | None = Field(
-        None, description="side of the square input in pixels; null takes the backbone's own"
-    )
-    checkpoint: str | None = Field(None, description="start from this checkpoint of the store")
-
-
-class DataSection(Section):
-    train: str | None = Field(None, description="training data, such as folder:photos")
-    val: str | None = Field(None, description="validation data; null splits some off train")
-    test: str | None = Field(None, description="test data, never used to choose anything")
-    source: str | None = Field(None, description="source domain (align); a comma joins several")
-    target: str | None = Field(None, description="target domain (align); its labels are used for the final score only")
-    shots: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
-        None, description="detect: learn so many boxes of each class of train, picked by train.seed, instead of all"
-    )
-
-
-class TrainSection(Section):
-    epochs: int = Field(
-        10, ge=0, le=100_000, description="passes over the training data; 0 with model.checkpoint evaluates only"
-    )
-    batch_size: int = Field(32, ge=1, le=65_536, description="images a step, all processes together")
-    optimizer: Literal["adamw", "sgd"] = Field(
-        "adamw", description="sgd (Nesterov momentum 0.9) hardly moves a start that is good already; adamw moves any"
-    )
-    lr: float = Field(0.001, gt=0, le=10, description="highest learning rate")
-    weight_decay: float = Field(0.01, ge=0, le=10, description="weight decay; decoupled with adamw")
-    clip: float = Field(1.0, gt=0, description="largest norm of the gradient; longer ones are scaled down")
-    seed: int = Field(0, ge=0, description="seeds everything random in the run")
-    precision: Precision = Field(
-        "auto", description="auto takes bf16 where the hardware has it, else fp16 on GPUs, else fp32"
-    )
-    max_steps: int | None = Field(None, ge=1, description="stop after this many steps")
-    workers: int = Field(2, ge=0, le=64, description="image decoding threads")
-    augment: Literal["none", "crop", "flip", "trivial", "rand"] = Field(
-        "flip",
-        description="none | crop: random crops | flip: and mirrored | trivial, rand: and TrivialAugment, RandAugment",
-    )
-    crop: float = Field(0.35, gt=0, le=1, description="smallest share of an image's area that a random crop keeps")
-    erasing: float = Field(0.0, ge=0, le=1, description="share of images of which a random rectangle is blanked")
-    mixup: float = Field(0.0, ge=0, le=10, description="alpha of mixup; 0 is off, 0.2 is usual")
-    cutmix: float = Field(0.0, ge=0, le=10, description="alpha of CutMix; 0 is off, 1 is usual")
-    mosaic: float = Field(0.0, ge=0, le=1, description="detect: share of pictures that are made of four")
-    copy_paste: float = Field(
-        0.0, ge=0, le=1, description="detect: share of pictures into which things of another are pasted"
-    )
-    multi_scale: float = Field(
-        0.0,
-        ge=0,
-        le=0.75,
-        description="detect: how far a step's input size may be from model.image_size; 0.25 is usual",
-    )
-    balanced: bool = Field(False, description="show every class equally often, however many images it has")
-    ema: float = Field(0.0, ge=0, lt=1, description="decay of the average of weights that is judged and kept; 0 is off")
-    patience: int | None = Field(
-        None, ge=1, description="stop after this many epochs without a better validation score"
-    )
-    folds: Annotated[int, Field(ge=2, le=100)] | None = Field(
-        None, description="k-fold cross-validation on train, for tiny sets; the model kept is trained on all images"
-    )
-    micro_batch: int | None = Field(
-        None, ge=1, description="images computed at once; gradients of the whole batch are accumulated over them"
-    )
-    compile: bool = Field(False, description="torch.compile: slow to start, sometimes faster after")
-    processes: int = Field(
-        1, ge=1, le=1024, description="processes that share each batch, one a GPU; on the CPU any number"
-    )
-    checkpoint_every_s: float = Field(
-        60, ge=0, description="seconds between resume points; 0 writes one after every step"
-    )
-
-
-class EvalSection(Section):
-    selection: Literal["source-val", "label-free", "last", "oracle"] = Field(
-        "source-val", description="the rule by which a model is chosen; named beside each number"
-    )
-    ways: int = Field(5, ge=2, le=10_000, description="classes an episode")
-    shots: int = Field(5, ge=1, le=10_000, description="support images a class")
-    queries: int = Field(15, ge=1, le=10_000, description="query images a class")
-    episodes: int = Field(600, ge=1, le=10_000_000, description="episodes to score")
-    episodes_file: str | None = Field(None, description="a JSON file of fixed episodes")
-    mirror: bool = Field(False, description="detect: look at the mirrored picture too (test-time augmentation)")
-    scales: list[Annotated[float, Field(ge=0.25, le=4)]] = Field(
-        [1.0], min_length=1, max_length=8, description="detect: sizes to look at, as multiples of model.image_size"
-    )
-    ensemble: list[str] = Field([], description="detect: more checkpoints, whose boxes are joined with this one's")
-    fusion: Literal["nms", "soft-nms", "soft-nms-linear", "voting", "nmw", "wbf"] | None = Field(
-        None, description="detect: how boxes are joined; null is the model's own way, and wbf for several views"
-    )
-    overlap: float = Field(0.55, gt=0, lt=1, description="detect: IoU above which a fusion takes two boxes for one")
-
 
 class Recipe(Section):
     """What to do. Unknown keys are refused with the nearest known one."""
 
     name: str | None = Field(None, description="a name for the run", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")
     about: str | None = Field(None, description="one line: what this recipe shows")
-    task: Task = Field("classify", description="classify | align | detect | rank")
+    task: str = Field("classify", description="what is to be done; it brings its own keys of data, train and eval")
     method: str = Field("fewshot/prototypes", description="a method id, see `launch.py methods`")
     model: ModelSection = Field(default_factory=ModelSection)
     data: DataSection = Field(default_factory=DataSection)
@@ -159,30 +55,63 @@ class Recipe(Section):
         return validate(self.method_class().Params, self.params, where="params")
 
 
+@cache
+def model_for(task: str) -> type[Recipe]:
+    """Recipe with the sections of a task. Raises UsageError for an unknown one."""
+    brought = registry.task_named(task)
+    sections = {"data": brought.Data, "train": brought.Train, "eval": brought.Eval}
+    fields = {name: (section, Field(default_factory=section)) for name, section in sections.items()}
+    return create_model("Recipe", __base__=Recipe, __module__=__name__, **fields)
+
+
+def fields_of(task: str) -> dict[str, Any]:
+    """Every key of a task's recipes, dotted, with its pydantic field; the method's params are not among them."""
+    found: dict[str, Any] = {}
+    for name, field in model_for(task).model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            found |= {f"{name}.{key}": below for key, below in field.annotation.model_fields.items()}
+        else:
+            found[name] = field
+    return found
+
+
 def parse(values: dict[str, Any], notes: Sequence[str] = ()) -> Recipe:
     """A recipe from plain data, with the method and its params checked too; `notes` are what its run shall say.
 
     Raises UsageError naming the field, the value and what would be right.
     """
-    recipe = validate(Recipe, values)
+    task = _task_of(values)
+    method = values.get("method", Recipe.model_fields["method"].default)
+    registry.task_named(task)  # which refuses an unknown one
+    if isinstance(method, str) and (cls := registry.get(method)).task != task:
+        raise UsageError(f"task: {task!r} does not fit method {method!r}, which is for task {cls.task!r}.")
+    recipe = validate(model_for(task), values)
     recipe._notes.extend(notes)
-    cls = recipe.method_class()
-    if cls.task != recipe.task:
-        raise UsageError(
-            f"task: {recipe.task!r} does not fit method {recipe.method!r}, which is for task {cls.task!r}."
-        )
     recipe.method_params()
-    _refuse_keys_of_detect(recipe)
+    registry.task_named(task).check(recipe)
     return recipe
 
 
-def _refuse_keys_of_detect(recipe: Recipe) -> None:
-    """Raises UsageError where another task is given a key whose help begins with `detect:`."""
-    for name, section in (("data", recipe.data), ("train", recipe.train), ("eval", recipe.eval)):
-        for key, field in type(section).model_fields.items():
-            changed = getattr(section, key) != field.get_default(call_default_factory=True)
-            if changed and recipe.task != "detect" and (field.description or "").startswith("detect:"):
-                raise UsageError(f"{name}.{key}: this is for task detect; leave it out for task {recipe.task}.")
+def stored(values: Mapping[str, Any]) -> Recipe:
+    """A recipe that a run or checkpoint keeps; keys of other tasks, which old ones hold, are left out.
+
+    Raises UsageError where it is damaged.
+    """
+    model = model_for(_task_of(values))
+    kept = dict(values)
+    for name in ("data", "train", "eval"):
+        if isinstance(section := kept.get(name), dict):
+            known = model.model_fields[name].annotation.model_fields
+            kept[name] = {key: value for key, value in section.items() if key in known or not _is_of_a_task(name, key)}
+    return validate(model, kept)
+
+
+def _task_of(values: Mapping[str, Any]) -> str:
+    return str(values.get("task", Recipe.model_fields["task"].default))
+
+
+def _is_of_a_task(section: str, key: str) -> bool:
+    return any(f"{section}.{key}" in fields_of(task.name) for task in registry.tasks())
 
 
 def load(name_or_file: str, overrides: dict[str, Any] | list[str] | None = None, home: Home | None = None) -> Recipe:
@@ -202,8 +131,8 @@ def override(values: dict[str, Any], given: Mapping[str, Any]) -> list[str]:
     too. Returns sentences that say so.
     """
     notes = fit_to_own_data(values, given)
-    for key, value in given.items():
-        put(values, key, value)
+    for key in sorted(given, key=lambda key: key not in ("task", "method")):  # these two say what the others are
+        put(values, key, given[key])
     return notes
 
 
@@ -270,7 +199,7 @@ def put(values: dict[str, Any], key: str, value: Any) -> None:
 
 def field_type(key: str, values: dict[str, Any]) -> Any:
     """The annotation of a dotted key, looked up in the method's Params for `params.x`; None if unknown."""
-    model: Any = Recipe
+    model: Any = model_for(_task_of(values)) if _task_of(values) in {task.name for task in registry.tasks()} else Recipe
     for part in key.split("."):
         if model == dict[str, Any]:
             model = registry.get(values.get("method", Recipe.model_fields["method"].default)).Params
@@ -341,8 +270,16 @@ def _explain(model: type[BaseModel], item: dict[str, Any], where: str) -> str:
     ]
     key = ".".join(path)
     if item["type"] == "extra_forbidden":
-        return f"{key}: unknown key.{nearest(path[-1], _fields_at(model, item['loc'][:-1]))}"
+        return f"{key}: unknown key{_whose(model, key)}.{nearest(path[-1], _fields_at(model, item['loc'][:-1]))}"
     return f"{key}: found {_brief(item['input'])}; {item['msg'][0].lower()}{item['msg'][1:]}."
+
+
+def _whose(model: type[BaseModel], key: str) -> str:
+    """Which tasks have a key, where it is one of another task's recipes."""
+    if not issubclass(model, Recipe):
+        return ""
+    others = [task.name for task in registry.tasks() if key in fields_of(task.name)]
+    return f" here; it is for task {' and '.join(others)}" if others else ""
 
 
 def _brief(value: Any, most: int = 200) -> str:

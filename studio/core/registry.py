@@ -7,15 +7,17 @@ A method is one class in one file below a wing (`adapters/`, `fewshot/`):
         '''Nearest class mean. Snell et al. 2017, Prototypical Networks, eq. 1-2.'''
         ...
 
-Nothing else changes when a method is added: `load()` finds the files. Two more things are
-registered the same way: how a kind of method is run (`procedure`), and where backbones come from
-(`backbone_source`), so that no room has to import a wing.
+Nothing else changes when a method is added: `load()` finds the files. Three more things are
+registered the same way: what a task is (`task`), how a kind of method is run (`procedure`), and where
+backbones come from (`backbone_source`), so that no room has to import a wing.
 """
 
 import importlib
 import pkgutil
 import re
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -26,6 +28,7 @@ PLACES = ("adapters", "fewshot")  # where methods, procedures and backbone sourc
 _METHODS: dict[str, type["Method"]] = {}
 _PROCEDURES: dict[tuple[str, type], Any] = {}
 _BACKBONE_SOURCES: dict[str, tuple[Callable[..., Any], "Listing"]] = {}
+_TASKS: dict[str, Any] = {}
 _loaded = False
 
 Listing = Callable[[], list[dict[str, Any]]]  # rows {name, usable, about}
@@ -41,7 +44,7 @@ class Method:
     """What every method says of itself. The faces (`studio.core.faces`) build on it.
 
     Class attributes: `id` (set by `register`), `title` (a few words), `paper` (where it comes from),
-    `task` (the recipe task it serves), `Params`.
+    `task` (the recipe task it serves), `Params`, `uses`.
     """
 
     id: str = ""
@@ -49,6 +52,8 @@ class Method:
     paper: str = ""
     task: str = "classify"
     Params: type[Params] = Params
+    #: recipe keys that a person setting it up wants to see first
+    uses: tuple[str, ...] = ("data.train",)
 
     def __init__(self, params: Any = None) -> None:
         self.params = params if params is not None else self.Params()
@@ -66,6 +71,39 @@ def register(method_id: str) -> Callable[[type[Method]], type[Method]]:
         return cls
 
     return add
+
+
+def task(cls: type[Any]) -> type[Any]:
+    """Class decorator for a `studio.core.task.Task`: makes it known under its `name`."""
+    known = _TASKS.get(cls.name)
+    if known is not None and type(known).__module__ != cls.__module__:
+        raise ValueError(f"two tasks are called {cls.name!r}: {type(known).__module__} and {cls.__module__}")
+    _TASKS[cls.name] = cls()
+    return cls
+
+
+@cache
+def _load_tasks() -> None:
+    """Imports `task.py` of every folder below the wings, and nothing else: recipes are read without torch."""
+    for place in PLACES:
+        package = importlib.import_module(place)
+        for folder in (Path(root) for root in package.__path__):
+            for file in sorted(folder.glob("*/task.py")):
+                importlib.import_module(f"{place}.{file.parent.name}.task")
+
+
+def tasks() -> list[Any]:
+    """All tasks, by name."""
+    _load_tasks()
+    return [_TASKS[name] for name in sorted(_TASKS)]
+
+
+def task_named(name: str) -> Any:
+    """The task of this name. Raises UsageError naming the nearest known one."""
+    _load_tasks()
+    if name not in _TASKS:
+        raise UsageError(f"task: there is no task {name!r}.{nearest(name, _TASKS)}")
+    return _TASKS[name]
 
 
 def procedure(cls: type[Any]) -> type[Any]:
@@ -151,11 +189,12 @@ def describe(cls: type[Method]) -> dict[str, Any]:
         "face": next((base.__name__ for base in cls.__mro__ if base.__module__ == "studio.core.faces"), "Method"),
         "transductive": bool(getattr(cls, "transductive", False)),
         "about": (cls.__doc__ or "").strip(),
-        "params": [_describe_field(name, field) for name, field in cls.Params.model_fields.items()],
+        "params": [describe_field(name, field) for name, field in cls.Params.model_fields.items()],
     }
 
 
-def _describe_field(name: str, field: Any) -> dict[str, Any]:
+def describe_field(name: str, field: Any) -> dict[str, Any]:
+    """A field of a recipe or of Params as plain data: name, type, default, range, choices, help."""
     limits = {
         key: getattr(item, key)
         for item in field.metadata

@@ -14,7 +14,7 @@ from studio.data.items import Dataset, FeatureSet
 from studio.data.specs import open_data
 
 if TYPE_CHECKING:
-    from studio.core.recipe import DataSection
+    from studio.core.sections import LabelledData
 
 HELD_OUT = 0.2
 
@@ -29,7 +29,7 @@ class Splits:
     note: str
 
 
-def resolve_splits(data: "DataSection", seed: int, home: Home | None = None) -> Splits:
+def resolve_splits(data: "LabelledData", seed: int, home: Home | None = None) -> Splits:
     """The splits of a recipe, for learning the classes that train has.
 
     What data.val and data.test name wins; else the data's own val/ and test/ folders; else a fifth of
@@ -51,7 +51,7 @@ def resolve_splits(data: "DataSection", seed: int, home: Home | None = None) -> 
     return Splits(train, val, test, note + _leaks(train, given, home))
 
 
-def resolve_class_splits(data: "DataSection", seed: int) -> Splits:
+def resolve_class_splits(data: "LabelledData", seed: int) -> Splits:
     """The splits of a recipe, for learning to learn: the classes of val and test are not among train's.
 
     Where no val is given, a fifth of train's classes (at least two) is held out. Raises DataError where a
@@ -77,7 +77,7 @@ def resolve_class_splits(data: "DataSection", seed: int) -> Splits:
     return Splits(train, val, test, note)
 
 
-def given_splits(data: "DataSection") -> tuple[Dataset, Dataset | None, Dataset | None]:
+def given_splits(data: "LabelledData") -> tuple[Dataset, Dataset | None, Dataset | None]:
     """(train, val, test) as given by specs or folder names, None where there is none. Labels are each set's own.
 
     A spec for val or test whose data is divided stands for the split of that name.
@@ -233,7 +233,7 @@ def _leaks(train: Dataset, given: dict[str, Dataset], home: Home | None) -> str:
     )
 
 
-def _origin(data: "DataSection") -> str:
+def _origin(data: "LabelledData") -> str:
     return data.val or "the data's own val folder"
 
 

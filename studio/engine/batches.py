@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from studio.core.recipe import TrainSection
+from studio.core.sections import AugmentedTrain
 from studio.data.augment.policies import erase, mix, rand_augment, trivial_augment
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import augment, normalize
@@ -21,7 +21,7 @@ class TrainBatches:
     """
 
     def __init__(
-        self, pixels: Any, labels: np.ndarray, classes: int, preprocess: Preprocess, settings: TrainSection
+        self, pixels: Any, labels: np.ndarray, classes: int, preprocess: Preprocess, settings: AugmentedTrain
     ) -> None:
         self.pixels, self.labels, self.classes = pixels, labels, classes
         self.preprocess, self.settings = preprocess, settings

@@ -28,7 +28,7 @@ from studio.core.errors import DataError, StudioError
 from studio.core.files import read_json, write_json
 from studio.core.home import Home
 from studio.data import Dataset, check, open_data, read_image
-from studio.data.images import BadImage
+from studio.data.files.images import BadImage
 from studio.data.items import Item
 from studio.data.readers.folder import walk
 from studio.data.specs import Spec, parse

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from studio.core import registry
 from studio.core.errors import StudioError, UsageError, nearest
 from studio.core.home import Home
 from studio.data import open_data, read_image
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import normalize, to_input
-from studio.runs.export_boxes import detector_to_hf, detector_to_onnx
 from studio.runs.predict import load_checkpoint
 from studio.store import Store
 from studio.store.card import model_card
@@ -22,10 +22,6 @@ from studio.store.card import model_card
 TOLERANCE = 1e-3  # largest difference of logits that still counts as the same model, relative to their spread
 
 
-HF_DETECT = """\
-    from transformers import pipeline
-
-    pipeline("object-detection", "FOLDER OR REPOSITORY")("photo.jpg")"""
 HF_USE = """\
     from transformers import pipeline
 
@@ -62,10 +58,10 @@ def _onnx(name: str, folder: Path, home: Home) -> str:
         raise UsageError("ONNX needs more packages: pip install onnx onnxscript onnxruntime.") from error
     model = load_checkpoint(name, home, device="cpu")
     path = folder / "model.onnx"
-    if model.checkpoint.manifest.task == "detect":
+    if write := registry.task_named(model.checkpoint.manifest.task).exporter("onnx"):
         preprocess = Preprocess.from_dict(model.checkpoint.manifest.preprocess)
-        note = detector_to_onnx(model.predictor.learner, _sample(preprocess), path)
-        _describe(folder, model, preprocess, "logits [1, queries, classes], pred_boxes cxcywh [1, queries, 4] in 0..1")
+        note, output = write(model, _sample(preprocess), folder)
+        _describe(folder, model, preprocess, output)
         return note
     preprocess, module = _parts(model)
     images = _sample(preprocess)
@@ -99,10 +95,9 @@ def _hf(name: str, folder: Path, home: Home) -> str:
 
     model = load_checkpoint(name, home, device="cpu")
     manifest = model.checkpoint.manifest
-    if manifest.task == "detect":
-        preprocess = Preprocess.from_dict(manifest.preprocess)
-        note = detector_to_hf(model.predictor.learner, preprocess, _sample(preprocess), folder)
-        (folder / "README.md").write_text(model_card(manifest, "transformers", HF_DETECT), encoding="utf-8")
+    if write := registry.task_named(manifest.task).exporter("hf"):
+        note, use = write(model, _sample(Preprocess.from_dict(manifest.preprocess)), folder)
+        (folder / "README.md").write_text(model_card(manifest, "transformers", use), encoding="utf-8")
         return note
     preprocess, module = _parts(model)
     plain = getattr(model.predictor, "plain", lambda: module)()

@@ -11,7 +11,7 @@ from studio.core import registry
 from studio.core.errors import UsageError, nearest
 from studio.core.home import Home
 from studio.core.procedure import BoxPredictor
-from studio.core.recipe import EvalSection, validate
+from studio.core.recipe import stored, validate
 from studio.data.boxes import Detections
 from studio.data.files.images import BadImage, read_image
 from studio.data.files.video import is_video
@@ -20,7 +20,6 @@ from studio.store import Checkpoint, Store
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 BATCH = 32
-LOOKS = ("mirror", "scales", "ensemble", "fusion", "overlap")  # the keys of `eval` that a prediction can change
 
 
 class Model:
@@ -115,12 +114,16 @@ def load_checkpoint(
 def _looking(checkpoint: Checkpoint, look: Mapping[str, Any]) -> Checkpoint:
     """The checkpoint with other ways of looking in its recipe. Raises UsageError for a key that is not one of them."""
     manifest = checkpoint.manifest
-    if manifest.task != "detect":
-        raise UsageError(f"{checkpoint.id} was made by {manifest.method}; only detectors take {', '.join(look)}.")
-    if unknown := [key for key in look if key not in LOOKS]:
-        raise UsageError(f"look: unknown key {unknown[0]!r}.{nearest(unknown[0], LOOKS)}")
-    settings = {**manifest.recipe.get("eval", {}), **look}
-    validate(EvalSection, settings, "look")
+    task = registry.task_named(manifest.task)
+    if not task.looks:
+        raise UsageError(
+            f"{checkpoint.id} was made by {manifest.method} for task {task.name}, which takes no {', '.join(look)}."
+        )
+    if unknown := [key for key in look if key not in task.looks]:
+        raise UsageError(f"look: unknown key {unknown[0]!r}.{nearest(unknown[0], task.looks)}")
+    recipe = stored({"task": task.name, **manifest.recipe})
+    settings = {**recipe.eval.model_dump(exclude_defaults=True), **look}
+    validate(task.Eval, settings, "look")
     return checkpoint.with_recipe({**manifest.recipe, "eval": settings})
 
 

@@ -4,9 +4,8 @@ import json
 import re
 from typing import Any
 
+from studio.core import registry
 from studio.store.checkpoint import Manifest
-
-_TAGS = {"classify": "image-classification", "detect": "object-detection", "align": "image-classification"}
 
 
 def model_card(manifest: Manifest, library: str = "transfer-studio", use: str | None = None) -> str:
@@ -15,8 +14,8 @@ def model_card(manifest: Manifest, library: str = "transfer-studio", use: str | 
     `library` is what loads the files, `use` a Markdown text on how; by default those of our own form.
     """
     head = {"library_name": library, "tags": ["transfer-learning", manifest.method]}
-    if manifest.task in _TAGS:
-        head["pipeline_tag"] = _TAGS[manifest.task]
+    if tag := {task.name: task.hub_tag for task in registry.tasks()}.get(manifest.task):
+        head["pipeline_tag"] = tag
     front = "\n".join(f"{key}: {json.dumps(value)}" for key, value in head.items())
     sections = [
         f"---\n{front}\n---",

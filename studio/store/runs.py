@@ -62,7 +62,7 @@ class RunFolder:
         Raises StoreError where the file is damaged.
         """
         try:
-            return recipes.validate(Recipe, self._recipe_values())
+            return recipes.stored(self._recipe_values())
         except UsageError as error:
             raise StoreError(f"The recipe of run {self.id} can't be read: {error}") from error
 

@@ -1,6 +1,7 @@
-"""The words of the page: `words/en.json` and `words/zh.json`, the same keys in both.
+"""The words of the page: `words/en.json` and `words/zh.json`, the same keys in both but for the help of fields.
 
-The help of methods' parameters is written once, in English, in the methods; `words/zh-params.json` has it in Chinese.
+A recipe key's English help is its field's own, under `field.KEY`, and `words/zh.json` has it in Chinese. The help of
+methods' parameters is written once, in English, in the methods; `words/zh-params.json` has it in Chinese.
 
 Fixed words are translated in the browser (`word`); words made on the server, such as a status with
 a number in it, are looked up by the visitor's language (`say`).
@@ -14,6 +15,9 @@ from typing import Any
 import gradio as gr
 from gradio.i18n import I18nData
 
+from studio.core import recipe as recipes
+from studio.core import registry
+
 LANGUAGES = ("en", "zh")
 _FOLDER = Path(__file__).parent / "words"
 
@@ -21,7 +25,18 @@ _FOLDER = Path(__file__).parent / "words"
 @cache
 def words(language: str) -> dict[str, str]:
     """All words of one language by key."""
-    return json.loads((_FOLDER / f"{language}.json").read_text(encoding="utf-8"))
+    written = json.loads((_FOLDER / f"{language}.json").read_text(encoding="utf-8"))
+    return {**_fields(), **written} if language == "en" else written
+
+
+def _fields() -> dict[str, str]:
+    """The help of every recipe key, as its field has it; where tasks share a key, that of the first."""
+    return {
+        f"field.{key}": field.description
+        for task in reversed(registry.tasks())
+        for key, field in recipes.fields_of(task.name).items()
+        if field.description
+    }
 
 
 def translations() -> gr.I18n:

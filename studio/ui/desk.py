@@ -62,7 +62,7 @@ class Desk:
         for key, spec in recipe.data.model_dump().items():
             if spec and not self.allows(spec):
                 raise UsageError(f"data.{key}: on a hosted page data is built in or uploaded; {spec!r} is neither.")
-        if recipe.eval.episodes_file:
+        if getattr(recipe.eval, "episodes_file", None):
             raise UsageError("eval.episodes_file: a hosted page reads no files by path.")
         if recipe.model.backbone.startswith("file:"):
             raise UsageError("model.backbone: a hosted page reads no files by path.")

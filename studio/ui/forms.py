@@ -13,40 +13,41 @@ from studio.core import registry
 from studio.ui.catalogue import translated, word, words
 
 SIMPLE = ("model.backbone", "data.source", "data.target", "train.epochs", "train.lr", "eval.ways", "eval.shots")
-#: of the fields shown at once, those that matter to some kinds of method only
-SOMETIMES = {
-    "data.train": {"classify", "rank", "Detector", "Comparison"},
-    "data.source": {"align", "AdaptingDetector"},
-    "data.target": {"align", "AdaptingDetector"},
-    "train.epochs": {"Learner", "Detector", "AdaptingDetector", "Comparison"},
-    "train.lr": {"Learner", "Detector", "AdaptingDetector", "Comparison"},
-    "eval.ways": {"EpisodeHead"},
-    "eval.shots": {"EpisodeHead"},
-}
-MORE = (
-    "name", "model.image_size", "model.checkpoint", "data.val", "data.test", "data.shots",
-    "train.batch_size", "train.optimizer", "train.weight_decay", "train.seed", "train.precision", "train.clip",
-    "train.augment", "train.crop", "train.erasing", "train.mixup", "train.cutmix", "train.mosaic", "train.copy_paste",
-    "train.multi_scale", "train.balanced", "train.ema", "train.patience",
-    "train.folds", "train.micro_batch", "train.compile", "train.processes", "train.max_steps",
-    "train.workers", "train.checkpoint_every_s", "eval.selection", "eval.queries", "eval.episodes", "eval.mirror",
-    "eval.scales", "eval.ensemble", "eval.fusion", "eval.overlap", "device",
+#: these stand elsewhere in the form
+_ELSEWHERE = ("about", "task", "method", "params", "data.train", "eval.episodes_file", *SIMPLE)
+#: every other key that some task has, in the order of a recipe
+MORE = tuple(
+    dict.fromkeys(
+        key for section in ("", "model", "data", "train", "eval")
+        for task in registry.tasks()
+        for key in recipes.fields_of(task.name)
+        if key.rpartition(".")[0] == section and key not in _ELSEWHERE
+    )
 )  # fmt: skip
+#: fields that matter to some methods only
+SOMETIMES = frozenset(("data.train", *SIMPLE, *MORE))
 
 
 def field(key: str) -> Any:
-    """The pydantic field of a dotted recipe key."""
-    model: Any = recipes.Recipe
-    *parents, last = key.split(".")
-    for parent in parents:
-        model = model.model_fields[parent].annotation
-    return model.model_fields[last]
+    """The pydantic field of a dotted recipe key, of the first task that has it."""
+    return next(fields[key] for task in registry.tasks() if key in (fields := recipes.fields_of(task.name)))
 
 
 def relevant(method_id: str) -> set[str]:
-    """The fields of SOMETIMES that matter to a method, by its task and face."""
-    facts = registry.describe(registry.get(method_id))
-    return {key for key, kinds in SOMETIMES.items() if kinds & {facts["task"], facts["face"]}}
+    """The fields that a method's form shows: of those shown at once what it uses, of the others what its task has."""
+    method = registry.get(method_id)
+    known = recipes.fields_of(method.task)
+    wanted = {"model.backbone", *method.uses}
+    return {key for key in known if key in MORE or key in wanted}
+
+
+def of_task(values: dict[str, Any]) -> dict[str, Any]:
+    """The recipe so far without the keys that its task has not."""
+    known = recipes.fields_of(values["task"])
+    for section in ("data", "train", "eval"):
+        for name in [name for name in values.get(section, {}) if f"{section}.{name}" not in known]:
+            values = drop({**values, section: dict(values[section])}, f"{section}.{name}")
+    return values
 
 
 def is_number(key: str) -> bool:

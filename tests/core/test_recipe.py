@@ -86,10 +86,38 @@ def test_every_shipped_preset_is_a_valid_recipe_with_one_line_about_it(name):
     assert recipe.about and "\n" not in recipe.about
 
 
-@pytest.mark.parametrize("key", ["train.mosaic", "eval.mirror", "eval.ensemble"])
-def test_keys_of_detection_are_refused_for_other_tasks(key):
-    section, name = key.split(".")
-    values = {section: {name: ["a"] if name == "ensemble" else 1}}
-    with pytest.raises(UsageError, match=f"{key}: this is for task detect"):
+DETECT = {"task": "detect", "method": "detect/fcos"}
+ALIGN = {"task": "align", "method": "align/tca"}
+
+
+@pytest.mark.parametrize(
+    ("values", "key", "words"),
+    [
+        ({"train": {"mosaic": 0.5}}, "train.mosaic", "it is for task detect"),
+        ({"eval": {"mirror": True}}, "eval.mirror", "it is for task detect"),
+        ({"data": {"source": "folder:a"}}, "data.source", "it is for task align and detect and rank"),
+        ({**DETECT, "train": {"mixup": 0.5}}, "train.mixup", "it is for task classify"),
+        ({**DETECT, "train": {"folds": 5}}, "train.folds", "it is for task classify"),
+        ({**DETECT, "eval": {"scale": [1.0]}}, "eval.scale", "Did you mean 'scales'?"),
+        ({**DETECT, "train": {"augment": "rand"}}, "train.augment", "'crop' or 'flip'"),
+        ({**DETECT, "eval": {"selection": "oracle"}}, "eval.selection", "source-val or last"),
+        ({**ALIGN, "data": {"train": "folder:a"}}, "data.train", "it is for task classify"),
+        ({**ALIGN, "train": {"mixup": 0.5}}, "train.mixup", "it is for task classify"),
+        ({**ALIGN, "train": {"folds": 5}}, "train.folds", "it is for task classify"),
+        ({**ALIGN, "eval": {"ways": 7}}, "eval.ways", "it is for task classify"),
+        ({"task": "rank", "method": "rank/gap", "eval": {"shots": 5}}, "eval.shots", "it is for task classify"),
+        ({"task": "clasify"}, "task", "Did you mean 'classify'?"),
+    ],
+)
+def test_a_key_that_the_task_has_not_is_refused_when_the_recipe_is_read(values, key, words):
+    with pytest.raises(UsageError) as refused:
         recipes.parse(values)
-    recipes.parse({**values, "task": "detect", "method": "detect/fcos"})
+    assert str(refused.value).startswith(f"{key}: ") and words in str(refused.value)
+
+
+def test_a_stored_recipe_of_before_may_hold_keys_of_other_tasks_and_no_others():
+    old = {**ALIGN, "data": {"source": "folder:a", "train": None}, "eval": {"ways": 5, "mirror": False}}
+    assert recipes.stored(old).data.source == "folder:a"
+    with pytest.raises(UsageError, match="eval.wayz"):
+        recipes.stored({**old, "eval": {"wayz": 5}})
+

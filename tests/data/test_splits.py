@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio.core.errors import DataError
-from studio.core.recipe import DataSection
+from studio.core.sections import LabelledData
 from studio.data import Dataset, FeatureSet, open_data, require_classes, resolve_splits
 from studio.data.splits import k_folds, resolve_class_splits, split_classes, stratified
 
@@ -17,7 +17,7 @@ FRACTION = st.floats(0.02, 0.9)
 
 
 def split(spec: str, **more: str):
-    return resolve_splits(DataSection(train=spec, **more), seed=0)
+    return resolve_splits(LabelledData(train=spec, **more), seed=0)
 
 
 @settings(deadline=None)
@@ -106,7 +106,7 @@ def test_copies_of_one_picture_are_never_on_both_sides(photos, tmp_path):
             (root / "cat" / f"{number}{copy}.jpg").write_bytes((root / "cat" / f"{number}.jpg").read_bytes())
     (root / "dog" / "same.jpg").write_bytes((root / "cat" / "0.jpg").read_bytes())
     for seed in range(20):
-        found = resolve_splits(DataSection(train=f"folder:{root}"), seed)
+        found = resolve_splits(LabelledData(train=f"folder:{root}"), seed)
         content = [{item.source.digest() for item in part.items} for part in (found.train, found.val)]
         assert not content[0] & content[1] and len(found.train) + len(found.val) == 31
 
@@ -184,7 +184,7 @@ def test_what_cannot_be_split_is_explained(photos, tmp_path, folders, words):
 
 def test_nothing_given_and_features_given_are_explained(tmp_path):
     with pytest.raises(DataError, match=r"data\.train: nothing is given"):
-        resolve_splits(DataSection(), 0)
+        resolve_splits(LabelledData(), 0)
     np.savez(tmp_path / "a.npz", x=np.zeros((4, 3)))
     with pytest.raises(DataError, match="holds feature vectors; this method needs images"):
         split(f"npz:{tmp_path / 'a.npz'}")
@@ -192,22 +192,22 @@ def test_nothing_given_and_features_given_are_explained(tmp_path):
 
 def test_for_learning_to_learn_whole_classes_are_held_out(photos, tmp_path):
     spec = f"folder:{photos(tmp_path, {name: 2 for name in 'abcdefghij'})}"
-    found = resolve_class_splits(DataSection(train=spec), 0)
+    found = resolve_class_splits(LabelledData(train=spec), 0)
     assert (len(found.train.classes), len(found.val.classes), len(found.val)) == (8, 2, 4)
     assert not set(found.train.classes) & set(found.val.classes) and found.val.classes[0] in found.note
     assert sorted(set(found.train.labels)) == list(range(8)) and sorted(set(found.val.labels)) == [0, 1]
-    again = resolve_class_splits(DataSection(train=spec), 0)
+    again = resolve_class_splits(LabelledData(train=spec), 0)
     assert again.val.classes == found.val.classes
-    others = {tuple(resolve_class_splits(DataSection(train=spec), seed).val.classes) for seed in range(10)}
+    others = {tuple(resolve_class_splits(LabelledData(train=spec), seed).val.classes) for seed in range(10)}
     assert len(others) > 5
 
 
 def test_classes_of_train_are_refused_where_new_ones_are_judged(photos, tmp_path):
     photos(tmp_path, {"a/cat": 2, "a/dog": 2, "b/cat": 2, "b/emu": 2})
     with pytest.raises(DataError, match=r"data\.val: cat is in train too, but this method is judged on classes"):
-        resolve_class_splits(DataSection(train=f"folder:{tmp_path}/a", val=f"folder:{tmp_path}/b"), 0)
+        resolve_class_splits(LabelledData(train=f"folder:{tmp_path}/a", val=f"folder:{tmp_path}/b"), 0)
     with pytest.raises(DataError, match="2 classes; at least 4 are needed to hold out two"):
-        resolve_class_splits(DataSection(train=f"folder:{tmp_path}/a"), 0)
+        resolve_class_splits(LabelledData(train=f"folder:{tmp_path}/a"), 0)
 
 
 def test_a_split_of_classes_divides_all_images(photos, tmp_path):

@@ -9,7 +9,6 @@ import time
 
 from studio.core import recipe as recipes
 from studio.core.home import Home
-from studio.core.recipe import Recipe
 from studio.runs.runner import submit
 from studio.store import RunFolder, Store
 
@@ -45,7 +44,7 @@ def work(root: str, run_id: str, resume: bool) -> None:
 
 def new_run(home: Home, **train) -> RunFolder:
     values = {**RECIPE, "train": {**RECIPE["train"], **train}}
-    return submit(recipes.parse(Recipe(**values).model_dump(exclude_unset=True)), Store(home))
+    return submit(recipes.parse(values), Store(home))
 
 
 def run_to_end(processes, home: Home, run: RunFolder, resume: bool = False) -> int:

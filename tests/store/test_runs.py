@@ -6,7 +6,7 @@ import pytest
 
 from studio.core.errors import StoreError, UsageError
 from studio.core.events import EventWriter
-from studio.core.recipe import Recipe
+from studio.core.recipe import Recipe, parse
 
 
 def emit(run, *statuses, **fields):
@@ -16,7 +16,7 @@ def emit(run, *statuses, **fields):
 
 
 def test_a_run_has_a_readable_id_and_its_recipe_frozen(store):
-    recipe = Recipe(name="mine", method="finetune/full", train={"epochs": 3})
+    recipe = parse({"name": "mine", "method": "finetune/full", "train": {"epochs": 3}})
     run = store.new_run(recipe)
     assert re.fullmatch(r"\d{8}-\d{6}-full-[0-9a-f]{4}", run.id)
     assert store.run(run.id).recipe() == recipe and run.status() == "queued"

@@ -10,7 +10,7 @@ from torchvision.transforms.v2 import InterpolationMode, functional
 
 from adapters.detect.data.mixing import Picture, mosaic, paste
 from adapters.detect.data.transforms import augment, disturb, pad, resized
-from studio.core.recipe import TrainSection
+from adapters.detect.task import DetectTrain
 from studio.data.boxes import Boxes
 from studio.data.items import Dataset
 from studio.data.preprocess import Preprocess
@@ -32,7 +32,7 @@ class BoxBatches:
     """
 
     def __init__(
-        self, pixels: Any, boxes: Sequence[Boxes], preprocess: Preprocess, settings: TrainSection,
+        self, pixels: Any, boxes: Sequence[Boxes], preprocess: Preprocess, settings: DetectTrain,
         masks: Masks | None = None, least_steps: int = 1,
     ) -> None:  # fmt: skip
         """`masks` gives the masks of a picture by its row, for what is pasted; without them whole boxes are.

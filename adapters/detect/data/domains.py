@@ -13,7 +13,7 @@ from studio.data.items import Dataset, Item
 from studio.data.splits import images
 
 if TYPE_CHECKING:
-    from studio.core.recipe import DataSection
+    from adapters.detect.task import DetectData
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Domains:
     note: str
 
 
-def resolve_box_domains(data: "DataSection", seed: int, home: Home | None = None) -> Domains:
+def resolve_box_domains(data: "DetectData", seed: int, home: Home | None = None) -> Domains:
     """What a recipe's data.source, data.target and data.test name. The target's boxes, if any, are taken away here.
 
     The test is what data.test names, else the target's own test or val split, else its training pictures. Boxes of
@@ -52,7 +52,7 @@ def resolve_box_domains(data: "DataSection", seed: int, home: Home | None = None
     return Domains(splits.train, splits.val, _blind(learned, splits.train.classes), test, note)
 
 
-def _test(data: "DataSection", whole: Dataset, learned: Dataset) -> tuple[Dataset | None, str]:
+def _test(data: "DetectData", whole: Dataset, learned: Dataset) -> tuple[Dataset | None, str]:
     """The labelled pictures of the target to score, and in words which they are."""
     if data.test:
         given = images(data.test)

@@ -12,10 +12,10 @@ from studio.data.items import Dataset
 from studio.data.splits import HELD_OUT, Splits, given_splits, stratified
 
 if TYPE_CHECKING:
-    from studio.core.recipe import DataSection
+    from adapters.detect.task import DetectData
 
 
-def resolve_box_splits(data: "DataSection", seed: int, home: Home | None = None) -> Splits:
+def resolve_box_splits(data: "DetectData", seed: int, home: Home | None = None) -> Splits:
     """As `resolve_splits`, for pictures with boxes; class indices are those of train.
 
     Of train only `data.shots` boxes of each class are left, where that is given, once any validation is held out.

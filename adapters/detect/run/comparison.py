@@ -6,7 +6,7 @@ from typing import Any
 
 from adapters.detect.data.domains import of_classes
 from adapters.detect.data.splits import resolve_box_splits
-from adapters.detect.procedure import begin, box_batches, decoded_split, detect, fit, leave, refuse_for_boxes, see
+from adapters.detect.procedure import begin, box_batches, decoded_split, detect, fit, leave, see
 from studio.core import recipe as recipes
 from studio.core.errors import UsageError
 from studio.core.faces import Base, Comparison, Detector
@@ -50,7 +50,6 @@ class ComparingDetectors(Procedure):
         base = job.method.base(recipe)
         if recipe.train.epochs == 0 or (recipe.model.checkpoint and base is None):
             raise UsageError(f"{recipe.method} trains anew: leave out train.epochs: 0 and model.checkpoint.")
-        refuse_for_boxes(job)
         splits = resolve_box_splits(recipe.data, recipe.train.seed, job.home)
         for remark in (splits.note, *splits.train.remarks):
             job.events.note(remark)
@@ -87,7 +86,7 @@ class ComparingDetectors(Procedure):
         values = job.recipe.model_dump()
         for key, value in (base.changes or {}).items():
             recipes.put(values, key, value)
-        own = replace(job, recipe=recipes.Recipe(**values))
+        own = replace(job, recipe=recipes.validate(type(job.recipe), values))
         data = resolve_box_splits(own.recipe.data, own.recipe.train.seed, job.home)
         scored, _ = of_classes(splits.test or splits.val, data.train.classes)
         return self._train(own, replace(data, test=scored), BASE, base.learner)

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from adapters.detect.data.batches import input_side
 from adapters.detect.run.fusion import fuse
+from adapters.detect.task import DetectEval
 from studio.core.errors import UsageError
 from studio.core.faces import Detector
 from studio.core.procedure import BoxPredictor
-from studio.core.recipe import EvalSection
 from studio.data.boxes import Detections
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import normalize
@@ -31,7 +31,7 @@ class Look:
     overlap: float = 0.55
 
     @classmethod
-    def of(cls, settings: EvalSection) -> "Look":
+    def of(cls, settings: DetectEval) -> "Look":
         return cls(settings.mirror, tuple(settings.scales), settings.fusion, settings.overlap)
 
     @property

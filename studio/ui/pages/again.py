@@ -6,17 +6,18 @@ from typing import Any, get_args
 import gradio as gr
 from PIL import Image
 
-from studio.core import recipe as recipes
+from studio.core import registry
 from studio.core.errors import UsageError
 from studio.data.files.video import CONTAINERS
 from studio.device.manager import DeviceManager
 from studio.runs.beside import beside
 from studio.runs.predict import Model, load_checkpoint
 from studio.runs.video import predict_video
+from studio.ui import forms
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.guard import guarded
 
-FUSIONS = get_args(get_args(recipes.EvalSection.model_fields["fusion"].annotation)[0])
+FUSIONS = get_args(get_args(forms.field("eval.fusion").annotation)[0])
 
 def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
     desk, warm = shared.desk, DeviceManager(shared.desk.home).warm
@@ -49,7 +50,7 @@ def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
 
     @guarded
     def listing(name: str | None) -> Any:
-        names = [row["checkpoint"] for row in desk.store.checkpoints() if row.get("task") == "detect"]
+        names = [row["checkpoint"] for row in desk.store.checkpoints() if registry.task_named(row["task"]).looks]
         return gr.Dropdown(["", *(one for one in names if one != name)], value="")
 
     @guarded

@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from studio.core import recipe as recipes
+from studio.core import registry
 from studio.core.errors import DataError
 from studio.ui import forms, html
 from studio.ui.catalogue import language_of, say, word
@@ -95,9 +96,12 @@ def connect(shared: Any, taken: list[Any], filled: list[Any]) -> None:
 
 def _fitting(values: dict[str, Any], boxed: bool) -> dict[str, Any]:
     """The recipe as it is where it takes such data, else that of a preset: boxes are detected, the rest classified."""
-    if boxed == (values.get("task") == "detect"):
+    truth = "boxes" if boxed else "labels"
+    task = values.get("task") or recipes.Recipe.model_fields["task"].default
+    if registry.task_named(task).truth == truth:
         return values
-    return recipes.read_yaml(recipes.SHIPPED / ("detect-quick.yaml" if boxed else "quickstart.yaml"))
+    starter = next(task.starter for task in registry.tasks() if task.truth == truth and task.starter)
+    return recipes.read_yaml(recipes.find_preset(starter))
 
 
 def _class_boxes() -> tuple[list[Any], list[Any], Any]:

@@ -122,7 +122,9 @@ def _events(
             return gr.skip()
         chosen = recipes.read_yaml(recipes.find_preset(name, shared.desk.home))
         data = (values or {}).get("data", {}).get("train", "")
-        if data and not data.startswith("builtin:") and chosen.get("task", "classify") == "classify":
+        task = registry.task_named(chosen.get("task", "classify"))
+        labelled = task.truth == "labels" and "data.train" in recipes.fields_of(task.name)
+        if data and not data.startswith("builtin:") and labelled:
             recipes.override(chosen, {"data.train": data})
         return chosen
 
@@ -130,7 +132,7 @@ def _events(
     def set_method(method_id: str, values: dict[str, Any]) -> Any:
         changed = {**(values or {}), "method": method_id, "task": registry.get(method_id).task}
         changed.pop("params", None)
-        return changed
+        return forms.of_task(changed)
 
     @guarded
     def begin(values: dict[str, Any], request: gr.Request) -> Any:

@@ -5,9 +5,9 @@ import re
 import torch
 
 from adapters.detect.data.batches import BoxBatches
+from adapters.detect.task import DetectTrain
 from studio.core import registry
 from studio.core.faces import AdaptingDetector, Detector, LearnerContext
-from studio.core.recipe import TrainSection
 from studio.data.transforms import normalize
 
 SIZE = 96
@@ -42,7 +42,7 @@ def small(method: str, **options) -> Detector:
 def train(learner: Detector, scenes, steps: int, lr: float = 1e-3, batch_size: int = 4) -> list[float]:
     """The sum of the losses at each step."""
     pixels, boxes, preprocess = scenes
-    batches = BoxBatches(pixels, boxes, preprocess, TrainSection(batch_size=batch_size, augment="none"))
+    batches = BoxBatches(pixels, boxes, preprocess, DetectTrain(batch_size=batch_size, augment="none"))
     optimizer = torch.optim.AdamW(learner.param_groups(lr, 0.01))
     sums = []
     torch.manual_seed(0)

@@ -6,11 +6,11 @@ import torch
 
 from adapters.detect.data.batches import BoxBatches, DomainBatches
 from adapters.detect.domain_heads import DomainHeads, consistency, reverse
+from adapters.detect.task import DetectTrain
 from adapters.detect.two_stage import hardest, learn
 from studio.core import registry
 from studio.core.errors import UsageError
 from studio.core.faces import LearnerContext
-from studio.core.recipe import TrainSection
 from studio.data import open_data
 from studio.data.boxes import Detections
 from studio.data.pixels import decode
@@ -29,7 +29,7 @@ def batches() -> DomainBatches:
     preprocess = Preprocess(SIZE, squash=True)
     pixels, kept = decode(open_data(f"builtin:scenes?images=6&size={SIZE}&classes=2"), preprocess)
     target, _ = decode(open_data(f"builtin:scenes?images=5&size={SIZE}&classes=2&look=fog&seed=1"), preprocess)
-    source = BoxBatches(pixels, [item.boxes for item in kept.items], preprocess, TrainSection(batch_size=2))
+    source = BoxBatches(pixels, [item.boxes for item in kept.items], preprocess, DetectTrain(batch_size=2))
     return DomainBatches(source, target)
 
 

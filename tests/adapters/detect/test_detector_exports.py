@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from small_detectors import DETECTORS, SIZE, bold, look, small, train
 
+from adapters.detect.exporters import detector_to_hf, detector_to_onnx
 from adapters.detect.hf_base import TransformerDetector
 from studio.core import registry
 from studio.core.errors import StudioError, UsageError
 from studio.core.faces import LearnerContext
 from studio.data.preprocess import Preprocess
 from studio.runs.export import _sample
-from studio.runs.export_boxes import detector_to_hf, detector_to_onnx
 
 PREPROCESS = Preprocess(SIZE, squash=True)
 OURS = [name for name in DETECTORS if issubclass(registry.get(name), TransformerDetector)]

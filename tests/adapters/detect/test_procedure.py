@@ -130,8 +130,6 @@ def test_a_detector_is_exported_whole_or_refused_with_a_reason(done, tmp_path):
 @pytest.mark.parametrize(
     ("sections", "said"),
     [
-        ({"train": {"augment": "rand"}}, "train.augment"),
-        ({"train": {"mixup": 0.2}}, "train.mixup"),
         ({"train": {"epochs": 0}}, "model.checkpoint"),
         ({"data": {"train": "builtin:digits", "test": None}}, "has no boxes"),
         ({"model": {"backbone": "timm/vit_tiny_patch16_224?random"}}, "1/8, 1/16"),

@@ -10,12 +10,12 @@ from small_detectors import DETECTORS, SIZE, look, made, small, train
 
 from adapters.detect.data.batches import BoxBatches
 from adapters.detect.hf_base import TransformerDetector, centred
+from adapters.detect.task import DetectTrain
 from studio import run
 from studio.core import registry
 from studio.core.errors import UsageError
 from studio.core.faces import LearnerContext
 from studio.core.home import Home
-from studio.core.recipe import TrainSection
 
 OURS = [name for name in DETECTORS if issubclass(registry.get(name), TransformerDetector)]
 
@@ -26,7 +26,7 @@ CHANCES |= {"detect/rt-detr-v2": 1 / 3, "detect/d-fine": 1 / 3}
 
 def batch_of(scenes, count: int = 2) -> dict:
     pixels, boxes, preprocess = scenes
-    return BoxBatches(pixels, boxes, preprocess, TrainSection(batch_size=count, augment="none")).batch(0)
+    return BoxBatches(pixels, boxes, preprocess, DetectTrain(batch_size=count, augment="none")).batch(0)
 
 
 @pytest.mark.parametrize("method", OURS)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from adapters.finetune.task import ClassifyTrain
 from studio.api import run
 from studio.core import recipe as recipes
 from studio.core.errors import UsageError
-from studio.core.recipe import TrainSection
 from studio.data.augment.policies import erase, mix, rand_augment, trivial_augment
 from studio.data.preprocess import Preprocess
 from studio.engine.averages import Average
@@ -96,7 +96,7 @@ def test_balanced_epochs_show_each_class_equally_often_and_every_batch_is_mixed(
 def test_without_augmentation_a_batch_is_the_middle_of_the_image():
     preprocess = Preprocess(8, 1.0, "bilinear", (0.0,) * 3, (1.0,) * 3)
     pixels = np.arange(4 * 3 * 10 * 10, dtype=np.uint8).reshape(4, 3, 10, 10)
-    settings = TrainSection(augment="none", batch_size=4)
+    settings = ClassifyTrain(augment="none", batch_size=4)
     found = TrainBatches(pixels, np.arange(4), 4, preprocess, settings).batch(0)["images"]
     assert torch.allclose(found, torch.from_numpy(pixels[:, :, 1:9, 1:9]).float() / 255)
 

@@ -7,8 +7,8 @@ import torch
 from adapters.detect.data.batches import BoxBatches
 from adapters.detect.data.splits import resolve_box_splits
 from adapters.detect.data.transforms import augment, pad, scaled
+from adapters.detect.task import DetectData, DetectTrain
 from studio.core.errors import DataError
-from studio.core.recipe import DataSection, TrainSection
 from studio.data import open_data, read_image
 from studio.data.boxes import Boxes
 from studio.data.preprocess import Preprocess
@@ -81,7 +81,7 @@ def test_a_batch_is_a_function_of_its_step():
     data = open_data("builtin:scenes?images=6&size=64")
     pixels = np.stack([np.asarray(read_image(item.source)).transpose(2, 0, 1) for item in data.items])
     boxes = [Boxes.of(item.boxes.xyxy, item.boxes.labels) for item in data.items]
-    batches = BoxBatches(pixels, boxes, Preprocess(64), TrainSection(batch_size=4))
+    batches = BoxBatches(pixels, boxes, Preprocess(64), DetectTrain(batch_size=4))
     later = batches.batch(3)
     batches.batch(0)
     for name, tensor in batches.batch(3).items():
@@ -91,7 +91,7 @@ def test_a_batch_is_a_function_of_its_step():
 
 def test_crowds_are_not_learned():
     truth = Boxes.of([[1, 1, 9, 9], [20, 20, 40, 40]], [0, 1], np.array([True, False]))
-    batches = BoxBatches(np.zeros((1, 3, 64, 64), np.uint8), [truth], Preprocess(64), TrainSection(augment="none"))
+    batches = BoxBatches(np.zeros((1, 3, 64, 64), np.uint8), [truth], Preprocess(64), DetectTrain(augment="none"))
     assert batches.batch(0)["labels"].tolist() == [[1]]
 
 
@@ -102,18 +102,18 @@ def test_padding_marks_what_is_no_box():
 
 
 def test_a_fifth_is_held_out_and_splits_agree_on_classes(home):
-    splits = resolve_box_splits(DataSection(train="builtin:scenes?images=20&size=64"), 0, home)
+    splits = resolve_box_splits(DetectData(train="builtin:scenes?images=20&size=64"), 0, home)
     assert (len(splits.train), len(splits.val)) == (16, 4)
     both = {item.name for item in splits.train.items} & {item.name for item in splits.val.items}
     assert not both
 
 
 def test_a_class_renamed_between_splits_is_said(home):
-    data = DataSection(train="builtin:scenes?images=9&size=64&classes=2", test="builtin:scenes?images=9&size=64")
+    data = DetectData(train="builtin:scenes?images=9&size=64&classes=2", test="builtin:scenes?images=9&size=64")
     with pytest.raises(DataError, match="data.test.*'2', which train has not: was it renamed"):
         resolve_box_splits(data, 0, home)
 
 
 def test_pictures_without_boxes_are_refused_for_detection(home):
     with pytest.raises(DataError, match="data.train: builtin:digits has no boxes"):
-        resolve_box_splits(DataSection(train="builtin:digits"), 0, home)
+        resolve_box_splits(DetectData(train="builtin:digits"), 0, home)

@@ -3,15 +3,15 @@
 import pytest
 
 from adapters.detect.data.domains import resolve_box_domains
+from adapters.detect.task import DetectData
 from studio.core.errors import DataError, UsageError
-from studio.core.recipe import DataSection
 
 CLEAR = "builtin:scenes?images=10&size=64&classes=2"
 FOG = "builtin:scenes?images=6&size=64&classes=2&look=fog&seed=1"
 
 
 def test_the_target_has_pictures_and_no_boxes():
-    found = resolve_box_domains(DataSection(source=CLEAR, target=FOG), 0)
+    found = resolve_box_domains(DetectData(source=CLEAR, target=FOG), 0)
     assert len(found.target) == 6 and all(item.boxes is None and item.label == -1 for item in found.target.items)
     assert len(found.train) + len(found.val) == 10
     assert len(found.test) == 6 and "very pictures" in found.note
@@ -19,19 +19,19 @@ def test_the_target_has_pictures_and_no_boxes():
 
 def test_the_test_is_what_is_named():
     other = "builtin:scenes?images=3&size=64&classes=2&look=fog&seed=2"
-    found = resolve_box_domains(DataSection(source=CLEAR, target=FOG, test=other), 0)
+    found = resolve_box_domains(DetectData(source=CLEAR, target=FOG, test=other), 0)
     assert len(found.test) == 3 and "data.test" in found.note
 
 
 def test_boxes_of_classes_that_the_source_has_not_do_not_count():
     more = "builtin:scenes?images=6&size=64&classes=4&look=fog&seed=1"
-    found = resolve_box_domains(DataSection(source=CLEAR, target=more), 0)
+    found = resolve_box_domains(DetectData(source=CLEAR, target=more), 0)
     assert found.test.classes == found.train.classes == ["0", "1"]
     assert "are left out of the score" in found.note
 
 
 def test_a_target_without_boxes_is_not_scored():
-    found = resolve_box_domains(DataSection(source=CLEAR, target="builtin:digits"), 0)
+    found = resolve_box_domains(DetectData(source=CLEAR, target="builtin:digits"), 0)
     assert found.test is None and len(found.target) > 0
 
 
@@ -47,4 +47,4 @@ def test_a_target_without_boxes_is_not_scored():
 )
 def test_what_is_missing_is_said(given, error, said):
     with pytest.raises(error, match=said):
-        resolve_box_domains(DataSection(**given), 0)
+        resolve_box_domains(DetectData(**given), 0)

@@ -6,7 +6,7 @@ import torch
 
 from adapters.detect.data.batches import BoxBatches, masks_of
 from adapters.detect.data.mixing import mosaic, paste
-from studio.core.recipe import TrainSection
+from adapters.detect.task import DetectTrain
 from studio.data import open_data
 from studio.data.boxes import Boxes
 from studio.data.pixels import decode
@@ -86,7 +86,7 @@ def batches(**settings) -> BoxBatches:
     preprocess = Preprocess(SIDE, squash=True)
     pixels, kept = decode(data, preprocess)
     boxes = [item.boxes for item in kept.items]
-    return BoxBatches(pixels, boxes, preprocess, TrainSection(batch_size=3, **settings), masks_of(kept))
+    return BoxBatches(pixels, boxes, preprocess, DetectTrain(batch_size=3, **settings), masks_of(kept))
 
 
 def test_every_step_has_a_size_of_its_own_and_is_the_same_again():

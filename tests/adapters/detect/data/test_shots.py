@@ -11,8 +11,9 @@ from PIL import ExifTags, Image
 from adapters.detect.data.batches import masks_of
 from adapters.detect.data.shots import Painted, few_shots, pick
 from adapters.detect.data.splits import resolve_box_splits
+from adapters.detect.task import DetectData
 from studio.core.errors import DataError, UsageError
-from studio.core.recipe import DataSection, parse
+from studio.core.recipe import parse
 from studio.data import open_data, read_image
 from studio.data.boxes import Boxes
 from studio.data.files.images import upright
@@ -89,8 +90,8 @@ def test_masks_are_those_of_the_boxes_that_are_left():
 
 def test_validation_is_held_out_first_and_said_and_the_seed_picks():
     scenes = "builtin:scenes?images=30&size=64&classes=3"
-    whole = resolve_box_splits(DataSection(train=scenes), 0)
-    few = resolve_box_splits(DataSection(train=scenes, shots=2, test=scenes), 0)
+    whole = resolve_box_splits(DetectData(train=scenes), 0)
+    few = resolve_box_splits(DetectData(train=scenes, shots=2, test=scenes), 0)
     assert [item.name for item in few.val.items] == [item.name for item in whole.val.items]
     labels = np.concatenate([item.boxes.labels for item in few.train.items])
     assert np.bincount(labels).tolist() == [2, 2, 2]
@@ -98,8 +99,8 @@ def test_validation_is_held_out_first_and_said_and_the_seed_picks():
     held = sum(len(item.boxes) for item in few.val.items)
     assert f"It has {held} boxes, by which the epoch is chosen" in few.note
     assert f"{len(few.train)} pictures of test are in train too" in few.note
-    other = resolve_box_splits(DataSection(train=scenes, val=scenes, shots=2), 1)
-    again = resolve_box_splits(DataSection(train=scenes, val=scenes, shots=2), 2)
+    other = resolve_box_splits(DetectData(train=scenes, val=scenes, shots=2), 1)
+    again = resolve_box_splits(DetectData(train=scenes, val=scenes, shots=2), 2)
     assert [item.name for item in other.train.items] != [item.name for item in again.train.items]
 
 
@@ -133,9 +134,9 @@ def test_shots_are_of_any_data_with_boxes_and_a_turned_picture_stays_turned(tmp_
 
 
 def test_what_shots_are_not_for_is_refused():
-    with pytest.raises(UsageError, match=r"data\.shots: this is for task detect"):
+    with pytest.raises(UsageError, match=r"data\.shots: unknown key here; it is for task detect"):
         parse({"method": "fewshot/prototypes", "data": {"train": "builtin:digits", "shots": 3}})
     with pytest.raises(UsageError, match=r"data\.shots"):
         parse({"task": "detect", "method": "detect/fcos", "data": {"shots": 0}})
     with pytest.raises(DataError, match="no boxes"):
-        resolve_box_splits(DataSection(train="builtin:digits", shots=3), 0)
+        resolve_box_splits(DetectData(train="builtin:digits", shots=3), 0)

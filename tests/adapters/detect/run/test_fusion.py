@@ -8,7 +8,7 @@ from ensemble_boxes import nms, non_maximum_weighted, weighted_boxes_fusion
 from ensemble_boxes.ensemble_boxes_nms import cpu_soft_nms_float
 
 from adapters.detect.run.fusion import FAINT, FUSIONS, SIGMA, fuse
-from studio.core.recipe import EvalSection
+from adapters.detect.task import DetectEval
 from studio.data.boxes import Detections, iou
 
 KINDS = ["random", "one class", "one model is empty", "identical", "one box", "far apart"]
@@ -109,7 +109,7 @@ def test_pixels_and_shares_give_the_same_and_the_surest_come_first(how):
 
 
 def test_a_recipe_knows_every_fusion():
-    assert set(FUSIONS) | {None} == {*get_args(get_args(EvalSection.model_fields["fusion"].annotation)[0]), None}
+    assert set(FUSIONS) | {None} == {*get_args(get_args(DetectEval.model_fields["fusion"].annotation)[0]), None}
 
 
 def test_an_unknown_fusion_is_refused():

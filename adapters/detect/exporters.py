@@ -14,6 +14,24 @@ TOLERANCE = 1e-3  # largest difference that still counts as the same model, rela
 PARTS = ("logits", "pred_boxes")
 
 
+HF_USE = """\
+    from transformers import pipeline
+
+    pipeline("object-detection", "FOLDER OR REPOSITORY")("photo.jpg")"""
+
+
+def write_onnx(model: Any, images: Tensor, folder: Path) -> tuple[str, str]:
+    """`model.onnx` of a loaded checkpoint: what to know of it, and what it puts out."""
+    note = detector_to_onnx(model.predictor.learner, images, folder / "model.onnx")
+    return note, "logits [1, queries, classes], pred_boxes cxcywh [1, queries, 4] in 0..1"
+
+
+def write_hf(model: Any, images: Tensor, folder: Path) -> tuple[str, str]:
+    """A folder for transformers of a loaded checkpoint: what to know of it, and how it is used."""
+    preprocess = Preprocess.from_dict(model.checkpoint.manifest.preprocess)
+    return detector_to_hf(model.predictor.learner, preprocess, images, folder), HF_USE
+
+
 class _Raw(nn.Module):
     """pixel_values [B, 3, S, S] -> logits [B, Q, C] and boxes cxcywh [B, Q, 4] in 0..1."""
 
