@@ -13,6 +13,7 @@ from fewshot.heads.matching import Matching
 from fewshot.heads.prototypes import Prototypes
 from fewshot.heads.simpleshot import SimpleShot
 from fewshot.support import SupportSet
+from studio.core.answers import Answer, RankedClasses
 from studio.core.faces import EpisodeHead, Episodes
 from studio.core.procedure import Predictor
 from studio.data.features.cache import embed_images
@@ -45,7 +46,6 @@ class SupportPredictor(Predictor):
         self._features, self._labels = torch.from_numpy(support.features), torch.from_numpy(support.labels)
         self._means = class_means(self._features, self._labels, len(support.classes))
         self._units = self._unit(self._features)
-        self._latest: tuple[list[Image.Image], Tensor] = ([], torch.empty(0))
 
     def scores(self, images: list[Image.Image]) -> np.ndarray:
         return self.of_features(self._embed(images).numpy())
@@ -56,20 +56,21 @@ class SupportPredictor(Predictor):
         scores = support_scores(self.head, self._features, self._labels, query, len(self.classes))
         return (scores / self.calibration.temperature).softmax(-1).numpy()
 
-    def extras(self, images: list[Image.Image]) -> list[dict[str, Any]]:
-        """Of each image: `familiarity` -1..1, `unknown` (None where the support set can't tell), `nearest`: the
-        most similar support photos {label, name, similarity}, and `nearest_pictures` (picture, label, similarity).
+    def answers(self, images: list[Image.Image]) -> list[Answer]:
+        """Ranked classes, with `familiarity` -1..1, `unknown` (None where the support set can't tell), and `nearest`:
+        the most similar support images {label, name, similarity}, which are the answer's neighbours.
         """
         features = self._embed(images)
+        probabilities = self.of_features(features.numpy())
         familiar = familiarity(features, self._means)
         nearest = (self._unit(features) @ self._units.T).topk(min(NEAREST, len(self.support)))
         return [
-            {
-                "familiarity": round(float(value), 4),
-                "unknown": None if (cut := self.calibration.unknown_below) is None else bool(value < cut),
-                **self._nearest(numbers.tolist(), similarities.tolist()),
-            }
-            for value, numbers, similarities in zip(familiar, nearest.indices, nearest.values, strict=True)
+            RankedClasses(
+                self.classes, scores, self._extras(float(value), numbers, similar), self._neighbours(numbers, similar)
+            )
+            for scores, value, numbers, similar in zip(
+                probabilities, familiar, nearest.indices.tolist(), nearest.values.tolist(), strict=True
+            )
         ]
 
     def module(self) -> nn.Module | None:
@@ -77,23 +78,29 @@ class SupportPredictor(Predictor):
             return None
         return SupportNetwork(self.backbone, self.head, self._features, self._labels, self.calibration.temperature)
 
-    def _nearest(self, numbers: list[int], similarities: list[float]) -> dict[str, Any]:
-        rows, pictures = [], []
-        for number, similarity in zip(numbers, similarities, strict=True):
-            label = self.classes[self.support.labels[number]]
-            rows.append({"label": label, "name": self.support.names[number], "similarity": round(similarity, 4)})
-            picture = self.support.picture(number)
-            if picture is not None:
-                pictures.append((picture, label, round(similarity, 4)))
-        return {"nearest": rows, "nearest_pictures": pictures}
+    def _extras(self, familiar: float, numbers: list[int], similarities: list[float]) -> dict[str, Any]:
+        cut = self.calibration.unknown_below
+        nearest = [
+            {"label": self._label(number), "name": self.support.names[number], "similarity": round(similarity, 4)}
+            for number, similarity in zip(numbers, similarities, strict=True)
+        ]
+        return {
+            "familiarity": round(familiar, 4),
+            "unknown": None if cut is None else familiar < cut,
+            "nearest": nearest,
+        }
+
+    def _neighbours(self, numbers: list[int], similarities: list[float]) -> list[tuple[Image.Image, str]]:
+        captions = [f"{self._label(number)} {value:.2f}" for number, value in zip(numbers, similarities, strict=True)]
+        images = [self.support.picture(number) for number in numbers]
+        return [(image, caption) for image, caption in zip(images, captions, strict=True) if image is not None]
+
+    def _label(self, number: int) -> str:
+        return self.classes[self.support.labels[number]]
 
     def _embed(self, images: list[Image.Image]) -> Tensor:
-        """Features [N, D]; those of the latest call are kept, since scores and extras ask for the same images."""
-        known, features = self._latest
-        if len(known) != len(images) or any(a is not b for a, b in zip(known, images, strict=True)):
-            features = torch.from_numpy(embed_images(images, self.backbone, self.device))
-            self._latest = (list(images), features)
-        return features
+        """Features [N, D]."""
+        return torch.from_numpy(embed_images(images, self.backbone, self.device))
 
     def _unit(self, features: Tensor) -> Tensor:
         return functional.normalize(features - self._means.mean(0), dim=1)

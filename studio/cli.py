@@ -6,7 +6,6 @@ are needed, so that `--help`, `presets` and `runs` answer at once.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,17 +14,19 @@ from typing import Any
 from studio.core import recipe as recipes
 from studio.core.errors import StudioError, UsageError, nearest
 from studio.core.home import Home
+from studio.core.stdout import print_json, take_any_text
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
+    take_any_text()
     parser = build_parser()
     args = parser.parse_args(_default_to_ui(sys.argv[1:] if argv is None else list(argv)))
     try:
         return args.command_function(args) or 0
     except StudioError as error:
         if getattr(args, "json", False):
-            print(json.dumps({"error": str(error)}))
+            print_json({"error": str(error)})
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
@@ -138,10 +139,10 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         for note in recipe.notes:
             print(f"note: {note}", file=sys.stderr)
-        print(
-            json.dumps({"recipe": recipe.model_dump()}) if args.json else recipes.to_yaml(recipe),
-            end="\n" if args.json else "",
-        )
+        if args.json:
+            print_json({"recipe": recipe.model_dump()})
+        else:
+            print(recipes.to_yaml(recipe), end="")
         return 0
     if args.queue:
         return _file_in_queue(recipe, home, args.json)
@@ -275,37 +276,62 @@ def _look(args: argparse.Namespace) -> dict[str, Any]:
 
 @command("predict", "predict images with a checkpoint", _predict_arguments)
 def predict(args: argparse.Namespace) -> int:
-    from studio.runs.predict import image_files, load_checkpoint, split_films
-    from studio.runs.video import predict_video
-    from studio.terminal import show_predictions
+    from studio.runs.predict import Files, image_files, load_checkpoint, split_films
+    from studio.store.outputs import Outputs
+    from studio.terminal import say, show_predictions
 
     if args.every < 1:
         raise UsageError(f"--every: found {args.every}; expected 1 or more.")
     stills, films = split_films(args.paths)
-    files, out = image_files(stills) if stills else [], Path(args.out) if args.out else None
+    files = image_files(stills) if stills else Files([], [])
+    outputs = Outputs(args.out) if args.out else None
     model = load_checkpoint(args.checkpoint, device=args.device, look=_look(args))
+    if files.note:
+        say(files.note)
     if args.beside:
-        return _predict_beside(args, model, files, out)
-    rows = model.predict(files, args.topk)
+        return _predict_beside(args, model, files.images, outputs)
+    predictions = [_drawn(prediction, outputs) for prediction in model.look(files.images)]
     for film in films:
-        rows += predict_video(model, film, out / f"{film.stem}.mp4" if out else None, args.every)
-    return show_predictions(rows, args.json, out, model.draw)
+        predictions += _watched(model, film, outputs, args.every)
+    return show_predictions(predictions, args.json, args.topk, outputs)
 
 
-def _predict_beside(args: argparse.Namespace, model: Any, files: list[Path], out: Path | None) -> int:
-    """Two checkpoints on the same pictures: a row a picture, and both drawn into `out`."""
+def _drawn(prediction: Any, outputs: Any) -> Any:
+    """The prediction with its image drawn into the outputs, where there are some, and let go."""
+    if outputs is not None and prediction.image is not None:
+        drawing = prediction.answer.draw(prediction.image)
+        if drawing is not None:
+            prediction.drawn = outputs.write(f"{Path(prediction.name).stem}.png", drawing.save)
+    prediction.image = None
+    return prediction
+
+
+def _watched(model: Any, film: Path, outputs: Any, every: int) -> list[Any]:
+    from studio.runs.video import predict_video
+
+    if outputs is None:
+        return predict_video(model, film, None, every)
+    predictions: list[Any] = []
+    drawn = outputs.write(f"{film.stem}.mp4", lambda path: predictions.extend(predict_video(model, film, path, every)))
+    for prediction in predictions:
+        prediction.drawn = drawn
+    return predictions
+
+
+def _predict_beside(args: argparse.Namespace, model: Any, files: list[Path], outputs: Any) -> int:
+    """Two checkpoints on the same images: a row an image, and both drawn into the outputs."""
     from studio.runs.beside import beside
     from studio.runs.predict import load_checkpoint
     from studio.terminal import show_rows
 
     other, rows = load_checkpoint(args.beside, device=args.device), []
     for file in files:
-        found = beside(model, other, file)
-        rows.append({"image": str(file), **found.counts})
-        if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
-            found.drawn.save(out / f"{file.stem}.png")
-    return show_rows(rows, ["image", "both", "first_only", "second_only"], args.json, "pictures")
+        comparison = beside(model, other, file)
+        row = {"image": str(file), **comparison.counts}
+        if outputs is not None:
+            row["drawn"] = str(outputs.write(f"{file.stem}.png", comparison.drawn.save))
+        rows.append(row)
+    return show_rows(rows, ["image", "both", "first_only", "second_only"], args.json, "images")
 
 
 def _teach_arguments(parser: argparse.ArgumentParser) -> None:
@@ -320,8 +346,8 @@ def teach(args: argparse.Namespace) -> int:
     from studio.runs.predict import image_files, teach_checkpoint
     from studio.terminal import say
 
-    taught = teach_checkpoint(args.checkpoint, {args.label: image_files(args.paths)})
-    print(json.dumps({"checkpoint": taught.id, "classes": taught.manifest.classes})) if args.json else say(
+    taught = teach_checkpoint(args.checkpoint, {args.label: image_files(args.paths).images})
+    print_json({"checkpoint": taught.id, "classes": taught.manifest.classes}) if args.json else say(
         f"New checkpoint: {taught.id}"
     )
     return 0
@@ -351,7 +377,7 @@ def verify(args: argparse.Namespace) -> int:
 
     problems = [str(problem) for problem in Store(Home.find()).verify(args.checkpoint)]
     if args.json:
-        print(json.dumps({"problems": problems}))
+        print_json({"problems": problems})
     else:
         say("\n".join(problems) or "Everything is as it was written.")
     return 1 if problems else 0
@@ -366,7 +392,7 @@ def gc(args: argparse.Namespace) -> int:
 
     report = Store(Home.find()).gc(dry_run=args.dry_run)
     if args.json:
-        print(json.dumps(report))
+        print_json(report)
     else:
         did = "Would remove" if args.dry_run else "Removed"
         say(f"{did} {len(report['removed'])} files, {report['bytes'] / 2**20:.1f} MB.")
@@ -379,7 +405,7 @@ def import_(args: argparse.Namespace) -> int:
     from studio.terminal import say
 
     checkpoint = Store(Home.find()).import_(Path(args.path))
-    print(json.dumps({"checkpoint": checkpoint.id})) if args.json else say(f"Imported as {checkpoint.id}")
+    print_json({"checkpoint": checkpoint.id}) if args.json else say(f"Imported as {checkpoint.id}")
     return 0
 
 
@@ -405,7 +431,7 @@ def export(args: argparse.Namespace) -> int:
     report = export_checkpoint(args.checkpoint, args.format, Path(args.out))
     if args.push:
         report["url"] = push(Path(args.out), args.push, args.public)
-    print(json.dumps(report)) if args.json else say(
+    print_json(report) if args.json else say(
         f"Wrote {', '.join(report['files'])} to {report['folder']}. {report['note']}"
         + (f" Pushed to {report['url']}." if args.push else "")
     )
@@ -454,7 +480,7 @@ def _file_in_queue(recipe: recipes.Recipe, home: Home, as_json: bool) -> int:
     run = submit(recipe, Store(home))
     enqueue(run, home)
     place = Queue(home).place(run.id)
-    print(json.dumps({"run": run.id, "status": "queued", "place": place})) if as_json else say(
+    print_json({"run": run.id, "status": "queued", "place": place}) if as_json else say(
         f"Run {run.id} is filed. Watch it with: python launch.py show {run.id}"
     )
     return 0
@@ -466,7 +492,7 @@ def _finish(result: Any, args: argparse.Namespace) -> int:
     if args.json:
         if result.error:
             print(f"error: {result.error}", file=sys.stderr)
-        print(json.dumps(result.to_dict()))
+        print_json(result.to_dict())
     else:
         show_result(result)
     return result.exit_code

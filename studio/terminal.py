@@ -1,17 +1,22 @@
 """What the command line prints: progress bars and tables by rich, on stderr where results don't belong."""
 
-import json
+import csv
+import io
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from studio.core.events import FINAL, read_events
+from studio.core.stdout import print_json
+
+if TYPE_CHECKING:
+    from studio.runs.predict import Prediction
+    from studio.store.outputs import Outputs
 
 _out = Console(highlight=False)
 _err = Console(stderr=True, highlight=False)
@@ -25,7 +30,7 @@ def say(text: str) -> None:
 def show_rows(rows: list[dict[str, Any]], columns: list[str], as_json: bool, what: str) -> int:
     """A list of objects as one JSON list, or as a table of some columns."""
     if as_json:
-        print(json.dumps(rows, ensure_ascii=False, default=str))
+        print_json(rows)
     elif rows:
         _out.print(_table(columns, [[_short(row.get(column)) for column in columns] for row in rows]))
     else:
@@ -72,7 +77,7 @@ def show_run(run: Any, as_json: bool, place: int | None = None) -> int:
             "metrics": run.metrics(), "checkpoint": run.checkpoint(), "folder": str(run.path), "tables": tables,
             "figures": figures, "notes": notes,
         }  # fmt: skip
-        print(json.dumps(values, ensure_ascii=False, default=str))
+        print_json(values)
         return 0
     waits = f", number {place} in the queue" if place else ""
     _out.print(f"{run.id}  {run.status()}{waits}\n", markup=False)
@@ -89,7 +94,7 @@ def show_run(run: Any, as_json: bool, place: int | None = None) -> int:
 
 def show_methods(rows: list[dict[str, Any]], as_json: bool) -> int:
     if as_json:
-        print(json.dumps(rows, ensure_ascii=False, default=str))
+        print_json(rows)
         return 0
     for row in rows:
         mark = " (transductive)" if row["transductive"] else ""
@@ -101,22 +106,18 @@ def show_methods(rows: list[dict[str, Any]], as_json: bool) -> int:
     return 0
 
 
-def show_predictions(
-    rows: list[dict[str, Any]], as_json: bool, folder: Path | None, draw: Callable[[str, dict[str, Any]], Any]
-) -> int:
-    """Predictions as a table or JSON, and as predictions.csv in `folder`. 1 if no image could be read.
-
-    Pictures with boxes go into `folder` too, as `draw(image, row)` gives them.
-    """
-    if folder is not None:
-        _write_csv(rows, folder)
-        _write_drawings(rows, folder, draw)
+def show_predictions(predictions: "Sequence[Prediction]", as_json: bool, topk: int, outputs: "Outputs | None") -> int:
+    """Predictions as a table or JSON, and as predictions.csv among the outputs. 1 if no image could be read."""
+    rows = [prediction.to_dict(topk) for prediction in predictions]
+    if outputs is not None:
+        path = outputs.write_bytes("predictions.csv", _csv([row for one in predictions for row in one.records()]))
+        say(f"Wrote {path}")
     if as_json:
-        print(json.dumps([_without_pictures(row) for row in rows], ensure_ascii=False, default=str))
+        print_json(rows)
     else:
         cells = [
-            [_named(row), row.get("label") or "-", _short(row.get("score")), row.get("error") or _others(row)]
-            for row in rows
+            [_named(row), row.get("label") or "-", _short(row.get("score")), prediction.answer.line()]
+            for row, prediction in zip(rows, predictions, strict=True)
         ]
         _out.print(_table(["image", "label", "score", "others"], cells))
     return 1 if all("error" in row for row in rows) else 0
@@ -125,7 +126,7 @@ def show_predictions(
 def show_data_report(report: Any, as_json: bool) -> int:
     values = report.to_dict()
     if as_json:
-        print(json.dumps(values, ensure_ascii=False, default=str))
+        print_json(values)
         return 0
     for name, value in values.items():
         if name != "problems" and not isinstance(value, (dict, list)):
@@ -145,7 +146,7 @@ def show_data_report(report: Any, as_json: bool) -> int:
 
 def show_doctor(facts: dict[str, Any], as_json: bool) -> int:
     if as_json:
-        print(json.dumps(facts, ensure_ascii=False, default=str))
+        print_json(facts)
         return 0
     _out.print(
         _table(["package", "version"], [[name, version or "missing"] for name, version in facts["versions"].items()])
@@ -232,45 +233,15 @@ def _short(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _others(row: dict[str, Any]) -> str:
-    if "boxes" in row:
-        counts = Counter(box["label"] for box in row["boxes"])
-        return ", ".join(f"{count} x {label}" for label, count in counts.items()) or "nothing found"
-    return ", ".join(f"{item['label']} {item['score']:.3f}" for item in row.get("topk", [])[1:4])
-
-
-def _without_pictures(row: dict[str, Any]) -> dict[str, Any]:
-    """The row as plain data; pictures are for the page, the names of the photos stand beside them."""
-    return {key: value for key, value in row.items() if key != "nearest_pictures"}
-
-
 def _named(row: dict[str, Any]) -> str:
     return f"{row['image']} at {row['time_s']:.2f} s" if "time_s" in row else row["image"]
 
 
-def _write_drawings(rows: list[dict[str, Any]], folder: Path, draw: Callable[[str, dict[str, Any]], Any]) -> None:
-    """A PNG for each picture with boxes; a number tells files of the same name apart."""
-    taken: set[str] = set()
-    for row in rows:
-        if "boxes" in row and "frame" not in row:  # films are drawn as they are watched
-            stem, number = Path(row["image"]).stem, 1
-            name = stem
-            while name in taken:
-                number += 1
-                name = f"{stem}-{number}"
-            taken.add(name)
-            draw(row["image"], row).save(folder / f"{name}.png")
-
-
-def _write_csv(rows: list[dict[str, Any]], folder: Path) -> None:
-    import csv
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "predictions.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["image", "label", "score", "error", "x1", "y1", "x2", "y2", "time_s"])
-        for row in rows:  # a line a box, where there are boxes
-            for one in row.get("boxes") or [row]:
-                corners = one.get("box", [None] * 4)
-                facts = [row["image"], one.get("label"), one.get("score"), row.get("error"), *corners]
-                writer.writerow([*facts, row.get("time_s")])
+def _csv(records: list[dict[str, Any]]) -> bytes:
+    """A table file with every key of the records as a column, in the order in which they first come."""
+    columns = list(dict.fromkeys(["image", "label", "score", "error", *(key for row in records for key in row)]))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue().encode("utf-8", "surrogateescape")

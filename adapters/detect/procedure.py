@@ -10,6 +10,7 @@ from adapters.detect.data.batches import BoxBatches, DomainBatches, input_side, 
 from adapters.detect.data.domains import Domains, resolve_box_domains
 from adapters.detect.data.splits import resolve_box_splits
 from adapters.detect.data.transforms import scaled
+from adapters.detect.run.predictor import BoxPredictor
 from adapters.detect.run.report import report, show_queries
 from adapters.detect.run.views import Ensemble, Look, joined, stacked, views_of
 from adapters.detect.task import DetectEval
@@ -18,7 +19,7 @@ from studio.core import registry
 from studio.core.errors import UsageError
 from studio.core.faces import AdaptingDetector, Detector, LearnerContext
 from studio.core.home import Home
-from studio.core.procedure import BoxPredictor, Job, Outcome, Procedure
+from studio.core.procedure import Job, Outcome, Procedure
 from studio.core.registry import procedure
 from studio.data import Dataset
 from studio.data.boxes import Boxes, Detections

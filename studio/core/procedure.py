@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from studio.core.answers import Answer, RankedClasses
 from studio.core.events import EventWriter
 from studio.core.home import Home
 from studio.core.recipe import Recipe
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import nn
 
-    from studio.data.boxes import Detections
 
 
 @dataclass
@@ -69,23 +69,13 @@ class Predictor:
         """Probabilities [N, C] for RGB images; rows sum to 1."""
         raise NotImplementedError
 
-    def extras(self, images: "list[Image.Image]") -> list[dict[str, Any]]:
-        """More to say of each image (nearest support photos, "unknown"), beside its scores."""
-        return [{} for _ in images]
+    def answers(self, images: "list[Image.Image]") -> list[Answer]:
+        """What is said of each RGB image."""
+        return [RankedClasses(self.classes, scores) for scores in self.scores(images)]
 
     def module(self) -> "nn.Module | None":
         """One network from normalised images [B, 3, H, W] to logits [B, C], for export; None if there is none."""
         return None
-
-
-class BoxPredictor(Predictor):
-    """A checkpoint that finds things. `threshold` is the score from which a box is shown."""
-
-    threshold: float = 0.5
-
-    def boxes(self, images: "list[Image.Image]") -> "list[Detections]":
-        """What is found in each RGB image, in its pixels, sure or not."""
-        raise NotImplementedError
 
 
 class Procedure:

@@ -18,6 +18,7 @@ from studio.data.transforms import normalize, to_input
 from studio.runs.predict import load_checkpoint
 from studio.store import Store
 from studio.store.card import model_card
+from studio.store.outputs import whole_folder
 
 TOLERANCE = 1e-3  # largest difference of logits that still counts as the same model, relative to their spread
 
@@ -31,19 +32,15 @@ HF_USE = """\
 def export_checkpoint(name: str, kind: str, folder: Path, home: Home | None = None) -> dict[str, Any]:
     """Writes a checkpoint into `folder` and returns {folder, files, note}.
 
-    Raises UsageError where the checkpoint has no such form, StudioError where the exported model does
-    not compute what the checkpoint computes; then nothing is left behind.
+    Raises UsageError where the checkpoint has no such form or a file would be written over, StudioError where the
+    exported model does not compute what the checkpoint computes; then nothing is left behind.
     """
     if kind not in WRITERS:
         raise UsageError(f"format: there is no format {kind!r}.{nearest(kind, WRITERS)}")
-    home = home or Home.find()
-    folder.mkdir(parents=True, exist_ok=True)
-    note = WRITERS[kind](name, folder, home)
-    return {
-        "folder": str(folder),
-        "files": sorted(path.name for path in folder.iterdir() if path.is_file()),
-        "note": note,
-    }
+    with whole_folder(folder) as made:
+        note = WRITERS[kind](name, made, home or Home.find())
+        files = sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file())
+    return {"folder": str(folder), "files": files, "note": note}
 
 
 def _safetensors(name: str, folder: Path, home: Home) -> str:

@@ -1,25 +1,52 @@
 """A checkpoint brought to life: what `load_checkpoint`, `predict` and the page's Try it stand on."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from studio.core import registry
+from studio.core.answers import Answer, Unreadable
 from studio.core.errors import UsageError, nearest
 from studio.core.home import Home
-from studio.core.procedure import BoxPredictor
 from studio.core.recipe import stored, validate
-from studio.data.boxes import Detections
-from studio.data.files.images import BadImage, read_image
+from studio.data.files.images import SUFFIXES, BadImage, read_image
 from studio.data.files.video import is_video
 from studio.device.manager import DeviceManager
 from studio.store import Checkpoint, Store
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
-BATCH = 32
+BATCH = 32  # images at most that are looked at together
+PIXELS = 24_000_000  # of a batch, after which no further image is decoded: some 70 MB
+
+Photo = str | Path | Image.Image
+
+
+@dataclass
+class Prediction:
+    """An image, or a frame of a film, with its answer."""
+
+    name: str  # the path that was given; "image" for one in memory
+    answer: Answer
+    image: Image.Image | None = None  # upright RGB; None where it can't be read
+    frame: int | None = None
+    time_s: float | None = None
+    drawn: Path | None = None  # where the image is with its answer drawn on it
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """Which frame it is, and where it is drawn; empty where neither is."""
+        facts = {"frame": self.frame, "time_s": self.time_s, "drawn": str(self.drawn) if self.drawn else None}
+        return {key: value for key, value in facts.items() if value is not None}
+
+    def to_dict(self, topk: int = 5) -> dict[str, Any]:
+        """Plain data: {image, and what the answer says}."""
+        return {"image": self.name, **self.answer.to_dict(topk), **self.where}
+
+    def records(self) -> list[dict[str, Any]]:
+        """Rows of a table file."""
+        return [{"image": self.name, **record, **self.where} for record in self.answer.records()]
 
 
 class Model:
@@ -29,68 +56,38 @@ class Model:
         self.checkpoint, self.predictor = checkpoint, predictor
         self.classes: list[str] = predictor.classes
 
-    def predict(self, images: Iterable[str | Path | Image.Image], topk: int = 5) -> list[dict[str, Any]]:
+    def predict(self, images: Iterable[Photo], topk: int = 5) -> list[dict[str, Any]]:
         """One dict an image: {image, label, score, topk: [{label, score}], ...}; score is a probability 0..1.
 
         A detector gives {image, width, height, boxes: [{label, score, box: [x1, y1, x2, y2] in pixels}]}, and label
         and score of the surest box, None where it finds nothing; `topk` says nothing then.
         A file that can't be read gives {image, error} in its place.
         """
-        return [row for batch in _batches(list(images)) for row in self._predict_batch(batch, topk)]
+        return [prediction.to_dict(topk) for prediction in self.look(images)]
 
-    def _predict_batch(self, batch: Sequence[str | Path | Image.Image], topk: int) -> list[dict[str, Any]]:
-        opened = [_open(image) for image in batch]
-        good = [image for image in opened if isinstance(image, Image.Image)]
-        if isinstance(self.predictor, BoxPredictor):
-            return self._boxes(batch, opened, good)
-        scores = iter(self.predictor.scores(good)) if good else iter(())
-        extras = iter(self.predictor.extras(good)) if good else iter(())
-        rows = []
-        for given, image in zip(batch, opened, strict=True):
-            name = "image" if isinstance(given, Image.Image) else str(given)
-            if isinstance(image, Image.Image):
-                rows.append({"image": name, **self._row(next(scores), topk), **next(extras)})
-            else:
-                rows.append({"image": name, "error": image})
-        return rows
-
-    def _boxes(self, given: Sequence[Any], opened: Sequence[Any], good: list[Image.Image]) -> list[dict[str, Any]]:
-        """The rows of a detector: boxes from its threshold on, the surest first."""
-        found = iter(self.predictor.boxes(good)) if good else iter(())
-        rows = []
-        for source, image in zip(given, opened, strict=True):
-            name = "image" if isinstance(source, Image.Image) else str(source)
-            if isinstance(image, Image.Image):
-                rows.append(
-                    {"image": name, **_box_row(next(found).above(self.predictor.threshold), image, self.classes)}
-                )
-            else:
-                rows.append({"image": name, "error": image})
-        return rows
-
-    def draw(self, image: str | Path | Image.Image, row: dict[str, Any]) -> Image.Image:
-        """The image with the boxes of its row from `predict` drawn on it. Raises UsageError where it can't be read."""
-        from studio.figures.boxes import draw_detections
-
-        boxes = row.get("boxes", [])
-        labels = np.array([self.classes.index(box["label"]) for box in boxes], np.int64)
-        corners = np.array([box["box"] for box in boxes], np.float32).reshape(-1, 4)
-        found = Detections(corners, labels, np.array([box["score"] for box in boxes], np.float32))
-        return draw_detections(read_for_people(image), found, self.classes)
-
-    def _row(self, scores: Any, topk: int) -> dict[str, Any]:
-        order = scores.argsort()[::-1][:topk]
-        ranked = [{"label": self.classes[i], "score": round(float(scores[i]), 6)} for i in order]
-        return {**ranked[0], "topk": ranked}
+    def look(self, images: Iterable[Photo]) -> Iterator[Prediction]:
+        """Each image with its answer, in order. Few are in memory at a time, however many there are."""
+        for batch in _batches(images):
+            readable = [prediction for prediction in batch if prediction.image is not None]
+            answers = self.predictor.answers([prediction.image for prediction in readable]) if readable else []
+            for prediction, answer in zip(readable, answers, strict=True):
+                prediction.answer = answer
+            readable.clear()
+            while batch:
+                yield batch.pop(0)
 
 
-def _box_row(found: Detections, image: Image.Image, classes: list[str]) -> dict[str, Any]:
-    boxes = [
-        {"label": classes[label], "score": round(float(score), 6), "box": [round(float(one), 2) for one in corners]}
-        for corners, label, score in zip(found.xyxy, found.labels, found.scores, strict=True)
-    ]
-    first = {key: boxes[0][key] if boxes else None for key in ("label", "score")}
-    return {**first, "width": image.width, "height": image.height, "boxes": boxes}
+def _batches(images: Iterable[Photo]) -> Iterator[list[Prediction]]:
+    """Decoded images, as many together as `BATCH` and `PIXELS` allow, but one at least."""
+    batch, pixels = list[Prediction](), 0
+    for image in images:
+        batch.append(_open(image))
+        pixels += batch[-1].image.width * batch[-1].image.height if batch[-1].image else 0
+        if len(batch) == BATCH or pixels >= PIXELS:
+            yield batch
+            batch, pixels = [], 0
+    if batch:
+        yield batch
 
 
 def load_checkpoint(
@@ -155,37 +152,56 @@ def split_films(paths: Iterable[str | Path]) -> tuple[list[Path], list[Path]]:
     return [path for path in map(Path, paths) if not is_video(path)], films
 
 
-def image_files(paths: Iterable[str | Path]) -> list[Path]:
+@dataclass(frozen=True)
+class Files:
+    """Image files, and those beside them in the same folders that are none."""
+
+    images: list[Path]
+    left_out: list[Path]
+
+    @property
+    def note(self) -> str:
+        """What was left out, in a sentence; empty where nothing was."""
+        if not self.left_out:
+            return ""
+        named = ", ".join(map(str, self.left_out[:5])) + (" ..." if len(self.left_out) > 5 else "")
+        return f"Left out, as no image files that are read here: {named} ({len(self.left_out)} in all)."
+
+
+def image_files(paths: Iterable[str | Path]) -> Files:
     """Image files among `paths`; folders are searched through. Raises UsageError for what isn't there."""
-    found: list[Path] = []
+    images, left_out = list[Path](), list[Path]()
     for path in map(Path, paths):
         if path.is_dir():
-            found += sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+            files = sorted(file for file in path.rglob("*") if file.is_file() and not _is_hidden(file, path))
+            images += [file for file in files if file.suffix.lower() in SUFFIXES]
+            left_out += [file for file in files if file.suffix.lower() not in SUFFIXES]
         elif path.exists():
-            found.append(path)
+            images.append(path)
         else:
             raise UsageError(f"There is no file or folder {path}.")
-    if not found:
-        raise UsageError("No image was found in the given paths.")
-    return found
+    if not images:
+        raise UsageError(f"No image was found in the given paths. {Files(images, left_out).note}".strip())
+    return Files(images, left_out)
 
 
-def _batches(images: list[Any]) -> Iterable[list[Any]]:
-    return (images[start : start + BATCH] for start in range(0, len(images), BATCH))
+def _is_hidden(file: Path, below: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(below).parts)
 
 
-def read_for_people(image: str | Path | Image.Image) -> Image.Image:
-    """The picture, RGB and upright. Raises UsageError with the reason where it can't be read."""
+def read_for_people(image: Photo) -> Image.Image:
+    """The image, RGB and upright. Raises UsageError with the reason where it can't be read."""
     opened = _open(image)
-    if isinstance(opened, str):
-        raise UsageError(opened)
-    return opened
+    if opened.image is None:
+        raise UsageError(opened.answer.line())
+    return opened.image
 
 
-def _open(image: str | Path | Image.Image) -> Image.Image | str:
+def _open(image: Photo) -> Prediction:
+    """The image, still without its answer, or the reason why it can't be read."""
     if isinstance(image, Image.Image):
-        return image.convert("RGB")
+        return Prediction("image", Answer(), image.convert("RGB"))
     try:
-        return read_image(Path(image), str(image))
+        return Prediction(str(image), Answer(), read_image(Path(image), str(image)))
     except BadImage as error:
-        return str(error)
+        return Prediction(str(image), Unreadable(str(error)))

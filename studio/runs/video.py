@@ -1,13 +1,12 @@
-"""A checkpoint that watches a film: a row a frame, and the film again with the boxes drawn."""
+"""A checkpoint that watches a film: an answer a frame, and the film again with the answers drawn."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from studio.data.files.video import Frame, Writer, frame_rate, frames
-from studio.runs.predict import Model
+from studio.runs.predict import Model, Prediction
 
 BATCH = 8  # frames looked at together
 
@@ -15,28 +14,29 @@ BATCH = 8  # frames looked at together
 def predict_video(
     model: Model, path: str | Path, out: str | Path | None = None, every: int = 1,
     on_frame: Callable[[int], None] | None = None,
-) -> list[dict[str, Any]]:  # fmt: skip
-    """A row for each `every`-th frame: those of `Model.predict`, with `frame` (from 0) and `time_s`.
+) -> list[Prediction]:  # fmt: skip
+    """The answer for each `every`-th frame, with its number (from 0) and time; no frame is kept in memory.
 
-    `out` names an MP4 to write, with what was found drawn on each of these frames. Raises DataError for a file that
+    `out` names an MP4 to write, with the answer drawn on each of these frames. Raises DataError for a file that
     is no video, StudioError where PyAV is not installed.
     """
     path = Path(path)
-    rows: list[dict[str, Any]] = []
+    predictions: list[Prediction] = []
     writer = Writer(Path(out), frame_rate(path) / every) if out is not None else nullcontext()
     with writer as film:
         for batch in _batches(frames(path, every)):
-            found = model.predict([frame.image for frame in batch])
-            for frame, row in zip(batch, found, strict=True):
+            seen = model.look(frame.image for frame in batch)
+            for frame, prediction in zip(batch, seen, strict=True):
                 if film is not None:
-                    film.write(model.draw(frame.image, row))
-                rows.append({**row, "image": str(path), "frame": frame.number, "time_s": frame.time_s})
+                    film.write(prediction.answer.draw(frame.image) or frame.image)
+                predictions.append(
+                    Prediction(str(path), prediction.answer, frame=frame.number, time_s=frame.time_s)
+                )
             if on_frame is not None:
                 on_frame(batch[-1].number)
-    return rows
+    return predictions
 
 
-def _batches(source: Iterable[Frame]) -> Iterator[list[Frame]]:
-    walk = iter(source)
-    while batch := list(islice(walk, BATCH)):
+def _batches(source: Iterator[Frame]) -> Iterator[list[Frame]]:
+    while batch := list(islice(source, BATCH)):
         yield batch

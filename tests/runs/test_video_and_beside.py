@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from adapters.detect.run.predictor import BoxPredictor
 from studio.core.errors import DataError, StudioError, UsageError
-from studio.core.procedure import BoxPredictor, Predictor
+from studio.core.procedure import Predictor
 from studio.data.boxes import Detections
 from studio.data.files import video
 from studio.runs.beside import beside, match
 from studio.runs.predict import Model, split_films
 from studio.runs.video import predict_video
+from studio.store.outputs import Outputs
 from studio.terminal import show_predictions
 
 
@@ -72,7 +74,7 @@ def test_a_film_is_read_frame_by_frame(film):
 
 def test_boxes_of_a_film_are_rows_and_drawn_on_it(film, tmp_path):
     out = tmp_path / "drawn" / "film.mp4"
-    rows = predict_video(model(Bright()), film, out, every=2)
+    rows = [one.to_dict() for one in predict_video(model(Bright()), film, out, every=2)]
     assert [row["frame"] for row in rows] == [0, 2, 4, 6, 8] and rows[2]["time_s"] == pytest.approx(0.4)
     for row in rows:
         x1 = 8 + 6 * row["frame"]
@@ -85,7 +87,7 @@ def test_boxes_of_a_film_are_rows_and_drawn_on_it(film, tmp_path):
 
 def test_rows_of_a_film_are_shown_and_written_with_their_time(film, tmp_path, capsys):
     rows = predict_video(model(Bright()), film, every=5)
-    assert show_predictions(rows, True, tmp_path / "out", None) == 0
+    assert show_predictions(rows, True, 5, Outputs(tmp_path / "out")) == 0
     assert len(json.loads(capsys.readouterr().out)) == 2
     lines = (tmp_path / "out" / "predictions.csv").read_text().splitlines()
     assert lines[0].endswith("time_s") and lines[2].endswith("0.5")

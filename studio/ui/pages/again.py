@@ -13,6 +13,7 @@ from studio.device.manager import DeviceManager
 from studio.runs.beside import beside
 from studio.runs.predict import Model, load_checkpoint
 from studio.runs.video import predict_video
+from studio.store.outputs import Outputs
 from studio.ui import forms
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.guard import guarded
@@ -67,17 +68,20 @@ def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
         if second and kind == "compare":
             found = beside(first, model_of(second, request), image)
             return say("again.both", language_of(request), **found.counts), gr.Image(found.drawn, visible=True)
-        row = first.predict([image])[0]
-        count = say("try.found", language_of(request), count=len(row["boxes"]))
-        return count, gr.Image(first.draw(image, row), visible=True)
+        found = next(first.look([image])).answer
+        key, values = found.remark
+        return say(key, language_of(request), **values), gr.Image(found.draw(image), visible=True)
 
     @guarded
     def look_at_film(name: str | None, path: str | None, step: float, request: gr.Request) -> Any:
         if not path:
             raise UsageError(say("again.film", language_of(request)))
-        out = desk.home.root / "exports" / f"{Path(path).stem}.mp4"
-        rows = predict_video(model_of(name, request), path, out, max(1, int(step or 1)))
-        things = sum(len(row.get("boxes", [])) for row in rows)
+        model, rows = model_of(name, request), []
+        every_frame = max(1, int(step or 1))
+        out = Outputs(desk.home.root / "exports").write(
+            f"{Path(path).stem}.mp4", lambda film: rows.extend(predict_video(model, path, film, every_frame))
+        )
+        things = sum(len(row.answer.records()) for row in rows if row.answer.scores())
         text = say("again.seen", language_of(request), frames=len(rows), count=things)
         return text, gr.Video(str(out), visible=True)
 

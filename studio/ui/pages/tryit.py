@@ -81,16 +81,16 @@ def build(shared: Any, tab: Any) -> None:
         if not name:
             raise UsageError(say("try.none", language_of(request)))
         model = warm.get(name, lambda: load_checkpoint(name, desk.home))
-        row = model.predict([image])[0]
-        if "boxes" in row:
-            best = {box["label"]: box["score"] for box in reversed(row["boxes"])}  # the surest of each class
-            count = say("try.found", language_of(request), count=len(row["boxes"]))
-            return best or None, count, gr.Gallery(visible=False), gr.Image(model.draw(image, row), visible=True)
-        scores = {item["label"]: item["score"] for item in row["topk"]}
-        known = not row.get("unknown", False)
-        remark = "" if known else say("try.unknown", language_of(request))
-        near = [(picture, f"{other} {score:.2f}") for picture, other, score in row.get("nearest_pictures", [])]
-        return scores, remark, gr.Gallery(near, visible=bool(near)), gr.Image(visible=False)
+        answer_given = next(model.look([image])).answer
+        remark_key, values = answer_given.remark or ("", {})
+        shown = answer_given.draw(image)
+        near = list(answer_given.neighbours)
+        return (
+            answer_given.scores() or None,
+            say(remark_key, language_of(request), **values) if remark_key else "",
+            gr.Gallery(near, visible=bool(near)),
+            gr.Image(shown, visible=shown is not None),
+        )
 
     @guarded
     def learn(name: str | None, image: Image.Image | None, label: str | None, request: gr.Request) -> Any:

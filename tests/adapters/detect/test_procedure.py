@@ -66,7 +66,7 @@ def test_a_checkpoint_gives_boxes_in_pixels_of_the_picture(done):
         assert (corners >= 0).all() and (corners[:, [0, 2]] <= 150).all() and (corners[:, [1, 3]] <= 120).all()
         scores = [box["score"] for box in row["boxes"]]
         assert scores == sorted(scores, reverse=True) and row["score"] == scores[0]
-        drawn = model.draw(pictures / "0.png", row)
+        drawn = next(model.look([pictures / "0.png"])).answer.draw(Image.open(pictures / "0.png"))
         assert drawn.size == (150, 120)
         assert np.any(np.asarray(drawn) != np.asarray(Image.open(pictures / "0.png")))
     assert "error" in model.predict([pictures / "missing.png"])[0]

@@ -7,13 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
+from adapters.detect.run.predictor import BoxPredictor
 from adapters.detect.run.views import Ensemble, Look, View, in_picture, joined, views_of
 from studio import cli
 from studio.core import recipe as recipes
 from studio.core.errors import UsageError
 from studio.core.faces import Detector
 from studio.core.home import Home
-from studio.core.procedure import BoxPredictor
 from studio.data.boxes import Detections
 from studio.data.preprocess import Preprocess
 from studio.runs.executors import run_inline
