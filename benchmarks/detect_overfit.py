@@ -18,11 +18,12 @@ from adapters.detect.starts import unit_norms
 from adapters.detect.task import DetectTrain
 from studio.core import registry
 from studio.core.faces import Detector, LearnerContext
+from studio.core.phases import warmup_cosine
+from studio.core.streams import Step
 from studio.data import open_data
 from studio.data.pixels import decode
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import normalize
-from studio.engine.loop import warmup_cosine
 from studio.metrics.detection import coco_ap
 
 BACKBONE = "pip/tf_efficientnet_lite0"
@@ -99,7 +100,7 @@ def train(learner: Detector, batches: BoxBatches, steps: int, lr: float) -> None
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * warmup_cosine(step, steps, max(1, steps // 10))
         learner.train_mode(True)
-        loss = sum(learner.losses(batches.batch(step)).values())
+        loss = sum(learner.losses(batches.batch(step), Step(step, steps)).values())
         optimizer.zero_grad()
         loss.backward()  # type: ignore[union-attr]
         torch.nn.utils.clip_grad_norm_(trained, 5.0)

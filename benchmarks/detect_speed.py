@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from adapters.detect.base import BackboneDetector, TorchvisionDetector
 from adapters.detect.hf_base import centred
@@ -24,6 +23,7 @@ from studio.core import registry
 from studio.core.faces import AdaptingDetector, LearnerContext
 from studio.core.home import Home
 from studio.core.recipe import Recipe
+from studio.core.streams import Batch
 
 BACKBONE = "pip/tf_efficientnet_lite0"
 VIT = "timm/vit_tiny_patch16_224?random"
@@ -97,29 +97,29 @@ def made(method: str, size: int) -> BackboneDetector:
     return learner
 
 
-def made_up(batch: int, size: int, seed: int) -> dict[str, Tensor]:
+def made_up(batch: int, size: int, seed: int) -> Batch:
     """A batch of noise with four boxes a picture."""
     draw = torch.Generator().manual_seed(seed)
     corner = torch.rand(batch, 4, 2, generator=draw) * size * 0.6
     sides = size * (0.1 + 0.3 * torch.rand(batch, 4, 2, generator=draw))
-    return {
-        "images": torch.randn(batch, 3, size, size, generator=draw),
-        "boxes": torch.cat([corner, corner + sides], dim=2),
-        "labels": torch.randint(len(CLASSES), (batch, 4), generator=draw),
-    }
+    return Batch(
+        images=torch.randn(batch, 3, size, size, generator=draw),
+        boxes=torch.cat([corner, corner + sides], dim=2),
+        labels=torch.randint(len(CLASSES), (batch, 4), generator=draw),
+    )
 
 
-def bare(method: str, batches: list[dict[str, Tensor]]) -> float:
+def bare(method: str, batches: list[Batch]) -> float:
     """Seconds of the library's own model in a loop of its own."""
-    learner = made(method, batches[0]["images"].shape[-1])
+    learner = made(method, batches[0].images.shape[-1])
     learner.train_mode(True)
     model, torchvision = learner.module, isinstance(learner, TorchvisionDetector)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LR)
     torch.manual_seed(0)
     begun = time.perf_counter()
     for batch in batches:
-        images, side = batch["images"], batch["images"].shape[-1]
-        pairs = list(zip(batch["boxes"], batch["labels"], strict=True))
+        images, side = batch.images, batch.images.shape[-1]
+        pairs = list(zip(batch.boxes, batch.labels, strict=True))
         if torchvision:
             targets = [{"boxes": boxes, "labels": labels + learner.first_label} for boxes, labels in pairs]
             loss = sum(model(list(images), targets).values())
@@ -133,10 +133,10 @@ def bare(method: str, batches: list[dict[str, Tensor]]) -> float:
     return time.perf_counter() - begun
 
 
-def ours(method: str, batches: list[dict[str, Tensor]], home: Home, folder: Path) -> float:
+def ours(method: str, batches: list[Batch], home: Home, folder: Path) -> float:
     """Seconds of the training loop with its events, guards and schedule."""
-    learner = made(method, batches[0]["images"].shape[-1])
-    settings = {"epochs": 1, "batch_size": len(batches[0]["images"]), "lr": LR, "clip": 1.0}
+    learner = made(method, batches[0].images.shape[-1])
+    settings = {"epochs": 1, "batch_size": len(batches[0].images), "lr": LR, "clip": 1.0}
     torch.manual_seed(0)
     return seconds_of(learner, Recipe(task="detect", method=method, train=settings), batches, home, folder)
 

@@ -29,6 +29,7 @@ from fewshot.meta.protonet import ProtoNet
 from fewshot.meta.tasks import Pool, TaskBatches, one_channel
 from studio.core import registry
 from studio.core.faces import LearnerContext
+from studio.core.streams import Step
 from studio.data import open_data
 from studio.data.pixels import decode
 from studio.device.allocator import keep_freed_memory
@@ -128,7 +129,7 @@ class Ours:
         self.network, self.done = self.learner.network, 0
 
     def step(self) -> float:
-        loss = sum(self.learner.losses(self.batches.batch(self.done)).values())
+        loss = sum(self.learner.losses(self.batches.batch(self.done), Step(self.done, self.done + 1)).values())
         self.done += 1
         return descend(self.optimizer, loss)
 

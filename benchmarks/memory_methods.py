@@ -19,6 +19,7 @@ def measure(method: str, args: argparse.Namespace) -> tuple[float, float]:
 
     from studio.core import registry
     from studio.core.faces import LearnerContext
+    from studio.core.streams import Batch, Step
 
     backbone = registry.backbone(f"timm/{args.backbone}?random", image_size=args.size).to(args.device)
     images = torch.randn(args.batch, 3, args.size, args.size, device=args.device)
@@ -38,7 +39,7 @@ def measure(method: str, args: argparse.Namespace) -> tuple[float, float]:
     for _ in range(2):
         learner.train_mode(True)
         optimizer.zero_grad()
-        learner.losses({"images": images, "labels": labels})["loss"].backward()
+        learner.losses(Batch(images=images, labels=labels), Step(0, 1))["loss"].backward()
         optimizer.step()
     size = sum(tensor.numel() * tensor.element_size() for tensor in learner.state().values()) / 2**20
     return peak(args.device) - start, size

@@ -22,6 +22,7 @@ from studio.core.faces import Learner
 from studio.core.home import Home
 from studio.core.procedure import Job
 from studio.core.recipe import Recipe
+from studio.core.streams import Batch
 from studio.device.manager import DeviceManager
 from studio.engine.loop import Loop
 
@@ -29,8 +30,8 @@ from studio.engine.loop import Loop
 class Bench(Learner):
     """Cross-entropy on a timm model."""
 
-    def losses(self, batch):
-        return {"loss": functional.cross_entropy(self.module(batch["images"]), batch["labels"])}
+    def losses(self, batch, at):
+        return {"loss": functional.cross_entropy(self.module(batch.images), batch.labels)}
 
 
 class Ready:
@@ -54,7 +55,7 @@ def bare(args, batches):
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     begun = time.perf_counter()
     for batch in batches:
-        loss = functional.cross_entropy(model(batch["images"]), batch["labels"])
+        loss = functional.cross_entropy(model(batch.images), batch.labels)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -90,12 +91,12 @@ def main():
     args = parser.parse_args()
     draw = torch.Generator().manual_seed(0)
     batches = [
-        {
-            "images": torch.randn(args.batch, 3, args.size, args.size, generator=draw).to(
+        Batch(
+            images=torch.randn(args.batch, 3, args.size, args.size, generator=draw).to(
                 memory_format=torch.channels_last
             ),
-            "labels": torch.randint(10, (args.batch,), generator=draw),
-        }
+            labels=torch.randint(10, (args.batch,), generator=draw),
+        )
         for _ in range(args.steps)
     ]
     ratios = []

@@ -15,6 +15,7 @@ from adapters.finetune.classifier import load_into
 from studio.core.errors import UsageError
 from studio.core.faces import Detector, LearnerContext
 from studio.core.registry import Params
+from studio.core.streams import Batch, Step
 from studio.data.boxes import Detections
 from studio.device.norms import freeze_statistics, rest
 
@@ -118,13 +119,13 @@ class TorchvisionDetector(BackboneDetector):
         self.leave_heads()
         return self.module
 
-    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        return self.module(list(batch["images"]), self.targets(batch))
+    def losses(self, batch: Batch, at: Step) -> dict[str, Tensor]:
+        return self.module(list(batch.images), self.targets(batch))
 
-    def targets(self, batch: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+    def targets(self, batch: Batch) -> list[dict[str, Tensor]]:
         """The boxes of a batch as torchvision wants them, without those that pad."""
         targets = []
-        for boxes, labels in zip(batch["boxes"], batch["labels"], strict=True):
+        for boxes, labels in zip(batch.boxes, batch.labels, strict=True):
             real = labels >= 0
             targets.append({"boxes": boxes[real], "labels": labels[real] + self.first_label})
         return targets

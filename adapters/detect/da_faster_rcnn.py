@@ -11,6 +11,7 @@ from adapters.finetune.classifier import whole_state
 from studio.core.errors import UsageError
 from studio.core.faces import AdaptingDetector, LearnerContext
 from studio.core.registry import register
+from studio.core.streams import Step, StreamBatches
 
 
 class DaFasterRcnnParams(FasterRcnnParams):
@@ -39,12 +40,17 @@ class DaFasterRcnn(FasterRcnn, AdaptingDetector):
                 self.module.aids = DomainHeads(self.params.width, self.params.hidden)
         return self.module
 
-    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        found, source = learn(self.module, batch["images"], self.targets(batch), self.hard)
-        target = look(self.module, batch["target"])
+    def losses(self, batch: StreamBatches, at: Step) -> dict[str, Tensor]:
+        found, source = learn(self.module, batch.source.images, self.targets(batch.source), self.hard)
+        target = look(self.module, batch.target.images)
         guessed = [
-            self.module.aids.losses(list(seen.maps.values()), seen.features, seen.picture, domain)
-            for seen, domain in ((source, SOURCE), (target, TARGET))
+            {
+                name: of.mean(value)
+                for name, value in self.module.aids.losses(
+                    list(seen.maps.values()), seen.features, seen.picture, domain
+                ).items()
+            }
+            for seen, domain, of in ((source, SOURCE, batch.source), (target, TARGET, batch.target))
         ]
         return found | {name: self.params.adversary * sum(one[name] for one in guessed) / 2 for name in guessed[0]}
 

@@ -1,27 +1,12 @@
-"""Which domain a feature comes from: small networks that guess it, through a gradient that is turned round."""
-
-from typing import Any
+"""Which domain a feature comes from: small networks that guess it, through a reversed gradient."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from studio.engine.reversal import reverse
+
 SOURCE, TARGET = 0.0, 1.0
-
-
-class _Reversed(torch.autograd.Function):
-    @staticmethod
-    def forward(context: Any, features: Tensor) -> Tensor:
-        return features.view_as(features)
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:
-        return -gradient
-
-
-def reverse(features: Tensor) -> Tensor:
-    """The features as they are, whose gradient is turned round. Ganin, Lempitsky 2015, section 3."""
-    return _Reversed.apply(features)
 
 
 class DomainHeads(nn.Module):
@@ -47,7 +32,7 @@ class DomainHeads(nn.Module):
         }
 
     def _differ(self, maps: list[Tensor], regions: Tensor, picture: Tensor) -> Tensor:
-        """How far both guesses differ, which the features too learn to make less: here nothing is turned round."""
+        """How far both guesses differ, which the features too learn to make less: here no gradient is reversed."""
         return consistency([self.image(level) for level in maps], self.region(regions).squeeze(1), picture)
 
 

@@ -11,6 +11,7 @@ from adapters.detect.cosine import Cosine
 from adapters.detect.pyramid import Pyramid
 from adapters.detect.two_stage import learn
 from studio.core.registry import register
+from studio.core.streams import Batch, Step
 
 HARDER = 4  # so many times the regions that are learned are looked at where only the hardest are
 
@@ -59,8 +60,8 @@ class FasterRcnn(TorchvisionDetector):
         """How many regions a picture are learned where only the hardest are; None: all that were drawn."""
         return self.params.sampled if self.params.hard else None
 
-    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        return learn(self.module, batch["images"], self.targets(batch), self.hard)[0]
+    def losses(self, batch: Batch, at: Step) -> dict[str, Tensor]:
+        return learn(self.module, batch.images, self.targets(batch), self.hard)[0]
 
     def build(self, backbone: Any, classes: int, size: int) -> nn.Module:
         from torchvision.models.detection import FasterRCNN

@@ -19,6 +19,7 @@ from adapters.detect.lora import add_updates, merged
 from adapters.detect.trunk import Trunk
 from studio.core.errors import UsageError
 from studio.core.faces import LearnerContext
+from studio.core.streams import Batch, Step
 from studio.data.boxes import Detections
 
 TERMS = {"ce": "classification", "vfl": "classification", "focal": "classification", "bbox": "box", "giou": "giou"}
@@ -145,13 +146,13 @@ class TransformerDetector(BackboneDetector):
             for name in group:
                 named[name].requires_grad_(False)
 
-    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, at: Step) -> dict[str, Tensor]:
         """The model's own loss after Hungarian matching, summed over the layers of its decoder, by kind."""
-        labels, side = [], batch["images"].shape[-1]
-        for boxes, classes in zip(batch["boxes"], batch["labels"], strict=True):
+        labels, side = [], batch.images.shape[-1]
+        for boxes, classes in zip(batch.boxes, batch.labels, strict=True):
             real = classes >= 0
             labels.append({"class_labels": classes[real], "boxes": centred(boxes[real]) / side})
-        found = self.module(pixel_values=batch["images"], labels=labels).loss_dict
+        found = self.module(pixel_values=batch.images, labels=labels).loss_dict
         sums: dict[str, Tensor] = {}
         for name, value in found.items():
             kind = name.split("_")[1] if name.startswith("loss_") else None

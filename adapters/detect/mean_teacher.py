@@ -12,8 +12,10 @@ from adapters.detect.data.transforms import pad
 from studio.core import registry
 from studio.core.errors import UsageError
 from studio.core.faces import AdaptingDetector, Detector, LearnerContext
+from studio.core.phases import Teacher
 from studio.core.recipe import validate
 from studio.core.registry import Params, register
+from studio.core.streams import Batch, Step, StreamBatches
 from studio.data.boxes import Detections
 
 PLACES = ("box", "giou", "distribution")  # what losses of place and size have in their names
@@ -53,7 +55,7 @@ class MeanTeacher(AdaptingDetector):
             self.module = self.student.module
             return self.module
         self.teacher.module.requires_grad_(False)
-        self.module = _Pair(self.student.module, self.teacher.module)
+        self.module = nn.ModuleDict({"student": self.student.module, "teacher": self.teacher.module})
         return self.module
 
     @property
@@ -66,18 +68,18 @@ class MeanTeacher(AdaptingDetector):
             raise UsageError(f"params.detector: {cls.id} is no detector that can be taught; detect/fcos is one.")
         return cls(validate(cls.Params, self.params.detector_params, "params.detector_params"))
 
-    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        taught = self.student.losses({name: batch[name] for name in ("images", "boxes", "labels")})
-        if int(self.module.step) < self.params.burn_in:
+    def losses(self, batch: StreamBatches, at: Step) -> dict[str, Tensor]:
+        taught = self.student.losses(batch.source, at)
+        if at.step < self.params.burn_in:
             return taught
-        boxes, labels = self.drawn(batch["target"])
+        boxes, labels = self.drawn(batch.target.images)
         rows = (labels >= 0).any(dim=1)
         if not rows.any():
             return taught
-        seen = {"images": batch["target_strong"][rows], "boxes": boxes[rows], "labels": labels[rows]}
+        seen = Batch(images=batch.target.strong[rows], boxes=boxes[rows], labels=labels[rows])
         from_teacher = {
-            f"target_{name}": value * self.params.weight
-            for name, value in self.student.losses(seen).items()
+            f"target_{name}": batch.target.mean(value) * self.params.weight
+            for name, value in self.student.losses(seen, at).items()
             if self.params.places or not any(word in name for word in PLACES)
         }
         return taught | from_teacher
@@ -91,14 +93,8 @@ class MeanTeacher(AdaptingDetector):
         )
         return boxes.to(images.device), labels.to(images.device)
 
-    @torch.no_grad()
-    def after_step(self) -> None:
-        step = int(self.module.step)
-        share = 1 - min(self.params.decay, (1 + step) / (10 + step))
-        now = self.student.module.state_dict()
-        for name, tensor in self.teacher.module.state_dict().items():
-            tensor.lerp_(now[name], share) if tensor.is_floating_point() else tensor.copy_(now[name])
-        self.module.step += 1
+    def teachers(self) -> list[Teacher]:
+        return [Teacher(self.teacher.module, self.student.module, self.params.decay)]
 
     def train_mode(self, training: bool) -> None:
         self.student.train_mode(training)
@@ -129,12 +125,3 @@ def _real(found: Detections) -> Detections:
     """Without boxes that the edge of the picture has cut down to a line."""
     kept = (found.xyxy[:, 2:] - found.xyxy[:, :2] > 1).all(axis=1)
     return Detections(found.xyxy[kept], found.labels[kept], found.scores[kept])
-
-
-class _Pair(nn.Module):
-    """Student and teacher, and how many steps they have gone, so that all of it is in the resume state."""
-
-    def __init__(self, student: nn.Module, teacher: nn.Module) -> None:
-        super().__init__()
-        self.student, self.teacher = student, teacher
-        self.register_buffer("step", torch.zeros((), dtype=torch.int64))

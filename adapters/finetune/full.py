@@ -12,7 +12,9 @@ from adapters.finetune.prototypes import prototype_head
 from adapters.finetune.regularizers import KNOWN, Forward, Regularizer
 from studio.core.errors import UsageError
 from studio.core.faces import Learner, LearnerContext
+from studio.core.phases import Teacher
 from studio.core.registry import Params, register
+from studio.core.streams import Batch, Step
 from studio.device.norms import freeze_statistics
 
 if TYPE_CHECKING:
@@ -102,8 +104,8 @@ class Full(Learner):
         if training and not self._statistics_move:
             freeze_statistics(self.module)
 
-    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        images, labels = batch["images"], batch["labels"]
+    def losses(self, batch: Batch, at: Step) -> dict[str, Tensor]:
+        images, labels = batch.images, batch.labels
         features = self.module.embed(images)
         logits = self.module.classify(features)
         losses = {"loss": functional.cross_entropy(logits, labels, label_smoothing=self.params.label_smoothing)}
@@ -112,9 +114,8 @@ class Full(Learner):
             losses[self.params.regularizer] = self.regularizer.strength * penalty
         return losses
 
-    def after_step(self) -> None:
-        if self.regularizer is not None:
-            self.regularizer.after_step()
+    def teachers(self) -> list[Teacher]:
+        return [] if self.regularizer is None else self.regularizer.teachers()
 
     def predict(self, images: Tensor) -> Tensor:
         return self.module(images)

@@ -11,6 +11,7 @@ from fewshot.meta.base import MetaLearner, Network, cross_entropy, embedded
 from fewshot.meta.gradient import GradientParams, learn2learn
 from studio.core.faces import EpisodeHead, Episodes, LearnerContext
 from studio.core.registry import register
+from studio.core.streams import Batch, Step
 
 
 class AnilParams(GradientParams):
@@ -62,7 +63,7 @@ class Anil(MetaLearner):
         network.classifier = learn2learn().algorithms.MAML(start, self.params.inner_lr)
         return network
 
-    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, at: Step) -> dict[str, Tensor]:
         episodes, truth = embedded(self.embed, batch)
         scores = []
         for support, labels, query in zip(episodes.support, episodes.labels, episodes.query, strict=True):

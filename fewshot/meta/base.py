@@ -11,6 +11,7 @@ from fewshot.heads.prototypes import Prototypes
 from studio.core.faces import EpisodeHead, Episodes, Learner, LearnerContext
 from studio.core.procedure import Job
 from studio.core.registry import Params
+from studio.core.streams import Batch, Step
 
 if TYPE_CHECKING:
     from fewshot.meta.tasks import Pool
@@ -60,7 +61,7 @@ class MetaLearner(Learner):
         """The network itself, where `module` wraps it."""
         return self.module
 
-    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, at: Step) -> dict[str, Tensor]:
         raise NotImplementedError
 
     def embed(self, images: Tensor) -> Tensor:
@@ -112,9 +113,9 @@ def ways_of(images: Tensor) -> Tensor:
     return torch.arange(ways, device=images.device).repeat_interleave(count).expand(tasks, -1)
 
 
-def embedded(embed: nn.Module, batch: dict[str, Tensor]) -> tuple[Episodes, Tensor]:
+def embedded(embed: nn.Module, batch: Batch) -> tuple[Episodes, Tensor]:
     """Episodes of the features of all images at once, and the truth [T, W * Q]."""
-    support, query = batch["support"], batch["query"]
+    support, query = batch.support, batch.query
     tasks, ways, shots = support.shape[:3]
     features = embed(torch.cat([support.flatten(0, 2), query.flatten(0, 2)]))
     first, second = features.split([tasks * ways * shots, len(features) - tasks * ways * shots])

@@ -8,6 +8,7 @@ from fewshot.heads.common import class_means, squared_distances
 from fewshot.meta.base import MetaLearner, MetaParams, Network, cross_entropy, embedded
 from studio.core.faces import EpisodeHead, Episodes, LearnerContext
 from studio.core.registry import register
+from studio.core.streams import Batch, Step
 
 
 class FeatParams(MetaParams):
@@ -69,7 +70,7 @@ class Feat(MetaLearner):
     def head(self) -> EpisodeHead:
         return FeatHead(self.network.attention, self.params.temperature)
 
-    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, at: Step) -> dict[str, Tensor]:
         episodes, truth = embedded(self.embed, batch)
         losses = {"loss": cross_entropy(self.head().scores(episodes), truth)}
         if self.params.balance > 0:

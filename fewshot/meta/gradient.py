@@ -16,6 +16,7 @@ from fewshot.meta.tasks import Pool, to_float
 from studio.core.errors import UsageError
 from studio.core.faces import EpisodeHead, Episodes, LearnerContext
 from studio.core.procedure import Job
+from studio.core.streams import Batch, Step
 from studio.device.norms import batch_norms
 
 SETTLING = 512  # training images from which batch-norm statistics are taken at the end
@@ -64,10 +65,10 @@ class GradientLearner(MetaLearner):
     def network(self) -> Network:
         return self.module.module
 
-    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        support_truth, query_truth = ways_of(batch["support"])[0], ways_of(batch["query"])[0]
+    def losses(self, batch: Batch, at: Step) -> dict[str, Tensor]:
+        support_truth, query_truth = ways_of(batch.support)[0], ways_of(batch.query)[0]
         losses = []
-        for support, query in zip(batch["support"].flatten(1, 2), batch["query"].flatten(1, 2), strict=True):
+        for support, query in zip(batch.support.flatten(1, 2), batch.query.flatten(1, 2), strict=True):
             adapted = self.adapted(support, support_truth, self.params.inner_steps)
             losses.append(functional.cross_entropy(adapted(query).float(), query_truth))
         return {"loss": torch.stack(losses).mean()}

@@ -10,6 +10,7 @@ from fewshot.meta.base import MetaLearner, MetaParams, Network, embedded
 from studio.core.errors import UsageError
 from studio.core.faces import EpisodeHead, Episodes, LearnerContext
 from studio.core.registry import register
+from studio.core.streams import Batch, Step
 
 PAIRS_MB = 64  # of concatenated maps compared at a time where nothing is learned
 
@@ -99,7 +100,7 @@ class RelationNetworks(MetaLearner):
     def head(self) -> EpisodeHead:
         return RelationHead(self.network.relation, self.shape)
 
-    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, at: Step) -> dict[str, Tensor]:
         episodes, truth = embedded(self.embed, batch)
         relations = self.head().scores(episodes).float().sigmoid()
         wanted = functional.one_hot(truth, episodes.ways).to(relations.dtype)

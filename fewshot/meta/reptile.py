@@ -9,6 +9,7 @@ from torch.nn import functional
 from fewshot.meta.base import Network, ways_of
 from fewshot.meta.gradient import GradientLearner, GradientParams
 from studio.core.registry import register
+from studio.core.streams import Batch, Step
 
 
 class ReptileParams(GradientParams):
@@ -49,9 +50,9 @@ class Reptile(GradientLearner):
     def network(self) -> Network:
         return self.module
 
-    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, at: Step) -> dict[str, Tensor]:
         """Their value is the loss before the last inner step; their gradient, start minus adapted weights."""
-        tasks = torch.cat([batch["support"], batch["query"]], dim=2)
+        tasks = torch.cat([batch.support, batch.query], dim=2)
         truth = ways_of(tasks)[0]
         losses = []
         for images in tasks.flatten(1, 2):

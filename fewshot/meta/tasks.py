@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fewshot.episodes import EpisodeSampler
 from studio.core.errors import DataError
+from studio.core.streams import Batch
 from studio.data import Dataset
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import augment
@@ -83,7 +84,7 @@ class TaskBatches:
         self.pool, self.sampler, self.preprocess = pool, sampler, preprocess
         self.tasks, self.steps_per_epoch, self.crops = tasks, steps, crops
 
-    def batch(self, step: int) -> dict[str, Tensor]:
+    def batch(self, step: int) -> Batch:
         drawn = self.sampler.draw(step * self.tasks, self.tasks)
         images = self.pool.images(drawn.index)
         if self.crops:
@@ -91,7 +92,7 @@ class TaskBatches:
             images = augment(images.flatten(0, 2), self.preprocess, draw).unflatten(0, images.shape[:3])
         else:
             images = to_float(images, self.preprocess)
-        return {"support": images[:, :, : drawn.shots], "query": images[:, :, drawn.shots :]}
+        return Batch(support=images[:, :, : drawn.shots], query=images[:, :, drawn.shots :])
 
 
 def to_float(pixels: Tensor, preprocess: Preprocess) -> Tensor:

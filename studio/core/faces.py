@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from studio.core.errors import UsageError
+from studio.core.phases import ALL, Optimizer, Phase, Teacher
 from studio.core.registry import Method
+from studio.core.streams import Source, Step, Stream, Target, Train
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,9 +120,11 @@ class Comparison(Method):
 
 
 class Learner(Method):
-    """What trains. The one loop (`studio.engine.loop`) sums the losses, steps, logs and saves."""
+    """What trains. The one loop (`studio.engine.loop`) draws the batches, sums the losses, steps, logs and saves."""
 
     uses = ("data.train", "train.epochs", "train.lr")
+    #: what it learns from; with several, `losses` gets a batch of each: `batch.source`, `batch.target`
+    streams: ClassVar[tuple[Stream, ...]] = (Train,)
     #: `state` holds the whole network; False: only what was trained, and the backbone is loaded anew
     whole: ClassVar[bool] = True
     #: `start_from` wants the features of the training images under the untouched backbone
@@ -138,12 +142,30 @@ class Learner(Method):
     def start_from(self, features: "np.ndarray", labels: "np.ndarray") -> None:
         """Called once before training where `needs_features`: features [N, D], labels [N]."""
 
-    def losses(self, batch: dict[str, "Tensor"]) -> dict[str, "Tensor"]:
-        """Named scalar losses for a batch {images [B, 3, H, W], labels [B] or soft [B, C]}; their sum is minimised."""
+    def losses(self, batch: Any, at: Step) -> "dict[str, Tensor] | tuple[dict[str, Tensor], dict[str, Tensor]]":
+        """Named scalar losses, means over the rows of a batch; their sum is minimised.
+
+        Beside them, as the second of a pair, values that are only logged. `batch` has images [B, 3, H, W] and labels
+        [B] or soft [B, C]; with several streams it has a batch of each. `at` says how far the training is.
+        """
         raise NotImplementedError
 
-    def after_step(self) -> None:
-        """Called after each step of the optimizer, for what follows the weights."""
+    def optimizers(self, lr: float, weight_decay: float) -> dict[str, Optimizer]:
+        """The optimizers by name, for a method that alternates."""
+        return {ALL: Optimizer(self.param_groups(lr, weight_decay))}
+
+    def phases(self) -> list[Phase]:
+        """What happens in a step, in turn; by default all `losses` move all that is trained, once."""
+        return [Phase("train", self.losses)]
+
+    @classmethod
+    def adapts(cls) -> bool:
+        """It looks at a domain of which it is told no truth: one of its streams is blind."""
+        return any(stream.blind for stream in cls.streams)
+
+    def teachers(self) -> list[Teacher]:
+        """Copies within the module that slowly follow a part of it; the loop moves them after each step."""
+        return []
 
     def predict(self, images: "Tensor") -> "Tensor":
         """Scores [B, C] (logits) for images [B, 3, H, W]."""
@@ -189,7 +211,7 @@ class Learner(Method):
 class Detector(Learner):
     """A Learner of boxes: all corners are xyxy in pixels of the input.
 
-    `losses` gets {images [B, 3, H, W], boxes [B, M, 4], labels [B, M], -1 where padded}.
+    `losses` gets images [B, 3, H, W], boxes [B, M, 4] and labels [B, M], -1 where padded.
     """
 
     #: `module(pixel_values=...)` gives as many answers for every picture, logits [B, Q, C] and pred_boxes [B, Q, 4]
@@ -230,8 +252,9 @@ class Detector(Learner):
 class AdaptingDetector(Detector):
     """A Detector that also looks at pictures of another domain, of which it is told no boxes.
 
-    `losses` gets, beside the boxes and labels of its source `images`, target [B, 3, H, W] and target_strong
-    [B, 3, H, W]: the same pictures of the target, and those with colours and sharpness changed and parts hidden.
+    `losses` gets a batch of its source, with boxes and labels, and of its target: images [B, 3, H, W], and strong
+    [B, 3, H, W], the same with colours and sharpness changed and parts hidden.
     """
 
     uses = ("data.source", "data.target", "train.epochs", "train.lr")
+    streams = (Source, Target)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from studio.core.sections import AugmentedTrain
+from studio.core.streams import Batch
 from studio.data.augment.policies import erase, mix, rand_augment, trivial_augment
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import augment, normalize
@@ -28,7 +29,7 @@ class TrainBatches:
         self.batch_size = min(settings.batch_size, len(labels))
         self.steps_per_epoch = max(1, len(labels) // self.batch_size)
 
-    def batch(self, step: int) -> dict[str, Tensor]:
+    def batch(self, step: int) -> Batch:
         epoch, place = divmod(step, self.steps_per_epoch)
         rows = np.sort(self._order(epoch)[place * self.batch_size : (place + 1) * self.batch_size])
         labels = torch.from_numpy(self.labels[rows])
@@ -36,7 +37,7 @@ class TrainBatches:
         images = self._augmented(torch.from_numpy(np.ascontiguousarray(self.pixels[rows])), draw)
         if self.settings.mixup or self.settings.cutmix:
             images, labels = mix(images, labels, self.classes, self.settings.mixup, self.settings.cutmix, draw)
-        return {"images": images.contiguous(memory_format=torch.channels_last), "labels": labels}
+        return Batch(images=images.contiguous(memory_format=torch.channels_last), labels=labels)
 
     def _order(self, epoch: int) -> np.ndarray:
         """Rows of one epoch."""

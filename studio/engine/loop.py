@@ -3,13 +3,17 @@
 Everything random in step `n` is drawn from generators seeded by (seed, n). So a batch is a pure
 function of the step, batches can be prepared ahead in a thread, and a resumed run needs no more than
 the step number to go on bit for bit.
+
+A step has the phases that the learner declares, one for most. In each, the batch goes through in parts
+that fit the device, every stream cut by its own rows; the gradients are summed, clipped, and move the
+optimizers that the phase trains.
 """
 
 import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,12 +22,14 @@ from typing import Any, Protocol
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from torch import Tensor
+from torch import Tensor, nn
 
-from studio.core.errors import StoppedByUser, StudioError
+from studio.core.errors import StoppedByUser, StudioError, UsageError
 from studio.core.faces import Learner
+from studio.core.phases import Optimizer, Phase, Schedule, check_phases, warmup_cosine
 from studio.core.procedure import Job
 from studio.core.recipe import TrainSection
+from studio.core.streams import Drawn, Step, check, leaves, part
 from studio.device.manager import MicroBatches, Rewind, TorchProbe
 from studio.engine.averages import Average
 from studio.engine.ranks import Ranks
@@ -41,13 +47,44 @@ class Batches(Protocol):
 
     steps_per_epoch: int
 
-    def batch(self, step: int) -> dict[str, Tensor]:
-        """The batch of one step, a pure function of the step; tensors on the CPU, first axis is the batch."""
+    def batch(self, step: int) -> Drawn:
+        """The batch of one step, a pure function of the step, on the CPU: of each stream that the learner declares."""
         ...
 
 
 class LossNotFinite(StudioError):
     """The loss became NaN or infinite; training can't go on."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which epoch's weights are kept: where the number `name` of `evaluate` is best, or those of the last.
+
+    The number may need no labels; `lower` is for one of which less is better.
+    """
+
+    name: str = "score"
+    lower: bool = False
+    last: bool = False
+
+    def score(self, values: dict[str, float]) -> float:
+        """Higher is better. Raises UsageError where there is no such number."""
+        if self.name not in values:
+            raise UsageError(f"selection: there is no number {self.name!r}; expected one of {', '.join(values)}.")
+        return -values[self.name] if self.lower else values[self.name]
+
+
+@dataclass
+class Moving:
+    """An optimizer at work: `peaks` are the highest learning rates of its groups."""
+
+    optimizer: torch.optim.Optimizer
+    peaks: list[float]
+    schedule: Schedule | None
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
 
 @dataclass
@@ -64,8 +101,8 @@ class Progress:
 class Loop:
     """Trains `learner` on `batches`.
 
-    `evaluate()` is called after each epoch and returns named numbers; the one named `score` (higher is
-    better) chooses the epoch whose weights are kept.
+    `evaluate()` is called after each epoch and returns named numbers; `selection` says which of them chooses the epoch
+    whose weights are kept.
     """
 
     def __init__(
@@ -76,6 +113,7 @@ class Loop:
         job: Job,
         evaluate: Callable[[], dict[str, float]],
         name: str = "",
+        selection: Selection = Selection(),
     ) -> None:
         """`name` tells several trainings of one run apart."""
         self.name, self.ranks = name, Ranks()
@@ -83,15 +121,16 @@ class Loop:
         self.total = batches.steps_per_epoch * settings.epochs
         if settings.max_steps is not None:
             self.total = min(self.total, settings.max_steps)
-        self.progress = Progress()
+        self.progress, self.selection = Progress(), selection
         self.accelerator = accelerator_for(job.device, job.precision)
-        groups = [group for group in learner.param_groups(settings.lr, settings.weight_decay) if group["params"]]
-        self.peak_lrs = [group["lr"] for group in groups]
-        self.trained = [parameter for group in groups for parameter in group["params"]]
-        self.optimizer = self.accelerator.prepare(OPTIMIZERS[settings.optimizer](groups))
+        self.phases, optimizers = learner.phases(), learner.optimizers(settings.lr, settings.weight_decay)
+        check_phases(type(learner).__name__, self.phases, optimizers)
+        self.moving = {name: self._moving(optimizer) for name, optimizer in optimizers.items()}
         if settings.compile:
             learner.compile()
-        self.average = Average(learner.module, settings.ema) if settings.ema else None
+        self.average = Average.of_trained(learner.module, settings.ema) if settings.ema else None
+        self.averages = [Average.within(teacher) for teacher in learner.teachers()]
+        self.averages += [self.average] if self.average is not None else []
         self.micro = MicroBatches(TorchProbe(), job.device, job.events.warning, learner.module, settings.micro_batch)
         self.rewind = Rewind(learner.module)
         self._in_training = False
@@ -105,6 +144,11 @@ class Loop:
     @property
     def _prefix(self) -> str:
         return f"{self.name}/" if self.name else ""
+
+    def _moving(self, declared: Optimizer) -> Moving:
+        groups = [group for group in declared.groups if group["params"]]
+        make = declared.make or OPTIMIZERS[self.settings.optimizer]
+        return Moving(make(groups), [group["lr"] for group in groups], declared.schedule)
 
     def run(self, keep: Callable[[float], str] | None = None) -> Progress:
         """Trains from where the run stands to its end.
@@ -133,10 +177,10 @@ class Loop:
         for step, batch in self._prepared(self.progress.step):
             if self._out_of_patience():
                 break
-            loss = self._step(step, batch)
+            losses, logged = self._step(Step(step, self.total), batch)
             self.progress.step = step + 1
             if step % log_every == 0 or self.progress.step == self.total:
-                self._log(step, loss)
+                self._log(step, losses, logged)
             if self._epoch_ended():
                 self._judge()
             self._save_if_due()
@@ -149,6 +193,11 @@ class Loop:
             self.average.load(self.average.tensors)
         return self.progress
 
+    def keep_selected(self) -> None:
+        """Puts the weights of the chosen epoch into the learner; after `run` those of the last are there."""
+        if self.progress.best is not None and not self.selection.last:
+            self.learner.load_state(self.progress.best)
+
     def _out_of_patience(self) -> bool:
         history, patience = self.progress.history, self.settings.patience
         if patience is None or not history or history[-1]["epoch"] - self.progress.best_epoch < patience:
@@ -158,60 +207,120 @@ class Loop:
         )
         return True
 
-    def _prepared(self, start: int) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    def _prepared(self, start: int) -> Iterator[tuple[int, Drawn]]:
+        """Global batches, prepared ahead."""
         with ThreadPoolExecutor(1) as pool:
             waiting = [pool.submit(self.batches.batch, step) for step in range(start, min(start + AHEAD, self.total))]
             for step in range(start, self.total):
                 batch = waiting.pop(0).result()
                 if step + AHEAD < self.total:
                     waiting.append(pool.submit(self.batches.batch, step + AHEAD))
-                mine = {name: self.ranks.share(tensor) for name, tensor in batch.items()}
-                yield step, {name: tensor.to(self.job.device, non_blocking=True) for name, tensor in mine.items()}
+                yield step, check(batch, self.learner.streams)
 
-    def _step(self, step: int, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        warm = max(1, min(self.total // 10, self.batches.steps_per_epoch))
-        for group, peak in zip(self.optimizer.param_groups, self.peak_lrs, strict=True):
-            group["lr"] = peak * warmup_cosine(step, self.total, warm)
+    def _step(self, at: Step, drawn: Drawn) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """One step through all its phases; the losses that were minimised, and the values that are only logged."""
         if not self._in_training:  # a walk over all modules, so once an epoch
             self.learner.train_mode(True)
             self._in_training = True
-        sums: dict[str, Tensor] = {}
+        rows = [len(leaf) for leaf in leaves(drawn)]
+        batch = self.ranks.share(drawn, self.job.device)
+        losses: dict[str, Tensor] = {}
+        logged: dict[str, Tensor] = {}
+        due = [phase for phase in self.phases if at.step % phase.every == 0 for _ in range(phase.times)]
+        for number, phase in enumerate(due):
+            minimised, beside = self._phase(phase, number, at, batch, rows)
+            prefix = f"{phase.name}/" if len(self.phases) > 1 else ""
+            losses |= {f"{prefix}{name}": value for name, value in minimised.items()}
+            logged |= {f"{prefix}{name}": value for name, value in beside.items()}
+        for average in self.averages:
+            average.update(at.step)
+        return losses, logged
+
+    def _phase(
+        self, phase: Phase, number: int, at: Step, batch: Drawn, rows: list[int]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Moves what a phase trains, once; `rows` are those of each stream's whole batch, over all ranks."""
+        moving = [self.moving[name] for name in phase.trains]
+        trained = [parameter for one in moving for parameter in one.parameters]
+        count = max(map(len, leaves(batch)))
+        losses: dict[str, Tensor] = {}
+        logged: dict[str, Tensor] = {}
 
         def begin() -> None:
-            sums.clear()
-            torch.manual_seed(self.settings.seed * 1_000_003 + step + self.ranks.rank * 7_919)
+            losses.clear()
+            logged.clear()
+            torch.manual_seed(self.settings.seed * 1_000_003 + at.step + self.ranks.rank * 7_919 + number * 15_485_863)
 
         def again() -> None:
             self.rewind.restore()
             begin()
 
-        def part(rows: slice, weight: float) -> None:
+        def forward_and_backward(cut: slice, _: float) -> None:
+            piece, weight = part(batch, cut, min(self.micro.size or count, count), rows)
             with self.accelerator.autocast():
-                losses = self.learner.losses({name: tensor[rows] for name, tensor in batch.items()})
-            self.accelerator.backward(sum(losses.values()) * weight)
-            for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + value.detach() * weight
+                returned = phase.losses(piece, at)
+            minimised, beside = returned if isinstance(returned, tuple) else (returned, {})
+            if minimised:
+                self.accelerator.backward(sum(minimised.values()) * weight)
+            for sums, values in ((losses, minimised), (logged, beside)):
+                for name, value in values.items():
+                    value = torch.as_tensor(value, device=self.job.device).detach()
+                    sums[name] = sums.get(name, 0.0) + value * weight
 
         self.rewind.mark()
-        self.optimizer.zero_grad()
+        for one in moving:
+            one.optimizer.zero_grad()
         begin()
-        count = len(next(iter(batch.values())))
-        self.micro.run(count, part, again)
-        self.ranks.average_gradients(self.trained, count)
-        self.accelerator.clip_grad_norm_(self.trained, self.settings.clip)
-        self.optimizer.step()
-        self.learner.after_step()
-        if self.average is not None:
-            self.average.update(step)
-        return self.ranks.average(sums, count)
+        with self._only(trained):
+            self.micro.run(count, forward_and_backward, again)
+        self.ranks.sum_gradients(trained)
+        self._move(moving, trained, phase.clip or self.settings.clip, at)
+        return self.ranks.sum(losses), self.ranks.sum(logged)
 
-    def _log(self, step: int, losses: dict[str, Tensor]) -> None:
+    def _move(self, moving: list[Moving], trained: list[nn.Parameter], clip: float, at: Step) -> None:
+        """Clips the gradient and steps the optimizers."""
+        scaler = getattr(self.accelerator, "scaler", None)
+        if scaler is not None:
+            for one in moving:
+                scaler.unscale_(one.optimizer)
+        torch.nn.utils.clip_grad_norm_(trained, clip)
+        for one in moving:
+            factor = one.schedule(at) if one.schedule else self._warmup_cosine(at)
+            for group, peak in zip(one.optimizer.param_groups, one.peaks, strict=True):
+                group["lr"] = peak * factor
+            one.optimizer.step() if scaler is None else scaler.step(one.optimizer)
+        if scaler is not None:
+            scaler.update()
+
+    def _warmup_cosine(self, at: Step) -> float:
+        return warmup_cosine(at.step, at.total, max(1, min(self.total // 10, self.batches.steps_per_epoch)))
+
+    @contextmanager
+    def _only(self, trained: list[nn.Parameter]) -> Iterator[None]:
+        """While inside, what other phases train gets no gradient."""
+        chosen = set(map(id, trained)) if len(self.moving) > 1 else None
+        others = [
+            parameter
+            for one in (self.moving.values() if chosen is not None else ())
+            for parameter in one.parameters
+            if id(parameter) not in chosen and parameter.requires_grad
+        ]
+        for parameter in others:
+            parameter.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for parameter in others:
+                parameter.requires_grad_(True)
+
+    def _log(self, step: int, losses: dict[str, Tensor], logged: dict[str, Tensor]) -> None:
         values = {name: float(value) for name, value in losses.items()}
         if not all(map(math.isfinite, values.values())):
             raise LossNotFinite(
                 f"The loss is not a number at step {step} ({values}). A smaller train.lr (now {self.settings.lr:g}) "
                 "usually helps."
             )
+        values |= {name: float(value) for name, value in logged.items() if math.isfinite(value)}
         for name, value in values.items():
             self.job.events.scalar(f"{self._prefix}train/{name}", value, step)
         self.job.events.progress(f"{self._prefix}training", step + 1, self.total)
@@ -230,8 +339,9 @@ class Loop:
             for name, value in values.items():
                 self.job.events.scalar(f"{self._prefix}val/{name}", value, progress.step)
             progress.history.append({"epoch": epoch, **values})
-            if values["score"] > progress.best_score:
-                progress.best_score, progress.best_epoch = values["score"], epoch
+            score = self.selection.score(values)
+            if score > progress.best_score:
+                progress.best_score, progress.best_epoch = score, epoch
                 progress.best = {name: tensor.detach().cpu().clone() for name, tensor in self.learner.state().items()}
 
     def _save_if_due(self) -> None:
@@ -244,7 +354,7 @@ class Loop:
         scaler = getattr(self.accelerator, "scaler", None)
         state = {
             "module": self.learner.module.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": {name: one.optimizer.state_dict() for name, one in self.moving.items()},
             "scaler": scaler.state_dict() if scaler else None,
             "progress": vars(self.progress),
             "micro_batch": self.micro.size,
@@ -259,7 +369,8 @@ class Loop:
             self.job.events.note("There is no saved state yet; the run begins from its start.")
             return
         self.learner.module.load_state_dict(state["module"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for name, one in self.moving.items():
+            one.optimizer.load_state_dict(state["optimizers"][name])
         if state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.progress = Progress(**state["progress"])
@@ -267,13 +378,6 @@ class Loop:
         if self.average is not None and state.get("average"):
             self.average.tensors = {name: t.to(self.job.device) for name, t in state["average"].items()}
         self.job.events.note(f"Goes on from step {self.progress.step} of {self.total}.")
-
-
-def warmup_cosine(step: int, total: int, warm: int) -> float:
-    """Learning-rate factor in 0..1: linear up over `warm` steps, then half a cosine down to 0."""
-    if step < warm:
-        return (step + 1) / warm
-    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
 
 
 def accelerator_for(device: str, precision: str) -> Accelerator:

@@ -1,7 +1,8 @@
 """Several processes that share each batch: ranks of one group, started by `accelerate launch`.
 
-Each rank computes its rows of the global batch; gradients are summed by the share of rows, so the step is
-that of one process with the whole batch, to rounding. Only the first rank writes.
+Each rank computes its rows of every stream of the global batch and weighs its losses by their share, so
+the sum of all ranks' gradients is that of one process with the whole batch, to rounding. Only the first
+rank writes.
 """
 
 import torch
@@ -9,6 +10,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from studio.core.errors import UsageError
+from studio.core.streams import Batch, Drawn, leaves, rebuilt
 from studio.engine.place import rank, world
 
 
@@ -18,34 +20,43 @@ class Ranks:
     def __init__(self) -> None:
         self.rank, self.world = rank(), world()
 
-    def share(self, tensor: Tensor) -> Tensor:
-        """This rank's rows of a global batch. Raises UsageError where there are fewer rows than ranks."""
-        if len(tensor) < self.world:
+    def share(self, batch: Drawn, device: str) -> Drawn:
+        """This rank's rows of every stream of a global batch, on its device.
+
+        Raises UsageError where a stream has fewer rows than there are ranks.
+        """
+        return rebuilt(batch, [self._rows(leaf).to(device) for leaf in leaves(batch)])
+
+    def _rows(self, batch: Batch) -> Batch:
+        if self.world == 1:
+            return batch
+        count = len(batch)
+        if count < self.world:
             raise UsageError(
-                f"train.processes: {self.world} processes can't share a batch of {len(tensor)}. "
+                f"train.processes: {self.world} processes can't share a batch of {count}. "
                 "Take a larger train.batch_size or fewer processes."
             )
-        return tensor.tensor_split(self.world)[self.rank]
+        longer, size = count % self.world, count // self.world
+        first = self.rank * size + min(self.rank, longer)
+        return batch.rows(slice(first, first + size + (self.rank < longer)))
 
-    def average_gradients(self, parameters: list[nn.Parameter], rows: int) -> None:
-        """Gradients become those of the mean over all ranks' rows."""
+    def sum_gradients(self, parameters: list[nn.Parameter]) -> None:
+        """Gradients become the sum of all ranks'."""
         if self.world == 1:
             return
         learned = [parameter for parameter in parameters if parameter.requires_grad]
         flat = torch.cat([
             (p.grad if p.grad is not None else torch.zeros_like(p)).reshape(-1).float() for p in learned
         ])  # fmt: skip
-        flat *= self._weight(rows, flat.device)
         dist.all_reduce(flat)
         for parameter, part in zip(learned, flat.split([p.numel() for p in learned]), strict=True):
             parameter.grad = part.view_as(parameter).to(parameter.dtype)
 
-    def average(self, values: dict[str, Tensor], rows: int) -> dict[str, Tensor]:
-        """Named scalars become those of the mean over all ranks' rows."""
+    def sum(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Named scalars become the sum of all ranks'."""
         if self.world == 1 or not values:
             return values
         flat = torch.stack([value.float() for value in values.values()])
-        flat *= self._weight(rows, flat.device)
         dist.all_reduce(flat)
         return dict(zip(values, flat, strict=True))
 
@@ -64,11 +75,6 @@ class Ranks:
         shared = torch.tensor(list(values.values()), dtype=torch.float64, device=_device())
         dist.broadcast(shared, 0)
         return dict(zip(values, shared.tolist(), strict=True))
-
-    def _weight(self, rows: int, device: torch.device) -> Tensor:
-        total = torch.tensor(float(rows), device=device)
-        dist.all_reduce(total)
-        return rows / total
 
 
 def _device() -> str:

@@ -11,6 +11,7 @@ from torchvision.transforms.v2 import InterpolationMode, functional
 from adapters.detect.data.mixing import Picture, mosaic, paste
 from adapters.detect.data.transforms import augment, disturb, pad, resized
 from adapters.detect.task import DetectTrain
+from studio.core.streams import Batch, StreamBatches
 from studio.data.boxes import Boxes
 from studio.data.items import Dataset
 from studio.data.preprocess import Preprocess
@@ -44,7 +45,7 @@ class BoxBatches:
         self.batch_size = min(settings.batch_size, len(boxes))
         self.steps_per_epoch = max(least_steps, len(boxes) // self.batch_size)
 
-    def batch(self, step: int) -> dict[str, Tensor]:
+    def batch(self, step: int) -> Batch:
         epoch, place = divmod(step, self.steps_per_epoch)
         order = self._order(epoch)
         draw = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + step)
@@ -52,7 +53,7 @@ class BoxBatches:
         side = self._side(draw)
         images, boxes, labels = zip(*(self._one(int(row), side, draw) for row in rows), strict=True)
         corners, classes = pad(list(boxes), list(labels))
-        return {"images": normalize(torch.stack(images), self.preprocess), "boxes": corners, "labels": classes}
+        return Batch(images=normalize(torch.stack(images), self.preprocess), boxes=corners, labels=classes)
 
     def _order(self, epoch: int) -> np.ndarray:
         """Rows of the pictures in an epoch: all come once before any comes again."""
@@ -103,24 +104,23 @@ class BoxBatches:
 class DomainBatches:
     """Batches of a source, beside as many pictures of a target, of which nothing but their pixels is known.
 
-    Adds to those of `source` target [B, 3, S, S], cropped and mirrored, and target_strong [B, 3, S, S], the same
-    with colours and sharpness changed and parts hidden. `pixels` uint8 [N, 3, S, S] are the target's.
+    Those of the target have images [B, 3, S, S], cropped and mirrored, and strong [B, 3, S, S], the same with colours
+    and sharpness changed and parts hidden. `pixels` uint8 [N, 3, S, S] are the target's.
     """
 
     def __init__(self, source: BoxBatches, pixels: Any) -> None:
         self.source, self.pixels = source, pixels
         self.batch_size, self.steps_per_epoch = source.batch_size, source.steps_per_epoch
 
-    def batch(self, step: int) -> dict[str, Tensor]:
+    def batch(self, step: int) -> StreamBatches:
         settings, preprocess = self.source.settings, self.source.preprocess
         draw = torch.Generator().manual_seed(settings.seed * 1_000_003 + step + 500_009)
         weak = [self._weak(row, draw) for row in self._rows(step)]
         strong = [disturb(pixels, draw) for pixels in weak]
-        return {
-            **self.source.batch(step),
-            "target": normalize(torch.stack(weak), preprocess),
-            "target_strong": normalize(torch.stack(strong), preprocess),
-        }
+        target = Batch(
+            images=normalize(torch.stack(weak), preprocess), strong=normalize(torch.stack(strong), preprocess)
+        )
+        return StreamBatches(source=self.source.batch(step), target=target)
 
     def _rows(self, step: int) -> list[int]:
         """Pictures of the target: each comes once before any comes again."""

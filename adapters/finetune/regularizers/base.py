@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from studio.core.errors import UsageError
+from studio.core.phases import Teacher
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,8 +60,9 @@ class Regularizer:
         """The term, a scalar, before it is weighted by `strength`."""
         raise NotImplementedError
 
-    def after_step(self) -> None:
-        """Called after each step of the optimizer."""
+    def teachers(self) -> list[Teacher]:
+        """Copies within `classifier.aids` that slowly follow a part of it; the loop moves them after each step."""
+        return []
 
 
 class Frozen:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from adapters.finetune.regularizers.base import Forward, Regularizer
+from studio.core.phases import Teacher
 
 TEMPERATURE = 0.07
 MOMENTUM = 0.999  # of the key network
@@ -53,11 +54,9 @@ class BiTuning(Regularizer):
             features = backbone(images.flip(-1))
             return functional.normalize(features.float(), dim=1), functional.normalize(project(features).float(), dim=1)
 
-    @torch.no_grad()
-    def after_step(self) -> None:
-        fast = [*self.classifier.backbone.parameters(), *self.classifier.aids["project"].parameters()]
-        for slow, now in zip(self.classifier.aids["slow"].parameters(), fast, strict=True):
-            slow.lerp_(now, 1 - MOMENTUM)
+    def teachers(self) -> list[Teacher]:
+        fast = nn.ModuleList([self.classifier.backbone, self.classifier.aids["project"]])
+        return [Teacher(self.classifier.aids["slow"], fast, MOMENTUM, warm=False, buffers=False)]
 
 
 class Memory(nn.Module):

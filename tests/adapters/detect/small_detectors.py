@@ -8,6 +8,7 @@ from adapters.detect.data.batches import BoxBatches
 from adapters.detect.task import DetectTrain
 from studio.core import registry
 from studio.core.faces import AdaptingDetector, Detector, LearnerContext
+from studio.core.streams import Step
 from studio.data.transforms import normalize
 
 SIZE = 96
@@ -48,7 +49,7 @@ def train(learner: Detector, scenes, steps: int, lr: float = 1e-3, batch_size: i
     torch.manual_seed(0)
     for step in range(steps):
         learner.train_mode(True)
-        loss = sum(learner.losses(batches.batch(step)).values())
+        loss = sum(learner.losses(batches.batch(step), Step(step, steps)).values())
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(learner.module.parameters(), 5.0)

@@ -5,16 +5,18 @@ import pytest
 import torch
 
 from adapters.detect.data.batches import BoxBatches, DomainBatches
-from adapters.detect.domain_heads import DomainHeads, consistency, reverse
+from adapters.detect.domain_heads import DomainHeads, consistency
 from adapters.detect.task import DetectTrain
 from adapters.detect.two_stage import hardest, learn
 from studio.core import registry
 from studio.core.errors import UsageError
 from studio.core.faces import LearnerContext
+from studio.core.streams import Step, StreamBatches, leaves
 from studio.data import open_data
 from studio.data.boxes import Detections
 from studio.data.pixels import decode
 from studio.data.preprocess import Preprocess
+from studio.engine.averages import follow
 
 SIZE = 64
 TINY = {
@@ -45,32 +47,30 @@ def taught(detector: str, **params):
     return made("detect/mean-teacher", detector=detector, detector_params=TINY[detector], **params)
 
 
-def step(learner, batch) -> dict[str, float]:
+def step(learner, batch, number: int = 0) -> dict[str, float]:
     torch.manual_seed(0)
     learner.train_mode(True)
-    losses = learner.losses(batch)
+    losses = learner.losses(batch, Step(number, 10))
     optimizer = torch.optim.SGD(learner.param_groups(1e-3, 0.0))
     sum(losses.values()).backward()
     optimizer.step()
-    learner.after_step()
+    follow(learner, number)
     return {name: float(value) for name, value in losses.items()}
 
 
 def test_a_batch_has_the_targets_pixels_and_none_of_its_boxes(batches):
     batch = batches.batch(3)
-    assert set(batch) == {"images", "boxes", "labels", "target", "target_strong"}
-    assert batch["target"].shape == batch["target_strong"].shape == (2, 3, SIZE, SIZE)
-    assert not torch.equal(batch["target"], batch["target_strong"])
+    assert batch.source.names == ["images", "boxes", "labels"] and batch.target.names == ["images", "strong"]
+    assert batch.target.images.shape == batch.target.strong.shape == (2, 3, SIZE, SIZE)
+    assert not torch.equal(batch.target.images, batch.target.strong)
+    for missing in ("boxes", "labels"):
+        with pytest.raises(AttributeError, match=f"no '{missing}'"):
+            getattr(batch.target, missing)
     again = batches.batch(3)
-    assert all(torch.equal(batch[name], again[name]) for name in batch)
+    for one, two in zip(leaves(batch), leaves(again), strict=True):
+        assert all(torch.equal(getattr(one, name), getattr(two, name)) for name in one.names)
     shown = [row for number in range(5) for row in batches._rows(number)]
     assert sorted(shown[:5]) == sorted(shown[5:]) == list(range(5))
-
-
-def test_the_gradient_is_turned_round():
-    features = torch.ones(3, requires_grad=True)
-    (reverse(features) * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
-    assert features.grad.tolist() == [-1.0, -2.0, -3.0]
 
 
 def test_regions_are_to_say_what_their_picture_says():
@@ -101,11 +101,11 @@ def test_without_regions_the_adversary_looks_at_maps_alone():
 def test_two_stages_taken_apart_have_the_losses_of_torchvision(batches):
     learner = made("detect/faster-rcnn", **TINY["detect/faster-rcnn"])
     learner.train_mode(True)
-    batch = batches.batch(0)
+    batch = batches.batch(0).source
     torch.manual_seed(0)
-    whole = learner.module(list(batch["images"]), learner.targets(batch))
+    whole = learner.module(list(batch.images), learner.targets(batch))
     torch.manual_seed(0)
-    apart, regions = learn(learner.module, batch["images"], learner.targets(batch))
+    apart, regions = learn(learner.module, batch.images, learner.targets(batch))
     assert whole.keys() == apart.keys()
     for name in whole:
         assert float(apart[name]) == pytest.approx(float(whole[name]), rel=1e-5)
@@ -123,7 +123,7 @@ def test_hard_examples_change_what_the_second_stage_learns_from(batches):
     plain = made("detect/faster-rcnn", **TINY["detect/faster-rcnn"])
     hard = made("detect/faster-rcnn", **TINY["detect/faster-rcnn"], hard=True)
     assert hard.module.roi_heads.fg_bg_sampler.batch_size_per_image == 4 * 16
-    first, second = step(plain, batches.batch(0)), step(hard, batches.batch(0))
+    first, second = step(plain, batches.batch(0).source), step(hard, batches.batch(0).source)
     assert first["loss_objectness"] == pytest.approx(second["loss_objectness"])
     assert second["loss_classifier"] != first["loss_classifier"]
 
@@ -136,7 +136,7 @@ def test_the_adversary_learns_from_both_domains_and_is_in_no_checkpoint(batches)
     plain = made("detect/faster-rcnn", **TINY["detect/faster-rcnn"])
     plain.load_state(learner.state())
     assert any(name.startswith("aids.") for name in learner.module.state_dict())
-    other = {**batches.batch(0), "target": batches.batch(1)["target"]}
+    other = StreamBatches(source=batches.batch(0).source, target=batches.batch(1).target)
     assert step(made("detect/da-faster-rcnn", **TINY["detect/faster-rcnn"]), other)["domain_image"] != pytest.approx(
         losses["domain_image"], abs=1e-9
     )
@@ -150,7 +150,7 @@ def test_the_teacher_is_believed_after_the_burn_in_and_follows_the_student(batch
     before = {name: tensor.clone() for name, tensor in learner.teacher.module.state_dict().items()}
     box = Detections(np.array([[5, 5, 30, 30]], np.float32), np.array([1]), np.array([0.9], np.float32))
     learner.teacher.predict = lambda images: [box for _ in images]
-    second = step(learner, batches.batch(1))
+    second = step(learner, batches.batch(1), 1)
     assert any(name.startswith("target_") for name in second)
     assert not any("box" in name or "giou" in name for name in second if name.startswith("target_"))
     now = learner.student.module.state_dict()
@@ -166,13 +166,13 @@ def test_only_sure_boxes_teach_and_pictures_without_any_teach_nothing(batches):
     sure = Detections(corners, np.array([0, 1, 0]), np.array([0.8, 0.6, 0.9]))
     none = sure.above(2.0)
     learner.teacher.predict = lambda images: [sure, none]
-    boxes, labels = learner.drawn(batches.batch(0)["target"])
+    boxes, labels = learner.drawn(batches.batch(0).target.images)
     assert labels.tolist() == [[0], [-1]] and boxes[0].tolist() == [[1, 1, 9, 9]]
     seen = []
     losses = learner.student.losses
-    learner.student.losses = lambda batch: seen.append(batch["images"]) or losses(batch)
+    learner.student.losses = lambda batch, at: seen.append(batch.images) or losses(batch, at)
     step(learner, batches.batch(0))
-    assert len(seen) == 2 and torch.equal(seen[1], batches.batch(0)["target_strong"][:1])
+    assert len(seen) == 2 and torch.equal(seen[1], batches.batch(0).target.strong[:1])
     learner.teacher.predict = lambda images: [none, none]
     assert not any(name.startswith("target_") for name in step(learner, batches.batch(0)))
 
@@ -184,7 +184,7 @@ def test_a_taught_detector_is_restored_from_its_teacher(batches):
     again.load_state(learner.state())
     learner.train_mode(False)
     again.train_mode(False)
-    images = batches.batch(0)["images"]
+    images = batches.batch(0).source.images
     with torch.inference_mode():
         for one, two in zip(learner.predict(images), again.predict(images), strict=True):
             np.testing.assert_array_equal(one.xyxy, two.xyxy)

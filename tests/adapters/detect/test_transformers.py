@@ -16,6 +16,7 @@ from studio.core import registry
 from studio.core.errors import UsageError
 from studio.core.faces import LearnerContext
 from studio.core.home import Home
+from studio.core.streams import Step
 
 OURS = [name for name in DETECTORS if issubclass(registry.get(name), TransformerDetector)]
 
@@ -35,10 +36,10 @@ def test_the_named_losses_add_up_to_the_models_own(method, scenes):
     learner.train_mode(False)
     labels = [
         {"class_labels": classes[classes >= 0], "boxes": centred(boxes[classes >= 0]) / SIZE}
-        for boxes, classes in zip(batch["boxes"], batch["labels"], strict=True)
+        for boxes, classes in zip(batch.boxes, batch.labels, strict=True)
     ]
-    whole = learner.module(pixel_values=batch["images"], labels=labels).loss
-    named = learner.losses(batch)
+    whole = learner.module(pixel_values=batch.images, labels=labels).loss
+    named = learner.losses(batch, Step(0, 1))
     assert {"classification", "box", "giou"} <= named.keys()
     torch.testing.assert_close(sum(named.values()), whole, rtol=1e-5, atol=1e-5)
 
@@ -47,9 +48,9 @@ def test_the_named_losses_add_up_to_the_models_own(method, scenes):
 def test_boxes_are_those_of_as_many_queries_as_asked_for_and_lie_in_the_picture(method, scenes):
     learner = small(method)
     learner.train_mode(True)
-    learner.losses(batch_of(scenes))
+    learner.losses(batch_of(scenes), Step(0, 1))
     learner.train_mode(False)
-    assert learner.module(pixel_values=batch_of(scenes)["images"]).logits.shape[1] == 20
+    assert learner.module(pixel_values=batch_of(scenes).images).logits.shape[1] == 20
     for one in look(learner, scenes):
         assert len(one) <= 40 and (np.diff(one.scores) <= 0).all()
 
@@ -106,7 +107,7 @@ def test_a_detector_that_is_pretrained_as_a_whole_keeps_the_classes_it_knows(met
     learner = cls(cls.Params())
     learner.setup(LearnerContext(backbone, ["Dog", "cat"], 0, SIZE))
     assert learner.known == ["Dog", "cat"]
-    images = batch_of(scenes)["images"]
+    images = batch_of(scenes).images
     learner.train_mode(False)
     with torch.inference_mode():
         own, ours = whole(pixel_values=images), learner.module(pixel_values=images)
@@ -129,7 +130,7 @@ def test_a_detector_that_is_pretrained_as_a_whole_keeps_the_classes_it_knows(met
 def test_halves_reach_no_matcher(scenes):
     learner = small("detect/detr")
     with torch.autocast("cpu", torch.bfloat16):
-        losses = learner.losses(batch_of(scenes))
+        losses = learner.losses(batch_of(scenes), Step(0, 1))
     assert all(loss.dtype == torch.float32 and torch.isfinite(loss) for loss in losses.values())
 
 
@@ -142,7 +143,7 @@ def test_yolos_is_the_plain_transformer_it_was_given(scenes):
     """Without queries, patch tokens come out as from timm's own network."""
     learner = small("detect/yolos")
     backbone = registry.backbone("timm/vit_tiny_patch16_224?random&depth=2&embed_dim=64&num_heads=2", image_size=SIZE)
-    vit, images = learner.module.vit.eval(), batch_of(scenes)["images"]
+    vit, images = learner.module.vit.eval(), batch_of(scenes).images
     with torch.inference_mode():
         embedded = vit.embeddings(images)[:, :-20]
         ours = vit.layernorm(vit.encoder(embedded, SIZE, SIZE).last_hidden_state)
@@ -202,5 +203,5 @@ def test_classes_start_with_their_chance(method, scenes):
     learner = small(method)
     learner.train_mode(False)
     with torch.inference_mode():
-        logits = learner.module(pixel_values=batch_of(scenes)["images"]).logits
+        logits = learner.module(pixel_values=batch_of(scenes).images).logits
     assert logits.sigmoid().median().item() == pytest.approx(CHANCES[method], rel=0.9)

@@ -4,6 +4,8 @@ import torch
 
 from studio.core import registry
 from studio.core.faces import LearnerContext
+from studio.core.streams import Batch, Step
+from studio.engine.averages import follow
 
 # timm's DINOv2 starts with layer scales of 1e-5, by which all images would look the same until it is trained.
 VIT = "img_size=32&patch_size=8&embed_dim=32&depth=2&num_heads=2"
@@ -38,7 +40,8 @@ def learner_of(method: str, spec: str, **params):
 def batch_of(learner, count: int = 4, seed: int = 0):
     side = learner.module.backbone.image_size
     draw = torch.Generator().manual_seed(seed)
-    return {"images": torch.randn(count, 3, side, side, generator=draw), "labels": torch.arange(count) % len(CLASSES)}
+    labels = torch.arange(count) % len(CLASSES)
+    return Batch(images=torch.randn(count, 3, side, side, generator=draw), labels=labels)
 
 
 def train(learner, steps: int = 2, lr: float = 0.01):
@@ -48,11 +51,11 @@ def train(learner, steps: int = 2, lr: float = 0.01):
     losses = []
     for step in range(steps):
         learner.train_mode(True)
-        parts = learner.losses(batch_of(learner, seed=step))
+        parts = learner.losses(batch_of(learner, seed=step), Step(step, steps))
         optimizer.zero_grad()
         sum(parts.values()).backward()
         optimizer.step()
-        learner.after_step()
+        follow(learner, step)
         losses.append({name: float(value.detach()) for name, value in parts.items()})
     learner.train_mode(False)
     return losses
@@ -61,4 +64,4 @@ def train(learner, steps: int = 2, lr: float = 0.01):
 def predict(learner, seed: int = 9):
     learner.train_mode(False)
     with torch.no_grad():
-        return learner.predict(batch_of(learner, seed=seed)["images"])
+        return learner.predict(batch_of(learner, seed=seed).images)

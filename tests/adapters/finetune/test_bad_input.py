@@ -138,9 +138,10 @@ def test_a_loss_that_is_no_number_is_said_with_what_was_kept_by_command_line_and
 def break_losses_after(monkeypatch, steps, whole=Full.losses):
     calls = iter(range(10_000))
 
-    def losses(self, batch):
+    def losses(self, batch, at):
         return {
-            name: loss * (float("nan") if next(calls) >= steps else 1.0) for name, loss in whole(self, batch).items()
+            name: loss * (float("nan") if next(calls) >= steps else 1.0)
+            for name, loss in whole(self, batch, at).items()
         }
 
     monkeypatch.setattr(Full, "losses", losses)

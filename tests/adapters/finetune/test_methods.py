@@ -72,7 +72,7 @@ def test_lora_starts_as_the_untouched_network_and_merges_into_its_plain_form(fam
     from families import batch_of
 
     with torch.no_grad():
-        merged = plain.eval()(batch_of(learner, seed=9)["images"])
+        merged = plain.eval()(batch_of(learner, seed=9).images)
     assert torch.allclose(merged, predict(learner), atol=1e-4)
 
 

@@ -97,13 +97,13 @@ def test_without_augmentation_a_batch_is_the_middle_of_the_image():
     preprocess = Preprocess(8, 1.0, "bilinear", (0.0,) * 3, (1.0,) * 3)
     pixels = np.arange(4 * 3 * 10 * 10, dtype=np.uint8).reshape(4, 3, 10, 10)
     settings = ClassifyTrain(augment="none", batch_size=4)
-    found = TrainBatches(pixels, np.arange(4), 4, preprocess, settings).batch(0)["images"]
+    found = TrainBatches(pixels, np.arange(4), 4, preprocess, settings).batch(0).images
     assert torch.allclose(found, torch.from_numpy(pixels[:, :, 1:9, 1:9]).float() / 255)
 
 
 def test_the_average_follows_the_weights_and_steps_aside():
     layer = torch.nn.Linear(2, 1)
-    average = Average(layer, 0.5)
+    average = Average.of_trained(layer, 0.5)
     start = layer.weight.detach().clone()
     with torch.no_grad():
         layer.weight += 1.0

@@ -25,8 +25,8 @@ PLAIN = ("l2-sp", "bss", "delta", "bi-tuning")
 
 def forward_of(learner, count=4):
     batch = batch_of(learner, count)
-    features = learner.module.embed(batch["images"])
-    return Forward(batch["images"], batch["labels"], features, learner.module.classify(features))
+    features = learner.module.embed(batch.images)
+    return Forward(batch.images, batch.labels, features, learner.module.classify(features))
 
 
 @pytest.mark.parametrize("family", ["timm-vit", "timm-convnextv2", "timm-swinv2", "hf-swin", "hf-dinov2"])

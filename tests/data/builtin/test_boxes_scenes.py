@@ -84,15 +84,15 @@ def test_a_batch_is_a_function_of_its_step():
     batches = BoxBatches(pixels, boxes, Preprocess(64), DetectTrain(batch_size=4))
     later = batches.batch(3)
     batches.batch(0)
-    for name, tensor in batches.batch(3).items():
-        assert torch.equal(tensor, later[name])
-    assert later["images"].shape == (4, 3, 64, 64) and later["boxes"].shape[:2] == later["labels"].shape
+    again = batches.batch(3)
+    assert all(torch.equal(getattr(again, name), getattr(later, name)) for name in later.names)
+    assert later.images.shape == (4, 3, 64, 64) and later.boxes.shape[:2] == later.labels.shape
 
 
 def test_crowds_are_not_learned():
     truth = Boxes.of([[1, 1, 9, 9], [20, 20, 40, 40]], [0, 1], np.array([True, False]))
     batches = BoxBatches(np.zeros((1, 3, 64, 64), np.uint8), [truth], Preprocess(64), DetectTrain(augment="none"))
-    assert batches.batch(0)["labels"].tolist() == [[1]]
+    assert batches.batch(0).labels.tolist() == [[1]]
 
 
 def test_padding_marks_what_is_no_box():

@@ -161,8 +161,8 @@ def test_the_tasks_of_a_step_depend_on_the_seed_and_the_step_alone():
         return TaskBatches(pool, pool.sampler(2, 1, 2, 1, seed, 1), Preprocess(16), 3, 10, crops=True)
 
     first, again, other = batches(0).batch(7), batches(0).batch(7), batches(1).batch(7)
-    assert first["support"].shape == (3, 2, 1, 3, 16, 16) and first["query"].shape == (3, 2, 2, 3, 16, 16)
-    assert torch.equal(first["query"], again["query"]) and not torch.equal(first["query"], other["query"])
+    assert first.support.shape == (3, 2, 1, 3, 16, 16) and first.query.shape == (3, 2, 2, 3, 16, 16)
+    assert torch.equal(first.query, again.query) and not torch.equal(first.query, other.query)
 
 
 def test_grey_images_in_one_channel_are_normalised_to_the_mean_of_three():

@@ -12,19 +12,22 @@ from fewshot.heads.common import class_means
 from fewshot.meta.base import embedded
 from studio.core import registry
 from studio.core.faces import LearnerContext
+from studio.core.streams import Step
 
 
 def by_hand(learner, batch, task):
     """Features float64 [W, K, D] and [W, Q, D] of one task."""
     with torch.no_grad():
-        support, query = (learner.embed(batch[side][task].flatten(0, 1)).double().numpy() for side in batch)
+        support, query = (
+            learner.embed(images[task].flatten(0, 1)).double().numpy() for images in (batch.support, batch.query)
+        )
     return support.reshape(WAYS, SHOTS, -1), query.reshape(WAYS, QUERIES, -1)
 
 
 def mean_loss(learner, batch, log_probability):
     """-log p of the right way, averaged over tasks and queries; log_probability(support, x) gives it for all ways."""
     losses = []
-    for task in range(len(batch["support"])):
+    for task in range(len(batch.support)):
         support, query = by_hand(learner, batch, task)
         losses += [-log_probability(support, x)[way] for way in range(WAYS) for x in query[way]]
     return float(np.mean(losses))
@@ -40,7 +43,9 @@ def test_protonet_loss_is_equation_2():
     def equation(support, x):
         return log_softmax(np.array([-((x - support[way].mean(0)) ** 2).sum() for way in range(WAYS)]))
 
-    assert float(learner.losses(batch)["loss"].detach()) == pytest.approx(mean_loss(learner, batch, equation), abs=1e-5)
+    assert float(learner.losses(batch, Step(0, 1))["loss"].detach()) == pytest.approx(
+        mean_loss(learner, batch, equation), abs=1e-5
+    )
 
 
 def test_matching_networks_loss_is_equation_1():
@@ -51,7 +56,9 @@ def test_matching_networks_loss_is_equation_1():
         attention = np.exp(cosine) / np.exp(cosine).sum()
         return np.log(attention.sum(1))
 
-    assert float(learner.losses(batch)["loss"].detach()) == pytest.approx(mean_loss(learner, batch, equation), abs=1e-5)
+    assert float(learner.losses(batch, Step(0, 1))["loss"].detach()) == pytest.approx(
+        mean_loss(learner, batch, equation), abs=1e-5
+    )
 
 
 def test_pmf_loss_is_scaled_cosine_and_its_scale_learns():
@@ -61,7 +68,7 @@ def test_pmf_loss_is_scaled_cosine_and_its_scale_learns():
         means = support.mean(1)
         return log_softmax(10 * means @ x / np.linalg.norm(x) / np.linalg.norm(means, axis=1))
 
-    loss = learner.losses(batch)["loss"]
+    loss = learner.losses(batch, Step(0, 1))["loss"]
     loss.backward()
     assert float(loss.detach()) == pytest.approx(mean_loss(learner, batch, equation), abs=1e-5)
     assert learner.network.log_scale.grad.abs() > 0
@@ -77,7 +84,7 @@ def test_pmf_keeps_the_pretrained_statistics_unless_told_otherwise(frozen):
     learner.train_mode(True)
     draw = torch.Generator().manual_seed(0)
     batch = {side: torch.randn(1, WAYS, 2, 3, 32, 32, generator=draw) for side in ("support", "query")}
-    sum(learner.losses(batch).values()).backward()
+    sum(learner.losses(batch, Step(0, 1)).values()).backward()
     after = learner.state()
     assert all(torch.equal(after[name], value) for name, value in before.items()) == frozen
     assert all(weight.grad is not None for name, weight in learner.network.named_parameters() if "bn" in name)
@@ -112,7 +119,9 @@ def test_feat_own_class_loss_is_that_of_equation_9():
         for way in range(WAYS):
             for x in members[way].double().numpy():
                 losses.append(-log_softmax(np.array([-((x - c) ** 2).sum() / 2.0 for c in centres]))[way])
-    assert float(learner.losses(batch)["own class"].detach()) == pytest.approx(0.5 * np.mean(losses), abs=1e-5)
+    assert float(learner.losses(batch, Step(0, 1))["own class"].detach()) == pytest.approx(
+        0.5 * np.mean(losses), abs=1e-5
+    )
 
 
 def test_relations_are_those_of_easyfsl_with_the_same_module():
@@ -129,7 +138,7 @@ def test_relations_are_those_of_easyfsl_with_the_same_module():
         theirs = peer(episodes.query[0].unflatten(1, (channels, *side)))
         torch.testing.assert_close(learner.head().scores(episodes)[0].sigmoid(), theirs, rtol=1e-4, atol=1e-5)
         squared = (theirs - nn.functional.one_hot(truth[0], WAYS)).square().mean()
-        assert float(learner.losses(batch)["loss"].detach()) == pytest.approx(float(squared), abs=1e-5)
+        assert float(learner.losses(batch, Step(0, 1))["loss"].detach()) == pytest.approx(float(squared), abs=1e-5)
 
 
 def test_relations_scored_in_parts_are_those_scored_together(monkeypatch):
@@ -145,7 +154,7 @@ def test_relations_scored_in_parts_are_those_scored_together(monkeypatch):
 def test_tasks_are_embedded_in_their_order():
     learner, batch = learner_of("protonet"), tasks()
     episodes, truth = embedded(learner.embed, batch)
-    alone = learner.embed(batch["support"][1, 2])
+    alone = learner.embed(batch.support[1, 2])
     torch.testing.assert_close(episodes.support[1][episodes.labels[1] == 2], alone)
     torch.testing.assert_close(class_means(episodes)[1, 2], alone.mean(0))
     assert truth[0].tolist() == [way for way in range(WAYS) for _ in range(QUERIES)]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from fewshot.meta.base import MetaLearner
 from studio.core import registry
 from studio.core.faces import LearnerContext
+from studio.core.streams import Batch
 from studio.data.preprocess import Preprocess
 
 WAYS, SHOTS, QUERIES, SIDE = 3, 2, 4, 6
@@ -39,9 +40,9 @@ def learner_of(method: str, **params: object) -> MetaLearner:
     return learner
 
 
-def tasks(count: int = 2, seed: int = 0) -> dict[str, Tensor]:
+def tasks(count: int = 2, seed: int = 0) -> Batch:
     draw = torch.Generator().manual_seed(seed)
-    return {
-        "support": torch.randn(count, WAYS, SHOTS, 1, SIDE, SIDE, generator=draw),
-        "query": torch.randn(count, WAYS, QUERIES, 1, SIDE, SIDE, generator=draw),
-    }
+    return Batch(
+        support=torch.randn(count, WAYS, SHOTS, 1, SIDE, SIDE, generator=draw),
+        query=torch.randn(count, WAYS, QUERIES, 1, SIDE, SIDE, generator=draw),
+    )

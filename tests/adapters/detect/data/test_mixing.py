@@ -91,19 +91,19 @@ def batches(**settings) -> BoxBatches:
 
 def test_every_step_has_a_size_of_its_own_and_is_the_same_again():
     made = batches(multi_scale=0.5, mosaic=0.5, copy_paste=0.5)
-    sides = {made.batch(step)["images"].shape[-1] for step in range(12)}
+    sides = {made.batch(step).images.shape[-1] for step in range(12)}
     assert sides == {32, 64, 96}
     for step in (0, 5):
         first, second = made.batch(step), made.batch(step)
-        assert all(torch.equal(first[name], second[name]) for name in first)
-        real = first["labels"] >= 0
-        assert (first["boxes"][real] <= first["images"].shape[-1]).all() and (first["boxes"] >= 0).all()
+        assert all(torch.equal(getattr(first, name), getattr(second, name)) for name in first.names)
+        real = first.labels >= 0
+        assert (first.boxes[real] <= first.images.shape[-1]).all() and (first.boxes >= 0).all()
 
 
 def test_boxes_grow_with_the_picture():
     plain, large = batches(augment="none"), batches(augment="none", multi_scale=0.5)
-    step = next(step for step in range(20) if large.batch(step)["images"].shape[-1] == 96)
-    torch.testing.assert_close(large.batch(step)["boxes"], plain.batch(step)["boxes"] * 1.5)
+    step = next(step for step in range(20) if large.batch(step).images.shape[-1] == 96)
+    torch.testing.assert_close(large.batch(step).boxes, plain.batch(step).boxes * 1.5)
 
 
 def test_masks_of_scenes_are_those_of_its_boxes():
@@ -118,4 +118,4 @@ def test_masks_of_scenes_are_those_of_its_boxes():
 def test_boxes_to_ignore_are_not_pasted_either():
     made = batches(copy_paste=1.0)
     made.boxes = [Boxes(one.xyxy, one.labels, np.ones(len(one), bool)) for one in made.boxes]
-    assert (made.batch(0)["labels"] == -1).all()
+    assert (made.batch(0).labels == -1).all()
