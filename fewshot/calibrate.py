@@ -59,14 +59,21 @@ def left_out_scores(head: EpisodeHead, features: Tensor, labels: Tensor, ways: i
     left = labels.repeat(folds, 1)
     left = left.scatter(1, torch.where(out >= 0, out, out[:, :1]), -1)
 
+    real = out >= 0
+    return fold_scores(head, features, left, out, ways)[real], labels[out[real]]
+
+
+def fold_scores(head: EpisodeHead, features: Tensor, left: Tensor, out: Tensor, ways: int) -> Tensor:
+    """Scores [F, n, W] of the photos `out` [F, n] (-1: none) by the others; `left` [F, N] are labels, -1 left out."""
     pools = Pools(features)
     by_gram = isinstance(head, GramHead) and head.most_supports is not None
-    step = max(1, int(MEMORY_MB * 2**20 / (24 * len(labels) * (len(labels) if by_gram else features.shape[1]))))
+    photos = left.shape[1]
+    step = max(1, int(MEMORY_MB * 2**20 / (24 * photos * (photos if by_gram else features.shape[1]))))
     parts = [
-        _scores(head, pools, left[at : at + step], out[at : at + step], ways, by_gram) for at in range(0, folds, step)
+        _scores(head, pools, left[at : at + step], out[at : at + step], ways, by_gram)
+        for at in range(0, len(out), step)
     ]
-    real = out >= 0
-    return torch.cat(parts)[real], labels[out[real]]
+    return torch.cat(parts)
 
 
 def _scores(head: EpisodeHead, pools: Pools, labels: Tensor, out: Tensor, ways: int, by_gram: bool) -> Tensor:

@@ -11,7 +11,7 @@ from fewshot import teach as teaching
 from fewshot.evaluate import EpisodeScores, evaluate
 from fewshot.material import Material, Photos, drawn, fixed, photos, train_and_test
 from fewshot.predictor import SupportPredictor, one_by_one
-from fewshot.report import metrics_of, show, show_neighbours
+from fewshot.report import metrics_of, show, show_neighbours, tell_expected
 from fewshot.support import MOST_PICTURES, SupportSet
 from fewshot.thumbnails import SIDE
 from studio.core import registry
@@ -53,7 +53,9 @@ class EpisodeProcedure(Procedure):
             return Outcome(metrics)
         support = gather_support(job, train, known)
         show_neighbours(job, support)
-        return Outcome(metrics, teaching.keep(job.store, manifest_of(job, backbone, metrics), head, support).id)
+        checkpoint = teaching.keep(job.store, manifest_of(job, backbone, metrics), head, support)
+        tell_expected(job, checkpoint.manifest.metrics)
+        return Outcome(checkpoint.manifest.metrics, checkpoint.id)
 
     def restore(self, checkpoint: Checkpoint, device: str, home: Home, store: Store) -> SupportPredictor:
         return teaching.restore(checkpoint, device, home)

@@ -28,6 +28,18 @@ def metrics_of(result: EpisodeScores) -> dict[str, Any]:
     }
 
 
+def tell_expected(job: Job, metrics: dict[str, Any]) -> None:
+    """Says what the checkpoint will have on new photos, and what the interval over episodes is for."""
+    if "expected_accuracy" not in metrics:
+        return
+    value, low, high = (metrics[f"expected_accuracy{end}"] for end in ("", "_low", "_high"))
+    job.events.note(
+        f"Of photos not yet seen the checkpoint will name about {value:.3f} right (95% interval {low:.2f} to "
+        f"{high:.2f}): its own photos, left out in turn, say so. accuracy and its interval are over episodes of the "
+        "photos given: good for comparing heads, not for photos to come."
+    )
+
+
 def show(job: Job, result: EpisodeScores, classes: list[str], title: str) -> None:
     """How episodes are spread, which classes are taken for which, and each class's own numbers."""
     job.figure("episodes", episodes_figure(result.accuracy, title))

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from fewshot.calibrate import Calibration, calibrate
+from fewshot.expected import expected_of_support
 from fewshot.predictor import SupportPredictor, one_by_one
 from fewshot.support import SupportSet
 from studio.core import registry
@@ -30,11 +31,19 @@ def keep(
 ) -> Checkpoint:
     """Puts a support set, and the network where it was trained, into the store.
 
-    Classes and the calibration on the support set itself go into `manifest`.
+    Classes, the calibration on the support set itself and the accuracy to expect go into `manifest`; of classes that
+    its `extra["learned"]` names, the network has seen the photos.
     """
     with torch.no_grad():
         calibration = calibrate(one_by_one(head), support)
-    made = manifest.model_copy(update={"classes": support.classes, "extra": {**manifest.extra, **asdict(calibration)}})
+        expected = expected_of_support(one_by_one(head), support, manifest.extra.get("learned", ()))
+    made = manifest.model_copy(
+        update={
+            "classes": support.classes,
+            "metrics": {**manifest.metrics, **expected},
+            "extra": {**manifest.extra, **asdict(calibration)},
+        }
+    )
     return store.put(made, {**(network or {}), **support.tensors()}, support.files())
 
 

@@ -26,6 +26,7 @@ from studio.engine.loop import Progress
 from studio.engine.meters import Meter
 from studio.engine.place import rank
 from studio.engine.session import begin, fit, leave
+from studio.metrics.expected import INDEPENDENT, SHARED
 from studio.store import Checkpoint
 
 
@@ -71,7 +72,8 @@ class Training(Procedure):
         show_where_it_looks(job, learner, val, preprocess)
         on_val = predict_pixels(job, learner, val, preprocess)
         scored, found = (test, predict_pixels(job, learner, test, preprocess)) if test else (val, on_val)
-        metrics = report(job, found, scored.dataset, progress.history)
+        unchosen = test is not None or recipe.eval.selection == "last"
+        metrics = report(job, found, scored.dataset, progress.history, INDEPENDENT if unchosen else SHARED)
         metrics.update(calibrate(on_val, val.dataset.labels, found, scored.dataset.labels))
         metrics.update(throughput, selection=recipe.eval.selection, scored_on="test" if test else "val")
         if progress.best_epoch >= 0:

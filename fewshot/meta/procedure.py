@@ -13,7 +13,7 @@ from fewshot.meta.predictor import LearnedBackbone, gather_support
 from fewshot.meta.scoring import score
 from fewshot.meta.tasks import TRAIN, TURNS, VAL, Pool, TaskBatches, one_channel
 from fewshot.predictor import SupportPredictor
-from fewshot.report import metrics_of, show
+from fewshot.report import metrics_of, show, tell_expected
 from fewshot.support import SupportSet
 from fewshot.teach import keep, taught
 from studio.core import registry
@@ -71,7 +71,9 @@ class MetaTraining(Procedure):
         }
         if history:
             metrics["best_epoch"] = max(history, key=lambda entry: entry["score"])["epoch"]
-        return Outcome(metrics, leave(job, learner, backbone, pools, metrics).id)
+        checkpoint = leave(job, learner, backbone, pools, metrics)
+        tell_expected(job, checkpoint.manifest.metrics)
+        return Outcome(checkpoint.manifest.metrics, checkpoint.id)
 
     def restore(self, checkpoint: Checkpoint, device: str, home: Home, store: Store) -> SupportPredictor:
         manifest = checkpoint.manifest
@@ -234,7 +236,7 @@ def leave(job: Job, learner: MetaLearner, backbone: Any, pools: dict[str, Pool],
         metrics=metrics,
         lineage={"run": job.run_id, "parent": recipe.model.checkpoint},
         recipe=recipe.model_dump(exclude_defaults=True),
-        extra={"ways": recipe.eval.ways},
+        extra={"ways": recipe.eval.ways, "learned": [] if "test" in pools else pools["train"].classes},
     )
     return keep(job.store, manifest, learner.head(), support, learner.state())
 

@@ -26,9 +26,12 @@ def paired_difference(first: np.ndarray, second: np.ndarray) -> tuple[float, flo
 
 def wilson_ci95(hits: int, total: int) -> tuple[float, float]:
     """The 95% interval of a share. Wilson 1927; sound for small numbers and shares near 0 or 1."""
-    if total == 0:
-        return 0.0, 1.0
-    share, z2 = hits / total, NORMAL**2
+    return share_ci95(hits / total, total) if total else (0.0, 1.0)
+
+
+def share_ci95(share: float, total: float) -> tuple[float, float]:
+    """Wilson's interval of a share 0..1 that `total` images showed; `total` may be no whole number."""
+    z2 = NORMAL**2
     centre = (share + z2 / (2 * total)) / (1 + z2 / total)
     half = NORMAL * np.sqrt(share * (1 - share) / total + z2 / (4 * total**2)) / (1 + z2 / total)
     return float(centre - half), float(centre + half)

@@ -9,6 +9,7 @@ from studio.ui.views import View
 
 HEADLINES = (
     "accuracy",
+    "expected_accuracy",
     "target_accuracy",
     "source_only_accuracy",
     "map",
@@ -52,6 +53,8 @@ def numbers(metrics: dict[str, Any]) -> str:
         if isinstance(metrics.get(name), (int, float)):
             margin = metrics.get(f"{name}_ci95")
             extra = f" ± {number(margin)}" if isinstance(margin, (int, float)) else ""
+            if f"{name}_low" in metrics:
+                extra = f" ({metrics[f'{name}_low']:.2f} – {metrics[f'{name}_high']:.2f})"
             cells.append(f"<div class='number'><b>{number(metrics[name])}{extra}</b><span>{escape(name)}</span></div>")
     return f"<div id='run-numbers'>{''.join(cells)}</div>" if cells else ""
 

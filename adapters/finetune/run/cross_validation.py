@@ -17,6 +17,7 @@ from studio.engine.decoded import MARGIN, decode_split, predict_pixels
 from studio.engine.meters import Meter
 from studio.engine.place import rank
 from studio.engine.session import begin, fit, leave
+from studio.metrics.expected import INDEPENDENT
 from studio.store.state import load_state, save_state
 
 
@@ -46,7 +47,8 @@ def cross_validate(job: Job, splits: Splits) -> Outcome:
     job.table("folds", ["fold", "accuracy"], [[i, round(score, 4)] for i, score in enumerate(scores, start=1)])
     if splits.test is not None:
         test = decode_split(job, splits.test, start.preprocess, "test")
-        metrics.update(report(job, predict_pixels(job, start.learner, test, start.preprocess), test.dataset))
+        on_test = predict_pixels(job, start.learner, test, start.preprocess)
+        metrics.update(report(job, on_test, test.dataset, trust=INDEPENDENT))
         metrics["scored_on"] = "test"
     return Outcome(metrics, leave(job, start, metrics).id)
 

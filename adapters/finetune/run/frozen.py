@@ -17,6 +17,7 @@ from studio.data.features.cache import embed_images
 from studio.data.load_split import features_of
 from studio.engine.manifest import manifest_of
 from studio.engine.meters import Meter
+from studio.metrics.expected import INDEPENDENT
 from studio.store import Checkpoint
 
 
@@ -39,7 +40,7 @@ class Frozen(Procedure):
         held, what = (splits.test, "test") if splits.test is not None else (splits.val, "val")
         held_x, held = features_of(job, held, backbone, what)
         job.method.fit(x, train.labels, classes=len(train.classes))
-        metrics = report(job, job.method.predict_proba(held_x), held)
+        metrics = report(job, job.method.predict_proba(held_x), held, trust=INDEPENDENT)  # val chooses nothing here
         meter.images = len(train) + len(held)
         metrics.update(meter.read(), selection=recipe.eval.selection, scored_on=what)
         manifest = manifest_of(job, backbone, train.classes, metrics)

@@ -11,6 +11,7 @@ from studio.data.splits import Splits
 from studio.engine.decoded import decode_split, judge, predict_pixels
 from studio.engine.place import rank
 from studio.engine.session import begin, leave, other_classes
+from studio.metrics.expected import INDEPENDENT, SHARED
 from studio.store import Checkpoint
 
 
@@ -31,7 +32,8 @@ def interpolate(job: Job, splits: Splits) -> Outcome:
     if rank() > 0:
         return Outcome()
     scored = val if splits.test is None else decode_split(job, splits.test, start.preprocess, "test")
-    metrics = report(job, predict_pixels(job, learner, scored, start.preprocess), scored.dataset)
+    trust = SHARED if splits.test is None else INDEPENDENT
+    metrics = report(job, predict_pixels(job, learner, scored, start.preprocess), scored.dataset, trust=trust)
     scored_on = "val" if splits.test is None else "test"
     metrics.update(alpha=best, selection=job.recipe.eval.selection, scored_on=scored_on)
     return Outcome(metrics, leave(job, start, metrics).id)

@@ -8,14 +8,22 @@ from studio.core.procedure import Job
 from studio.data import Dataset, read_image
 from studio.figures import confusion_figure, curves_figure, grid_figure, per_class_figure, reliability_figure
 from studio.metrics import classification_report, confusion, per_class
+from studio.metrics.expected import SHARED, expected_from_held_out
 
 MISTAKES = 12
 
 
 def report(
-    job: Job, probabilities: np.ndarray, dataset: Dataset, history: list[dict[str, float]] | None = None
+    job: Job,
+    probabilities: np.ndarray,
+    dataset: Dataset,
+    history: list[dict[str, float]] | None = None,
+    trust: float = SHARED,
 ) -> dict[str, Any]:
-    """Metrics of probabilities [N, C] on `dataset`; figures and tables go into the run."""
+    """Metrics of probabilities [N, C] on `dataset`; figures and tables go into the run.
+
+    `trust`: how far the images are independent of the training, see studio.metrics.expected.
+    """
     labels, classes = dataset.labels, dataset.classes
     guesses = probabilities.argmax(axis=1)
     counts = confusion(labels, guesses, len(classes))
@@ -27,7 +35,8 @@ def report(
     rows = per_class(labels, guesses, classes)
     job.table("per class", ["class", "precision", "recall", "f1", "images"], rows)
     _mistakes(job, probabilities, dataset)
-    return classification_report(probabilities, labels)
+    expected = expected_from_held_out(labels, guesses, len(classes), trust)
+    return {**classification_report(probabilities, labels), **expected}
 
 
 def _mistakes(job: Job, probabilities: np.ndarray, dataset: Dataset) -> None:
