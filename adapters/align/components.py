@@ -26,7 +26,7 @@ class ComponentParams(AlignParams):
 
 
 class Components:
-    """min tr(W^T K M K W) + ridge |W|^2 with W^T K H K W = I, for one K and many M.
+    """The leading K H K w = theta (K M K + ridge I) w, with w^T (K M K + ridge I) w = 1, for one K and many M.
 
     K [n, n] is the kernel matrix of x [n, d], both domains; H centres; M = sum_i weights_i f_i f_i^T is
     given by few factors f_i [n], so no n x n matrix but K is ever made, and none at all for the linear kernel.

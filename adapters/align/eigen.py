@@ -48,16 +48,18 @@ def principal_axes(x: np.ndarray, dim: int) -> np.ndarray:
 
 
 def largest_generalized(b: np.ndarray, a: np.ndarray, dim: int) -> np.ndarray:
-    """The vectors w of the `dim` largest b w = theta a w, a positive definite, b semidefinite, with w^T b w = 1.
+    """The vectors w of the `dim` largest b w = theta a w, a positive definite, b semidefinite, with w^T a w = 1.
 
-    These are the smallest of a w = phi b w: written this way round b may be singular.
+    These are the smallest of a w = phi b w: written this way round b may be singular. With w^T a w = 1 a direction has
+    the variance w^T b w = theta, so that it weighs by what it is worth; with w^T b w = 1 directions of noise would
+    weigh as much as those of signal, and more dimensions would make neighbours worse.
     """
     chol = scipy.linalg.cholesky(a, lower=True)
     half = scipy.linalg.solve_triangular(chol, b, lower=True)
     whitened = scipy.linalg.solve_triangular(chol, half.T, lower=True)
     values, vectors = symmetric((whitened + whitened.T) / 2, min(dim, len(a)))
     keep = values > max(values[0], 0.0) * TINY
-    return fix_signs(scipy.linalg.solve_triangular(chol.T, vectors[:, keep]) / np.sqrt(values[keep]))
+    return fix_signs(scipy.linalg.solve_triangular(chol.T, vectors[:, keep]))
 
 
 def largest_over_ridge(b: np.ndarray, factors: np.ndarray, ridge: float, dim: int) -> np.ndarray:
@@ -78,7 +80,7 @@ def largest_over_ridge(b: np.ndarray, factors: np.ndarray, ridge: float, dim: in
     operator = LinearOperator(b.shape, dtype=b.dtype, matvec=whitened, matmat=lambda x: halved(b @ halved(x)))
     values, vectors = symmetric(operator, min(dim, len(b)))
     keep = values > max(values[0], 0.0) * TINY
-    return fix_signs(halved(vectors[:, keep]) / np.sqrt(values[keep]))
+    return fix_signs(halved(vectors[:, keep]))
 
 
 def linear_kernel_basis(x: np.ndarray) -> np.ndarray:

@@ -42,7 +42,6 @@ class Jgsa(Aligner):
             gaps = mean_gaps(s, ys, t, guesses, self.count)
             unwanted = fixed + gaps.T @ gaps / (self.count * (1 / len(s) + 1 / len(t)))
             found = largest_generalized(wanted, unwanted, self.params.dim)
-            found = found / np.sqrt(np.einsum("ij,ij->j", found, unwanted @ found))
             source, target = (Linear(half, self.params.unit) for half in np.split(found, 2))
             now = self._guess(source(s), ys, target(t))
             if np.array_equal(now, guesses):

@@ -11,7 +11,11 @@ from studio.core.registry import register
 
 @register("align/tca")
 class Tca(Aligner):
-    """Minimises tr(W^T K L K W) + mu |W|^2 with W^T K H K W = I. Pan et al. 2011, eq. 5-9."""
+    """The leading eigenvectors of (K L K + mu I)^-1 K H K: variance kept over gap and norm. Pan et al. 2011, eq. 5-9.
+
+    They have W^T (K L K + mu I) W = I, so that a component's variance is its eigenvalue. At unit variance (the
+    constraint of eq. 6) directions of noise would weigh as much as those of signal.
+    """
 
     title = "Transfer component analysis"
     paper = "Pan et al. 2011, Domain Adaptation via Transfer Component Analysis"

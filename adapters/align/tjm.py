@@ -20,7 +20,8 @@ class TjmParams(ComponentParams):
 class Tjm(Aligner):
     """tr(W^T K M K W) + lambda (|W_s|_2,1 + |W_t|^2) with W^T K H K W = I. Long et al. 2014, eq. 8-10.
 
-    The row norm is met by reweighting: g_i = 1 / (2 |w_i|) for source rows. A kernel other than the linear
+    The row norm is met by reweighting: g_i = 1 / (2 |w_i|) for source rows. As in TCA a component of the result has
+    the variance that it is worth. A kernel other than the linear
     one works on its Nystrom features (exact where the samples are no more than the anchors).
     """
 
@@ -50,7 +51,8 @@ class Tjm(Aligner):
             inner = weighted.T @ weighted
             inverse = np.linalg.inv(inner + 1e-9 * np.trace(inner) / len(inner) * np.eye(len(inner)))
             solution = largest_generalized(scatter, gap + params.ridge * (inverse + inverse.T) / 2, params.dim)
-            rows = np.linalg.norm(weighted[:n] @ (inverse @ solution), axis=1) * root[:n]
+            even = solution / np.sqrt(np.einsum("ij,ij->j", solution, scatter @ solution))  # W^T K H K W = I
+            rows = np.linalg.norm(weighted[:n] @ (inverse @ even), axis=1) * root[:n]
             root[:n] = np.sqrt(2.0 * rows + 1e-8 * max(rows.max(), 1e-300))
             root[:n] /= root[:n].max() or 1.0
         matrix = basis @ solution

@@ -39,7 +39,7 @@ def test_components_reach_the_objective_of_the_dual_problem(shape: tuple[int, in
     gap = gram @ np.outer(e, e) @ gram + 0.7 * np.eye(len(x))
     values, vectors = scipy.linalg.eigh(gram @ centre @ gram, gap)
     best = gram @ (vectors[:, ::-1][:, :3] / np.sqrt(values[::-1][:3]))
-    assert np.allclose(np.abs(found.T @ centre @ found), np.eye(3), atol=1e-6)
+    assert np.allclose(found.T @ centre @ found, np.diag(values[::-1][:3]), rtol=1e-6, atol=1e-6 * values[-1])
     assert np.allclose(np.abs((found * best).sum(axis=0)), np.linalg.norm(found, axis=0) * np.linalg.norm(best, axis=0))
 
 
