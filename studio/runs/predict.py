@@ -12,8 +12,10 @@ from studio.core.answers import Answer, Unreadable
 from studio.core.errors import UsageError, nearest
 from studio.core.home import Home
 from studio.core.recipe import stored, validate
-from studio.data.files.images import SUFFIXES, BadImage, read_image
+from studio.data.files.images import BadImage, read_image
+from studio.data.files.layout import part
 from studio.data.files.video import is_video
+from studio.data.readers.folder import walk
 from studio.device.manager import DeviceManager
 from studio.store import Checkpoint, Store
 
@@ -169,13 +171,16 @@ class Files:
 
 
 def image_files(paths: Iterable[str | Path]) -> Files:
-    """Image files among `paths`; folders are searched through. Raises UsageError for what isn't there."""
+    """Image files among `paths`; folders are searched as training does: by content, whatever the suffix.
+
+    Raises UsageError for what isn't there, or holds no image.
+    """
     images, left_out = list[Path](), list[Path]()
     for path in map(Path, paths):
         if path.is_dir():
-            files = sorted(file for file in path.rglob("*") if file.is_file() and not _is_hidden(file, path))
-            images += [file for file in files if file.suffix.lower() in SUFFIXES]
-            left_out += [file for file in files if file.suffix.lower() not in SUFFIXES]
+            found, others = part(walk(path)[0])
+            images += [path / name for name in found]
+            left_out += [path / name for name in others]
         elif path.exists():
             images.append(path)
         else:
@@ -183,10 +188,6 @@ def image_files(paths: Iterable[str | Path]) -> Files:
     if not images:
         raise UsageError(f"No image was found in the given paths. {Files(images, left_out).note}".strip())
     return Files(images, left_out)
-
-
-def _is_hidden(file: Path, below: Path) -> bool:
-    return any(part.startswith(".") for part in file.relative_to(below).parts)
 
 
 def read_for_people(image: Photo) -> Image.Image:

@@ -6,6 +6,7 @@ files (the first frame). No state of Pillow is changed: sizes are judged here, f
 
 import io
 import warnings
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +16,10 @@ from PIL import ExifTags, Image, ImageOps
 from studio.data.files.limits import LIMITS, Limits
 from studio.data.items import FileSource, ImageSource
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".avif"}
+SUFFIXES = {
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".png", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff",
+    ".ppm", ".pgm", ".pbm", ".pnm", ".avif",
+}  # fmt: skip
 #: only these decoders ever see a file; others (EPS, say, which starts Ghostscript) are never asked
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 HEAD = 64 * 1024  # bytes that hold the header of nearly every image
@@ -87,7 +91,8 @@ def upright(source: ImageSource, name: str, limits: Limits = LIMITS) -> tuple[Si
     """
     size = inspect_image(source, name, limits)
     orientation = _orientation(source)
-    return (size[::-1] if orientation >= 5 else size), orientation
+    lying = orientation >= 5 and kind_of(source) != "TIFF"  # Pillow gives a TIFF's size as it is upright
+    return (size[::-1] if lying else size), orientation
 
 
 def stored_size(raw: bytes | np.ndarray, name: str, limits: Limits = LIMITS) -> Size:
@@ -99,6 +104,28 @@ def stored_size(raw: bytes | np.ndarray, name: str, limits: Limits = LIMITS) -> 
 
 class Unidentified(BadImage):
     """The bytes at hand don't tell what picture this is."""
+
+
+def kind_of(source: ImageSource) -> str | None:
+    """The format (one of FORMATS) that the first bytes tell, whatever the suffix; None where they tell none."""
+    head = getattr(source, "head", None)
+    try:
+        start = head(32)[0] if head is not None else source.read()
+    except OSError:
+        return None
+    return None if isinstance(start, np.ndarray) else next((kind for kind, test in _STARTS if test(start)), None)
+
+
+_STARTS: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
+    ("JPEG", lambda start: start.startswith(b"\xff\xd8\xff")),
+    ("PNG", lambda start: start.startswith(b"\x89PNG\r\n\x1a\n")),
+    ("WEBP", lambda start: start[:4] == b"RIFF" and start[8:12] == b"WEBP"),
+    ("GIF", lambda start: start[:6] in (b"GIF87a", b"GIF89a")),
+    ("BMP", lambda start: start[:2] == b"BM" and start[6:10] == bytes(4)),
+    ("TIFF", lambda start: start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+    ("PPM", lambda start: start[:1] == b"P" and start[1:2] in b"123456" and start[2:3].isspace()),
+    ("AVIF", lambda start: start[4:8] == b"ftyp" and start[8:12] in (b"avif", b"avis")),
+)
 
 
 def _content(source: ImageSource | str | Path | bytes | np.ndarray, name: str, limits: Limits) -> bytes | np.ndarray:
@@ -172,10 +199,15 @@ def _orientation(source: ImageSource) -> int:
     """1 where the file does not say how it is to be turned, or says it in a way that can't be read."""
     head = getattr(source, "head", None)
     try:
-        raw = head(HEAD)[0] if head is not None else source.read()
+        raw, size = head(HEAD) if head is not None else (source.read(), 0)
         if isinstance(raw, np.ndarray):
             return 1
-        found = Image.open(io.BytesIO(raw), formats=_formats()).getexif().get(ExifTags.Base.Orientation, 1)
+        if size > len(raw) and not raw.startswith(b"\xff\xd8"):  # only a JPEG's EXIF is sure to be at its start
+            raw = source.read()
+        image = Image.open(io.BytesIO(raw), formats=_formats())
+        if image.format == "PNG" and "exif" not in image.info:
+            image.load()  # its EXIF may follow the pixels
+        found = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # a decoder may raise anything on damaged bytes; `read_image` leaves such pictures as they are
         return 1
     return found if found in range(1, 9) else 1
@@ -199,11 +231,14 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Greyscale of more than 8 bits: 16-bit by its full range, floats in 0..1 likewise, all else stretched."""
+    """Greyscale of more than 8 bits by its range: 12 or 16 bits, floats in 0..1; all else is stretched.
+
+    Cameras and microscopes keep 12 bits in files of 16, unsaid: values that all fit into 12 are taken for such.
+    """
     values = np.nan_to_num(np.asarray(image).astype(np.float32))
     low, high = float(values.min()), float(values.max())
     if image.mode.startswith("I") and low >= 0 and high <= 65535:
-        values = values / 257.0
+        values = values * (255.0 / (4095 if high < 4096 else 65535))
     elif low >= 0 and high <= 1:
         values = values * 255.0
     else:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from studio.core.errors import DataError
-from studio.data.files.images import SUFFIXES, BadImage, inspect_image
+from studio.data.files.images import SUFFIXES, BadImage, inspect_image, kind_of
 from studio.data.files.limits import Limits
 from studio.data.items import Dataset, ImageSource, Item, Skipped
 
 SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 IGNORED = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 PHOTOS = {".heic", ".heif", ".jxl", ".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw", ".svg", ".pdf", ".psd"}
+TEXTS = {".txt", ".json", ".xml", ".csv", ".yaml", ".yml", ".md", ".html", ".py", ".npz", ".npy", ".mat", ".zip"}
 NAMED = 5  # more files of one foreign suffix are not named one by one
 EXAMPLE = "Expected one folder a class, such as photos/cat/1.jpg and photos/dog/1.jpg."
 
@@ -38,9 +39,7 @@ def by_folders(where: str, sources: Mapping[str, ImageSource], limits: Limits) -
     The first folder is the class, or the split where the folders are named train, val, test; one folder
     that wraps all images is seen through. Raises DataError where there is no class folder with images.
     """
-    paths = sorted(path for path in map(PurePosixPath, sources) if not _is_ignored(path))
-    images = [path for path in paths if path.suffix.lower() in SUFFIXES]
-    foreign = [path for path in paths if path.suffix.lower() not in SUFFIXES]
+    images, foreign = part(sources)
     if not images:
         raise DataError(f"{where} holds no images{_kinds(foreign)}. {EXAMPLE}")
     inner = _below_wrapping(images)
@@ -58,6 +57,23 @@ def by_folders(where: str, sources: Mapping[str, ImageSource], limits: Limits) -
     if not entries:
         raise DataError(f"{where} holds {len(images)} images, but in no class folder. {EXAMPLE}")
     return gather(where, entries, skipped, limits)
+
+
+def part(sources: Mapping[str, ImageSource]) -> tuple[list[PurePosixPath], list[PurePosixPath]]:
+    """Images and other files, each sorted; what operating systems leave behind is neither."""
+    images, foreign = [], []
+    for path in sorted(path for path in map(PurePosixPath, sources) if not _is_ignored(path)):
+        (images if _is_image(path, sources[str(path)]) else foreign).append(path)
+    return images, foreign
+
+
+def _is_image(path: PurePosixPath, source: ImageSource) -> bool:
+    """By its suffix, and by its first bytes where that says nothing. A raw photo looks like a TIFF, and is none."""
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES or suffix in TEXTS:
+        return suffix in SUFFIXES
+    kind = kind_of(source)
+    return kind is not None and not (suffix in PHOTOS and kind == "TIFF")
 
 
 def gather(where: str, entries: Iterable[Entry], skipped: list[Skipped], limits: Limits) -> Dataset:

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from studio.data import read_image
-from studio.data.files.images import BadImage, inspect_image
+from studio.data.files.images import HEAD, BadImage, inspect_image, upright
+from studio.data.files.layout import part
 from studio.data.files.limits import Limits
 from studio.data.items import ArraySource, FileSource
 
@@ -179,3 +180,31 @@ def test_a_file_that_is_too_large_is_not_even_read(tmp_path):
     (tmp_path / "a.jpg").write_bytes(bytes(1000))
     with pytest.raises(BadImage, match="MB allowed"):
         read_image(Unread(tmp_path / "a.jpg"), "a.jpg", limits=Limits(file_bytes=999))
+
+
+def noisy(width: int, height: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8))
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".tif", ".png", ".jpg"])
+def test_a_large_turned_file_is_laid_out_as_it_is_read(tmp_path, suffix):
+    path, exif = tmp_path / f"a{suffix}", Image.Exif()
+    exif[0x0112] = 6
+    noisy(480, 320).save(path, exif=exif, **({"quality": 95} if suffix in (".webp", ".jpg") else {}))
+    assert path.stat().st_size > HEAD or suffix == ".jpg"
+    assert upright(FileSource(path), "a")[0] == read_image(path).size == (320, 480)
+
+
+def test_twelve_bits_in_sixteen_use_the_whole_range_and_sixteen_stay(tmp_path):
+    for most, expected in ((4095, 255), (65535, 255), (32767, 127)):
+        values = np.linspace(0, most, 64).astype(np.uint16).reshape(8, 8)
+        Image.fromarray(values).save(tmp_path / "a.png")
+        assert np.asarray(read_image(tmp_path / "a.png")).max() == pytest.approx(expected, abs=1)
+
+
+@pytest.mark.parametrize("name", ["a.jfif", "a.jpe", "A.JPG", "noname", "a.dat", "a.heic"])
+def test_an_image_is_known_by_its_content(tmp_path, name):
+    noisy(20, 20).save(tmp_path / name, "JPEG")
+    (tmp_path / "notes").write_text("BM is no image, P5 neither")
+    images, others = part({path.name: FileSource(path) for path in tmp_path.iterdir()})
+    assert list(map(str, images)) == [name] and list(map(str, others)) == ["notes"]
