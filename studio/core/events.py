@@ -53,7 +53,7 @@ class EventWriter:
             raise ValueError(f"unknown event kind {kind!r}; known: {', '.join(KINDS)}")
         line = json.dumps(_plain({"t": round(time.time(), 3), "kind": kind, **fields}), ensure_ascii=False)
         try:
-            self._file.write(line.encode() + b"\n")  # one write call: lines of two writers never mix
+            self._file.write(line.encode(errors="replace") + b"\n")  # one write call: lines of two writers never mix
         except OSError as error:
             raise StoreError(
                 f"{self.path} can't be written ({error.strerror}). Make room on its disk, then resume the run; "

@@ -194,6 +194,16 @@ def _report(result: Result, events: EventWriter) -> None:
 
 
 def _one_line(error: Exception) -> str:
+    if "Expected more than 1 value per channel" in str(error):
+        return (
+            "Batch norms that learn their statistics need two images or more in a batch. Set train.batch_size to 2 or "
+            "more, or keep the statistics (params.freeze_statistics: true)."
+        )
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return (
+            "The memory of this machine is used up. Take a smaller train.batch_size, model.image_size or backbone, or "
+            "close other programs, then resume the run."
+        )
     return f"{type(error).__name__}: {error} (the whole trace is in the run's log)"
 
 

@@ -103,9 +103,9 @@ def explain(error: OSError, folder: Path) -> str:
 def to_json(value: Any) -> bytes:
     """Readable JSON. NaN and infinity become null, tuples lists, NumPy numbers plain ones.
 
-    Raises TypeError for what JSON has no word for.
+    Bytes of a file name that are no UTF-8 become `?`. Raises TypeError for what JSON has no word for.
     """
-    return json.dumps(plain(value), ensure_ascii=False, indent=1, allow_nan=False).encode() + b"\n"
+    return json.dumps(plain(value), ensure_ascii=False, indent=1, allow_nan=False).encode(errors="replace") + b"\n"
 
 
 def plain(value: Any) -> Any:

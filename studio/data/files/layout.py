@@ -3,10 +3,11 @@
 Folders and zips share this; they differ only in where the bytes are.
 """
 
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from studio.core.errors import DataError
@@ -81,7 +82,7 @@ def gather(where: str, entries: Iterable[Entry], skipped: list[Skipped], limits:
 
     A class without a single usable file is left out, and named too. Raises DataError where none is usable.
     """
-    entries = list(entries)
+    entries = [replace(entry, label=unicodedata.normalize("NFC", entry.label)) for entry in entries]  # macOS: NFD
     with ThreadPoolExecutor(8) as pool:
         reasons = list(pool.map(lambda entry: _reason(entry, limits), entries))
     skipped = skipped + [

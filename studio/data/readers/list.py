@@ -1,8 +1,9 @@
-"""`list:FILE?root=FOLDER`: a plain list, as the splits of miniImageNet, CUB and CIFAR-FS come.
+"""`list:FILE?root=FOLDER`: a plain list or table, as the splits of miniImageNet, CUB and CIFAR-FS come.
 
 A line names an image and its class (`path label` or `path,label`), an image alone (its folder is the
-class), or a folder (all images in it; its name is the class). A heading such as `filename,label` is
-skipped. Paths are relative to `root` (default: the folder of the list), or one image folder below it.
+class), or a folder (all images in it; its name is the class). Fields are parted by commas, semicolons or tabs; a
+heading such as `filename,label` says which column is which, whatever others there are. Paths
+are relative to `root` (default: the folder of the list), or one image folder below it.
 """
 
 import csv
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from studio.core.errors import DataError
-from studio.data.files.annotation_files import Unreadable, read_text
+from studio.data.files.annotation_files import Unreadable, read_bytes
 from studio.data.files.images import SUFFIXES
 from studio.data.files.layout import Entry, gather
 from studio.data.files.limits import Limits
@@ -18,7 +19,13 @@ from studio.data.items import Dataset, FileSource, Skipped
 from studio.data.readers.folder import walk
 
 OPTIONS = {"root": "the folder that the paths start from"}
-HEADINGS = {"filename", "file", "path", "image", "image_name", "name"}
+PATHS = (
+    "filename", "file_name", "file", "filepath", "file_path", "path", "image", "image_name", "image_path", "image_id",
+    "img", "img_path", "img_name", "name", "id",
+)  # fmt: skip
+LABELS = ("label", "class", "class_name", "label_name", "category", "category_name", "target", "labels", "classes", "y")
+CORNERS = {"xmin", "x_min", "x1", "bbox_x", "bbox"}
+ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 LINE = 10_000  # characters of a line at most
 BELOW = ("", "images", "data", "jpg")  # where the common sets keep their images
 
@@ -54,24 +61,68 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
 
 
 def _lines(path: Path, limits: Limits) -> Iterator[tuple[str, str | None]]:
-    """Pairs (path, class or None)."""
-    try:
-        lines = [line for line in read_text(path, limits).splitlines() if line.strip()]
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path.name} is no text file in UTF-8; expected lines such as cat/1.jpg,cat.") from error
+    """Pairs (path, class or None); lines without a path name nothing."""
+    lines = _text_lines(path, limits)
+    separator = _separator(lines[0]) if lines else None
+    columns = _columns(path, _fields(lines[0], separator)) if lines and separator else None
     for number, line in enumerate(lines):
         if len(line) > LINE:
             raise Unreadable(path, f"line {number + 1} has {len(line):,} characters; expected a path and a class")
-        name, label = _pair(line)
-        if number > 0 or name.lower() not in HEADINGS:
+        if number == 0 and (columns or line.strip().lower() in PATHS):
+            continue
+        name, label = _pair(line, separator or ",", columns or (0, 1))
+        if name:
             yield name.replace("\\", "/"), label
 
 
-def _pair(line: str) -> tuple[str, str | None]:
-    """`path,label`, or `path label` where the first part ends like an image; else the whole line is a path."""
-    if "," in line:
-        fields = [field.strip() for field in next(csv.reader([line]))]
-        return fields[0], fields[1] or None
+def _text_lines(path: Path, limits: Limits) -> list[str]:
+    data = read_bytes(path, limits)
+    try:
+        text = data.decode(ENCODINGS.get(data[:2], "utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path.name} is no text file in UTF-8 or UTF-16; expected lines such as cat/1.jpg,cat. Save a table of "
+            "Excel as CSV UTF-8."
+        ) from error
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def _separator(line: str) -> str | None:
+    """What parts the fields of a table, by its first line; None where it is no table."""
+    return next((separator for separator in (";", "\t", ",") if separator in line), None)
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    return [field.strip() for field in next(csv.reader([line.strip("\r\n")], delimiter=separator), [])]
+
+
+def _columns(path: Path, heading: list[str]) -> tuple[int, int | None] | None:
+    """Where the path and the class stand, by a heading; None where the first line is none. Raises DataError."""
+    names = [name.lower().replace(" ", "_") for name in heading]
+    if any(PurePosixPath(name).suffix in SUFFIXES for name in names):
+        return None
+    place = next((names.index(name) for name in PATHS if name in names), None)
+    if place is None:
+        return None
+    label = next((names.index(name) for name in LABELS if name in names), None)
+    if CORNERS & set(names):
+        raise DataError(
+            f"{path.name} lists boxes ({', '.join(heading)}), and list: is for images with one class each. Export the "
+            "annotations as COCO, VOC or YOLO."
+        )
+    others = [number for number, name in enumerate(names) if number != place and name not in ("", "index")]
+    if label is None and len(others) > 1:
+        raise DataError(f"{path.name}: which column is the class? Found {', '.join(heading)}; call it label.")
+    return place, others[0] if label is None and others else label
+
+
+def _pair(line: str, separator: str, columns: tuple[int, int | None]) -> tuple[str, str | None]:
+    """By columns in a table; `path label` where the first part ends like an image; else the whole line is a path."""
+    if separator in line:
+        fields = _fields(line, separator)
+        place, label = columns
+        named = fields[label] if label is not None and label < len(fields) else ""
+        return (fields[place] if place < len(fields) else ""), named or None
     first, *rest = line.strip().rsplit(maxsplit=1)
     if rest and PurePosixPath(first).suffix.lower() in SUFFIXES:
         return first, rest[0]
@@ -80,5 +131,5 @@ def _pair(line: str) -> tuple[str, str | None]:
 
 def _find(root: Path, name: str, path: Path) -> Path | None:
     if not (root / name).resolve().is_relative_to(root.resolve()):
-        raise DataError(f"{path.name}: {name!r} leads out of {root}. It is refused.")
+        raise DataError(f"{path.name}: {name!r} leads out of {root}. It is refused. Name the folder with ?root=FOLDER.")
     return next((root / below / name for below in BELOW if (root / below / name).exists()), None)
