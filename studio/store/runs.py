@@ -179,10 +179,8 @@ class RunFolder:
             data = self.events_path.read_bytes()
         except FileNotFoundError:
             return []
-        words = [f'"{kind}"'.encode() for kind in kinds]
-        lines = data[: data.rfind(b"\n") + 1].splitlines()
-        found = [_parse(line) for line in lines if any(word in line for word in words)]
-        return [event for event in found if event.get("kind") in kinds]
+        events = [_parse(line) for line in _lines_with(data, [f'"{kind}"'.encode() for kind in kinds])]
+        return [event for event in events if event.get("kind") in kinds]
 
     def _recipe_values(self) -> dict[str, Any]:
         return recipes.read_yaml(self.recipe_path)
@@ -218,10 +216,21 @@ class RunFolder:
         return f"RunFolder({self.id!r})"
 
 
+def _lines_with(data: bytes, words: list[bytes]) -> list[bytes]:
+    """The whole lines that hold one of the words, in their order."""
+    places: set[tuple[int, int]] = set()
+    for word in words:
+        at = data.find(word)
+        while at >= 0 and (end := data.find(b"\n", at)) >= 0:
+            places.add((data.rfind(b"\n", 0, at) + 1, end))
+            at = data.find(word, end)
+    return [data[start:end] for start, end in sorted(places)]
+
+
 def _parse(line: bytes) -> dict[str, Any]:
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return event if isinstance(event, dict) else {}
 

@@ -18,6 +18,7 @@ from studio.ui.desk import Desk
 from studio.ui.kept_page import KeptPage
 from studio.ui.pages import data, runs, start, train, tryit
 from studio.ui.sessions import SESSIONS, LeanConfig
+from studio.ui.upload_door import HOSTED_BYTES, UploadDoor
 
 FONTS = ["system-ui", "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "sans-serif"]  # the machine's own: none is fetched
 
@@ -35,6 +36,8 @@ class Shared:
 class Page(gr.Blocks):
     """Blocks that launch with the studio's look, words and settings unless told otherwise."""
 
+    upload_bytes: int | None = None  # that may lie in the temporary folder, waiting to be kept
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.default_config = LeanConfig(self)
@@ -49,7 +52,7 @@ class Page(gr.Blocks):
             "enable_monitoring": False,
             "max_file_size": "2gb",
             "state_session_capacity": SESSIONS,
-            "app_kwargs": {"middleware": [Middleware(KeptPage)]},
+            "app_kwargs": {"middleware": [Middleware(KeptPage), Middleware(UploadDoor, self.upload_bytes)]},
             "pwa": False,
         }
         return super().launch(*args, **{**settings, **options})
@@ -85,6 +88,7 @@ def build_app(home: Home | None = None, preset: str | None = None, hosted: bool 
         page.load(train.refill, [recipe], filled, show_progress="hidden", api_visibility="private")
         page.load(_asked_run, [run], [run, tabs], show_progress="hidden", api_visibility="private")
         add_api(desk)
+    page.upload_bytes = HOSTED_BYTES if desk.hosted else None
     page.queue(default_concurrency_limit=8, api_open=False)
     return page
 
