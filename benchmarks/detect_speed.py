@@ -20,7 +20,7 @@ from adapters.detect.base import BackboneDetector, TorchvisionDetector
 from adapters.detect.hf_base import centred
 from benchmarks.training_loop import seconds_of
 from studio.core import registry
-from studio.core.faces import AdaptingDetector, LearnerContext
+from studio.core.faces import LearnerContext
 from studio.core.home import Home
 from studio.core.recipe import Recipe
 from studio.core.streams import Batch
@@ -86,7 +86,7 @@ def detectors() -> list[str]:
     return [
         cls.id
         for cls in registry.methods("detect")
-        if issubclass(cls, BackboneDetector) and not issubclass(cls, AdaptingDetector)
+        if issubclass(cls, BackboneDetector) and not cls.adapts()
     ]
 
 

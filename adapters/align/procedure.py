@@ -17,6 +17,7 @@ from studio.core.faces import Estimator
 from studio.core.home import Home
 from studio.core.procedure import Job, Outcome, Predictor, Procedure
 from studio.core.registry import Params, procedure
+from studio.data.domains import require_domains
 from studio.data.features.cache import embed_images
 from studio.figures import tsne_figure
 from studio.store import Checkpoint, Manifest
@@ -33,9 +34,7 @@ class Align(Procedure):
 
     def run(self, job: Job) -> Outcome:
         data, seed = job.recipe.data, job.recipe.train.seed
-        for key in ("source", "target"):
-            if not getattr(data, key):
-                raise UsageError(f"data.{key}: nothing is named; an alignment needs data.source and data.target.")
+        require_domains(data.source, data.target, "an alignment")
         backbone = backbone_for(job, [data.source, data.target])
         source = open_domain(job, data.source, backbone, "data.source")
         target = open_domain(job, data.target, backbone, "data.target")

@@ -5,7 +5,7 @@ from pydantic import Field
 from adapters.detect.base import BackboneDetector
 from studio.core import registry
 from studio.core.errors import UsageError, nearest
-from studio.core.faces import AdaptingDetector, Comparison, Learner
+from studio.core.faces import Comparison, Learner
 from studio.core.registry import Params, register
 
 CHOSEN = ["detect/rt-detr-v2", "detect/deformable-detr", "detect/faster-rcnn", "detect/fcos"]
@@ -33,7 +33,7 @@ class CompareDetectors(Comparison):
         known = {
             cls.id: cls
             for cls in registry.methods("detect")
-            if issubclass(cls, BackboneDetector) and not issubclass(cls, AdaptingDetector)
+            if issubclass(cls, BackboneDetector) and not cls.adapts()
         }
         for name in self.params.methods:
             if name not in known:

@@ -9,9 +9,9 @@ from adapters.detect.faster_rcnn import FasterRcnn, FasterRcnnParams
 from adapters.detect.two_stage import learn, look
 from adapters.finetune.classifier import whole_state
 from studio.core.errors import UsageError
-from studio.core.faces import AdaptingDetector, LearnerContext
+from studio.core.faces import LearnerContext
 from studio.core.registry import register
-from studio.core.streams import Step, StreamBatches
+from studio.core.streams import Source, Step, StreamBatches, Target
 
 
 class DaFasterRcnnParams(FasterRcnnParams):
@@ -19,7 +19,7 @@ class DaFasterRcnnParams(FasterRcnnParams):
 
 
 @register("detect/da-faster-rcnn")
-class DaFasterRcnn(FasterRcnn, AdaptingDetector):
+class DaFasterRcnn(FasterRcnn):
     """Faster R-CNN whose maps and regions learn to hide their domain from networks that learn to see it.
 
     One adversary looks at every place of the pyramid's maps, one at the features of every region; a third loss has
@@ -29,6 +29,8 @@ class DaFasterRcnn(FasterRcnn, AdaptingDetector):
     title = "DA-Faster R-CNN"
     paper = "Chen et al. 2018, Domain Adaptive Faster R-CNN for Object Detection in the Wild"
     Params = DaFasterRcnnParams
+    streams = (Source, Target)
+    uses = ("data.source", "data.target", "train.epochs", "train.lr")
 
     def setup(self, context: LearnerContext) -> nn.Module:
         if self.params.heads_only:

@@ -7,7 +7,7 @@ from pydantic import Field
 from adapters.detect.base import BackboneDetector
 from studio.core import registry
 from studio.core.errors import UsageError
-from studio.core.faces import AdaptingDetector, Base, Comparison
+from studio.core.faces import Base, Comparison
 from studio.core.recipe import Recipe, validate
 from studio.core.registry import Params, register
 
@@ -54,6 +54,6 @@ class FewShot(Comparison):
 
     def _detector(self, **more: Any) -> BackboneDetector:
         cls = registry.get(self.params.detector)
-        if not issubclass(cls, BackboneDetector) or issubclass(cls, AdaptingDetector):
+        if not issubclass(cls, BackboneDetector) or cls.adapts():
             raise UsageError(f"params.detector: {cls.id} is no detector that learns from boxes alone; detect/fcos is.")
         return cls(validate(cls.Params, {**self.params.detector_params, **more}, "params.detector_params"))

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from adapters.detect.data.transforms import pad
 from studio.core import registry
 from studio.core.errors import UsageError
-from studio.core.faces import AdaptingDetector, Detector, LearnerContext
+from studio.core.faces import Detector, LearnerContext
 from studio.core.phases import Teacher
 from studio.core.recipe import validate
 from studio.core.registry import Params, register
-from studio.core.streams import Batch, Step, StreamBatches
+from studio.core.streams import Batch, Source, Step, StreamBatches, Target
 from studio.data.boxes import Detections
 
 PLACES = ("box", "giou", "distribution")  # what losses of place and size have in their names
@@ -32,7 +32,7 @@ class MeanTeacherParams(Params):
 
 
 @register("detect/mean-teacher")
-class MeanTeacher(AdaptingDetector):
+class MeanTeacher(Detector):
     """Any detector, taught on the target by an average of itself.
 
     The teacher sees a target picture as it is, the student the same with its colours and sharpness changed and a part
@@ -45,6 +45,8 @@ class MeanTeacher(AdaptingDetector):
     paper = "Liu et al. 2021, Unbiased Teacher for Semi-Supervised Object Detection"
     task = "detect"
     Params = MeanTeacherParams
+    streams = (Source, Target)
+    uses = ("data.source", "data.target", "train.epochs", "train.lr")
 
     def setup(self, context: LearnerContext) -> nn.Module:
         self.student = self._detector()
@@ -64,7 +66,7 @@ class MeanTeacher(AdaptingDetector):
 
     def _detector(self) -> Detector:
         cls = registry.get(self.params.detector)
-        if not issubclass(cls, Detector) or issubclass(cls, AdaptingDetector):
+        if not issubclass(cls, Detector) or cls.adapts():
             raise UsageError(f"params.detector: {cls.id} is no detector that can be taught; detect/fcos is one.")
         return cls(validate(cls.Params, self.params.detector_params, "params.detector_params"))
 

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from adapters.detect.data.batches import BoxBatches, DomainBatches, input_side, masks_of
-from adapters.detect.data.domains import Domains, resolve_box_domains
+from adapters.detect.data.domains import resolve_box_domains
 from adapters.detect.data.splits import resolve_box_splits
 from adapters.detect.data.transforms import scaled
 from adapters.detect.run.predictor import BoxPredictor
@@ -17,12 +17,13 @@ from adapters.detect.task import DetectEval
 from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import UsageError
-from studio.core.faces import AdaptingDetector, Detector, LearnerContext
+from studio.core.faces import Detector, LearnerContext
 from studio.core.home import Home
 from studio.core.procedure import Job, Outcome, Procedure
 from studio.core.registry import procedure
 from studio.data import Dataset
 from studio.data.boxes import Boxes, Detections
+from studio.data.domains import Domains
 from studio.data.files.images import read_image, upright
 from studio.data.preprocess import Preprocess
 from studio.data.splits import Splits
@@ -79,7 +80,7 @@ class Detecting(Procedure):
 
     def run(self, job: Job) -> Outcome:
         recipe, settings = job.recipe, job.recipe.train
-        adapting = isinstance(job.method, AdaptingDetector)
+        adapting = job.method.adapts()
         resolve = resolve_box_domains if adapting else resolve_box_splits
         splits = resolve(recipe.data, settings.seed, job.home)
         for remark in (splits.note, *splits.train.remarks):
@@ -261,7 +262,7 @@ def begin(job: Job, classes: list[str]) -> Start:
     if going_on is not None:
         made = going_on.manifest
         spec = made.backbone["spec"]
-        if made.method != job.recipe.method and not isinstance(job.method, AdaptingDetector):
+        if made.method != job.recipe.method and not job.method.adapts():
             raise UsageError(
                 f"model.checkpoint: {going_on.id} was made by {made.method}, this run is {job.recipe.method}. Only the "
                 "same method can go on."

@@ -71,7 +71,8 @@ class Detect(Task):
         return {"onnx": exporters.write_onnx, "hf": exporters.write_hf}.get(kind)
 
     def check(self, recipe: "Recipe") -> None:
-        from studio.core.faces import AdaptingDetector
+        from studio.core.faces import Learner
 
-        if recipe.eval.selection == "oracle" and not issubclass(recipe.method_class(), AdaptingDetector):
+        cls = recipe.method_class()
+        if recipe.eval.selection == "oracle" and not (issubclass(cls, Learner) and cls.adapts()):
             raise UsageError(f"eval.selection: oracle is not for {recipe.method}; expected source-val or last.")

@@ -14,6 +14,7 @@ from studio.core.errors import DataError, StoppedByUser
 from studio.core.procedure import Job
 from studio.core.registry import Params, register
 from studio.data import Dataset, FeatureSet, open_data
+from studio.data.domains import blind, by_domain, require_domains, rows_of
 from studio.data.load_split import features_of, warn_of_skipped
 
 COLUMNS = ["source", "images", "gap to classes", "mmd", "class mmd", "a-distance", "coral", "source accuracy", "risk"]
@@ -116,33 +117,22 @@ def say(job: Job, row: dict[str, Any], warn_at: float) -> None:
 def read_domains(job: Job, per_domain: int) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], np.ndarray]:
     """Sources by name as (features [n, d], labels [n]) and the target's features [m, d], without labels."""
     data, draw = job.recipe.data, np.random.default_rng(job.recipe.train.seed)
-    for key, spec in (("source", data.source), ("target", data.target)):
-        if not spec:
-            raise DataError(f"data.{key}: nothing is given; expected something like folder:amazon.")
+    require_domains(data.source, data.target, "the gap between two domains")
     source, target = open_data(data.source), open_data(data.target)
     if isinstance(source, FeatureSet) != isinstance(target, FeatureSet):
         raise DataError("data: one of source and target holds images, the other feature vectors; expected one kind.")
-    parts = by_domain(source, data.source)
+    parts = by_domain(source)
     parts = {name: labelled_rows(job, name, some(part, per_domain, draw)) for name, part in parts.items()}
     target = some(target, per_domain, draw)
     if isinstance(target, FeatureSet):
         return {name: (part.x, part.y) for name, part in parts.items()}, target.x
     warn_of_skipped(job, source.skipped)
-    unlabelled = Dataset(target.spec, [], [replace(item, label=-1) for item in target.items], target.skipped)
     backbone = backbone_of(job, job.recipe.model.backbone)
     found = {}
     for name, part in parts.items():
         x, kept = features_of(job, replace(part, skipped=[]), backbone, name)
         found[name] = (x, kept.labels)
-    return found, features_of(job, unlabelled, backbone, "the target")[0]
-
-
-def by_domain(data: Dataset | FeatureSet, spec: str) -> dict[str, Dataset | FeatureSet]:
-    """The joined parts of a source by name; one part under its spec where nothing was joined."""
-    if "," not in spec:
-        return {spec: data}
-    domains = data.domains if isinstance(data, FeatureSet) else np.array([item.domain for item in data.items])
-    return {str(name): rows_of(data, np.flatnonzero(domains == name)) for name in dict.fromkeys(domains)}
+    return found, features_of(job, blind(target), backbone, "the target")[0]
 
 
 def some(data: Dataset | FeatureSet, most: int, draw: np.random.Generator) -> Dataset | FeatureSet:
@@ -163,7 +153,3 @@ def labelled_rows(job: Job, name: str, data: Dataset | FeatureSet) -> Dataset | 
     if left:
         job.events.warning(f"{name}: left out {left} image{'s' * (left > 1)} without a label or alone in their class.")
     return rows_of(data, rows)
-
-
-def rows_of(data: Dataset | FeatureSet, rows: np.ndarray) -> Dataset | FeatureSet:
-    return replace(data, x=data.x[rows], y=data.y[rows]) if isinstance(data, FeatureSet) else data.subset(rows)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from studio.core.errors import UsageError
 from studio.core.phases import ALL, Optimizer, Phase, Teacher
 from studio.core.registry import Method
-from studio.core.streams import Source, Step, Stream, Target, Train
+from studio.core.streams import Step, Stream, Train
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -247,14 +247,3 @@ class Detector(Learner):
     def raw(self, images: "Tensor") -> "list[Detections]":
         """As `predict`, with the boxes that it would drop as duplicates of surer ones."""
         return self.predict(images)
-
-
-class AdaptingDetector(Detector):
-    """A Detector that also looks at pictures of another domain, of which it is told no boxes.
-
-    `losses` gets a batch of its source, with boxes and labels, and of its target: images [B, 3, H, W], and strong
-    [B, 3, H, W], the same with colours and sharpness changed and parts hidden.
-    """
-
-    uses = ("data.source", "data.target", "train.epochs", "train.lr")
-    streams = (Source, Target)

@@ -18,12 +18,15 @@ POLICIES = {"trivial": trivial_augment, "rand": rand_augment}
 class TrainBatches:
     """The batch of a step depends on (seed, step) alone: images [B, 3, H, W], labels [B] or soft [B, C].
 
-    pixels uint8 [N, 3, S, S], S a little larger than the input; labels int64 [N].
+    pixels uint8 [N, 3, S, S], S a little larger than the input; labels int64 [N]. `domains` int64 [N], where the images
+    are of several, reach the batch as domains [B].
     """
 
     def __init__(
-        self, pixels: Any, labels: np.ndarray, classes: int, preprocess: Preprocess, settings: AugmentedTrain
+        self, pixels: Any, labels: np.ndarray, classes: int, preprocess: Preprocess, settings: AugmentedTrain,
+        domains: np.ndarray | None = None,
     ) -> None:
+        self.domains = domains
         self.pixels, self.labels, self.classes = pixels, labels, classes
         self.preprocess, self.settings = preprocess, settings
         self.batch_size = min(settings.batch_size, len(labels))
@@ -37,7 +40,8 @@ class TrainBatches:
         images = self._augmented(torch.from_numpy(np.ascontiguousarray(self.pixels[rows])), draw)
         if self.settings.mixup or self.settings.cutmix:
             images, labels = mix(images, labels, self.classes, self.settings.mixup, self.settings.cutmix, draw)
-        return Batch(images=images.contiguous(memory_format=torch.channels_last), labels=labels)
+        more = {} if self.domains is None else {"domains": torch.from_numpy(self.domains[rows])}
+        return Batch(images=images.contiguous(memory_format=torch.channels_last), labels=labels, **more)
 
     def _order(self, epoch: int) -> np.ndarray:
         """Rows of one epoch."""

@@ -10,6 +10,7 @@ from studio.core.errors import UsageError
 from studio.core.faces import Learner, LearnerContext
 from studio.core.procedure import Job
 from studio.data import Dataset
+from studio.data.domains import domain_ids
 from studio.data.load_split import features_of
 from studio.data.preprocess import Preprocess
 from studio.data.splits import some
@@ -57,7 +58,11 @@ def begin(job: Job, learner: Learner, train: Dataset, name: str = "") -> Start:
 def fit(job: Job, start: Start, train: Decoded, val: Decoded | None, name: str = "") -> Progress:
     """Trains to the end; where the loss breaks, the best epoch so far is left as a checkpoint."""
     learner, settings = start.learner, job.recipe.train
-    batches = TrainBatches(train.pixels, train.dataset.labels, len(train.dataset.classes), start.preprocess, settings)
+    domains, names = domain_ids(train.dataset.items)
+    batches = TrainBatches(
+        train.pixels, train.dataset.labels, len(train.dataset.classes), start.preprocess, settings,
+        domains if len(names) > 1 else None,
+    )  # fmt: skip
 
     def evaluate() -> dict[str, float]:
         if val is None:  # trained on all there is: the last epoch is kept

@@ -1,6 +1,6 @@
 """The two domains of a detection recipe: a source with boxes, and a target whose boxes are shown to nobody."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,22 +9,11 @@ from adapters.detect.data.splits import resolve_box_splits
 from studio.core.errors import DataError, UsageError
 from studio.core.home import Home
 from studio.data.boxes import Boxes
+from studio.data.domains import Domains, blind, require_domains, target_of
 from studio.data.items import Dataset, Item
-from studio.data.splits import images
 
 if TYPE_CHECKING:
     from adapters.detect.task import DetectData
-
-
-@dataclass
-class Domains:
-    """`train` and `val` of the source; `target`: pictures without boxes; `test`: of the target, with boxes, or None."""
-
-    train: Dataset
-    val: Dataset
-    target: Dataset
-    test: Dataset | None
-    note: str
 
 
 def resolve_box_domains(data: "DetectData", seed: int, home: Home | None = None) -> Domains:
@@ -34,41 +23,20 @@ def resolve_box_domains(data: "DetectData", seed: int, home: Home | None = None)
     classes that the source has not are left out of it. Raises UsageError where a domain is not named, DataError
     where the source has no boxes.
     """
-    for key in ("source", "target"):
-        if not getattr(data, key):
-            raise UsageError(f"data.{key}: nothing is named; a method that adapts needs data.source and data.target.")
+    require_domains(data.source, data.target, "a method that adapts")
     if data.train:
         raise UsageError("data.train: a method that adapts learns from data.source; leave data.train out.")
     splits = resolve_box_splits(data.model_copy(update={"train": data.source, "test": None}), seed, home)
-    whole = images(data.target)
-    learned = whole.part("train") if "train" in whole.splits else whole
-    test, where = _test(data, whole, learned)
-    note = f"{splits.note} Target: {len(learned)} pictures without their boxes."
+    learned, test, where = target_of(data.target, data.test)
+    if not data.test and not test.boxed:
+        test = None
+    note = f"{splits.note} Target: {len(learned)} images without their boxes."
     if test is not None:
         test, left_out = of_classes(test, splits.train.classes)
         note += f" Scored on {where}."
         if left_out:
             note += f" {left_out} boxes of classes that the source has not are left out of the score."
-    return Domains(splits.train, splits.val, _blind(learned, splits.train.classes), test, note)
-
-
-def _test(data: "DetectData", whole: Dataset, learned: Dataset) -> tuple[Dataset | None, str]:
-    """The labelled pictures of the target to score, and in words which they are."""
-    if data.test:
-        given = images(data.test)
-        return (given.part("test") if "test" in given.splits else given), f"{len(given)} pictures of data.test"
-    for name in ("test", "val"):
-        if name in whole.splits:
-            part = whole.part(name)
-            return (part if part.boxed else None), f"{len(part)} pictures of the target's {name} split"
-    if not learned.boxed:
-        return None, ""
-    return learned, "the very pictures of the target it was adapted to"
-
-
-def _blind(dataset: Dataset, classes: list[str]) -> Dataset:
-    """The pictures alone; what knows their boxes is gone."""
-    return replace(dataset, classes=classes, items=[replace(item, boxes=None, label=-1) for item in dataset.items])
+    return Domains(splits.train, splits.val, blind(learned), test, note)
 
 
 def of_classes(dataset: Dataset, classes: list[str]) -> tuple[Dataset, int]:

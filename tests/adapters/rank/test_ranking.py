@@ -172,8 +172,8 @@ def test_images_go_through_the_backbone(home):
 @pytest.mark.parametrize(
     ("source", "target", "sentence"),
     [
-        (None, "builtin:digits", "data.source: nothing is given"),
-        ("builtin:digits", None, "data.target: nothing is given"),
+        (None, "builtin:digits", "data.source: nothing is named"),
+        ("builtin:digits", None, "data.target: nothing is named"),
     ],
 )
 def test_a_missing_domain_is_named(home, source, target, sentence):

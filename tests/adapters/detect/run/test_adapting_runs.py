@@ -39,7 +39,7 @@ def test_a_run_is_scored_on_the_target_and_its_checkpoint_predicts(home):
     assert result.metrics["scored_on"] == "test" and result.metrics["selection"] == "last"
     assert {"map", "map_50"} <= result.metrics.keys()
     notes = " ".join(one["message"] for one in run.events() if one["kind"] == "note")
-    assert "Target: 8 pictures without their boxes" in notes and "data.test" in notes
+    assert "Target: 8 images without their boxes" in notes and "data.test" in notes
     assert any(one["name"].startswith("train/target_") for one in run.events() if one["kind"] == "scalar")
     model = load_checkpoint(result.checkpoint, home)
     assert "boxes" in model.predict([Image.new("RGB", (80, 60))])[0]
