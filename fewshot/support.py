@@ -85,7 +85,7 @@ class SupportSet:
     def files(self) -> dict[str, bytes]:
         """What a checkpoint keeps as files: the sheets, and photos.json with names and places."""
         rows = [{"name": name, "picture": place} for name, place in zip(self.names, self.pictures, strict=True)]
-        return {**self.sheets, "photos.json": json.dumps(rows, ensure_ascii=False).encode()}
+        return {**self.sheets, "photos.json": json.dumps(rows, ensure_ascii=False).encode(errors="replace")}
 
     @classmethod
     def load(cls, checkpoint: Any) -> "SupportSet":
