@@ -31,6 +31,11 @@ class FixedEpisodes:
         self._groups = groups
         self.total = sum(len(numbers) for numbers, _ in groups)
 
+    @property
+    def ways(self) -> set[int]:
+        """Numbers of ways that episodes of the file have."""
+        return {index.ways for _, index in self._groups}
+
     def chunks(self, size: ChunkSize) -> Iterator[tuple[np.ndarray, EpisodeIndex]]:
         for numbers, index in self._groups:
             columns = index.index.shape[2]

@@ -82,6 +82,9 @@ class MetaLearner(Learner):
     def settle(self, job: Job, pools: "dict[str, Pool]") -> None:
         """Called once after training: whatever the held-out classes of pools["val"] must still decide."""
 
+    def recall(self, metrics: dict[str, Any]) -> None:
+        """Takes up what `settle` chose before, from the metrics of the checkpoint."""
+
     def said(self) -> dict[str, Any]:
         """What to say beside the metrics."""
         return {}

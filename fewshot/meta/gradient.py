@@ -133,10 +133,13 @@ class AdaptingHead(EpisodeHead):
     def scores(self, episodes: Episodes) -> Tensor:
         side = self.learner.preprocess.image_size
         shape = (-1, side, side)
-        return torch.stack([
-            self.learner.pixel_scores(support.unflatten(1, shape), labels, query.unflatten(1, shape))
-            for support, labels, query in zip(episodes.support, episodes.labels, episodes.query, strict=True)
-        ])  # fmt: skip
+        scores = episodes.query.new_zeros(*episodes.query.shape[:2], episodes.ways, dtype=torch.float32)
+        for number, (labels, asked) in enumerate(zip(episodes.labels, episodes.query_mask, strict=True)):
+            given = labels >= 0  # padding takes no part, in the statistics of a batch neither
+            support, query = episodes.support[number][given], episodes.query[number][asked]
+            found = self.learner.pixel_scores(support.unflatten(1, shape), labels[given], query.unflatten(1, shape))
+            scores[number, asked] = found.float()
+        return scores
 
 
 def learn2learn() -> ModuleType:

@@ -104,6 +104,10 @@ class Pmf(MetricLearner):
         self.lr = max(rows, key=lambda row: row[1])[0]
         job.events.note(f"Episodes are fine-tuned with learning rate {self.lr:g}, chosen on held-out classes.")
 
+    def recall(self, metrics: dict[str, Any]) -> None:
+        asked = self.params.finetune_lr
+        self.lr = metrics["finetune_lr"] if asked is None else asked
+
     def said(self) -> dict[str, Any]:
         return {"finetune_lr": self.lr}
 

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from fewshot.calibrate import Calibration
+from fewshot.episode_files import read_episodes
 from fewshot.meta.base import MetaLearner
 from fewshot.meta.predictor import LearnedBackbone, gather_support
 from fewshot.meta.scoring import score
@@ -17,11 +18,12 @@ from fewshot.report import metrics_of, show, tell_expected
 from fewshot.support import SupportSet
 from fewshot.teach import keep, taught
 from studio.core import registry
-from studio.core.errors import StudioError, UsageError
+from studio.core.errors import DataError, StudioError, UsageError
 from studio.core.faces import LearnerContext
 from studio.core.home import Home
 from studio.core.procedure import Job, Outcome, Procedure
 from studio.core.registry import procedure
+from studio.data.items import Dataset, FileSource, Item
 from studio.data.load_split import pixels_of
 from studio.data.splits import Splits, resolve_class_splits
 from studio.engine.loop import Loop
@@ -40,10 +42,7 @@ class MetaTraining(Procedure):
     def run(self, job: Job) -> Outcome:
         recipe, learner = job.recipe, job.method
         if recipe.eval.episodes_file is not None:
-            raise UsageError(
-                f"eval.episodes_file: {recipe.method} draws its own episodes of val and test. To score fixed ones, "
-                "train first, then run a head such as fewshot/prototypes with model.backbone: store/CHECKPOINT."
-            )
+            return Outcome(score_fixed(job))
         splits = resolve_class_splits(recipe.data, recipe.train.seed)
         job.events.note(splits.note)
         backbone, going_on = start(job)
@@ -108,6 +107,43 @@ class MetaTraining(Procedure):
         predictor = predictor or self.restore(checkpoint, device, home, store)
         manifest, support = taught(checkpoint, predictor, images)
         return keep(store, manifest, predictor.head, support, network_tensors(checkpoint))
+
+
+def score_fixed(job: Job) -> dict[str, Any]:
+    """The metrics of model.checkpoint on the episodes of eval.episodes_file.
+
+    Raises UsageError where something would be trained, or where the method learned another number of ways.
+    """
+    recipe, learner = job.recipe, job.method
+    if recipe.train.epochs > 0 or recipe.model.checkpoint is None:
+        raise UsageError(
+            f"eval.episodes_file: {recipe.method} draws its own episodes while it is trained. To score fixed ones, "
+            "train first, then run again with train.epochs: 0 and model.checkpoint."
+        )
+    backbone, checkpoint = start(job)
+    ways = checkpoint.manifest.extra["ways"]
+    learner.setup(context_of(learner, backbone, recipe.train.seed, ways, training=False))
+    learner.load_state(network_tensors(checkpoint))
+    learner.recall(checkpoint.manifest.metrics)
+    learner.module.to(job.device)
+    source = read_episodes(recipe.eval.episodes_file)
+    other = source.ways - {ways}
+    if learner.fixed_ways and other:
+        raise UsageError(
+            f"eval.episodes_file: found episodes of {min(other)} ways; {checkpoint.id} has learned a classifier for "
+            f"{ways}. Train one with eval.ways: {min(other)}."
+        )
+    items = [Item(str(path), -1, FileSource(path)) for path in source.paths]
+    dataset = Dataset(f"eval.episodes_file: {recipe.eval.episodes_file}", source.classes, items)
+    pixels, kept = pixels_of(job, dataset, backbone.preprocess, "the episodes")
+    if len(kept) < len(items):
+        raise DataError(f"{dataset.spec}: {len(items) - len(kept)} images can't be read; mend the file.")
+    result = score(
+        learner, Pool(one_channel(torch.from_numpy(pixels)), kept), source, job.device,
+        progress=lambda done, total: job.events.progress("episodes", done, total), should_stop=job.should_stop,
+    )  # fmt: skip
+    show(job, result, source.classes, learner.title)
+    return {**metrics_of(result), "scored_on": "the episodes of a file"}
 
 
 def start(job: Job) -> tuple[Any, Checkpoint | None]:

@@ -1,6 +1,8 @@
 """Meta-training from recipe to checkpoint: it learns, resumes with the same episodes, can be taught, and says what is
 wrong with its data."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -124,7 +126,7 @@ def test_a_stopped_run_goes_on_with_the_same_episodes_and_losses(home, method):
         ({"eval": {"ways": 5}}, "5 ways need 5 classes; found 2"),
         ({"data": {"test": "builtin:digits?per_class=8"}}, "judged on classes it has not seen"),
         ({"data": {"train": None}}, "data.train: nothing is given"),
-        ({"eval": {"episodes_file": "episodes.json"}}, "draws its own episodes of val and test"),
+        ({"eval": {"episodes_file": "episodes.json"}}, "draws its own episodes while it is trained"),
     ],
 )  # fmt: skip
 def test_data_that_does_not_fit_is_said_in_a_sentence(home, sections, said):
@@ -184,3 +186,26 @@ def test_omniglot_trains_on_some_alphabets_and_is_scored_on_another(home, shared
     assert result.status == "finished", result.error
     greek = open_data(f"omniglot:{archive}?alphabets=Greek")
     assert f"{len(greek.classes)} unseen classes (test)" in result.metrics["scored_on"]
+
+
+@pytest.mark.parametrize(
+    "method", ["protonet", "relation-networks", "feat", "reptile", pytest.param("maml", marks=needs_learn2learn)]
+)
+def test_a_fixed_benchmark_scores_what_was_meta_trained(method, home, tmp_path):
+    rng = np.random.default_rng(0)
+    for label, grey in (("dark", 40), ("light", 200)):
+        for number in range(5):
+            image = np.clip(rng.normal(grey, 20, (16, 16)), 0, 255).astype(np.uint8)
+            Image.fromarray(image).save(tmp_path / f"{label}{number}.png")
+    episode = {
+        "support": {"dark": ["dark0.png"], "light": ["light0.png", "light1.png"]},
+        "query": {"dark": ["dark2.png", "dark3.png", "dark4.png"], "light": ["light3.png"]},
+    }
+    (tmp_path / "episodes.json").write_text(json.dumps([episode] * 3))
+    trained = run(quick(method), home=home)
+    fixed = {"episodes_file": str(tmp_path / "episodes.json")}
+    again = quick(method, model={"checkpoint": trained.checkpoint}, train={"epochs": 0}, eval=fixed)
+    first, second = (run(again, home=home).metrics for _ in range(2))
+    assert first["episodes"] == 3 and first["accuracy"] == second["accuracy"]
+    if method == "protonet":  # two steps make no relation network, but greys lie apart without any
+        assert first["accuracy"] > 0.5
