@@ -14,21 +14,24 @@ VALUES = 100_000  # in a recipe or a setting
 DIGITS = 400  # of a whole number: 1:1:1:... is one to YAML, and costs the square of its length
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # eight times as fast where PyYAML has libyaml
+_TextLoader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # every scalar stays the text that it is written as
 
 
 class TextError(ValueError):
     """The text is no YAML or JSON, or more than is read; the message says which, and quotes nothing of it."""
 
 
-def load_yaml(text: str, most_bytes: int = TEXT_BYTES, most_values: int = VALUES) -> Any:
+def load_yaml(text: str, most_bytes: int = TEXT_BYTES, most_values: int = VALUES, as_text: bool = False) -> Any:
     """What a YAML text says, by the safe loader. Raises TextError.
+
+    `as_text` keeps every scalar as text: to YAML 1.1 `no` and `off` are false, and 007 is 7.
 
     Aliases may be used, but what they unfold into counts: nine lines can stand for a billion values.
     """
     if len(text) > most_bytes:
         raise TextError(f"it has {len(text):,} characters, more than the {most_bytes:,} that are read")
     try:
-        loader = _Loader(text)
+        loader = (_TextLoader if as_text else _Loader)(text)
         try:
             node = loader.get_single_node()
             if node is not None and _unfolded(node, {}) > most_values:

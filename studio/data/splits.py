@@ -102,7 +102,12 @@ def images(spec: str) -> Dataset:
 
 
 def require_classes(dataset: Dataset | FeatureSet, at_least: int = 2) -> None:
-    """Raises DataError where the data has fewer classes with images than `at_least`."""
+    """Raises DataError where the data has fewer classes with images than `at_least`, or boxes instead."""
+    if isinstance(dataset, Dataset) and dataset.boxed:
+        raise DataError(
+            f"{dataset.spec} has boxes, and no class for each image. Detect them (task: detect), or name class folders "
+            "with folder:FOLDER?annotations=none."
+        )
     labels = dataset.labels if isinstance(dataset, Dataset) else dataset.y
     present = [dataset.classes[label] for label in np.unique(labels) if label >= 0]
     if len(present) < at_least:
@@ -200,7 +205,9 @@ def split_classes(dataset: Dataset, fraction: float, seed: int) -> tuple[Dataset
 
 
 def _split_of(whole: Dataset, split: str) -> Dataset:
-    return replace(whole.part(split), skipped=whole.skipped) if split in whole.splits else whole
+    if split not in whole.splits:
+        return whole
+    return replace(whole.part(split), skipped=whole.skipped, remarks=whole.remarks)
 
 
 def _own(whole: Dataset, split: str) -> Dataset | None:
@@ -214,7 +221,7 @@ def _hold_out(train: Dataset, seed: int, home: Home | None) -> tuple[Dataset, Da
             f"data.train: {train.spec} has too few images to hold any out for validation: no class has two different "
             "ones. Add images, or give data.val."
         )
-    return replace(train.subset(kept), skipped=train.skipped), train.subset(held)
+    return replace(train.subset(kept), skipped=train.skipped, remarks=train.remarks), train.subset(held)
 
 
 def _leaks(train: Dataset, given: dict[str, Dataset], home: Home | None) -> str:

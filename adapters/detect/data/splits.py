@@ -1,5 +1,6 @@
 """The splits of a detection recipe."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,13 +34,22 @@ def resolve_box_splits(data: "DetectData", seed: int, home: Home | None = None) 
                 f"data.train: {train.spec} has too few pictures to hold any out. Add some, or give data.val."
             )
         val = train.subset(held)
-        train = train.subset(kept)
+        train = replace(train.subset(kept), skipped=train.skipped, remarks=train.remarks)
         note = f"Validation: {len(held)} of {len(held) + len(kept)} pictures held out of train, seed {seed}."
     else:
         val = _same_classes(val, train.classes, "val")
         note = f"Validation: {data.val or 'the split that the data came with'}."
+    for name, part in (("train", train), ("val", val)):
+        if not _learned(part):
+            raise DataError(
+                f"data.train: too few pictures of {train.spec} have boxes: once validation is held out, {name} has "
+                "none left. Add some, or give data.val."
+            )
     if test is not None:
         test = _same_classes(test, train.classes, "test")
+    counts = np.bincount(_labels(train), minlength=len(train.classes))
+    if never := [name for name, count in zip(train.classes, counts, strict=True) if not count]:
+        note += f" Never in train, so not learned: {', '.join(never[:10])}."
     if data.shots is not None:
         train = few_shots(train, data.shots, seed)
         note += f" It has {_learned(val)} boxes, by which the epoch is chosen unless eval.selection is last."
@@ -48,12 +58,19 @@ def resolve_box_splits(data: "DetectData", seed: int, home: Home | None = None) 
 
 def _require_boxes(name: str, part: Dataset) -> None:
     if not part.boxed:
+        said = "".join(f" {remark}" for remark in part.remarks[:3])
         raise DataError(
             f"data.{name}: {part.spec} has no boxes. Detection needs voc:FOLDER, coco:FILE.json?images=FOLDER, "
-            "yolo:DATA.yaml or builtin:scenes."
+            "yolo:DATA.yaml, an export of another tool, or builtin:scenes." + said
         )
-    if not any(len(item.boxes) for item in part.items if item.boxes is not None):
+    count = sum(len(item.boxes) for item in part.items if item.boxes is not None)
+    if not count:
         raise DataError(f"data.{name}: no picture of {part.spec} has a usable box. See `launch.py data check`.")
+    if not _learned(part):
+        raise DataError(
+            f"data.{name}: all {count} boxes of {part.spec} are crowds or difficult objects, which are ignored: there "
+            "is nothing to learn. ?crowds=learn (COCO) or ?difficult=learn (VOC) takes them as they are."
+        )
 
 
 def _same_classes(part: Dataset, classes: list[str], split: str) -> Dataset:
@@ -70,7 +87,14 @@ def _same_classes(part: Dataset, classes: list[str], split: str) -> Dataset:
 
 
 def _learned(part: Dataset) -> int:
-    return sum(int((~item.boxes.ignore).sum()) for item in part.items if item.boxes is not None)
+    """Boxes that count: no crowds, no difficult objects."""
+    return len(_labels(part))
+
+
+def _labels(part: Dataset) -> np.ndarray:
+    """Classes of the boxes that count, int64 [N]."""
+    kept = [item.boxes.labels[~item.boxes.ignore] for item in part.items if item.boxes is not None]
+    return np.concatenate([np.zeros(0, np.int64), *kept])
 
 
 def _twice(train: Dataset, val: Dataset, test: Dataset | None, home: Home | None) -> str:

@@ -16,8 +16,8 @@ FEW = 20  # boxes a class below which a detector is fragile
 
 
 def boxes_by_class(data: Dataset, rows: Iterable[int]) -> dict[str, int]:
-    """Boxes of each class in the pictures `rows`."""
-    counted = Counter(label for row in rows for label in _of(data, row).labels.tolist())
+    """Boxes of each class in the pictures `rows` that are learned: crowds and difficult ones do not count."""
+    counted = Counter(label for row in rows for label in _of(data, row).labels[~_of(data, row).ignore].tolist())
     return {name: counted.get(label, 0) for label, name in enumerate(data.classes)}
 
 
@@ -29,6 +29,7 @@ def measure_boxes(data: Dataset, sizes: dict[int, tuple[int, int]]) -> dict[str,
     count = len(areas)
     return {
         "boxes": count,
+        "learned": count - int(sum(_of(data, row).ignore.sum() for row in sizes)),
         "boxes_per_image": round(count / max(1, len(sizes)), 2),
         "images_without_boxes": sum(len(_of(data, row)) == 0 for row in sizes),
         "ignored": int(sum(_of(data, row).ignore.sum() for row in sizes)),
@@ -45,9 +46,21 @@ def box_problems(counts: dict[str, int], splits: dict[str, dict[str, int]], numb
     """Sentences for a person, from what `boxes_by_class` and `measure_boxes` gave."""
     said = []
     if not numbers["boxes"]:
-        return ["There is no usable box."]
+        return ["There is no usable box: a run would learn nothing, and is refused."]
+    if not numbers["learned"]:
+        said.append(f"All {numbers['boxes']} boxes are ignored: a run would learn nothing, and is refused.")
+        return said
+    if splits.get("train") is not None and not any(splits["train"].values()):
+        said.append("train has no box that is learned: a run would learn nothing, and is refused.")
+    if numbers["ignored"]:
+        said.append(
+            f"{numbers['ignored']} of {numbers['boxes']} boxes are ignored (crowds, difficult objects): they are "
+            "neither learned nor counted as missed."
+        )
+    if alike := _alike(list(counts)):
+        said.append(f"Classes whose names differ in case or spaces alone: {', '.join(alike[:5])}.")
     if empty := [name for name, count in counts.items() if not count]:
-        said.append(f"Classes without a box: {', '.join(empty[:10])}.")
+        said.append(f"Classes without a box: {', '.join(empty[:10])}. They are never learned.")
     if few := [f"{name} ({count})" for name, count in counts.items() if 0 < count < FEW]:
         said.append(f"Classes with fewer than {FEW} boxes: {', '.join(few[:10])}. More of them help most here.")
     present = [count for count in counts.values() if count]
@@ -69,6 +82,23 @@ def box_problems(counts: dict[str, int], splits: dict[str, dict[str, int]], numb
             hint = nearest(lacking[0], [name for name, count in train.items() if count])
             said.append(f"Classes of {split} that train has not, perhaps renamed: {', '.join(lacking[:10])}.{hint}")
     return said
+
+
+def what_is_learned(counts: dict[str, int], numbers: dict[str, Any], images: int) -> str:
+    """What a run would learn from, in a sentence; `counts` are boxes by class, of train where the data is divided."""
+    boxes, present = sum(counts.values()), [name for name, count in counts.items() if count]
+    if not boxes:
+        return "nothing: there is no box that counts"
+    empty = f", {numbers['images_without_boxes']} of all without a box" if numbers["images_without_boxes"] else ""
+    never = f"; never: {', '.join(sorted(set(counts) - set(present))[:10])}" if len(present) < len(counts) else ""
+    return f"{boxes} boxes of {len(present)} classes in {images} images{empty}{never}"
+
+
+def _alike(names: list[str]) -> list[str]:
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(" ".join(name.replace("_", " ").replace("-", " ").casefold().split()), []).append(name)
+    return [" = ".join(repr(name) for name in group) for group in groups.values() if len(group) > 1]
 
 
 def _of(data: Dataset, row: int) -> Any:

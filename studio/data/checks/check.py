@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from studio.data.checks.boxes import box_problems, boxes_by_class, measure_boxes
+from studio.data.checks.boxes import box_problems, boxes_by_class, measure_boxes, what_is_learned
 from studio.data.checks.fingerprints import Look, look_at, near_groups
 from studio.data.files.images import BadImage, Size, read_image, stored_size
 from studio.data.items import ArraySource, Dataset, FeatureSet, Item
@@ -27,11 +27,13 @@ class Report:
     Groups of pictures are lists of names: `duplicates` are the same file twice, `near_duplicates` the same
     photo saved in another way; `leaks` and `near_leaks` are those of them that lie in two splits, `conflicts`
     exact ones that lie in two classes. `sizes` are sides in pixels. For detection, `classes` and `splits` count
-    boxes, and `boxes` says how large they are.
+    boxes, and `boxes` says how large they are. `learns` says what a run would learn from: of train, where the data
+    is divided.
     """
 
     spec: str
     images: int = 0
+    learns: str = ""
     classes: dict[str, int] = field(default_factory=dict)
     splits: dict[str, dict[str, int]] = field(default_factory=dict)
     domains: dict[str, int] = field(default_factory=dict)
@@ -79,8 +81,12 @@ def check(spec: str) -> Report:
     if data.boxed:
         report.boxes = measure_boxes(data, {index: found.size for index, found in seen.items()})
         class_problems = box_problems(report.classes, report.splits, report.boxes)
+        counts = report.splits.get("train", report.classes)
+        rows = [row for row in data.splits.get("train", range(len(data))) if row in seen]
+        report.learns = what_is_learned(counts, report.boxes, len(rows))
     else:
         class_problems = _class_problems(report)
+        report.learns = _what_is_learned(report)
     report.problems = [*data.remarks, *_image_problems(report, data), *class_problems]
     return report
 
@@ -175,6 +181,16 @@ def _image_problems(report: Report, data: Dataset) -> list[str]:
             f"upper ones are domains ({_listed(data.classes, 4)}), join them by commas: folder:A/{data.classes[0]},..."
         )
     return said
+
+
+def _what_is_learned(report: Report) -> str:
+    """What a run would learn from, in a sentence: the classes and images of train, where the data is divided."""
+    counts = report.splits.get("train", report.classes)
+    present = [count for count in counts.values() if count]
+    if len(present) < 2:
+        return f"nothing: {len(present)} classes have images, and it takes two to tell anything apart"
+    never = [name for name, count in counts.items() if not count]
+    return f"{len(present)} classes from {sum(present)} images" + (f"; never: {_listed(never, 10)}" if never else "")
 
 
 def _class_problems(report: Report) -> list[str]:

@@ -4,76 +4,157 @@ A reader hands over `Annotated` pictures; `gather` gives a Dataset whose items c
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from unicodedata import normalize
 
 import numpy as np
 
 from studio.core.errors import DataError
 from studio.data.boxes import Boxes
+from studio.data.files.box_numbers import Four, Numbers, judge, other_unit
 from studio.data.files.images import BadImage, upright
 from studio.data.files.limits import Limits
-from studio.data.items import Dataset, ImageSource, Item, Skipped
+from studio.data.items import Dataset, FileSource, ImageSource, Item, Skipped
 
+CORNERS = Numbers("xyxy")
 SLACK = 1.5  # pixels that a box may reach outside by rounding (VOC counts from 1) without a word
 
 
 @dataclass
 class Annotated:
-    """One picture with its boxes as they were read: corners in pixels, or shares of its sides where `relative`."""
+    """One image with its boxes as they were read: `rows` of four numbers, whose meaning is that of the set.
+
+    A row may bring a meaning of its own (`meanings`), such as the box around an outline.
+    """
 
     name: str
     source: ImageSource
-    corners: list[tuple[float, float, float, float]] = field(default_factory=list)
+    rows: list[Four] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     ignore: list[bool] = field(default_factory=list)
+    meanings: list[Numbers | None] = field(default_factory=list)
     stated: tuple[int, int] | None = None  # width and height, as the annotation has them
-    relative: bool = False
-    upright: bool = False  # its boxes are of the picture as EXIF turns it, where `stated` does not say otherwise
+    upright: bool = False  # its boxes are of the image as EXIF turns it, where `stated` does not say otherwise
     split: str | None = None
+    entry: str = ""  # what names this image in the annotations, where that is not `name`
 
-    def add(self, corners: tuple[float, float, float, float], label: int, ignore: bool = False) -> None:
-        self.corners.append(corners)
+    def add(self, row: Four, label: int, ignore: bool = False, meaning: Numbers | None = None) -> None:
+        self.rows.append(row)
         self.labels.append(label)
         self.ignore.append(ignore)
+        self.meanings.append(meaning)
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """An annotated image whose file was looked at: its size as the boxes were drawn, and how it is to be turned."""
+
+    picture: Annotated
+    size: tuple[int, int]
+    orientation: int
+    straight: bool
 
 
 def gather(
     what: str, classes: list[str], pictures: Iterable[Annotated], missing: list[Skipped], remarks: list[str],
-    limits: Limits,
+    limits: Limits, numbers: Numbers = CORNERS, remedy: str = "Write ?",
 ) -> Dataset:  # fmt: skip
-    """The dataset of all pictures that can be used. `what` names the data in messages.
+    """The dataset of all images that can be used. `what` names the data in messages, `numbers` what a row means.
 
-    A picture that is not there or can't be read, and a box that is none (NaN, no area, outside), goes into
+    An image that is not there or can't be read, and a box that is none (NaN, no area, outside), goes into
     `skipped`; what was put right (turned corners, clipped edges) is counted in `remarks`. Raises DataError
-    where no picture is left.
+    where no image is left, or the boxes are mostly written in another way than said (see `judge`; `remedy`
+    begins what to do then).
     """
     out = Dataset("", classes, [], list(missing), remarks=list(remarks))
     mended: Counter[str] = Counter()
-    marks: dict[str, list[int]] = {}
-    for picture in pictures:
-        try:
-            shown, orientation = upright(picture.source, picture.name, limits)
-        except BadImage as error:
-            out.skipped.append(Skipped(picture.name, error.reason))
-            continue
-        stored = shown[::-1] if orientation >= 5 else shown
-        straight = drawn_upright(picture, shown, stored, orientation)
-        size = shown if straight else stored
-        if picture.stated and picture.stated != size:
-            mended[f"state another size than their file has, such as {picture.name} ({picture.stated} for {size})"] += 1
-        if picture.split:
-            marks.setdefault(picture.split, []).append(len(out.items))
-        boxes = _boxes(picture, size, out.skipped, mended)
-        if not straight:
-            boxes = replace(boxes, xyxy=turned(boxes.xyxy, size, orientation))
-            mended["pictures are turned by their EXIF, and their boxes, drawn on the stored picture, with them"] += 1
-        out.items.append(Item(picture.name, -1, picture.source, boxes=boxes))
-    if not out.items:
+    placed = [_placed(picture, out.skipped, mended, limits) for picture in _once(pictures, out)]
+    there = [one for one in placed if one is not None]
+    if not there:
         first = f" The first reason: {out.skipped[0].name}: {out.skipped[0].reason}." if out.skipped else ""
         raise DataError(f"{what}: no annotated picture can be used.{first}")
+    plain = [
+        (row, one.size)
+        for one in there
+        for row, meaning in zip(one.picture.rows, one.picture.meanings, strict=True)
+        if meaning is None
+    ]
+    judge(what, numbers, np.array([row for row, _ in plain]), np.array([size for _, size in plain]), remedy)
+    marks: dict[str, list[int]] = {}
+    for one in there:
+        picture = one.picture
+        if picture.split:
+            marks.setdefault(picture.split, []).append(len(out.items))
+        boxes = _boxes(picture, one.size, numbers, out.skipped, mended)
+        if not one.straight:
+            boxes = replace(boxes, xyxy=turned(boxes.xyxy, one.size, one.orientation))
+            mended["pictures are turned by their EXIF, and their boxes, drawn on the stored picture, with them"] += 1
+        out.items.append(Item(picture.name, -1, picture.source, boxes=boxes))
     out.splits = marks
     out.remarks += _counted(mended)
+    return out
+
+
+def class_name(written: object) -> str:
+    """The name of a class as it is kept: accents in one form, no spaces around, nothing that can't be printed."""
+    text = normalize("NFC", str(written).strip())
+    return text.encode("utf-8", "replace").decode()
+
+
+def counted(count: int, sentence: str) -> list[str]:
+    """A remark with its count in front, where there is anything to count."""
+    return [f"{count} {sentence}"] if count else []
+
+
+def _once(pictures: Iterable[Annotated], out: Dataset) -> list[Annotated]:
+    """One of each image and split. Equal entries are joined; different ones for one image are left out by name."""
+    groups: dict[object, list[Annotated]] = {}
+    for picture in pictures:
+        place = picture.source.path if isinstance(picture.source, FileSource) else getattr(picture.source, "name", None)
+        groups.setdefault((place or id(picture), picture.split), []).append(picture)
+    kept, joined = [], 0
+    for group in groups.values():
+        first = group[0]
+        if len({one.entry or one.name for one in group}) > 1 or len({one.stated for one in group}) > 1:
+            names = ", ".join(dict.fromkeys(one.entry or one.name for one in group[:3]))
+            out.skipped.append(Skipped(names, f"several annotations mean the same picture, {first.name}"))
+            continue
+        for other in group[1:]:
+            joined += 1
+            for row in zip(other.rows, other.labels, other.ignore, other.meanings, strict=True):
+                first.add(*row)
+        kept.append(first)
+    if joined:
+        out.remarks.append(f"{joined} pictures are annotated more than once; their boxes were put together.")
+    return kept
+
+
+def _placed(picture: Annotated, skipped: list[Skipped], mended: Counter[str], limits: Limits) -> _Placed | None:
+    try:
+        shown, orientation = upright(picture.source, picture.name, limits)
+    except BadImage as error:
+        skipped.append(Skipped(picture.name, error.reason))
+        return None
+    stored = shown[::-1] if orientation >= 5 else shown
+    straight = drawn_upright(picture, shown, stored, orientation)
+    size = shown if straight else stored
+    if picture.stated and picture.stated != size:
+        mended[f"state another size than their file has, such as {picture.name} ({picture.stated} for {size})"] += 1
+    return _Placed(picture, size, orientation, straight)
+
+
+def join_splits(parts: Sequence[tuple[str, Dataset]]) -> Dataset:
+    """One dataset of several, each with the split that it is; classes are merged by name, as commas in a spec do."""
+    classes = list(dict.fromkeys(name for _, part in parts for name in part.classes))
+    place = {name: index for index, name in enumerate(classes)}
+    out = Dataset("", classes, [])
+    for split, part in parts:
+        places = [place[name] for name in part.classes]
+        out.splits.setdefault(split, []).extend(range(len(out.items), len(out.items) + len(part.items)))
+        out.items += [replace(item.relabelled(places), name=f"{split}/{item.name}") for item in part.items]
+        out.skipped += [replace(skip, name=f"{split}/{skip.name}") for skip in part.skipped]
+        out.remarks += [f"{split}: {remark}" for remark in part.remarks]
     return out
 
 
@@ -101,18 +182,19 @@ def turned(xyxy: np.ndarray, stored: tuple[int, int], orientation: int) -> np.nd
     return np.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], axis=1)
 
 
-def _boxes(picture: Annotated, size: tuple[int, int], skipped: list[Skipped], mended: Counter[str]) -> Boxes:
-    """The usable boxes of a picture of this size, inside it."""
+def _boxes(
+    picture: Annotated, size: tuple[int, int], numbers: Numbers, skipped: list[Skipped], mended: Counter[str]
+) -> Boxes:
+    """The usable boxes of an image of this size, inside it."""
     width, height = size
-    corners = np.array(picture.corners, np.float64).reshape(-1, 4) * (
-        (width, height, width, height) if picture.relative else 1
-    )
-    kept, rows = [], []
-    for number, (x1, y1, x2, y2) in enumerate(corners.tolist()):
-        reason = None
+    kept, places = [], []
+    for number, (row, meaning) in enumerate(zip(picture.rows, picture.meanings, strict=True)):
+        how = meaning or numbers
+        x1, y1, x2, y2 = how.corners(np.array([row]), np.array([size]))[0].tolist()
+        reason = other_unit(row, how)
         if not np.isfinite((x1, y1, x2, y2)).all():
             reason = "the box has NaN or infinite corners"
-        elif x2 < x1 or y2 < y1:
+        elif reason is None and (x2 < x1 or y2 < y1):
             mended["boxes had their corners in the wrong order, and were turned"] += 1
             x1, x2, y1, y2 = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
         if reason is None and (x2 == x1 or y2 == y1):
@@ -124,10 +206,14 @@ def _boxes(picture: Annotated, size: tuple[int, int], skipped: list[Skipped], me
             continue
         if min(x1, y1) < -SLACK or x2 > width + SLACK or y2 > height + SLACK:
             mended["boxes reached outside their picture, and were cut off at its edge"] += 1
-        kept.append((max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)))
-        rows.append(number)
+        corners = np.array((max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)), np.float32)
+        if not (corners[2:] > corners[:2]).all():
+            skipped.append(Skipped(f"{picture.name}, box {number + 1}", "the box has no area inside the picture"))
+            continue
+        kept.append(corners)
+        places.append(number)
     labels, ignore = np.array(picture.labels, np.int64), np.array(picture.ignore, bool)
-    return Boxes.of(kept, labels[rows] if rows else [], ignore[rows] if rows else None)
+    return Boxes.of(kept, labels[places] if places else [], ignore[places] if places else None)
 
 
 def _counted(mended: Counter[str]) -> list[str]:
@@ -135,12 +221,3 @@ def _counted(mended: Counter[str]) -> list[str]:
     sizes = [key for key in mended if key.startswith("state another size")]
     said = [f"{count} {key}." for key, count in mended.items() if key not in sizes]
     return said + ([f"{len(sizes)} pictures {sizes[0]}."] if sizes else [])
-
-
-def refuse_wrong_format(what: str, fits: int, of: int, other: str, remedy: str, fits_other: int) -> None:
-    """Raises DataError where boxes read as asked mostly leave their pictures, but read as `other` they fit."""
-    if of and fits < 0.5 * of and fits_other > max(fits, 0.9 * of):
-        raise DataError(
-            f"{what}: only {fits} of {of} boxes lie inside their pictures, but {fits_other} do when they are read as "
-            f"{other}. {remedy}"
-        )

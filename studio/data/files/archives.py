@@ -49,20 +49,26 @@ class Archive:
         return self._members.keys()
 
     def read(self, name: str, count: int = -1) -> bytes:
-        """The first `count` bytes of a member, or all. Raises OSError where it is damaged."""
+        """The first `count` bytes of a member, or all. Raises OSError where it is damaged or not there."""
         try:
-            with self._lock, self._file.open(self._members[name]) as member:
+            with self._lock, self._file.open(self._member(name)) as member:
                 return member.read(None if count < 0 else count)
         except _DAMAGE as error:
             raise OSError(f"damaged in the zip: {error}") from error
 
+    def _member(self, name: str) -> zipfile.ZipInfo:
+        try:
+            return self._members[name]
+        except KeyError:
+            raise FileNotFoundError(f"there is no {name} in {self.path.name}") from None
+
     def size(self, name: str) -> int:
         """Bytes of a member when unpacked."""
-        return self._members[name].file_size
+        return self._member(name).file_size
 
     def packed_size(self, name: str) -> int:
         """Bytes that a member takes in the archive, 1 at least."""
-        return max(1, self._members[name].compress_size)
+        return max(1, self._member(name).compress_size)
 
 
 @dataclass(frozen=True, eq=False)

@@ -49,6 +49,11 @@ class ZipPath:
         return self.path.parts
 
     @property
+    def root(self) -> "ZipPath":
+        """The whole archive."""
+        return ZipPath(self.archive)
+
+    @property
     def parent(self) -> "ZipPath":
         return ZipPath(self.archive, self.path.parent)
 

@@ -1,48 +1,62 @@
-"""`coco:ANNOTATIONS.json?images=DIR`: COCO's JSON. Category ids may have gaps; they become 0..C-1 in their order."""
+"""`coco:ANNOTATIONS.json?images=DIR`: COCO's JSON, as Roboflow, CVAT, Label Studio and others write it too.
 
+Category ids may have gaps; they become 0..C-1 in their order. An object without `bbox` has the box around its
+outline. pycocotools and supervision read this format too: the first (BSD) takes ids as they come and drops the image
+of a doubled one, the second (MIT) takes any four numbers for x, y, width, height, and both say nothing; neither knows
+where the images are. What is read here is checked against pycocotools in the tests.
+"""
+
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from studio.core.errors import DataError
 from studio.data.files.annotation_files import read_json
-from studio.data.files.annotations import Annotated, gather, refuse_wrong_format
+from studio.data.files.annotations import Annotated, class_name, counted, gather
+from studio.data.files.box_numbers import NAN, Four, Numbers, around, as_four, as_number, as_size, pairs, truth
+from studio.data.files.box_numbers import OPTIONS as NUMBERS
+from studio.data.files.ids import Ids
+from studio.data.files.image_finder import ImageFinder
 from studio.data.files.limits import Limits
 from studio.data.files.zip_paths import AnyPath, source_of
 from studio.data.items import Dataset, Skipped
 
 OPTIONS = {
     "images": "the folder of the pictures (default: that of the file)",
-    "boxes": "xywh (COCO's own) or xyxy, where a tool has written corners",
+    **NUMBERS,
+    "crowds": "learn: boxes that are marked iscrowd are learned like the others",
 }
+LISTS = {"images": ("id", "file_name"), "annotations": ("image_id",), "categories": ("id",)}
+RLE_PIXELS = 2**26  # of a mask that is unrolled only for its box
 
 
 def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     """Raises DataError for a file that is empty, no COCO, or writes its boxes in another form than said."""
     path = Path(rest).expanduser()
-    return read_from(path, Path(options.get("images", path.parent)).expanduser(), options, limits)
+    return read_from(path, options, limits)
 
 
-def read_from(path: AnyPath, folder: AnyPath, options: dict[str, str], limits: Limits) -> Dataset:
-    """As `read`, from a file on disk or in a zip, with its pictures in `folder`."""
+def read_from(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset:
+    """As `read`, from a file on disk or in a zip. Images are looked for in the folder that is named, else beside it."""
     content = _load(path, limits)
-    form = options.get("boxes", "xywh")
-    if not folder.is_dir():
-        raise DataError(f"{path.name}: there is no folder {folder}. Name that of the pictures with ?images=FOLDER.")
-    if form not in ("xywh", "xyxy"):
-        raise DataError(f"{path.name}: boxes={form}; expected xywh or xyxy.")
-    categories = sorted(content["categories"], key=lambda one: one["id"])
-    place = {one["id"]: index for index, one in enumerate(categories)}
-    names = [str(one.get("name", one["id"])) for one in categories]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice or len(place) < len(categories):
-        raise DataError(f"{path.name}: categories share the {'name' if twice else 'id'} {(twice or [''])[0]!r}.")
+    numbers = Numbers("xywh").given(options, path.name)
+    learn_crowds = _learns(options.get("crowds"), path)
     missing: list[Skipped] = []
-    pictures = _pictures(content, folder, missing)
-    _annotate(content, pictures, place, form, path, missing)
-    remarks = _id_map(categories)
-    return gather(path.name, names, pictures.values(), missing, remarks, limits)
+    categories, remarks = _categories(content, path)
+    places = Ids((one["id"], index) for index, one in enumerate(categories))
+    names = [class_name(one.get("name", one["id"])) for one in categories]
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice or places.twice:
+        what = "name" if twice else "id"
+        raise DataError(
+            f"{path.name}: categories share the {what} {(twice or places.twice)[0]!r}. Give each its own {what}."
+        )
+    images = _images(content, path, _folders(path, options), missing)
+    counts = _annotate(content, images, places, learn_crowds, missing)
+    remarks += _id_map(categories) + _said(counts)
+    found = [image for image in images.values() if image is not None]
+    remedy = f"Write coco:{path.name}?" + ("images=...&" if "images" in options else "")
+    return gather(path.name, names, found, missing, remarks, limits, numbers, remedy)
 
 
 def _load(path: AnyPath, limits: Limits) -> dict[str, list[dict[str, Any]]]:
@@ -51,11 +65,10 @@ def _load(path: AnyPath, limits: Limits) -> dict[str, list[dict[str, Any]]]:
     content = read_json(path, limits)
     if content is None:
         raise DataError(f"{path.name} is empty; expected COCO's images, annotations and categories.")
-    lists = ("images", "annotations", "categories")
-    lacking = [key for key in lists if not isinstance(content, dict) or not isinstance(content.get(key), list)]
+    lacking = [key for key in LISTS if not isinstance(content, dict) or not isinstance(content.get(key), list)]
     if lacking:
-        raise DataError(f"{path.name} has no list of {', '.join(lacking)}; COCO needs {', '.join(lists)}.")
-    for key, needed in (("images", ("id", "file_name")), ("categories", ("id",)), ("annotations", ("image_id",))):
+        raise DataError(f"{path.name} has no list of {', '.join(lacking)}; COCO needs {', '.join(LISTS)}.")
+    for key, needed in LISTS.items():
         for number, one in enumerate(content[key]):
             if not isinstance(one, dict) or any(name not in one for name in needed):
                 raise DataError(f"{path.name}: {key}[{number}] lacks {' or '.join(needed)}.")
@@ -64,69 +77,159 @@ def _load(path: AnyPath, limits: Limits) -> dict[str, list[dict[str, Any]]]:
     return content
 
 
-def _pictures(content: dict[str, Any], folder: AnyPath, missing: list[Skipped]) -> dict[Any, Annotated]:
-    """Pictures that are there, by their id."""
-    out: dict[Any, Annotated] = {}
-    inside = folder.resolve()
+def _learns(word: str | None, path: AnyPath) -> bool:
+    if word not in (None, "learn", "ignore"):
+        raise DataError(f"{path.name}: crowds={word}; expected learn or ignore.")
+    return word == "learn"
+
+
+def _folders(path: AnyPath, options: dict[str, str]) -> list[AnyPath]:
+    """Where the images may be. One that is named is the only one."""
+    if "images" in options:
+        folder = path.root / options["images"] if not isinstance(path, Path) else Path(options["images"]).expanduser()
+        if not folder.is_dir():
+            raise DataError(f"{path.name}: there is no folder {folder}. Name that of the pictures with ?images=FOLDER.")
+        return [folder]
+    around_it = [path.parent, path.parent / "images", path.parent.parent, path.parent.parent / "images"]
+    if isinstance(path, Path):
+        around_it = around_it[:2] if path.parent.name != "annotations" else around_it
+    else:
+        around_it.append(path.root)
+    return [folder for folder in around_it if folder.is_dir()]
+
+
+def _categories(content: dict[str, Any], path: AnyPath) -> tuple[list[dict[str, Any]], list[str]]:
+    """Categories in the order of their ids, without one that only groups the others, which is said."""
+    categories = sorted(content["categories"], key=lambda one: _order(one["id"]))
+    used = {str(one.get("category_id")) for one in content["annotations"]}
+    groups = [
+        one
+        for one in categories
+        if str(one["id"]) not in used
+        and any(other is not one and other.get("supercategory") == one.get("name", "") for other in categories)
+    ]
+    kept = [one for one in categories if one not in groups]
+    names = ", ".join(repr(class_name(one.get("name"))) for one in groups)
+    if groups and kept:
+        return kept, [f"{names} groups other categories and has no annotation: it is left out of the classes."]
+    return categories, []
+
+
+def _order(key: object) -> tuple[bool, float, str]:
+    number = as_number(key)
+    return (number != number, number if number == number else 0.0, str(key))
+
+
+def _images(
+    content: dict[str, Any], path: AnyPath, folders: list[AnyPath], missing: list[Skipped]
+) -> Ids[Annotated | None]:
+    """Images by id, None for a missing one, which is named. Raises DataError for an id that two images share."""
+    finder = ImageFinder(folders).settled(str(one["file_name"]) for one in content["images"])
+    entries: dict[str, dict[str, Any]] = {}
+    unique = []
     for one in content["images"]:
+        key = f"{one['id']!r} {one['file_name']!r}"
+        if key not in entries:
+            entries[key] = one
+            unique.append(one)
+    ids = Ids((one["id"], one) for one in unique)
+    if ids.twice:
+        shown = ", ".join(str(key) for key in ids.twice[:6])
+        raise DataError(
+            f"{path.name}: {len(ids.twice)} image ids occur twice ({shown}), so their boxes may belong to either "
+            "picture. Give each picture its own id (in CVAT: export each task by itself, or rename equal files)."
+        )
+    out: list[tuple[object, Annotated | None]] = []
+    for one in unique:
         name = str(one["file_name"])
-        path = (folder / name).resolve()
-        if not path.is_relative_to(inside):
-            missing.append(Skipped(name, "its path leads out of the folder of pictures"))
-        elif not path.is_file():
-            missing.append(Skipped(name, f"the picture is missing in {folder}"))
+        found = finder.find(name)
+        if found.path is None:
+            missing.append(Skipped(name, found.reason))
+            out.append((one["id"], None))
         else:
-            width, height = one.get("width"), one.get("height")
-            out[one["id"]] = Annotated(
-                name, source_of(folder / name), stated=(width, height) if width and height else None
-            )
-    return out
+            stated = as_size(one.get("width"), one.get("height"))
+            out.append((one["id"], Annotated(name, source_of(found.path), stated=stated)))
+    return Ids(out)
 
 
 def _annotate(
-    content: dict[str, Any], pictures: dict[Any, Annotated], place: dict[Any, int], form: str, path: AnyPath,
-    missing: list[Skipped],
-) -> None:  # fmt: skip
-    known = {one["id"] for one in content["images"]}
-    fits = {"xywh": 0, "xyxy": 0}
-    total = 0
+    content: dict[str, Any], images: Ids[Annotated | None], places: Ids[int], learn_crowds: bool, missing: list[Skipped]
+) -> Counter[str]:
+    counts: Counter[str] = Counter()
     for one in content["annotations"]:
         name = f"annotation {one.get('id', '?')}"
-        if one["image_id"] not in known:
+        if one["image_id"] not in images:
             missing.append(Skipped(name, f"there is no image with its image_id {one['image_id']!r}"))
             continue
-        if one.get("category_id") not in place:
+        if one.get("category_id") not in places:
             missing.append(Skipped(name, f"there is no category with its category_id {one.get('category_id')!r}"))
             continue
-        picture = pictures.get(one["image_id"])
-        if picture is None:
-            continue  # its picture has been named already
-        a, b, c, d = _four(one.get("bbox"))
-        read = {"xywh": (a, b, a + c, b + d), "xyxy": (a, b, c, d)}
-        if picture.stated:
-            total += 1
-            for kind, corners in read.items():
-                fits[kind] += _inside(corners, picture.stated)
-        picture.add(read[form], place[one["category_id"]], bool(one.get("iscrowd", 0)))
-    other = "xyxy" if form == "xywh" else "xywh"
-    words = {"xyxy": "corners (x1, y1, x2, y2)", "xywh": "COCO's x, y, width, height"}
-    refuse_wrong_format(
-        path.name, fits[form], total, words[other], f"Write coco:{path.name}?boxes={other} (and images=).", fits[other]
-    )
+        image = images[one["image_id"]]
+        if image is None:
+            continue
+        try:
+            crowd = truth(one.get("iscrowd", 0))
+        except ValueError as error:
+            missing.append(Skipped(name, f"its iscrowd {error}"))
+            continue
+        box = one.get("bbox")
+        outlined = box is None or (isinstance(box, list) and not box)
+        row = _outline(one.get("segmentation")) if outlined else as_four(box)
+        if outlined and row is NAN:
+            missing.append(Skipped(name, "it has no bbox, and no outline that one could be made of"))
+            continue
+        counts["outline"] += outlined
+        counts["crowd"] += crowd
+        counts["all"] += 1
+        meaning = Numbers("xyxy", asked=True) if outlined else None
+        image.add(row, places[one["category_id"]], crowd and not learn_crowds, meaning)
+    counts["learned crowds"] = counts["crowd"] * learn_crowds
+    return counts
 
 
-def _four(box: Any) -> tuple[float, float, float, float]:
-    """Four numbers; NaN where the box is something else, which is named later."""
-    try:
-        a, b, c, d = (float(value) for value in box)
-    except (TypeError, ValueError):
-        return (np.nan,) * 4
-    return a, b, c, d
+def _said(counts: Counter[str]) -> list[str]:
+    said = counted(counts["outline"], "objects have no bbox; the box around their outline was taken.")
+    if counts["crowd"] == counts["all"] and counts["crowd"] and not counts["learned crowds"]:
+        said.append(
+            f"All {counts['all']} boxes are marked iscrowd, so none is learned. Tools that write masks mark every "
+            "object so; ?crowds=learn takes them as they are."
+        )
+    return said
 
 
-def _inside(corners: tuple[float, ...], size: tuple[int, int]) -> bool:
-    x1, y1, x2, y2 = corners
-    return -2 <= x1 < x2 <= size[0] + 2 and -2 <= y1 < y2 <= size[1] + 2
+def _outline(outline: Any) -> Four:
+    """Corners around polygons [[x1, y1, ...], ...] or a run-length mask; NAN where there is neither."""
+    if isinstance(outline, list) and outline:
+        parts = outline if isinstance(outline[0], list) else [outline]
+        try:
+            corners = around(point for part in parts for point in pairs(part))
+        except (TypeError, ValueError):
+            return NAN
+        return corners if corners[0] == corners[0] else NAN
+    return _mask_box(outline) if isinstance(outline, dict) else NAN
+
+
+def _mask_box(mask: dict[str, Any]) -> Four:
+    """Corners of an uncompressed run-length mask: `counts` of zeros and ones in turn, down the columns of `size`."""
+    size, runs = mask.get("size"), mask.get("counts")
+    if not isinstance(runs, list) or not isinstance(size, list) or len(size) != 2:
+        return NAN
+    height = as_number(size[0])
+    columns: list[tuple[float, float]] = []
+    rows: list[tuple[float, float]] = []
+    at = 0.0
+    for number, run in enumerate(as_number(value) for value in runs):
+        if not (run >= 0 and height >= 1) or at + run > RLE_PIXELS:
+            return NAN
+        if number % 2 and run:
+            first, last = divmod(at, height), divmod(at + run - 1, height)
+            columns.append((first[0], last[0] + 1))
+            rows.append((first[1], last[1] + 1) if first[0] == last[0] else (0, height))
+        at += run
+    if not columns:
+        return NAN
+    (x1, x2), (y1, y2) = ((min(a for a, _ in runs), max(b for _, b in runs)) for runs in (columns, rows))
+    return x1, y1, x2, y2
 
 
 def _id_map(categories: list[dict[str, Any]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""`folder:PATH`: class sub-folders, with train/, val/, test/ above them or not."""
+"""`folder:PATH`: class sub-folders, with train/, val/, test/ above them or not; or what an annotation tool exported."""
 
 import os
 from pathlib import Path
@@ -6,9 +6,11 @@ from pathlib import Path
 from studio.core.errors import DataError
 from studio.data.files.layout import by_folders
 from studio.data.files.limits import Limits
+from studio.data.formats import OPTIONS as FORMAT_OPTIONS
+from studio.data.formats import read_annotated
 from studio.data.items import Dataset, FileSource, Skipped
 
-OPTIONS: dict[str, str] = {}
+OPTIONS = FORMAT_OPTIONS
 
 
 def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
@@ -19,8 +21,14 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     if not root.is_dir():
         kind = f" For a zip write zip:{root}" if root.suffix.lower() == ".zip" else ""
         raise DataError(f"{root} is a file, not a folder.{kind}")
+    annotated = read_annotated(root, str(root), "folder", options, limits, classes_first=True)
+    if isinstance(annotated, Dataset):
+        return annotated
+    if others := sorted(options.keys() - {"annotations"}):
+        raise DataError(f"{root} holds no annotations that are read, so ?{others[0]}= says nothing.")
     files, closed = walk(root)
     found = by_folders(f"The folder {root}", files, limits)
+    found.remarks += [annotated] if annotated else []
     found.skipped += closed
     return found
 

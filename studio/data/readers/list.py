@@ -2,8 +2,8 @@
 
 A line names an image and its class (`path label` or `path,label`), an image alone (its folder is the
 class), or a folder (all images in it; its name is the class). Fields are parted by commas, semicolons or tabs; a
-heading such as `filename,label` says which column is which, whatever others there are. Paths
-are relative to `root` (default: the folder of the list), or one image folder below it.
+heading such as `filename,label` says which column is which, whatever others there are. A table
+with corners of boxes is read as `csv:` does. Paths are relative to `root` (default: the folder of the list), or one image folder below it.
 """
 
 import csv
@@ -16,6 +16,7 @@ from studio.data.files.images import SUFFIXES
 from studio.data.files.layout import Entry, gather
 from studio.data.files.limits import Limits
 from studio.data.items import Dataset, FileSource, Skipped
+from studio.data.readers import csv as csv_boxes
 from studio.data.readers.folder import walk
 
 OPTIONS = {"root": "the folder that the paths start from"}
@@ -35,6 +36,8 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     path = Path(rest).expanduser()
     if not path.is_file():
         raise DataError(f"There is no file {path}.")
+    if csv_boxes.has_boxes(path, limits):
+        return csv_boxes.read_from(path, {"images": options["root"]} if "root" in options else {}, limits)
     root = Path(options.get("root", path.parent)).expanduser()
     if not root.is_dir():
         raise DataError(f"{path.name}: there is no folder {root}.")

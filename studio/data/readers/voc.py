@@ -1,18 +1,34 @@
-"""`voc:PATH`: Pascal VOC, a folder with Annotations/*.xml, JPEGImages/ and, if there, ImageSets/Main/*.txt."""
+"""`voc:PATH`: Pascal VOC, a folder with Annotations/*.xml, JPEGImages/ and, if there, ImageSets/Main/*.txt.
 
-from pathlib import Path, PurePath
+Turned boxes (roLabelImg) and polygons have the upright box around them. torchvision and supervision read VOC too
+(BSD, MIT): both go by one name alone, take no other encoding, outline or list than VOC's own, and stop at the first
+fault; nothing of them is used.
+"""
+
+from collections import Counter, defaultdict
+from pathlib import Path, PurePosixPath
+from unicodedata import normalize
 from xml.etree.ElementTree import Element
 
 from studio.core.errors import DataError
-from studio.data.files.annotation_files import Unreadable, read_text, read_xml
-from studio.data.files.annotations import Annotated, gather
+from studio.data.files.annotation_files import Unreadable, read_lines, read_xml
+from studio.data.files.annotations import Annotated, class_name, counted, gather
+from studio.data.files.box_numbers import OPTIONS as NUMBERS
+from studio.data.files.box_numbers import Four, Numbers, around, as_four, as_number, as_size, rotated, truth
+from studio.data.files.image_finder import Found, ImageFinder, beside, own_or_named
 from studio.data.files.images import SUFFIXES
+from studio.data.files.layout import SPLITS
 from studio.data.files.limits import Limits
 from studio.data.files.zip_paths import AnyPath, ZipPath, source_of
 from studio.data.items import Dataset, Skipped
+from studio.data.readers import cvat
 
-OPTIONS = {"images": "the folder of the pictures (default: JPEGImages, images, or beside the annotations)"}
-SPLITS = ("train", "val", "test")
+OPTIONS = {
+    "images": "the folder of the pictures (default: JPEGImages, images, or beside the annotations)",
+    **NUMBERS,
+    "difficult": "learn: objects that are marked difficult are learned like the others",
+}
+NOT_SHAPES = {"name", "pose", "truncated", "difficult", "occluded", "type", "part", "deleted", "verified", "attributes"}
 
 
 def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
@@ -25,32 +41,41 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
 
 def read_from(root: AnyPath, options: dict[str, str], limits: Limits) -> Dataset:
     """As `read`, from a folder on disk or in a zip."""
-    annotations = root / "Annotations" if (root / "Annotations").is_dir() else root
-    files = sorted(annotations.glob("*.xml"))
+    inner = root / "Annotations"
+    files = sorted(file for file in (inner.rglob("*") if inner.is_dir() else root.glob("*")) if _is_xml(file))
     if not files:
         raise DataError(f"{root} holds no annotations; expected Annotations/*.xml, as Pascal VOC has them.")
-    pictures = _pictures(root, options)
-    split_of, absent = _splits(root, {file.stem for file in files}, limits)
-    missing, found, lone = list(absent), [], dict(pictures)
-    for file in files:
-        if split_of and file.stem not in split_of:
-            lone.pop(file.stem, None)
-            continue
-        tree = _parse(file, limits, missing)
-        if tree is None:
-            continue
-        picture = pictures.get(PurePath(tree.findtext("filename") or "").stem) or pictures.get(file.stem)
-        if picture is None:
-            missing.append(Skipped(file.name, "its picture is missing"))
-            continue
-        lone.pop(picture.stem, None)
-        found.append((file, tree, picture))
-    names = sorted({_name(thing) for _, tree, _ in found for thing in tree.iter("object")} - {""})
-    annotated = [_annotated(file, tree, picture, names, missing, split_of) for file, tree, picture in found]
-    remarks = (
-        [f"{len(lone)} pictures have no annotation, such as {next(iter(lone))}; they are left out."] if lone else []
+    numbers = Numbers("xyxy").given(options, str(root))
+    if options.get("difficult") not in (None, "learn", "ignore"):
+        raise DataError(f"{root}: difficult={options['difficult']}; expected learn or ignore.")
+    missing: list[Skipped] = []
+    split_of = _splits(root, files, missing, limits)
+    listed = [file for file in files if not split_of or file in split_of]
+    trees = {file: tree for file in listed if (tree := _parse(file, limits, missing)) is not None}
+    if len(trees) == 1 and next(iter(trees.values())).tag == "annotations":
+        return cvat.read_from(next(iter(trees)), {k: v for k, v in options.items() if k in cvat.OPTIONS}, limits)
+    finder = ImageFinder(_folders(root, options))
+    images, remarks = _images(trees, inner if inner.is_dir() else root, finder, missing)
+    remarks += counted(
+        len(files) - len(listed), "annotations are in none of the lists of ImageSets; they are left out."
     )
-    return gather(str(root), names, annotated, missing, remarks, limits)
+    names = sorted({_name(thing) for file in images for thing in trees[file].iter("object")} - {""})
+    counts: Counter[str] = Counter()
+    learn = options.get("difficult") == "learn"
+    annotated = [
+        _annotated(file, trees[file], image, names, learn, missing, split_of.get(file), counts)
+        for file, image in images.items()
+    ]
+    lone = [path for path in finder.files() if path not in set(images.values())]
+    lone = [path for path in lone if path.stem not in {file.stem for file in files if file not in trees}]
+    if lone:
+        remarks.append(f"{len(lone)} pictures have no annotation, such as {lone[0].stem}; they are left out.")
+    remarks += _said(counts)
+    return gather(str(root), names, annotated, missing, remarks, limits, numbers, f"Write voc:{root}?")
+
+
+def _is_xml(file: AnyPath) -> bool:
+    return file.suffix.lower() == ".xml" and not file.name.startswith(".")
 
 
 def _parse(file: AnyPath, limits: Limits, missing: list[Skipped]) -> Element | None:
@@ -61,59 +86,165 @@ def _parse(file: AnyPath, limits: Limits, missing: list[Skipped]) -> Element | N
     return None
 
 
-def _annotated(
-    file: AnyPath, tree: Element, picture: AnyPath, names: list[str], missing: list[Skipped], split_of: dict[str, str]
-) -> Annotated:
-    size = tuple(int(_number(tree.findtext(f"size/{side}"))) for side in ("width", "height"))
-    stated = (size[0], size[1]) if min(size) > 0 else None
-    out = Annotated(picture.name, source_of(picture), stated=stated, split=split_of.get(file.stem))
-    for thing in tree.iter("object"):
-        corners = [_number(thing.findtext(f"bndbox/{side}"), float("nan")) for side in ("xmin", "ymin", "xmax", "ymax")]
-        if not _name(thing):
-            missing.append(Skipped(file.name, "an object has no name"))
-            continue
-        out.add(
-            (corners[0], corners[1], corners[2], corners[3]), names.index(_name(thing)),
-            (thing.findtext("difficult") or "0").strip() == "1",
-        )  # fmt: skip
-    return out
-
-
-def _pictures(root: AnyPath, options: dict[str, str]) -> dict[str, AnyPath]:
-    places = [_inside(root, options["images"])] if "images" in options else [root / "JPEGImages", root / "images", root]
+def _folders(root: AnyPath, options: dict[str, str]) -> list[AnyPath]:
+    """The folder of the images: the one that is named, else the first of the usual ones that has any."""
+    if "images" in options:
+        named = Path(options["images"]) if isinstance(root, Path) else ZipPath(root.archive, options["images"])
+        places = [named]
+    else:
+        places = [root / "JPEGImages", root / "images", root]
     for place in places:
-        found = {path.stem: path for path in sorted(place.glob("*")) if path.suffix.lower() in SUFFIXES}
-        if found:
-            return found
+        if place.is_dir() and any(file.suffix.lower() in SUFFIXES for file in place.rglob("*")):
+            return [place]
     raise DataError(f"{root}: no pictures are in {', '.join(map(str, places))}. Name their folder with ?images=FOLDER.")
 
 
-def _inside(root: AnyPath, folder: str) -> AnyPath:
-    """A folder that was named: in the zip, where the set is one."""
-    return Path(folder) if isinstance(root, Path) else ZipPath(root.archive, folder)
+def _images(
+    trees: dict[AnyPath, Element], top: AnyPath, finder: ImageFinder, missing: list[Skipped]
+) -> tuple[dict[AnyPath, AnyPath], list[str]]:
+    """The image of each annotation. One that several claim is that of the annotation with its name, or nobody's."""
+    own = beside(finder.files())
+    found: dict[AnyPath, Found] = {}
+    claims: dict[AnyPath, list[AnyPath]] = defaultdict(list)
+    for file, tree in trees.items():
+        named = (tree.findtext("filename") or "").strip()
+        image = _within(file, top, finder, named) or own_or_named(finder, file, named, own)
+        if image.path is None:
+            missing.append(Skipped(file.name, _lost(image.reason)))
+        else:
+            found[file] = image
+            claims[image.path].append(file)
+    for path, files in claims.items():
+        theirs = [file for file in files if file.stem == path.stem]
+        for file in files if len(files) > 1 else ():
+            if theirs != [file]:
+                missing.append(Skipped(file.name, f"its picture, {path.name}, is that of another annotation too"))
+                del found[file]
+    renamed = [file for file, image in found.items() if image.respelled and file.stem == image.path.stem]
+    clashes = [file.stem for file in found if len(own.get(normalize("NFC", file.stem), [])) > 1]
+    remarks = []
+    if renamed:
+        remarks.append(
+            f"{len(renamed)} annotations name another picture inside, such as {renamed[0].name}; the picture with "
+            "their own name was taken."
+        )
+    if clashes:
+        remarks.append(f"{len(clashes)} names are those of two pictures, such as {clashes[0]}; <filename> decided.")
+    return {file: image.path for file, image in found.items() if image.path is not None}, remarks
 
 
-def _splits(root: AnyPath, stems: set[str], limits: Limits) -> tuple[dict[str, str], list[Skipped]]:
-    """The split of each stem by ImageSets/Main; and the names listed there that have no annotation."""
-    split_of: dict[str, str] = {}
-    absent: list[Skipped] = []
-    for split in SPLITS:
-        listed = root / "ImageSets" / "Main" / f"{split}.txt"
-        for line in read_text(listed, limits).split("\n") if listed.is_file() else ():
-            stem = line.split()[0] if line.split() else ""
-            if stem in stems:
-                split_of.setdefault(stem, split)
-            elif stem:
-                absent.append(Skipped(stem, f"{split}.txt names it, but it has no annotation"))
-    return split_of, absent
+def _within(file: AnyPath, top: AnyPath, finder: ImageFinder, named: str) -> Found | None:
+    """The image at the same place below its folder as the annotation below its own, where both have sub-folders."""
+    if file.parent == top:
+        return None
+    below = PurePosixPath(*file.parent.parts[len(top.parts) :])
+    for name in (named, file.stem):
+        found = finder.find(str(below / name)) if name else Found(None)
+        if found.path is not None and found.path.stem == file.stem:
+            return found
+    return None
+
+
+def _lost(reason: str) -> str:
+    return reason.replace("the picture is missing", "its picture is missing")
+
+
+def _annotated(
+    file: AnyPath, tree: Element, image: AnyPath, names: list[str], learn_difficult: bool, missing: list[Skipped],
+    split: str | None, counts: Counter[str],
+) -> Annotated:  # fmt: skip
+    stated = as_size(tree.findtext("size/width"), tree.findtext("size/height"))
+    out = Annotated(image.name, source_of(image), stated=stated, split=split)
+    for thing in tree.iter("object"):
+        if not _name(thing):
+            missing.append(Skipped(file.name, "an object has no name"))
+            continue
+        row, shape = _shape(thing)
+        if row is None:
+            missing.append(Skipped(file.name, f"an object has no bndbox (found {shape})"))
+            continue
+        try:
+            difficult = truth(thing.findtext("difficult"))
+        except ValueError:
+            difficult = False
+            counts["unsaid"] += 1
+        counts["all"] += 1
+        counts["difficult"] += difficult and not learn_difficult
+        counts["around"] += shape != "bndbox"
+        meaning = None if shape == "bndbox" else Numbers("xyxy", asked=True)
+        out.add(row, names.index(_name(thing)), difficult and not learn_difficult, meaning)
+    return out
+
+
+def _shape(thing: Element) -> tuple[Four | None, str]:
+    """Corners of an object, and what they were made of; None where it has no shape that is known."""
+    if thing.find("bndbox") is not None:
+        return as_four([thing.findtext(f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")]), "bndbox"
+    if thing.find("robndbox") is not None:
+        cx, cy, w, h, angle = (as_number(thing.findtext(f"robndbox/{key}")) for key in ("cx", "cy", "w", "h", "angle"))
+        return rotated(cx, cy, w, h, angle), "robndbox"
+    polygon = thing.find("polygon")
+    if polygon is not None:
+        points = [(point.findtext("x"), point.findtext("y")) for point in polygon.iter("pt")]
+        flat = {child.tag: child.text for child in polygon}
+        for number in range(1, len(flat)):
+            if f"x{number}" in flat and f"y{number}" in flat:
+                points.append((flat[f"x{number}"], flat[f"y{number}"]))
+        return around(points), "polygon"
+    tags = sorted({child.tag for child in thing} - NOT_SHAPES)
+    return None, ", ".join(tags[:4]) or "nothing"
+
+
+def _splits(root: AnyPath, files: list[AnyPath], missing: list[Skipped], limits: Limits) -> dict[AnyPath, str]:
+    """The split of each annotation by ImageSets/Main; names listed there that have no annotation become missing.
+
+    trainval is train, as far as no other list says otherwise.
+    """
+    by_stem = {normalize("NFC", file.stem): file for file in reversed(files)}
+    lists: dict[str, list[AnyPath]] = defaultdict(list)
+    for folder in (root / "ImageSets" / "Main", root / "ImageSets"):
+        for file in sorted(folder.glob("*.txt")) if folder.is_dir() and not lists else ():
+            word = file.stem.lower()
+            if word in SPLITS or word == "trainval":
+                lists["trainval" if word == "trainval" else SPLITS[word]].append(file)
+    split_of: dict[AnyPath, str] = {}
+    twice = 0
+    for split in ("train", "val", "test", "trainval"):
+        for listed in lists.get(split, ()):
+            for line in read_lines(listed, limits):
+                file = _listed(line, by_stem)
+                if file is None:
+                    missing.append(Skipped(line[:80], f"{listed.name} names it, but it has no annotation"))
+                elif split == "trainval":
+                    split_of.setdefault(file, "train")
+                elif split_of.setdefault(file, split) != split:
+                    twice += 1
+                    missing.append(Skipped(line[:80], f"{listed.name} names it, but it is in {split_of[file]} already"))
+    return split_of
+
+
+def _listed(line: str, by_stem: dict[str, AnyPath]) -> AnyPath | None:
+    """The annotation that a line means: all of it, with or without folder and suffix, or its first word."""
+    line = normalize("NFC", line)
+    words = [line, line.split()[0]] + ([line.rsplit(maxsplit=1)[0]] if line.split()[1:] else [])
+    for word in words:
+        name = word.replace("\\", "/").rpartition("/")[2]
+        for stem in (name, PurePosixPath(name).stem):
+            if stem in by_stem:
+                return by_stem[stem]
+    return None
+
+
+def _said(counts: Counter[str]) -> list[str]:
+    said = counted(counts["around"], "objects are turned boxes or outlines; the upright box around each was taken.")
+    said += counted(counts["unsaid"], "objects have a <difficult> that is neither 0 nor 1; they are learned.")
+    if counts["all"] and counts["difficult"] == counts["all"]:
+        said.append(
+            f"All {counts['all']} boxes are marked difficult, so none is learned; ?difficult=learn takes them as they "
+            "are."
+        )
+    return said
 
 
 def _name(thing: Element) -> str:
-    return (thing.findtext("name") or "").strip()
-
-
-def _number(text: str | None, default: float = 0.0) -> float:
-    try:
-        return float(text) if text else default
-    except ValueError:
-        return default
+    return class_name(thing.findtext("name") or "")

@@ -1,137 +1,396 @@
-"""`yolo:DATA.yaml`: YOLO's folders of pictures and of texts with a line `class x y width height` a box, in 0..1."""
+"""`yolo:DATA.yaml`, `yolo:FOLDER`, `yolo:obj.data`: YOLO's texts with a line `class x y width height` a box.
 
-from pathlib import Path
+A YAML as ultralytics and Roboflow write it; a folder with `classes.txt` (Label Studio) or `obj.names` (CVAT, darknet)
+instead of a YAML; darknet's `.data` with its lists. What lines hold beside the box: `studio.data.files.yolo_lines`.
+ultralytics itself is AGPL; supervision (MIT) wants folders of one fixed form, and takes a sixth number for a corner of
+an outline; pylabel (MIT) is no longer kept. So this is read here.
+"""
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import Any
-
-import numpy as np
+from unicodedata import normalize
 
 from studio.core.errors import DataError
-from studio.data.files.annotation_files import read_text, read_yaml
-from studio.data.files.annotations import Annotated, gather, refuse_wrong_format
+from studio.data.files.annotation_files import Unreadable, read_json, read_lines, read_yaml
+from studio.data.files.annotations import Annotated, class_name, gather
+from studio.data.files.box_numbers import OPTIONS as NUMBERS
+from studio.data.files.box_numbers import Numbers
+from studio.data.files.image_finder import ImageFinder, walk_files
 from studio.data.files.images import SUFFIXES
+from studio.data.files.layout import SPLITS
 from studio.data.files.limits import Limits
+from studio.data.files.yolo_lines import BadLine, Lines
 from studio.data.files.zip_paths import AnyPath, source_of
 from studio.data.items import Dataset, Skipped
 
-OPTIONS: dict[str, str] = {}
-SPLITS = ("train", "val", "test")
+OPTIONS = {
+    **NUMBERS,
+    "lines": "outline or keypoints: what more than four numbers behind a class are, where that is unclear",
+    "names": "the file with the names of the classes, where none is found",
+    "encoding": "that of the file of names, where it is not UTF-8",
+}
+NAMES = ("classes.txt", "obj.names", "classes.names", "names.txt", "labels.txt", "notes.json")
+LISTS = {"classes.txt", "names.txt", "labels.txt", "train.txt", "val.txt", "valid.txt", "test.txt"}
+NOTHING = ("", "null", "~", "none")
+
+
+@dataclass
+class _Set:
+    """What a description says: where the images of each split are, and what class each id is."""
+
+    what: str
+    names: dict[int, str]
+    images: dict[str | None, list[AnyPath]]
+    keypoints: tuple[int, ...] | None = None
+    missing: list[Skipped] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
 
 def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
-    """Class ids are places in `names`. Raises DataError where the YAML lacks what it needs, or boxes are in pixels."""
-    return read_from(Path(rest).expanduser(), limits)
+    """Class ids are places in `names`. Raises DataError where names or images are lacking, or boxes are in pixels."""
+    return read_from(Path(rest).expanduser(), options, limits)
 
 
-def read_from(path: AnyPath, limits: Limits) -> Dataset:
-    """As `read`, from a file on disk or in a zip."""
-    content = _load(path, limits)
-    names = content["names"]
-    ids = sorted(names) if isinstance(names, dict) else list(range(len(names)))
-    classes = [str(names[one]) for one in ids]
-    place = {one: index for index, one in enumerate(ids)}
-    root = path.parent / str(content.get("path") or "")
-    missing: list[Skipped] = []
-    annotated: list[Annotated] = []
-    texts: set[AnyPath] = set()
-    count = {"fits": 0, "of": 0, "corners": 0}
-    for split in SPLITS:
-        for image in _images(root, path.parent, content.get(split), split, path.name, limits):
-            annotated.append(_annotated(image, split, place, missing, count, limits))
-            texts.add(_label_file(image))
-    orphans = _orphans(texts)
-    refuse_wrong_format(
-        path.name, count["fits"], count["of"], "corners (x1, y1, x2, y2)",
-        "YOLO needs centre and size; write the texts anew, or bring the set as coco: or voc:.", count["corners"],
-    )  # fmt: skip
-    remarks = [] if ids == list(range(len(ids))) else [f"Class ids have gaps ({ids[:6]}); they were numbered anew."]
-    missing += [Skipped(name, "its picture is missing") for name in sorted(set(orphans))]
-    return gather(path.name, classes, annotated, missing, remarks, limits)
+def read_from(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset:
+    """As `read`, from a file or folder on disk or in a zip."""
+    path = _description(path, limits)
+    if path.is_dir():
+        found = _from_folder(path, options, limits)
+    elif path.suffix.lower() == ".data":
+        found = _from_data(path, options, limits)
+    else:
+        found = _from_yaml(path, options, limits)
+    return _read(found, options, limits)
 
 
-def _load(path: AnyPath, limits: Limits) -> dict[str, Any]:
-    if not path.is_file():
-        raise DataError(f"There is no file {path}.")
-    content = read_yaml(path, limits)
-    if not isinstance(content, dict) or not content.get("train") or not isinstance(content.get("names"), (list, dict)):
-        raise DataError(f"{path.name}: expected `train` (a folder of pictures) and `names` (the classes).")
-    return content
+def is_yolo(content: Any) -> bool:
+    """Whether a YAML describes such a set."""
+    return isinstance(content, dict) and "names" in content and any(str(key).lower() in SPLITS for key in content)
 
 
-def _images(root: AnyPath, beside: AnyPath, given: Any, split: str, what: str, limits: Limits) -> list[AnyPath]:
-    """The pictures of a split: of a folder, of several, or those that a text file lists."""
-    out: list[AnyPath] = []
-    for one in given if isinstance(given, list) else [given] if given else []:
-        places = [place / str(one) for place in (root, beside)]
-        found = next((place for place in places if place.exists()), None)
-        if found is None:
-            raise DataError(f"{what}: {split} is {one!r}, but there is no {places[0]}.")
-        if found.is_dir():
-            out += sorted(file for file in found.rglob("*") if file.suffix.lower() in SUFFIXES)
-        else:
-            lines = read_text(found, limits).splitlines()
-            out += [found.parent / line.strip() for line in lines if line.strip()]
-    return out
-
-
-def _label_file(image: AnyPath) -> AnyPath:
-    """The text of a picture: the last folder called images becomes labels; else it lies beside the picture."""
-    parts = image.parts
-    folder = image
-    for number in range(len(parts) - 2, -1, -1):
-        folder = folder.parent
-        if parts[number] == "images":
-            return (folder.parent / "labels" / "/".join(parts[number + 1 :])).with_suffix(".txt")
-    return image.with_suffix(".txt")
+def _read(found: _Set, options: dict[str, str], limits: Limits) -> Dataset:
+    ids = sorted(found.names)
+    classes = [found.names[key] for key in ids]
+    if twice := sorted({name for name in classes if classes.count(name) > 1}):
+        raise DataError(f"{found.what}: two classes have the name {twice[0]!r}. Give each its own.")
+    numbers = Numbers("cxcywh", "shares").given(options, found.what)
+    places = {key: place for place, key in enumerate(ids)}
+    keypoints = () if options.get("lines") == "outline" else found.keypoints
+    if options.get("lines") not in (None, "outline", "keypoints"):
+        raise DataError(f"{found.what}: lines={options['lines']}; expected outline or keypoints.")
+    by_name = {name: place for place, name in enumerate(classes)}
+    lines = Lines(places, by_name, numbers, keypoints, boxes_first=options.get("lines") == "keypoints")
+    texts = _Texts()
+    every = [image for images in found.images.values() for image in images]
+    text_of = texts.of(every, found.missing)
+    if every and not text_of:
+        raise DataError(
+            f"{found.what}: none of its {len(every)} pictures has a text; looked for {_places(every[0])[0]}."
+        )
+    annotated = [
+        _annotated(image, split, text_of.get(image), lines, found.missing, limits)
+        for split, images in found.images.items()
+        for image in images
+        if image not in texts.unclear
+    ]
+    lines.refuse_unclear(found.what)
+    found.missing += [Skipped(name, "its picture is missing") for name in texts.orphans(set(text_of.values()))]
+    remarks = found.remarks + lines.said()
+    if ids != list(range(len(ids))):
+        remarks.append(f"Class ids have gaps ({ids[:6]}); they were numbered anew.")
+    return gather(found.what, classes, annotated, found.missing, remarks, limits, numbers, f"Write yolo:{found.what}?")
 
 
 def _annotated(
-    image: AnyPath, split: str, place: dict[int, int], missing: list[Skipped], count: dict[str, int], limits: Limits
+    image: AnyPath, split: str | None, text: AnyPath | None, lines: Lines, missing: list[Skipped], limits: Limits
 ) -> Annotated:
-    """A picture without a text, or with an empty one, shows nothing of the classes: it stays, as background."""
-    out = Annotated(image.name, source_of(image), relative=True, upright=True, split=split)
-    text = _label_file(image)
-    for number, line in enumerate(read_text(text, limits).splitlines() if text.is_file() else (), start=1):
-        values = _numbers(line)
-        name = f"{text.name}, line {number}"
-        if values is None or len(values) < 5:
-            if line.strip():
-                missing.append(Skipped(name, f"{line.strip()[:40]!r} is not `class x y width height`"))
-            continue
-        if values[0] not in place:
-            missing.append(Skipped(name, f"there is no class {values[0]:g}"))
-            continue
-        x, y, w, h = _extent(values[1:]) if len(values) > 5 else values[1:]
-        corners = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
-        count["of"] += 1
-        count["fits"] += _inside(corners)
-        count["corners"] += _inside((x, y, w, h))
-        if max(abs(value) for value in (x, y, w, h)) > 2:
-            missing.append(Skipped(name, "its numbers are pixels; YOLO's are shares of the picture, 0..1"))
-            continue
-        out.add(corners, place[int(values[0])])
+    """An image without a text, or with an empty one, shows nothing of the classes: it stays, as background."""
+    out = Annotated(image.name, source_of(image), upright=True, split=split)
+    try:
+        content = read_lines(text, limits) if text is not None else []
+    except (Unreadable, OSError) as error:
+        missing.append(Skipped(text.name, error.reason if isinstance(error, Unreadable) else str(error)))
+        content = []
+    for number, line in enumerate(content, start=1):
+        try:
+            label, row, meaning = lines.read(line)
+        except BadLine as error:
+            missing.append(Skipped(f"{text.name}, line {number}", str(error)))
+        else:
+            out.add(row, label, False, meaning)
     return out
 
 
-def _orphans(texts: set[AnyPath]) -> list[str]:
-    """Texts in the folders of `texts`, those of the pictures, that belong to no picture."""
-    folders = {text.parent for text in texts if text.parent.name != "images"}
-    found = {text for folder in folders if folder.is_dir() for text in folder.glob("*.txt")}
-    return [text.name for text in found - texts if text.name not in ("classes.txt", "train.txt", "val.txt", "test.txt")]
+class _Texts:
+    """Finds the text of each image: in `labels` in place of the last folder `images`, or beside the image."""
+
+    def __init__(self) -> None:
+        self._listed: dict[AnyPath, dict[str, list[AnyPath]]] = {}
+        self.unclear: set[AnyPath] = set()  # images that share a text with another
+
+    def of(self, images: list[AnyPath], missing: list[Skipped]) -> dict[AnyPath, AnyPath]:
+        """Texts by image. Case may differ where no other image has the text as it is written."""
+        exact: dict[AnyPath, AnyPath] = {}
+        loose: dict[AnyPath, AnyPath] = {}
+        for image in dict.fromkeys(images):
+            for place in _places(image):
+                alike = self._in(place.parent).get(_key(place.stem), [])
+                if place in alike:
+                    exact[image] = place
+                elif len(alike) == 1:
+                    loose[image] = alike[0]
+                else:
+                    continue
+                break
+        taken = set(exact.values())
+        out = exact | {image: text for image, text in loose.items() if text not in taken}
+        shared: dict[AnyPath, list[AnyPath]] = defaultdict(list)
+        for image, text in out.items():
+            shared[text].append(image)
+        for text, both in shared.items():
+            if len(both) > 1:
+                names = ", ".join(image.name for image in both[:3])
+                missing.append(Skipped(names, f"{text.name} may belong to either picture"))
+                self.unclear.update(both)
+        return out
+
+    def orphans(self, used: set[AnyPath]) -> list[str]:
+        """Texts in the folders that were looked at which belong to no image."""
+        folders = {text.parent for text in used}
+        found = {text for folder in folders for texts in self._in(folder).values() for text in texts}
+        return sorted(text.name for text in found - used if text.name.lower() not in LISTS)
+
+    def _in(self, folder: AnyPath) -> dict[str, list[AnyPath]]:
+        """The texts of a folder, by their stem in one spelling."""
+        if folder not in self._listed:
+            texts: dict[str, list[AnyPath]] = defaultdict(list)
+            for text in sorted(_same_folder(folder).glob("*")):
+                if text.suffix.lower() == ".txt":
+                    texts[_key(text.stem)].append(text)
+            self._listed[folder] = texts
+        return self._listed[folder]
 
 
-def _extent(polygon: list[float]) -> tuple[float, float, float, float]:
-    """The box around an outline x1 y1 x2 y2 ..., which segmentation sets have instead."""
-    xs, ys = polygon[0::2], polygon[1::2]
-    return (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2, max(xs) - min(xs), max(ys) - min(ys)
+def _key(stem: str) -> str:
+    return normalize("NFC", stem).casefold()
 
 
-def _numbers(line: str) -> list[float] | None:
+def _same_folder(folder: AnyPath) -> AnyPath:
+    """The folder as it is written on disk: labels, Labels or LABELS."""
+    if isinstance(folder, Path) and not folder.is_dir() and folder.parent.is_dir():
+        alike = [one for one in folder.parent.iterdir() if one.name.casefold() == folder.name.casefold()]
+        return alike[0] if len(alike) == 1 and alike[0].is_dir() else folder
+    return folder
+
+
+def _places(image: AnyPath) -> list[AnyPath]:
+    """Where the text of an image may lie: the last folder called images becomes labels; or beside the image."""
+    parts, folder = image.parts, image
+    for number in range(len(parts) - 2, -1, -1):
+        folder = folder.parent
+        if parts[number].casefold() == "images":
+            below = PurePosixPath(*parts[number + 1 :]).with_suffix(".txt")
+            return [folder.parent / "labels" / str(below), image.with_suffix(".txt")]
+    return [image.with_suffix(".txt")]
+
+
+def _description(path: AnyPath, limits: Limits) -> AnyPath:
+    """The YAML or .data of a folder, where it has just one; else the path itself."""
+    if not path.exists():
+        raise DataError(f"There is no file {path}.")
+    if not path.is_dir():
+        return path
+    yamls = [file for file in sorted(path.glob("*")) if file.suffix.lower() in (".yaml", ".yml")]
+    yamls = [file for file in yamls if is_yolo(read_yaml(file, limits, as_text=True))]
+    found = yamls or [file for file in sorted(path.glob("*")) if file.suffix.lower() == ".data"]
+    if len(found) > 1:
+        raise DataError(f"{path} has {', '.join(file.name for file in found[:4])}. Name one: yolo:{found[0]}")
+    return found[0] if found else path
+
+
+def _from_yaml(path: AnyPath, options: dict[str, str], limits: Limits) -> _Set:
+    content = read_yaml(path, limits, as_text=True)
+    splits = _by_split(content)
+    if not splits.get("train") or not isinstance(content.get("names"), (list, dict, str)):
+        raise DataError(f"{path.name}: expected `train` (a folder of pictures) and `names` (the classes).")
+    names = _names(content["names"], path, options, limits)
+    out = _Set(path.name, names, {}, _kpt_shape(content.get("kpt_shape")))
+    base = str(content.get("path") or "")
+    root = path.parent / base if base.lower() not in NOTHING else path.parent
+    places: dict[AnyPath, str] = {}
+    for split, given in splits.items():
+        images: list[AnyPath] = []
+        for one in given:
+            place = _place(root, path.parent, one, split, out)
+            if places.setdefault(place, split) != split and place not in (root / one, path.parent / one):
+                raise DataError(f"{path.name}: {split} is {one!r}, which would be {place}, that of {places[place]}.")
+            images += _images(place, [path.parent, root], out, limits)
+        out.images[split] = list(dict.fromkeys(images))
+    unused = [str(key) for key in content if str(key).lower() not in SPLITS and re.search("train|val|test", str(key))]
+    if unused:
+        out.remarks.append(f"{path.name} has {', '.join(unused[:4])}, which is no split that is known and is not read.")
+    stated = str(content.get("nc", "")).strip()
+    if stated.isdigit() and int(stated) != len(names):
+        out.remarks.append(f"{path.name} says nc: {int(stated)}, but names {len(names)} classes; the names count.")
+    return out
+
+
+def _by_split(content: Any) -> dict[str, list[str]]:
+    """The places of each split. `valid` and `validation` are val."""
+    splits: dict[str, list[str]] = {}
+    for key, given in content.items() if isinstance(content, dict) else ():
+        split = SPLITS.get(str(key).lower())
+        places = [str(one).strip() for one in (given if isinstance(given, list) else [given])]
+        if split is not None and (kept := [one for one in places if one.lower() not in NOTHING]):
+            splits.setdefault(split, []).extend(kept)
+    return splits
+
+
+def _names(given: Any, path: AnyPath, options: dict[str, str], limits: Limits) -> dict[int, str]:
+    """Class names by id, as they are written: `no`, `on` and `007` are names. Raises DataError for what is none."""
+    if isinstance(given, str):
+        file = path.parent / given
+        if not file.is_file():
+            raise DataError(f"{path.name}: names is {given[:40]!r}; expected a list, or a file of names.")
+        given = _lines_of_names(file, options, limits)
+    if isinstance(given, list):
+        pairs = list(enumerate(given))
+    else:
+        numbered = all(str(key).strip().isdigit() for key in given)
+        turned = not numbered and all(isinstance(one, str) and one.strip().isdigit() for one in given.values())
+        if not numbered and not turned:
+            wrong = next(str(key) for key in given if not str(key).strip().isdigit())
+            raise DataError(f"{path.name}: the id {wrong[:40]!r} in names is no number.")
+        pairs = [(int(key), name) for key, name in ((b, a) if turned else (a, b) for a, b in given.items())]
+    names: dict[int, str] = {}
+    for key, name in pairs:
+        if not isinstance(name, str) or not class_name(name):
+            raise DataError(f"{path.name}: the name of class {key} is no text.")
+        if names.setdefault(key, class_name(name)) != class_name(name):
+            raise DataError(f"{path.name}: class {key} has two names.")
+    if not names:
+        raise DataError(f"{path.name} names no classes.")
+    return names
+
+
+def _lines_of_names(file: AnyPath, options: dict[str, str], limits: Limits) -> list[str]:
+    if file.suffix.lower() == ".json":
+        content = read_json(file, limits)  # Label Studio's notes.json
+        entries = content.get("categories") if isinstance(content, dict) else None
+        if not isinstance(entries, list) or not all(isinstance(one, dict) and "name" in one for one in entries):
+            raise DataError(f"{file.name}: expected `categories` with a `name` each.")
+        return [str(one["name"]) for one in sorted(entries, key=lambda one: str(one.get("id", "")).zfill(9))]
+    return read_lines(file, limits, options.get("encoding"))
+
+
+def _kpt_shape(given: Any) -> tuple[int, ...] | None:
+    if isinstance(given, list) and len(given) == 2 and all(str(one).isdigit() and len(str(one)) < 5 for one in given):
+        return int(given[0]), int(given[1])
+    return None
+
+
+def _place(root: AnyPath, beside: AnyPath, given: str, split: str, out: _Set) -> AnyPath:
+    """The folder or list that an entry means. Roboflow's `../train/images` lies beside the YAML, without the `../`.
+
+    Paths of another machine are tried from their end. Raises DataError where nothing is there, or two things are.
+    """
+    written = given.replace("\\", "/") if not _exists(root / given) else given
+    as_is = [place for place in (root / written, beside / written) if _exists(place)]
+    parts = [part for part in PurePosixPath(written).parts if part not in ("..", "/", ".") and not part.endswith(":")]
+    tails = ["/".join(parts)] if written.startswith("..") else []
+    tails += ["/".join(parts[start:]) for start in range(len(parts) - 1)]
+    others = [place for tail in dict.fromkeys(tails) for place in (beside / tail, root / tail) if _exists(place)]
+    if as_is:
+        if written.startswith("..") and others and not _same(as_is[0], others[0]):
+            raise DataError(
+                f"{out.what}: {split} is {given!r}, which may be {as_is[0]} or {others[0]}. Write the one you mean."
+            )
+        return as_is[0]
+    if not others:
+        raise DataError(f"{out.what}: {split} is {given!r}, but there is no {root / written}.")
+    if not written.startswith("../"):
+        out.remarks.append(f"{split} is read from {others[0]}; {written[:80]!r} is not there.")
+    return others[0]
+
+
+def _exists(place: AnyPath) -> bool:
     try:
-        return [float(part) for part in line.split()]
-    except ValueError:
-        return None
+        return place.exists()
+    except (OSError, ValueError):
+        return False
 
 
-def _inside(corners: tuple[float, ...]) -> bool:
-    x1, y1, x2, y2 = corners
-    return bool(np.all(np.array([x1, y1, 1 - x2, 1 - y2]) >= -0.01)) and x1 < x2 and y1 < y2
+def _same(first: AnyPath, second: AnyPath) -> bool:
+    return first.resolve() == second.resolve()
+
+
+def _images(place: AnyPath, roots: list[AnyPath], out: _Set, limits: Limits) -> list[AnyPath]:
+    """The images of a folder, or those that a text file lists."""
+    if place.is_dir():
+        return [path for path, _ in walk_files(place) if path.suffix.lower() in SUFFIXES]
+    if place.suffix.lower() in SUFFIXES:
+        return [place]
+    finder = ImageFinder([place.parent, *roots], outward=True)
+    images = []
+    for line in read_lines(place, limits):
+        found = finder.find(line)
+        if found.path is None:
+            out.missing.append(Skipped(line[:120], f"{place.name} names it, but {found.reason}"))
+        else:
+            images.append(found.path)
+    return images
+
+
+def _from_data(path: AnyPath, options: dict[str, str], limits: Limits) -> _Set:
+    """darknet's obj.data: `names = obj.names`, `train = train.txt`, paths from its folder or from a place above."""
+    given = dict((part.strip() for part in line.split("=", 1)) for line in read_lines(path, limits) if "=" in line)
+    if "names" not in given:
+        raise DataError(f"{path.name}: expected `names = FILE`, as darknet has it.")
+    out = _Set(path.name, {}, {})
+    file = _place(path.parent, path.parent, PurePosixPath(given["names"]).name, "names", out)
+    out.names = _names(_lines_of_names(file, options, limits), file, options, limits)
+    for split, places in _by_split(given).items():
+        for one in places:
+            tail = next((t for t in (one, PurePosixPath(one).name) if _exists(path.parent / t)), one)
+            place = _place(path.parent, path.parent, tail, split, out)
+            out.images.setdefault(split, []).extend(_images(place, [path.parent], out, limits))
+    return _with_images(out, path.parent)
+
+
+def _from_folder(folder: AnyPath, options: dict[str, str], limits: Limits) -> _Set:
+    """images/ and labels/, or images with texts beside them, and a file of names; splits by their folders' names."""
+    places = [folder, folder / "labels"]
+    known = [place / name for place in places for name in NAMES if (place / name).is_file()]
+    known += [file for file in sorted(folder.glob("*")) if file.suffix == ".names" and file not in known]
+    if "names" in options:
+        known = [folder / options["names"]] if (folder / options["names"]).is_file() else _no_names(folder, options)
+    if not known:
+        raise DataError(
+            f"{folder}: texts of boxes are there, but no names of their classes. Add classes.txt with a name in each "
+            "line, in the order of the ids, or a data.yaml."
+        )
+    out = _Set(str(folder), _names(_lines_of_names(known[0], options, limits), known[0], options, limits), {})
+    out.remarks.append(f"Read as YOLO without a YAML; the classes are those of {known[0].name}.")
+    for file in sorted(folder.glob("*.txt")):
+        if (split := SPLITS.get(file.stem.lower())) is not None:
+            out.images.setdefault(split, []).extend(_images(file, [folder], out, limits))
+    return _with_images(out, folder)
+
+
+def _no_names(folder: AnyPath, options: dict[str, str]) -> list[AnyPath]:
+    raise DataError(f"{folder}: there is no file {options['names']!r} of names.")
+
+
+def _with_images(out: _Set, folder: AnyPath) -> _Set:
+    """With all images of the folder, where no list names any; their split is the name of a folder above them."""
+    if not any(out.images.values()):
+        for path, below in walk_files(folder):
+            if path.suffix.lower() in SUFFIXES:
+                split = next((SPLITS[p.lower()] for p in PurePosixPath(below).parts[:-1] if p.lower() in SPLITS), None)
+                out.images.setdefault(split, []).append(path)
+    if not any(out.images.values()):
+        raise DataError(f"{out.what}: no pictures were found below {folder}.")
+    return out

@@ -10,7 +10,7 @@ from studio.data.specs import parse, schemes
 
 def test_a_kind_of_data_is_a_file_in_readers():
     images = {"builtin", "folder", "hf", "list", "mat", "npz", "omniglot", "torchvision", "zip"}
-    assert schemes() == images | {"coco", "voc", "yolo"}
+    assert schemes() == images | {"coco", "csv", "cvat", "labelme", "labelstudio", "via", "voc", "yolo"}
 
 
 def test_options_follow_a_question_mark_and_may_hold_plus_signs_and_spaces():
@@ -38,7 +38,7 @@ def test_a_part_without_a_scheme_has_that_of_the_first():
         ("folder:", "lacks a name or path"),
         ("", "the spec is empty"),
         (" , ", "the spec is empty"),
-        ("folder:photos?colour=red", "unknown option 'colour'. folder: has no options."),
+        ("folder:photos?colour=red", "unknown option 'colour'. Known: annotations, boxes"),
         ("mat:a.mat?X=fts", "unknown option 'X'. Known: x, y."),
         ("builtin:digit", "Did you mean 'digits'?"),
         ("builtin:digits?classes=2", "no option 'classes'"),
