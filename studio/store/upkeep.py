@@ -122,4 +122,3 @@ def _header(path: Path) -> dict[str, Any]:
         return header_of(path)
     except (OSError, StoreError):
         return {}
-

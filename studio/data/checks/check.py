@@ -33,7 +33,6 @@ class Report:
 
     spec: str
     images: int = 0
-    learns: str = ""
     classes: dict[str, int] = field(default_factory=dict)
     splits: dict[str, dict[str, int]] = field(default_factory=dict)
     domains: dict[str, int] = field(default_factory=dict)
@@ -48,6 +47,7 @@ class Report:
     tiny: list[str] = field(default_factory=list)
     features: dict[str, int] = field(default_factory=dict)
     boxes: dict[str, Any] = field(default_factory=dict)
+    learns: str = ""
     problems: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
@@ -188,9 +188,10 @@ def _what_is_learned(report: Report) -> str:
     counts = report.splits.get("train", report.classes)
     present = [count for count in counts.values() if count]
     if len(present) < 2:
-        return f"nothing: {len(present)} classes have images, and it takes two to tell anything apart"
+        return f"nothing: {len(present)} classes have any, and it takes two to tell them apart"
     never = [name for name, count in counts.items() if not count]
-    return f"{len(present)} classes from {sum(present)} images" + (f"; never: {_listed(never, 10)}" if never else "")
+    what = "rows" if report.features else "images"
+    return f"{len(present)} classes from {sum(present)} {what}" + (f"; never: {_listed(never, 10)}" if never else "")
 
 
 def _class_problems(report: Report) -> list[str]:
@@ -258,4 +259,5 @@ def _check_features(spec: str, data: FeatureSet) -> Report:
     if repeated:
         report.problems.append(f"{repeated} rows repeat another row.")
     report.problems += _class_problems(report)
+    report.learns = _what_is_learned(report)
     return report

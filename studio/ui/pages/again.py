@@ -20,6 +20,7 @@ from studio.ui.guard import guarded
 
 FUSIONS = get_args(get_args(forms.field("eval.fusion").annotation)[0])
 
+
 def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
     desk, warm = shared.desk, DeviceManager(shared.desk.home).warm
     with gr.Accordion(word("again.title"), open=False, elem_id="again"):
