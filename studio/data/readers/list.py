@@ -3,7 +3,8 @@
 A line names an image and its class (`path label` or `path,label`), an image alone (its folder is the
 class), or a folder (all images in it; its name is the class). Fields are parted by commas, semicolons or tabs; a
 heading such as `filename,label` says which column is which, whatever others there are. A table
-with corners of boxes is read as `csv:` does. Paths are relative to `root` (default: the folder of the list), or one image folder below it.
+with corners of boxes is read as `csv:` does. Paths are relative to `root` (default: the folder of the list), or one
+image folder below it.
 """
 
 import csv

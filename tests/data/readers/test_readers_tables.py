@@ -51,7 +51,7 @@ def test_a_table_is_read_by_its_heading(photos, name):
 @pytest.mark.parametrize(
     "text, said",
     [
-        ("filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,9,9,cat,1,1,2,2", "lists boxes"),
+        ("filename,class,bbox\na.jpg,cat,1 1 2 2", "lists boxes"),
         ("filename,age,colour\na.jpg,3,red", "which column"),
         (",\n,\n", "Name the folder"),
     ],
