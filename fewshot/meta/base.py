@@ -38,6 +38,7 @@ class MetaLearner(Learner):
     """
 
     Params = MetaParams
+    uses = (*Learner.uses, "eval.ways", "eval.shots")
     #: learns on each episode's support images anew, so that features can't be computed once
     adapts: ClassVar[bool] = False
     #: training and scoring need as many ways

@@ -23,6 +23,7 @@ from studio.runs.queue import Queue, enqueue, kick, stop
 from studio.runs.runner import submit
 from studio.store import Store, uploads
 from studio.store.uploads import UploadBounds, discard, keep_photos, keep_zip, safe_name
+from studio.ui import named
 from studio.ui.views import View, Views
 
 
@@ -33,6 +34,7 @@ class Desk:
     home: Home
     hosted: bool = False
     views: Views = field(default_factory=Views, compare=False, repr=False)
+    known_data: dict[str, str] = field(default_factory=dict, compare=False, repr=False)  # by checkpoint
     examiner: Examiner = field(default_factory=Examiner, compare=False, repr=False)
 
     @property
@@ -111,6 +113,17 @@ class Desk:
             kick(self.home)
             seen.place = Queue(self.home).place(seen.run)
         return seen
+
+    def checkpoints(self) -> list[tuple[str, str]]:
+        """Checkpoints that answer about an image, newest first: (what a person knows one by, its id)."""
+        rows = [row for row in self.store.checkpoints() if row.get("classes") and not row.get("problem")]
+        return [(named.checkpoint(row, self._data_of(row["checkpoint"])), row["checkpoint"]) for row in rows]
+
+    def _data_of(self, checkpoint: str) -> str:
+        """What a checkpoint was trained on; a checkpoint never changes, so it is read once."""
+        if checkpoint not in self.known_data:
+            self.known_data[checkpoint] = named.data(self.store.checkpoint(checkpoint).manifest.recipe)
+        return self.known_data[checkpoint]
 
     def export(self, checkpoint: str, kind: str) -> dict[str, Any]:
         """The files of a checkpoint for other tools, below the home folder: {folder, files, note}."""

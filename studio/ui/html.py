@@ -1,8 +1,11 @@
 """Small pieces of HTML; every text that comes from outside is escaped here."""
 
+import csv
+import io
 import math
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 from studio.ui.catalogue import say, words
 from studio.ui.views import View
@@ -18,9 +21,11 @@ HEADLINES = (
     "map_new",
     "macro_f1",
     "ece",
-    "episodes",
     "images_per_s",
 )
+
+
+OPEN_ROWS = 12  # tables of more are folded
 
 
 def run_state(seen: View, language: str) -> str:
@@ -38,25 +43,57 @@ def run_state(seen: View, language: str) -> str:
         parts.append(f"<div>{escape(seen.what)} {seen.done} / {seen.total}</div>")
     if seen.error:
         parts.append(f"<div class='error-box'>{escape(seen.error)}</div>")
-    parts.append(numbers(seen.metrics))
+    parts.append(numbers(seen.metrics, language))
     if seen.checkpoint:
         parts.append(f"<div>{escape(say('run.checkpoint', language, name=seen.checkpoint))}</div>")
+    parts += [table(event, language) for event in seen.tables]
     if seen.notes:
         parts.append("<ul class='notes'>" + "".join(f"<li>{escape(note)}</li>" for note in seen.notes[-30:]) + "</ul>")
     return "".join(parts)
 
 
-def numbers(metrics: dict[str, Any]) -> str:
-    """The headline metrics in large type; accuracy with its interval beside it."""
-    cells = []
-    for name in HEADLINES:
-        if isinstance(metrics.get(name), (int, float)):
-            margin = metrics.get(f"{name}_ci95")
-            extra = f" ± {number(margin)}" if isinstance(margin, (int, float)) else ""
-            if f"{name}_low" in metrics:
-                extra = f" ({metrics[f'{name}_low']:.2f} – {metrics[f'{name}_high']:.2f})"
-            cells.append(f"<div class='number'><b>{number(metrics[name])}{extra}</b><span>{escape(name)}</span></div>")
-    return f"<div id='run-numbers'>{''.join(cells)}</div>" if cells else ""
+def banner(seen: View, language: str) -> str:
+    """One line that says on every tab what the run being watched is doing; empty once it is over."""
+    if seen.over:
+        return ""
+    doing = f"{seen.what} {seen.done} / {seen.total}" if seen.total else say(f"status.{seen.status}", language)
+    line = say("run.banner", language, run=seen.run, doing=doing)
+    share = min(100.0, 100.0 * seen.done / seen.total) if seen.total else 0.0
+    return (
+        f"<div class='banner'><span>{escape(line)}</span><div class='bar'><div style='width:{share:.1f}%'></div></div>"
+        f"<button type='button'>{escape(say('run.open', language))}</button></div>"
+    )
+
+
+def numbers(metrics: dict[str, Any], language: str) -> str:
+    """The headline metrics in large type, each with what it is and what its interval covers; the best method's name."""
+    shown = [name for name in HEADLINES if isinstance(metrics.get(name), (int, float))]
+    cells = [
+        f"<div class='number' data-metric='{name}'><b>{_with_interval(name, metrics)}</b>"
+        f"<span>{escape(_metric_word(name, metrics, language))}</span></div>"
+        for name in shown
+    ]
+    best = escape(say("run.best", language, name=metrics["best"])) if metrics.get("best") else ""
+    return f"<div id='run-best'>{best}</div><div id='run-numbers'>{''.join(cells)}</div>" if cells else ""
+
+
+def _with_interval(name: str, metrics: dict[str, Any]) -> str:
+    """A number and how sure it is; an interval is written by its ends where these are given, or would leave 0 to 1."""
+    value, margin = metrics[name], metrics.get(f"{name}_ci95")
+    low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+    if isinstance(margin, (int, float)) and math.isfinite(margin):
+        if value - margin >= 0 and value + margin <= 1:
+            return f"{number(value)} ± {number(margin)}"
+        low, high = max(0.0, value - margin), min(1.0, value + margin)
+    if isinstance(low, (int, float)) and isinstance(high, (int, float)):
+        return f"{number(value)} ({number(float(low))} – {number(float(high))})"
+    return number(value)
+
+
+def _metric_word(name: str, metrics: dict[str, Any], language: str) -> str:
+    if name == "accuracy" and metrics.get("episodes"):
+        return say("metric.accuracy.episodes", language, episodes=metrics["episodes"])
+    return words(language).get(f"metric.{name}", name)
 
 
 def number(value: float) -> str:
@@ -91,11 +128,23 @@ def _class_row(name: str, count: int, most: int) -> str:
     return f"<tr><td>{escape(name)}</td><td>{count}</td><td style='width:55%'>{bar}</td></tr>"
 
 
-def table(event: dict[str, Any]) -> str:
-    """A table event of a run."""
+def table(event: dict[str, Any], language: str) -> str:
+    """A table event of a run, to be copied or kept as CSV."""
     head = "".join(f"<th>{escape(str(column))}</th>" for column in event["columns"])
     body = "".join("<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for row in event["rows"][:200])
-    return f"<h4>{escape(event['name'])}</h4><div style='overflow-x:auto'><table><tr>{head}</tr>{body}</table></div>"
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([event["columns"], *event["rows"]])
+    data, file = quote(text.getvalue()), escape(f"{event['name']}.csv".replace("/", "-"))
+    links = (
+        f"<button type='button' onclick=\"navigator.clipboard.writeText(decodeURIComponent('{data}'))\">"
+        f"{escape(say('table.copy', language))}</button>"
+        f"<a download='{file}' href='data:text/csv;charset=utf-8,{data}'>{escape(say('table.csv', language))}</a>"
+    )
+    return (
+        f"<details class='run-table'{' open' if len(event['rows']) <= OPEN_ROWS else ''}>"
+        f"<summary>{escape(event['name'])}</summary>"
+        f"<div class='wide' tabindex='0'><table><tr>{head}</tr>{body}</table></div><p>{links}</p></details>"
+    )
 
 
 def _cell(cell: Any) -> str:

@@ -12,7 +12,7 @@ from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import DataError, UsageError
 from studio.core.events import KINDS, EventWriter, read_events
-from studio.ui import forms, html
+from studio.ui import html
 from studio.ui.catalogue import translated, words
 from studio.ui.desk import Desk, safe_name
 from studio.ui.views import POINTS, Curve, Views
@@ -34,7 +34,8 @@ def test_both_catalogues_have_the_same_keys_and_the_same_blanks():
 
 
 def test_every_field_on_the_page_has_its_hint_in_both_languages():
-    for key in ("data.train", *forms.SIMPLE, *forms.MORE):
+    known = {key for task in registry.tasks() for key in recipes.fields_of(task.name)}
+    for key in known - {"about", "task", "method", "params"}:
         assert words("en")[f"field.{key}"]
         assert words("zh")[f"field.{key}"]
 
@@ -166,7 +167,7 @@ def test_events_that_are_no_objects_or_lack_their_fields_are_passed_over(home):
         events.status("finished")
         seen = Views().look(run)
     assert (seen.status, seen.done, seen.notes[0]) == ("finished", 3, "before")
-    html.run_state(seen, "en"), [html.table(table) for table in seen.tables]
+    html.run_state(seen, "en"), html.banner(seen, "en")
 
 
 def test_only_so_many_runs_are_kept_read(home):
@@ -176,14 +177,6 @@ def test_only_so_many_runs_are_kept_read(home):
     assert len(views._readers) == 3
 
 
-def test_a_form_change_touches_one_key_and_defaults_are_left_out():
-    values = {"train": {"epochs": 3}}
-    assert forms.put(values, "train.lr", 0.1) == {"train": {"epochs": 3, "lr": 0.1}}
-    assert values == {"train": {"epochs": 3}}
-    assert forms.put(values, "train.epochs", 10) == {}
-    assert forms.put({}, "data.val", "") == {}
-
-
 def test_the_help_of_parameters_has_its_chinese_and_nothing_else_is_translated():
     helps = {item["help"] for method in registry.methods() for item in registry.describe(method)["params"]}
     known = set(words("zh-params"))
@@ -191,10 +184,3 @@ def test_the_help_of_parameters_has_its_chinese_and_nothing_else_is_translated()
     assert len(known) >= 0.9 * len(helps)  # a new method need not bring its own
     text = sorted(known)[0]
     assert translated(text, "zh") != text == translated(text, "en") and translated("new", "zh") == "new"
-
-
-def test_what_adapts_shows_both_domains_and_no_training_data():
-    shown = forms.relevant("detect/mean-teacher")
-    assert {"data.source", "data.target", "train.epochs"} <= shown and "data.train" not in shown
-    assert "data.train" in forms.relevant("detect/fcos") & forms.relevant("detect/compare")
-    assert "data.source" not in forms.relevant("detect/fcos")

@@ -22,9 +22,7 @@ def served(tmp_path_factory):
 
     home = Home.find(tmp_path_factory.mktemp("load") / "home")
     app = build_app(home=home)
-    _, url, _ = app.launch(
-        prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", state_session_capacity=5
-    )
+    _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", state_session_capacity=5)
     with httpx.Client(base_url=url, timeout=60) as client:
         yield home, app, client
     app.close()

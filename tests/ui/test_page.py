@@ -1,29 +1,46 @@
 """The page in a real browser: a person's whole way, and nothing lost by a refresh or a closed tab."""
 
+import importlib.util
 import json
 import os
 import shutil
 import time
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from studio.core import recipe as recipes
+from studio.core.home import Home
+from studio.store import Store
 from studio.ui import build_app
+from studio.ui.pages import live
 
 CHROMIUM = os.environ.get("STUDIO_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    from studio.core.home import Home
+def _load_page_forms():
+    path = Path(__file__).resolve().parents[2] / "benchmarks" / "page_forms.py"
+    spec = importlib.util.spec_from_file_location("page_forms", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
-    home = Home.find(tmp_path_factory.mktemp("page") / "home")
-    app = build_app(home=home)
-    _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
-    yield home, url
-    app.close()
+
+page_forms = _load_page_forms()
+
+
+@pytest.fixture(scope="module")
+def served():
+    """A page whose home is where the default one is: neither in the working folder nor among temporary files."""
+    folder = page_forms.outside_folder()
+    home = Home.find(folder / "home")
+    with page_forms.served(home) as url:
+        yield home, url
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
@@ -59,17 +76,46 @@ def wait_for_status(page, word, seconds=150):
     )
 
 
-def test_from_photos_to_an_answer_with_a_refresh_in_the_middle(served, browser, tmp_path):
-    home, url = served
+def two_classes(folder, count):
+    """Images of two classes, dark and light, each a list of files below a folder."""
     draw = np.random.default_rng(0)
     files = {}
     for label, level in (("dark", 40), ("light", 210)):
         files[label] = []
-        for number in range(8):
+        for number in range(count):
             pixels = np.clip(draw.normal(level, 25, (48, 48, 3)), 0, 255).astype(np.uint8)
-            path = tmp_path / f"{label}{number}.png"
+            path = folder / f"{label}{number}.png"
             Image.fromarray(pixels).save(path)
             files[label].append(str(path))
+    return files
+
+
+def ask(page, photo):
+    """The likeliest of dark and light for a photo, as the page answers."""
+    tab(page, "Try it")
+    page.wait_for_function("document.querySelector('#try-checkpoint input')?.value.length > 0")
+    page.set_input_files("#try-photo input[type=file]", photo)
+    likeliest = page.wait_for_function(
+        """names => {  // read in one look: the answer is drawn anew while it is being worked on
+            const text = document.querySelector('#try-answer')?.innerText ?? '';
+            const [first] = names.sort((a, b) => text.indexOf(a) - text.indexOf(b));
+            return names.every(name => text.includes(name)) && first;
+        }""",
+        arg=["dark", "light"],
+    )
+    return likeliest.json_value()
+
+
+def images_of_run(page):
+    """Waits until the run's images are there, and really drawn."""
+    page.wait_for_function(
+        "[...document.querySelectorAll('#run-figures img')].filter(image => image.naturalWidth > 0).length > 1"
+    )
+
+
+def test_from_images_by_class_to_an_answer_with_a_refresh_in_the_middle(served, browser, tmp_path):
+    home, url = served
+    files = two_classes(tmp_path, 8)
     page = open_page(browser, url)
     tab(page, "Data")
     for place, label in enumerate(files, start=1):
@@ -80,29 +126,94 @@ def test_from_photos_to_an_answer_with_a_refresh_in_the_middle(served, browser, 
     page.wait_for_selector("#report-card")
     assert "16 images in 2 classes" in page.inner_text("#report-card")
     page.click("#data-onward")
-    page.wait_for_function(
-        "document.querySelector('#field-data-train textarea, #field-data-train input')?.value.startsWith('folder:')"
-    )
+    page.wait_for_function("document.querySelector('#field-data-train input')?.value.startsWith('folder:')")
     page.click("#train-start")
     page.wait_for_selector("#run-status")
     page.reload()
     page.wait_for_selector("#start-demo", state="attached")
     tab(page, "Train")
     wait_for_status(page, "finished")
+    images_of_run(page)
     assert float(page.inner_text("#run-numbers .number b").split()[0]) > 0.9
-    tab(page, "Try it")
-    page.wait_for_function("document.querySelector('#try-checkpoint input')?.value.length > 0")
-    page.set_input_files("#try-photo input[type=file]", files["light"][0])
-    likeliest = page.wait_for_function(
-        """names => {  // read in one look: the answer is drawn anew while it is being worked on
-            const text = document.querySelector('#try-answer')?.innerText ?? '';
-            const [first] = names.sort((a, b) => text.indexOf(a) - text.indexOf(b));
-            return names.every(name => text.includes(name)) && first;
-        }""",
-        arg=["dark", "light"],
-    )
-    assert likeliest.json_value() == "light"
+    assert ask(page, files["light"][0]) == "light"
     assert page.problems == []
+
+
+def test_from_thirty_images_in_a_zip_to_an_answer(served, browser, tmp_path):
+    _, url = served
+    files = two_classes(tmp_path, 15)
+    with zipfile.ZipFile(tmp_path / "thirty.zip", "w") as archive:
+        for label, paths in files.items():
+            for path in paths:
+                archive.write(path, f"{label}/{Path(path).name}")
+    page = open_page(browser, url)
+    page.click("#start-few")
+    page.click("#data-zip-tab-button")
+    page.set_input_files("#data-zip input[type=file]", tmp_path / "thirty.zip")
+    page.wait_for_selector("#report-card")
+    assert "30 images in 2 classes" in page.inner_text("#report-card")
+    page.click("#data-onward")
+    page.wait_for_selector("#train-start:visible")
+    assert page.input_value("#train-preset input").startswith("fewshot-photos")
+    page.click("#train-start")
+    wait_for_status(page, "finished")
+    images_of_run(page)
+    assert ask(page, files["dark"][0]) == "dark"
+    assert page.problems == []
+
+
+def test_what_the_form_shows_is_what_is_filed_however_it_was_filled_in(served, browser):
+    home, url = served
+    with page_forms.filing_only() as filed, page_forms.busy(2):
+        page = page_forms.open_form(browser, url)
+        presets = ("small-data-cnn", "scenes-clear-to-fog", "compare-heads", "detect-quick")
+        for preset, way in zip(presets, page_forms.WAYS, strict=True):
+            assert page_forms.fill_and_start(page, preset, way, filed, Store(home)) == [], (preset, way)
+        assert len(filed) == len(presets)
+
+
+def test_what_was_typed_and_not_sent_outlives_a_refresh_and_stays_in_its_tab(served, browser):
+    page = open_page(browser, served[1])
+    page.click("#start-demo")
+    page.fill("#field-eval-shots input", "3")  # and never left
+    page.reload()
+    page.wait_for_function("document.querySelector('#field-eval-shots input')?.value === '3'")
+    other = page.context.new_page()
+    other.goto(served[1])
+    other.wait_for_function("document.querySelector('#field-eval-shots input')?.value === '5'")
+
+
+def test_the_recipe_of_a_run_fills_the_whole_form(served, browser):
+    home, url = served
+    recipe = {
+        "task": "detect", "method": "detect/fcos", "data": {"train": "builtin:scenes?images=6"},
+        "train": {"epochs": 7, "multi_scale": 0.5}, "params": {"width": 64}, "eval": {"scales": [1.0, 1.5]},
+    }  # fmt: skip
+    run = Store(home).new_run(recipes.parse(recipe)).id
+    page = open_page(browser, url)
+    tab(page, "Runs")
+    page.click("#runs-one input")
+    page.get_by_role("option", name=run).click()
+    page.click("#runs-reuse")
+    page.wait_for_function("document.querySelector('#train-method input')?.value.startsWith('detect/fcos')")
+    shown = {"field-train-epochs": "7", "field-train-multi_scale": "0.5", "param-width": "64"}
+    for name, text in {**shown, "field-eval-scales": "1.0, 1.5"}.items():
+        assert page.input_value(f"[id='{name}'] input") == text
+    assert page.input_value("#train-preset input") == ""
+
+
+def test_images_that_cannot_be_shown_leave_the_rest_of_the_view_standing(served, browser, monkeypatch):
+    def broken(path):
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(live, "served", broken)
+    page = open_page(browser, served[1])
+    page.click("#start-demo")
+    page.fill("#field-eval-episodes input", "20", force=True)
+    page.click("#train-start")
+    wait_for_status(page, "finished")
+    page.wait_for_selector("#run-figures-fault:has-text('the disk is gone')")
+    assert page.query_selector("#run-numbers [data-metric=accuracy]")
 
 
 def test_boxes_are_found_from_a_spec_to_a_drawing(served, browser, tmp_path):
@@ -120,7 +231,7 @@ def test_boxes_are_found_from_a_spec_to_a_drawing(served, browser, tmp_path):
     page.click("#train-start")
     page.wait_for_selector("#run-status")
     wait_for_status(page, "finished")
-    assert "map_50" in page.inner_text("#run-numbers")
+    assert page.query_selector("#run-numbers [data-metric=map_50]")
     tab(page, "Try it")
     page.wait_for_function("document.querySelector('#try-checkpoint input')?.value.startsWith('fcos')")
     Image.new("RGB", (120, 90), "white").save(tmp_path / "photo.png")
@@ -151,9 +262,7 @@ def test_wrong_input_is_answered_in_a_sentence(served, browser):
     page.click("#data-use-boxes")
     page.wait_for_selector("text=at least two classes")
     tab(page, "Train")
-    page.fill("#field-data-train textarea, #field-data-train input", "foldr:photos")
-    page.keyboard.press("Tab")
-    time.sleep(1)
+    page.fill("#field-data-train input", "foldr:photos")
     page.click("#train-start")
     page.wait_for_selector("text=folder")
 

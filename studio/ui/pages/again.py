@@ -1,11 +1,12 @@
 """More of what a detector can do, below Try it: look again, look beside another checkpoint, watch a film."""
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import gradio as gr
 from PIL import Image
 
+from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import UsageError
 from studio.data.files.video import CONTAINERS
@@ -16,9 +17,11 @@ from studio.runs.video import predict_video
 from studio.store.outputs import Outputs
 from studio.ui import forms
 from studio.ui.catalogue import language_of, say, word
+from studio.ui.files import served
 from studio.ui.guard import guarded
 
-FUSIONS = get_args(get_args(forms.field("eval.fusion").annotation)[0])
+FUSIONS = forms.choices(recipes.fields_of("detect")["eval.fusion"].annotation)[1:]
+
 
 
 def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
@@ -84,7 +87,7 @@ def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
         )
         things = sum(len(row.answer.records()) for row in rows if row.answer.scores())
         text = say("again.seen", language_of(request), frames=len(rows), count=things)
-        return text, gr.Video(str(out), visible=True)
+        return text, gr.Video(served(out), visible=True)
 
     private = {"api_visibility": "private", "concurrency_id": "device"}
     for event in (tab.select, checkpoint.change):

@@ -1,24 +1,32 @@
 """Data: a zip, photos by class, or a data spec; then the report card."""
 
-from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from studio.core import recipe as recipes
 from studio.core import registry
-from studio.core.errors import DataError
+from studio.core.errors import DataError, StudioError
 from studio.ui import forms, html
 from studio.ui.catalogue import language_of, say, word
+from studio.ui.form import READ
+from studio.ui.forms import Screen
 from studio.ui.guard import guarded
 
 BOXES = 8
+#: the preset with which two domains begin, by what their items carry
+ADAPTING = {"labels": "align-compare", "boxes": "scenes-clear-to-fog"}
+ROLES = ("train", "source", "target", "val", "test")
 SAMPLES = ("builtin:digits?per_class=40", "builtin:glyphs?classes=20", "builtin:scenes?images=120")
 
 
-def build(shared: Any) -> list[Any]:
-    """Lays the tab out; returns the events by which data are taken in."""
+def build(shared: Any) -> None:
     spec = gr.State("")
+    role = gr.Radio(
+        [(word(f"data.role.{name}"), name) for name in ROLES], value="train", label=word("data.role"),
+        info=word("data.role.info"), elem_id="data-role",
+    )  # fmt: skip
     with gr.Tabs(elem_id="data-ways"):
         with gr.Tab(word("data.boxes"), id="boxes", elem_id="data-boxes-tab"):
             names, files, shown = _class_boxes()
@@ -36,23 +44,19 @@ def build(shared: Any) -> list[Any]:
         label=word("data.look"), columns=8, height=230, visible=False, elem_id="data-gallery", buttons=["fullscreen"]
     )
     onward = gr.Button(word("data.onward"), visible=False, variant="primary", elem_id="data-onward")
-    shown_outputs = [shared.recipe, spec, card, thumbnails, onward]
+    shown_outputs = [*shared.form.filled, spec, card, thumbnails, onward]
 
-    def use(data_spec: str, values: dict[str, Any], request: gr.Request | None) -> tuple[Any, ...]:
+    def use(data_spec: str, sent: str, part: str, request: gr.Request) -> tuple[Any, ...]:
         if shared.desk.hosted and not shared.desk.allows(data_spec):
             raise DataError(say("data.hosted", language_of(request)))
         found = shared.desk.examine(data_spec)
         report, pictures = found.report, found.images
-        values = deepcopy(_fitting(values or {}, bool(report["boxes"])))
-        for note in recipes.override(values, {"data.train": data_spec}):
-            gr.Info(note)
-        for key in ("data.val", "data.test"):
-            values = forms.drop(values, key)
-        present = sum(count > 0 for count in report["classes"].values())
-        if not report["boxes"] and present < forms.value_of(values, "eval.ways"):
-            values = forms.put(values, "eval.ways", max(2, present))
+        language = language_of(request)
+        if part in ("train", "source"):
+            refuse_one_class(report, language)
+        gr.Info(say("data.taken", language, role=say(f"data.role.{part}", language)), duration=4)
         return (
-            values,
+            *shared.form.fill(with_data(forms.read_screen(sent), data_spec, report, part), language),
             data_spec,
             html.report_card(report, language_of(request)),
             gr.Gallery(pictures, visible=bool(pictures)),
@@ -60,48 +64,70 @@ def build(shared: Any) -> list[Any]:
         )
 
     @guarded
-    def take_boxes(values: dict[str, Any], request: gr.Request, *boxes: Any) -> tuple[Any, ...]:
+    def take_boxes(sent: str, part: str, request: gr.Request, *boxes: Any) -> tuple[Any, ...]:
         photos: dict[str, list[str]] = {}
         for number, (name, chosen) in enumerate(zip(boxes[:BOXES], boxes[BOXES:], strict=True), start=1):
             if chosen and not (name or "").strip():
                 raise DataError(say("data.unnamed", language_of(request), number=number))
             if chosen:
                 photos.setdefault(name.strip(), []).extend(chosen)
-        return use(shared.desk.take_classes(photos), values, request)
+        return use(shared.desk.take_classes(photos), sent, part, request)
 
     @guarded
-    def take_zip(file: str | None, values: dict[str, Any], request: gr.Request) -> tuple[Any, ...]:
-        return use(shared.desk.take_zip(file), values, request) if file else (gr.skip(),) * len(shown_outputs)
+    def take_zip(sent: str, part: str, file: str | None, request: gr.Request) -> tuple[Any, ...]:
+        if not file:
+            return (gr.skip(),) * len(shown_outputs)
+        kept = shared.desk.take_zip(file)
+        try:
+            return use(kept, sent, part, request)
+        except StudioError as error:  # it names the file that was kept; a person knows the one that was given
+            raise DataError(str(error).replace(Path(kept).name, Path(file).name)) from error
 
     @guarded
-    def take_spec(text: str, values: dict[str, Any], request: gr.Request) -> tuple[Any, ...]:
-        return use(text.strip(), values, request)
+    def take_spec(sent: str, part: str, text: str, request: gr.Request) -> tuple[Any, ...]:
+        return use(text.strip(), sent, part, request)
 
-    taken = [
-        use_boxes.click(take_boxes, [shared.recipe, *names, *files], shown_outputs, api_visibility="private"),
-        zipped.upload(take_zip, [zipped, shared.recipe], shown_outputs, api_visibility="private"),
-        use_spec.click(take_spec, [written, shared.recipe], shown_outputs, api_visibility="private"),
-    ]
+    form, sent = shared.form.entry, {"js": READ, "api_visibility": "private"}
+    shared.form.filled_by(use_boxes.click(take_boxes, [form, role, *names, *files], shown_outputs, **sent))
+    shared.form.filled_by(zipped.upload(take_zip, [form, role, zipped], shown_outputs, **sent))
+    shared.form.filled_by(use_spec.click(take_spec, [form, role, written], shown_outputs, **sent))
     onward.click(lambda: gr.Tabs(selected="train"), None, shared.tabs, api_visibility="private")
-    return taken
 
 
-def connect(shared: Any, taken: list[Any], filled: list[Any]) -> None:
-    """Shows what data have changed in the recipe on the train tab; `filled` are that tab's fields."""
-    from studio.ui.pages.train import refill
+def with_data(screen: Screen, spec: str, report: dict[str, Any], role: str = "train") -> Screen:
+    """The form with these data, and with a preset that takes such data where the form's own doesn't."""
+    boxed = bool(report["boxes"])
+    preset = _fitting_preset(screen, role, "boxes" if boxed else "labels")
+    values = recipes.read_yaml(recipes.find_preset(preset)) if preset else forms.values_of(screen)
+    notes = recipes.override(values, {f"data.{role}": spec})
+    for note in notes:
+        gr.Info(note)
+    data = values["data"]
+    for other in {"train": ("val", "test"), "source": ("target",), "target": ("source",)}.get(role, ()):
+        if other in ("val", "test") or data.get(other, "").startswith("builtin:"):
+            data.pop(other, None)  # of the data that were there before
+    present = sum(count > 0 for count in report["classes"].values())
+    if role == "train" and not boxed and present < forms.value_of(values, "eval.ways"):
+        recipes.put(values, "eval.ways", max(2, present))
+    return forms.screen_of(values, preset or screen.preset)
 
-    for event in taken:
-        event.then(refill, [shared.recipe], filled, show_progress="hidden", api_visibility="private")
+
+def _fitting_preset(screen: Screen, role: str, truth: str) -> str | None:
+    """The preset to go on with; None where the form's method takes such data in this role already."""
+    same_truth = registry.task_named(registry.get(screen.method).task).truth == truth
+    adapts = "data.source" in forms.keys(Screen(screen.method))[0]
+    if role in ("source", "target"):
+        return None if adapts and same_truth else ADAPTING[truth]
+    if same_truth and not (adapts and role == "train"):
+        return None
+    return next(task.starter for task in registry.tasks() if task.truth == truth and task.starter)
 
 
-def _fitting(values: dict[str, Any], boxed: bool) -> dict[str, Any]:
-    """The recipe as it is where it takes such data, else that of a preset: boxes are detected, the rest classified."""
-    truth = "boxes" if boxed else "labels"
-    task = values.get("task") or recipes.Recipe.model_fields["task"].default
-    if registry.task_named(task).truth == truth:
-        return values
-    starter = next(task.starter for task in registry.tasks() if task.truth == truth and task.starter)
-    return recipes.read_yaml(recipes.find_preset(starter))
+def refuse_one_class(report: dict[str, Any], language: str) -> None:
+    """Raises DataError where images without boxes are all of one class."""
+    present = [name for name, count in report["classes"].items() if count]
+    if len(present) == 1 and not report["boxes"]:
+        raise DataError(say("data.one_class", language, name=present[0]))
 
 
 def _class_boxes() -> tuple[list[Any], list[Any], Any]:

@@ -4,11 +4,12 @@ from typing import Any
 
 import gradio as gr
 
-from studio.ui import html
-from studio.ui.catalogue import language_of, word
+from studio.ui import forms, html, named
+from studio.ui.catalogue import language_of, say, word, words
+from studio.ui.files import served
 from studio.ui.guard import guarded
 
-COLUMNS = ["run", "status", "method", "accuracy", "seconds", "created", "checkpoint"]
+COLUMNS = ("name", "status", "method", "score", "seconds", "created", "run", "checkpoint")
 
 
 def build(shared: Any, tab: Any) -> None:
@@ -16,7 +17,7 @@ def build(shared: Any, tab: Any) -> None:
     with gr.Row():
         refresh = gr.Button(word("runs.refresh"), size="sm", elem_id="runs-refresh")
     table = gr.Dataframe(
-        headers=COLUMNS, interactive=False, wrap=False, elem_id="runs-table", show_search="filter", max_height=320
+        headers=list(COLUMNS), interactive=False, wrap=False, elem_id="runs-table", show_search="filter", max_height=320
     )
     with gr.Row():
         chosen = gr.Dropdown([], label=word("runs.one"), elem_id="runs-one", allow_custom_value=False)
@@ -31,24 +32,25 @@ def build(shared: Any, tab: Any) -> None:
     pictures = gr.Gallery(
         columns=3, visible=False, elem_id="runs-figures", object_fit="contain", buttons=["fullscreen", "download"]
     )
-    tables = gr.HTML(elem_id="runs-tables")
 
     @guarded
-    def listing(current: str | None) -> Any:
-        rows = desk.store.runs()
+    def listing(current: str | None, request: gr.Request) -> Any:
+        rows, language = desk.store.runs(), language_of(request)
         ids = [row["run"] for row in rows]
-        cells = [[_cell(row, column) for column in COLUMNS] for row in rows]
+        cells = {
+            "headers": [say(f"runs.column.{column}", language) for column in COLUMNS],
+            "data": [[_cell(row, column, language) for column in COLUMNS] for row in rows],
+        }
         return cells, gr.Dropdown(ids, value=current if current in ids else None), gr.Dropdown(ids)
 
     @guarded
     def show(run_id: str | None, request: gr.Request) -> Any:
         if not run_id:
-            return "", gr.Gallery(visible=False), ""
+            return "", gr.Gallery(visible=False)
         view = desk.view(run_id)
         return (
             html.run_state(view, language_of(request)),
-            gr.Gallery(view.figures, visible=bool(view.figures)),
-            "".join(map(html.table, view.tables)),
+            gr.Gallery([(served(path), name) for path, name in view.figures], visible=bool(view.figures)),
         )
 
     @guarded
@@ -59,22 +61,23 @@ def build(shared: Any, tab: Any) -> None:
         return gr.Dataframe({"headers": ["", first, second], "data": rows}, visible=True)
 
     @guarded
-    def take_recipe(run_id: str | None) -> Any:
+    def take_recipe(run_id: str | None, request: gr.Request) -> Any:
         if not run_id:
-            return gr.skip(), gr.skip()
-        return desk.store.run(run_id).recipe().model_dump(exclude_defaults=True), gr.Tabs(selected="train")
+            return [gr.skip()] * (len(shared.form.filled) + 1)
+        screen = forms.screen_of(desk.store.run(run_id).recipe().model_dump(exclude_defaults=True))
+        return [*shared.form.fill(screen, language_of(request)), gr.Tabs(selected="train")]
 
     private = {"api_visibility": "private", "show_progress": "hidden"}
     for event in (tab.select, refresh.click):
         event(listing, [chosen], [table, chosen, other], **private)
-    chosen.change(show, [chosen], [state, pictures, tables], **private)
+    chosen.change(show, [chosen], [state, pictures], **private)
     for component in (chosen, other):
         component.change(compare, [chosen, other], [difference], **private)
     table.select(_selected, [table], [chosen], **private)
     watch.click(
         lambda run_id: (run_id or gr.skip(), gr.Tabs(selected="train")), [chosen], [shared.run, shared.tabs], **private
     )
-    reuse.click(take_recipe, [chosen], [shared.recipe, shared.tabs], **private)
+    shared.form.filled_by(reuse.click(take_recipe, [chosen], [*shared.form.filled, shared.tabs], **private))
 
 
 def differences(first: Any, second: Any) -> list[list[str]]:
@@ -94,13 +97,16 @@ def differences(first: Any, second: Any) -> list[list[str]]:
 
 
 def _selected(table: Any, event: gr.SelectData) -> str:
-    return str(event.row_value[0])
+    return str(event.row_value[COLUMNS.index("run")])
 
 
-def _cell(row: dict[str, Any], column: str) -> str:
-    if column == "accuracy":
-        metrics = row.get("metrics") or {}
-        return _text(metrics.get("accuracy", metrics.get("target_accuracy")))
+def _cell(row: dict[str, Any], column: str, language: str) -> str:
+    if column == "score":
+        return named.score(row.get("metrics") or {})
+    if column == "created":
+        return named.time(row.get("created"))
+    if column == "status":
+        return words(language).get(f"status.{row.get('status')}", str(row.get("status")))
     return _text(row.get(column))
 
 

@@ -10,10 +10,9 @@ from studio.core.errors import UsageError
 from studio.device.manager import DeviceManager
 from studio.runs.predict import load_checkpoint, teach_checkpoint
 from studio.ui.catalogue import language_of, say, word
+from studio.ui.files import served
 from studio.ui.guard import guarded
 from studio.ui.pages import again
-
-PREDICTING = ("classify", "detect")
 
 
 def build(shared: Any, tab: Any) -> None:
@@ -47,6 +46,7 @@ def build(shared: Any, tab: Any) -> None:
             with gr.Accordion(word("try.teach"), open=False, elem_id="try-teach"):
                 label = gr.Dropdown([], label=word("try.label"), allow_custom_value=True, elem_id="try-label")
                 teach = gr.Button(word("try.teach.button"), elem_id="try-teach-button")
+                undo = gr.Button(visible=False, size="sm", elem_id="try-undo")
             with gr.Accordion(word("try.keep"), open=False, elem_id="try-keep"):
                 kind = gr.Radio(
                     ["safetensors", "onnx", "hf"], value="safetensors", label=word("try.format"), elem_id="try-format"
@@ -65,29 +65,31 @@ def build(shared: Any, tab: Any) -> None:
 
     @guarded
     def listing(current: str | None) -> Any:
-        names = [row["checkpoint"] for row in desk.store.checkpoints() if row.get("task") in PREDICTING]
-        return gr.Dropdown(names, value=current if current in names else (names[0] if names else None))
+        named = desk.checkpoints()
+        ids = [name for _, name in named]
+        return gr.Dropdown(named, value=current if current in ids else (ids[0] if ids else None))
 
     @guarded
-    def chosen(name: str | None) -> Any:
+    def chosen(name: str | None, request: gr.Request) -> Any:
         if not name:
-            return gr.Dropdown([]), ""
-        return gr.Dropdown(desk.store.checkpoint(name).manifest.classes), _python(name)
+            return gr.Dropdown([]), "", gr.Button(visible=False)
+        manifest = desk.store.checkpoint(name).manifest
+        parent, language = manifest.lineage.get("parent"), language_of(request)
+        back = say("try.undo", language, name=parent) if parent else ""
+        return gr.Dropdown(manifest.classes), _python(name), gr.Button(back, visible=bool(parent))
 
     @guarded
     def look(name: str | None, image: Image.Image | None, request: gr.Request) -> Any:
         if image is None:
-            return None, "", gr.Gallery(visible=False), gr.Image(visible=False)
+            return gr.Label(None, visible=True), "", gr.Gallery(visible=False), gr.Image(visible=False)
         if not name:
             raise UsageError(say("try.none", language_of(request)))
         model = warm.get(name, lambda: load_checkpoint(name, desk.home))
-        answer_given = next(model.look([image])).answer
-        remark_key, values = answer_given.remark or ("", {})
-        shown = answer_given.draw(image)
-        near = list(answer_given.neighbours)
+        answer_given, language = next(model.look([image])).answer, language_of(request)
+        shown, near = answer_given.draw(image), list(answer_given.neighbours)
         return (
-            answer_given.scores() or None,
-            say(remark_key, language_of(request), **values) if remark_key else "",
+            gr.Label(answer_given.scores() or None, visible=shown is None),  # what is drawn is its own answer
+            _said(answer_given, shown is not None, language),
             gr.Gallery(near, visible=bool(near)),
             gr.Image(shown, visible=shown is not None),
         )
@@ -99,15 +101,22 @@ def build(shared: Any, tab: Any) -> None:
         known = warm.get(name, lambda: load_checkpoint(name, desk.home))
         taught = teach_checkpoint(name, {label.strip(): [image]}, desk.home, known.predictor)
         gr.Info(say("try.taught", language_of(request), name=taught.id), duration=5)
-        names = [row["checkpoint"] for row in desk.store.checkpoints() if row.get("task") in PREDICTING]
-        return gr.Dropdown(names, value=taught.id)
+        return gr.Dropdown(desk.checkpoints(), value=taught.id)
+
+    @guarded
+    def go_back(name: str | None, request: gr.Request) -> Any:
+        parent = desk.store.checkpoint(name).manifest.lineage.get("parent") if name else None
+        if not parent:
+            return gr.skip()
+        gr.Info(say("try.undone", language_of(request), name=parent), duration=5)
+        return gr.Dropdown(desk.checkpoints(), value=parent)
 
     @guarded
     def write(name: str | None, chosen_kind: str, request: gr.Request) -> Any:
         if not name:
             raise UsageError(say("try.none", language_of(request)))
         report = desk.export(name, chosen_kind)
-        return gr.File([str(Path(report["folder"]) / file) for file in report["files"]], visible=True)
+        return gr.File([served(Path(report["folder"]) / file) for file in report["files"]], visible=True)
 
     @guarded
     def send(name: str | None, chosen_kind: str, to: str, open_to_all: bool, request: gr.Request) -> str:
@@ -117,7 +126,7 @@ def build(shared: Any, tab: Any) -> None:
 
     private = {"api_visibility": "private"}
     tab.select(listing, [checkpoint], [checkpoint], show_progress="hidden", **private)
-    checkpoint.change(chosen, [checkpoint], [label, use], show_progress="hidden", **private)
+    checkpoint.change(chosen, [checkpoint], [label, use, undo], show_progress="hidden", **private)
     for event in (photo.change, checkpoint.change):
         event(
             look,
@@ -127,9 +136,25 @@ def build(shared: Any, tab: Any) -> None:
             concurrency_limit=1,
             **private,
         )
+    undo.click(go_back, [checkpoint], [checkpoint], show_progress="hidden", **private)
     teach.click(learn, [checkpoint, photo, label], [checkpoint], concurrency_id="device", **private)
     export.click(write, [checkpoint, kind], [exported], concurrency_id="device", **private)
     push.click(send, [checkpoint, kind, repo, public], [pushed], concurrency_id="device", **private)
+
+
+def _said(answer: Any, drawn: bool, language: str) -> str:
+    """What an answer says in words; of things found in an image how many of each class, and how sure that is."""
+    key, values = answer.remark or ("", {})
+    sentence = say(key, language, **values) if key else ""
+    scores: dict[str, list[float]] = {}
+    for record in answer.records() if drawn else ():
+        if "label" in record and "score" in record:
+            scores.setdefault(str(record["label"]), []).append(float(record["score"]))
+    parts = [
+        f"{len(of_class)} {name} ({min(of_class):.2f} – {max(of_class):.2f})"
+        for name, of_class in sorted(scores.items(), key=lambda item: -len(item[1]))
+    ]
+    return f"{sentence} {', '.join(parts)}".strip()
 
 
 def _python(name: str) -> str:

@@ -1,0 +1,122 @@
+"""The form as the page's parts see it: the boxes above it, its fields, and how they are filled together."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from studio.core import recipe as recipes
+from studio.core import registry
+from studio.core.errors import StudioError, UsageError
+from studio.core.home import Home
+from studio.ui import form_html, forms
+from studio.ui.catalogue import language_of, say, word
+from studio.ui.forms import Screen
+from studio.ui.guard import guarded
+
+#: in the browser, before an event is sent: its first input is the form as it stands on the screen
+_SCREEN = "(window.studioForm?.read() || JSON.stringify(form?.screen ?? {}))"
+READ = f"(form, ...rest) => [{_SCREEN}, ...rest]"
+LOCK = f"(form, ...rest) => {{ const sent = {_SCREEN}; window.studioForm?.lock(true); return [sent, ...rest]; }}"
+UNLOCK = "() => window.studioForm?.lock(false)"
+SETTLED = "async (form, ...rest) => [await studioForm.settled(), ...rest]"
+
+
+class Form:
+    """Preset, method, what the method is, and the fields; laid out by `place`, filled as one by `fill`."""
+
+    def __init__(self, home: Home, preset: str) -> None:
+        self.home, self.default = home, preset
+        self._draft = f"transfer-studio-form-{preset}"  # where a refresh of a tab finds its form again
+        self.preset = gr.Dropdown(
+            self._presets(), value=None, render=False, elem_id="train-preset",
+            label=word("train.preset"), info=word("train.preset.info"),
+        )  # fmt: skip
+        self.method = gr.Dropdown(_methods(), render=False, label=word("train.method"), elem_id="train-method")
+        self.about = gr.Markdown(elem_id="train-about", render=False)
+        self.entry = gr.HTML(
+            html_template="<div></div>", js_on_load=Path(__file__).with_name("form.js").read_text(encoding="utf-8"),
+            apply_default_css=False, elem_id="train-form", render=False, draft=self._draft,
+        )  # fmt: skip
+
+    @property
+    def filled(self) -> list[Any]:
+        """The components that `fill` gives values for, in its order."""
+        return [self.preset, self.method, self.about, self.entry]
+
+    def place(self) -> None:
+        """Lays the form out here, and ties the boxes above it to its fields."""
+        for component in (self.preset, self.method, self.about, self.entry):
+            component.render()
+        private = {"api_visibility": "private", "show_progress": "hidden", "js": LOCK}
+        for box, handler in ((self.preset, self._choose_preset), (self.method, self._choose_method)):
+            event = box.input(guarded(handler), [self.entry, box], self.filled, **private)
+            event.failure(None, None, None, js=UNLOCK)
+
+    def filled_by(self, event: Any) -> None:
+        """After an event that fills the form, a refresh finds it filled, even before its tab was ever opened."""
+        kept = f"form => {{ if (!window.studioForm) sessionStorage.setItem('{self._draft}', {_SCREEN}); }}"
+        event.success(None, [self.entry], None, js=kept, api_visibility="private")
+
+    def restore(self, page: gr.Blocks) -> None:
+        """As the page opens, the form is as this tab left it."""
+        stored = f"() => [sessionStorage.getItem('{self._draft}') || '']"
+        page.load(self._restore, [self.entry], self.filled, js=stored, show_progress="hidden", api_visibility="private")
+
+    def fill(self, screen: Screen, language: str) -> list[Any]:
+        """New values of `filled`: the form says `screen`."""
+        preset = screen.preset if screen.preset in recipes.presets(self.home) else None
+        return [preset, screen.method, _about(screen.method), form_html.drawn(screen, language)]
+
+    def of_preset(self, name: str, before: str = "") -> Screen:
+        """The form of a preset; the person's own training data stay where it learns from such data too."""
+        values = recipes.read_yaml(recipes.find_preset(name, self.home))
+        screen = forms.screen_of(values, name)
+        if not before:
+            return screen
+        form = forms.read_screen(before)
+        data, same_task = str(form.texts.get("data.train", "")), _task(form) == _task(screen)
+        if data and not data.startswith("builtin:") and same_task and "data.train" in forms.keys(screen)[0]:
+            recipes.override(values, {"data.train": data})
+        return forms.screen_of(values, name)
+
+    def check_shown(self, screen: Screen, language: str) -> None:
+        """Raises UsageError where the boxes above the form show another preset or method than the fields are of."""
+        labels = {value: label for label, value in [*self._presets(), *_methods()]}
+        for box, value in (("preset", screen.preset), ("method", screen.method)):
+            shown = screen.shown.get(box, "")
+            if shown != labels.get(value, ""):
+                raise UsageError(say("train.unsettled", language, box=box, shown=shown, fields=value))
+
+    def _choose_preset(self, sent: str, name: str | None, request: gr.Request) -> list[Any]:
+        screen = self.of_preset(name, sent) if name else forms.read_screen(sent)
+        return self.fill(screen, language_of(request))
+
+    def _choose_method(self, sent: str, method: str | None, request: gr.Request) -> list[Any]:
+        screen = forms.read_screen(sent)
+        return self.fill(screen.with_method(method) if method else screen, language_of(request))
+
+    def _restore(self, stored: str, request: gr.Request) -> list[Any]:
+        try:
+            screen = forms.read_screen(stored)
+        except StudioError:  # nothing stored, or by an earlier version of the page
+            screen = self.of_preset(self.default)
+        return self.fill(screen, language_of(request))
+
+    def _presets(self) -> list[tuple[str, str]]:
+        rows = {row["name"]: row["about"] for row in recipes.list_presets(self.home)}
+        return sorted((f"{name}  ·  {about}" if about else name, name) for name, about in rows.items())
+
+
+def _task(screen: Screen) -> str:
+    return registry.get(screen.method).task
+
+
+def _methods() -> list[tuple[str, str]]:
+    return [(f"{cls.id}  ·  {cls.title}" if cls.title else cls.id, cls.id) for cls in registry.methods()]
+
+
+def _about(method_id: str) -> str:
+    facts = registry.describe(registry.get(method_id))
+    first = facts["about"].split("\n\n")[0].replace("\n", " ")
+    return f"{first}\n\n*{facts['paper']}*" if facts["paper"] else first

@@ -1,0 +1,99 @@
+"""The live view of the run being watched: it polls the store and owns nothing.
+
+Status, curves and images are three events: where one fails, it says so in its own place, and the others go on.
+"""
+
+import logging
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+
+from studio.ui import html
+from studio.ui.catalogue import language_of, say, word
+from studio.ui.files import served
+from studio.ui.views import View
+
+_log = logging.getLogger("studio.ui")
+
+
+def build(shared: Any) -> None:
+    state = gr.HTML(elem_id="run-state")
+    plots = [
+        gr.LinePlot(x="step", y="value", color="name", height=240, visible=False, elem_id=name, label=word(label))
+        for name, label in (("run-losses", "train.losses"), ("run-scores", "train.scores"))
+    ]
+    curves_fault = gr.HTML(elem_id="run-curves-fault", visible=False)
+    figures = gr.Gallery(
+        columns=2, height=420, visible=False, elem_id="run-figures", object_fit="contain",
+        label=word("train.pictures"), buttons=["fullscreen", "download"],
+    )  # fmt: skip
+    figures_fault = gr.HTML(elem_id="run-figures-fault", visible=False)
+    seen, points, drawn = gr.State(()), gr.State(()), gr.State(())  # how far each part has come
+
+    def status(run_id: str, before: Any, request: gr.Request) -> Any:
+        language = language_of(request)
+        if not run_id:
+            idle = f"<div class='card'>{escape(say('train.idle', language))}</div>"
+            return (gr.skip() if before == ("none",) else idle), "", ("none",), (), ()
+        try:
+            return look(run_id, tuple(before), language)
+        except Exception as error:
+            return _fault(error, language), "", ("gone",), (), ()
+
+    def look(run_id: str, before: tuple[Any, ...], language: str) -> Any:
+        view = shared.desk.view(run_id)
+        mark = (run_id, view.end, view.status, view.place)
+        if before == mark:
+            return (gr.skip(),) * 5
+        curve = (run_id, len(view.scalars), max((point["step"] for point in view.scalars), default=0))
+        images = (run_id, *map(_stamp, view.figures))
+        return html.run_state(view, language), html.banner(view, language), mark, curve, images
+
+    def part(draw: Callable[[View], list[Any]], hidden: list[Any]) -> Any:
+        def redraw(run_id: str, request: gr.Request) -> list[Any]:
+            try:
+                return [*(draw(shared.desk.view(run_id)) if run_id else hidden), gr.HTML(visible=False)]
+            except Exception as error:
+                return [*hidden, gr.HTML(_fault(error, language_of(request)), visible=True)]
+
+        return redraw
+
+    quiet = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
+    outputs = [state, shared.banner, seen, points, drawn]
+    shared.timer.tick(status, [shared.run, seen], outputs, trigger_mode="once", **quiet)
+    shared.banner.click(lambda: gr.Tabs(selected="train"), None, shared.tabs, **quiet)
+    for mark, draw, targets, fault in (
+        (points, _curves, plots, curves_fault),
+        (drawn, _figures, [figures], figures_fault),
+    ):
+        hidden = [type(target)(visible=False) for target in targets]
+        mark.change(part(draw, hidden), [shared.run], [*targets, fault], trigger_mode="always_last", **quiet)
+
+
+def _stamp(figure: tuple[str, str]) -> tuple[str, int]:
+    """Tells a figure from what it was when it was drawn last."""
+    try:
+        return figure[0], Path(figure[0]).stat().st_mtime_ns
+    except OSError:
+        return figure[0], 0
+
+
+def _curves(view: View) -> list[Any]:
+    """Losses, and what is better the higher it is, each on an axis of its own."""
+    frame = pd.DataFrame(view.scalars, columns=["step", "value", "name"])
+    losses = frame["name"].str.contains("train/|loss")
+    return [gr.LinePlot(part, visible=len(part) > 1) for part in (frame[losses], frame[~losses])]
+
+
+def _figures(view: View) -> list[Any]:
+    return [gr.Gallery([(served(path), name) for path, name in view.figures], visible=bool(view.figures))]
+
+
+def _fault(error: Exception, language: str) -> str:
+    _log.warning("a part of the live view failed", exc_info=error)
+    sentence = say("run.part_failed", language, why=str(error) or type(error).__name__)
+    return f"<div class='error-box'>{escape(sentence)}</div>"

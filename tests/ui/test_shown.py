@@ -1,0 +1,119 @@
+"""What the page says of runs, checkpoints and data, without a browser."""
+
+import csv
+import io
+import re
+from urllib.parse import unquote
+
+import pytest
+
+from studio.core import recipe as recipes
+from studio.core.errors import DataError
+from studio.ui import forms, html, named
+from studio.ui.pages.data import refuse_one_class, with_data
+from studio.ui.views import View
+
+
+def text(markup: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", markup)).strip()
+
+
+def test_an_interval_never_leaves_what_an_accuracy_can_be():
+    shown = text(html.numbers({"accuracy": 0.98, "accuracy_ci95": 0.052, "episodes": 600}, "en"))
+    assert shown.startswith("0.980 (0.928 – 1.000)") and "other draws from the same images" in shown
+    assert text(html.numbers({"accuracy": 0.5, "accuracy_ci95": 0.1}, "en")).startswith("0.500 ± 0.100")
+    assert "nan" not in text(html.numbers({"map": 0.5, "map_ci95": float("nan")}, "en"))
+
+
+def test_what_is_expected_on_new_images_stands_beside_the_episodes():
+    metrics = {
+        "accuracy": 0.91, "accuracy_ci95": 0.01, "episodes": 600,
+        "expected_accuracy": 0.85, "expected_accuracy_low": 0.7, "expected_accuracy_high": 0.94,
+    }  # fmt: skip
+    shown = text(html.numbers(metrics, "en"))
+    assert "0.850 (0.700 – 0.940) expected on new images" in shown
+    assert "0.910 ± 0.010 accuracy over 600 episodes" in shown
+    assert "新图像" in html.numbers(metrics, "zh")
+
+
+def test_a_comparison_names_the_method_whose_numbers_these_are():
+    assert "best: fewshot/ridge" in text(html.numbers({"accuracy": 0.9, "best": "fewshot/ridge"}, "en"))
+    assert "run-best" in html.numbers({"accuracy": 0.9}, "en") and "best:" not in html.numbers({"accuracy": 0.9}, "en")
+
+
+def test_a_table_can_be_kept_as_csv_whatever_is_in_it():
+    rows = [["a 'b' \"c\" <d>, e", 0.5, None], ["é\n2", 1, "x"]]
+    drawn = html.table({"name": "heads", "columns": ["head", "accuracy", "note"], "rows": rows}, "en")
+    data = re.search(r"href='data:text/csv;charset=utf-8,([^']*)'", drawn).group(1)
+    read = list(csv.reader(io.StringIO(unquote(data))))
+    assert read[0] == ["head", "accuracy", "note"] and read[1][0] == rows[0][0] and read[2][0] == rows[1][0]
+    assert "<d>" not in drawn
+
+
+def test_a_run_that_goes_on_is_said_on_every_tab_and_one_that_is_over_is_not():
+    running = View("run-1", status="running", what="training", done=3, total=12)
+    assert "training 3 / 12" in text(html.banner(running, "en"))
+    assert html.banner(View("run-1", status="finished"), "en") == ""
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ({"train": "builtin:digits?per_class=40"}, "digits"),
+        ({"train": "zip:/home/me/my photos.zip"}, "my photos.zip"),
+        ({"train": r"folder:C:\photos\cats"}, "cats"),
+        ({"source": "folder:/d/amazon", "target": "folder:/d/webcam/"}, "amazon → webcam"),
+        ({}, ""),
+    ],
+)
+def test_data_are_named_as_a_person_knows_them(data, name):
+    assert named.data({"data": data}) == name
+
+
+def test_a_checkpoint_is_named_by_method_data_score_and_date():
+    row = {
+        "checkpoint": "fcos-97292b", "method": "detect/fcos", "metrics": {"map": 0.412, "map_50": 0.7},
+        "created": "2026-11-29T14:05:00+00:00",
+    }  # fmt: skip
+    name = named.checkpoint(row, "scenes")
+    assert name.startswith("fcos  ·  scenes  ·  mAP 0.412  ·  2026-11-") and name.endswith("fcos-97292b")
+    assert named.checkpoint({"checkpoint": "x", "created": "nonsense"}, "") == "x"
+
+
+def form(preset):
+    return forms.screen_of(recipes.read_yaml(recipes.find_preset(preset)), preset)
+
+
+PLAIN = {"boxes": None, "classes": {"cat": 3, "dog": 4}}
+BOXED = {"boxes": {"boxes": 9, "small": 0}, "classes": {"cat": 9}}
+
+
+@pytest.mark.parametrize(
+    ("before", "report", "role", "after"),
+    [
+        ("fewshot-photos", PLAIN, "train", "fewshot-photos"),
+        ("fewshot-photos", BOXED, "train", "detect-quick"),
+        ("align-compare", PLAIN, "train", "quickstart"),
+        ("quickstart", PLAIN, "source", "align-compare"),
+        ("align-compare", PLAIN, "target", "align-compare"),
+        ("quickstart", BOXED, "source", "scenes-clear-to-fog"),
+    ],
+)
+def test_data_lead_to_a_preset_that_takes_them(before, report, role, after):
+    screen = with_data(form(before), "folder:/mine", report, role)
+    assert screen.preset == after and screen.texts[f"data.{role}"] == "folder:/mine"
+    recipes.parse(forms.values_of(screen))
+
+
+def test_two_uploads_make_both_domains():
+    source = with_data(form("quickstart"), "folder:/a", PLAIN, "source")
+    assert "data.target" not in source.texts  # the preset's own went with it
+    both = with_data(source, "folder:/b", PLAIN, "target")
+    values = recipes.parse(forms.values_of(both)).data
+    assert (values.source, values.target) == ("folder:/a", "folder:/b")
+
+
+def test_one_class_is_no_classifier_and_boxes_of_one_class_are_a_detector():
+    with pytest.raises(DataError, match="cat"):
+        refuse_one_class({"boxes": None, "classes": {"cat": 30, "dog": 0}}, "en")
+    refuse_one_class(BOXED, "en")
