@@ -1,11 +1,9 @@
 """How a few-shot head on frozen features is run: episodes are scored, then a checkpoint is taught with all photos."""
 
-from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from fewshot import teach as teaching
 from fewshot.evaluate import EpisodeScores, evaluate
@@ -18,17 +16,18 @@ from studio.core import registry
 from studio.core.errors import DataError
 from studio.core.faces import EpisodeHead
 from studio.core.home import Home
-from studio.core.procedure import Job, Outcome, Procedure
+from studio.core.procedure import Job, Outcome
 from studio.core.registry import procedure
 from studio.data import read_image
 from studio.data.splits import images, relabel
+from studio.engine.manifest import manifest_of
 from studio.figures import confusion_figure
 from studio.metrics import classification_report, confusion
-from studio.store import Checkpoint, Manifest, Store
+from studio.store import Checkpoint, Store
 
 
 @procedure
-class EpisodeProcedure(Procedure):
+class EpisodeProcedure(teaching.TaughtProcedure):
     """Runs, restores and teaches every EpisodeHead of task classify."""
 
     task = "classify"
@@ -53,27 +52,12 @@ class EpisodeProcedure(Procedure):
             return Outcome(metrics)
         support = gather_support(job, train, known)
         show_neighbours(job, support)
-        checkpoint = teaching.keep(job.store, manifest_of(job, backbone, metrics), head, support)
+        checkpoint = teaching.keep(job.store, manifest_of(job, [], metrics, backbone), head, support)
         tell_expected(job, checkpoint.manifest.metrics)
         return Outcome(checkpoint.manifest.metrics, checkpoint.id)
 
     def restore(self, checkpoint: Checkpoint, device: str, home: Home, store: Store) -> SupportPredictor:
         return teaching.restore(checkpoint, device, home)
-
-    def teach(
-        self,
-        checkpoint: Checkpoint,
-        images: Mapping[str, Sequence[Image.Image]],
-        *,
-        device: str,
-        home: Home,
-        store: Store,
-        predictor: SupportPredictor | None = None,
-    ) -> Checkpoint:
-        """A new checkpoint that has also seen `images`, by class; see fewshot.teach."""
-        predictor = predictor or self.restore(checkpoint, device, home, store)
-        manifest, support = teaching.taught(checkpoint, predictor, images)
-        return teaching.keep(store, manifest, teaching.head_of(checkpoint), support)
 
 
 def start(job: Job) -> tuple[Any, SupportSet | None]:
@@ -143,23 +127,6 @@ def gather_support(job: Job, train: Photos, known: SupportSet | None) -> Support
     names = [classes[item.label] for item in items]
     support = before.with_photos(train.features[order], names, [item.name for item in items], pictures)
     return support.without_empty_classes()
-
-
-def manifest_of(job: Job, backbone: Any, metrics: dict[str, Any]) -> Manifest:
-    """All of the manifest but what the support set says."""
-    recipe = job.recipe
-    return Manifest(
-        face="EpisodeHead",
-        task=recipe.task,
-        method=recipe.method,
-        title=job.method.title,
-        preprocess=backbone.preprocess.to_dict(),
-        backbone={"spec": backbone.spec, "hash": backbone.hash, "image_size": backbone.preprocess.image_size},
-        params=job.method.params.model_dump(),
-        metrics=metrics,
-        lineage={"run": job.run_id, "parent": recipe.model.checkpoint},
-        recipe=recipe.model_dump(exclude_defaults=True),
-    )
 
 
 def check_size(head: EpisodeHead, photos: int) -> None:

@@ -17,6 +17,7 @@ from studio.core import registry
 from studio.core.errors import DataError, StoreError, UsageError
 from studio.core.faces import EpisodeHead
 from studio.core.home import Home
+from studio.core.procedure import Procedure
 from studio.data.features.cache import embed_images
 from studio.data.preprocess import Preprocess
 from studio.store import Checkpoint, Manifest, Store
@@ -110,3 +111,30 @@ def taught(
     )  # fmt: skip
     names = [f"taught: {label}" for label in labels]
     return manifest, predictor.support.with_photos(features, labels, names, pictures)
+
+
+class TaughtProcedure(Procedure):
+    """A procedure whose checkpoints carry a support set, and can be taught without training."""
+
+    def network_of(self, checkpoint: Checkpoint) -> Mapping[str, Tensor]:
+        """The tensors of a trained network beside the support set; none on a frozen backbone."""
+        return {}
+
+    def head_to_teach(self, checkpoint: Checkpoint, predictor: SupportPredictor) -> EpisodeHead:
+        return head_of(checkpoint)
+
+    def teach(
+        self,
+        checkpoint: Checkpoint,
+        images: Mapping[str, Sequence[Image.Image]],
+        *,
+        device: str,
+        home: Home,
+        store: Store,
+        predictor: SupportPredictor | None = None,
+    ) -> Checkpoint:
+        """A new checkpoint whose support set has `images` too, by class; the network stays as it is."""
+        predictor = predictor or self.restore(checkpoint, device, home, store)
+        manifest, support = taught(checkpoint, predictor, images)
+        head = self.head_to_teach(checkpoint, predictor)
+        return keep(store, manifest, head, support, self.network_of(checkpoint))

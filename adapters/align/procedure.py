@@ -19,8 +19,9 @@ from studio.core.procedure import Job, Outcome, Predictor, Procedure
 from studio.core.registry import Params, procedure
 from studio.data.domains import require_domains
 from studio.data.features.cache import embed_images
+from studio.engine.manifest import manifest_of
 from studio.figures import tsne_figure
-from studio.store import Checkpoint, Manifest
+from studio.store import Checkpoint
 
 SMALL = 8_000_000  # feature values of both domains
 
@@ -50,7 +51,7 @@ class Align(Procedure):
             metrics = scores(method, pair, few, seed)
             metrics["selection"] = rule
             _show(job, method, pair, metrics, seed)
-        manifest = _manifest(job, params, pair.classes, metrics, backbone if target.images else None)
+        manifest = manifest_of(job, pair.classes, metrics, backbone if target.images else None, params)
         return Outcome(metrics, job.store.put(manifest, method.state()).id)
 
     def restore(self, checkpoint: Checkpoint, device: str, home: Home, store: Any) -> Predictor:
@@ -206,31 +207,4 @@ def before_and_after(method: Aligner, pair: Pair, seed: int, most: int = 1000) -
         pair.classes,
         ["source"] * len(s) + ["target"] * len(t),
         seed,
-    )
-
-
-def _manifest(job: Job, params: Params, classes: list[str], metrics: dict[str, Any], backbone: Any) -> Manifest:
-    recipe = job.recipe
-    seen: dict[str, Any] = {}
-    if backbone is not None:
-        seen = {
-            "preprocess": backbone.preprocess.to_dict(),
-            "backbone": {
-                "spec": backbone.spec,
-                "hash": backbone.hash,
-                "image_size": backbone.preprocess.image_size,
-                "architecture": backbone.architecture,
-            },
-        }
-    return Manifest(
-        face="Estimator",
-        task=recipe.task,
-        method=recipe.method,
-        title=job.method.title,
-        classes=classes,
-        params=params.model_dump(),
-        metrics=metrics,
-        lineage={"run": job.run_id, "parent": recipe.model.checkpoint},
-        recipe=recipe.model_dump(exclude_defaults=True),
-        **seen,
     )

@@ -17,7 +17,7 @@ from adapters.detect.task import DetectEval
 from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import UsageError
-from studio.core.faces import Detector, LearnerContext
+from studio.core.faces import Detector
 from studio.core.home import Home
 from studio.core.procedure import Job, Outcome, Procedure
 from studio.core.registry import procedure
@@ -28,11 +28,10 @@ from studio.data.files.images import read_image, upright
 from studio.data.preprocess import Preprocess
 from studio.data.splits import Splits
 from studio.data.transforms import to_input
-from studio.device.precision import choose_memory_format
 from studio.engine.decoded import Decoded, decode_split
-from studio.engine.loop import Batches, Loop, Progress
-from studio.engine.manifest import manifest_of
+from studio.engine.loop import Batches, Progress
 from studio.engine.meters import Meter
+from studio.engine.session import Session, restore, save_checkpoint, setup, to_device, train
 from studio.metrics.detection import best_threshold, coco_ap
 from studio.store import Checkpoint
 
@@ -59,18 +58,6 @@ class Split:
         ]
 
 
-@dataclass
-class Start:
-    """A detector that is set up, and what it started from."""
-
-    learner: Detector
-    backbone: Any
-    preprocess: Preprocess
-    hash: str  # of the backbone, before anything was trained
-    classes: list[str]
-    before: list[str] | None = None  # those of them that were known already, where it goes on from other classes
-
-
 @procedure
 class Detecting(Procedure):
     """Runs and restores every Detector."""
@@ -85,48 +72,39 @@ class Detecting(Procedure):
         splits = resolve(recipe.data, settings.seed, job.home)
         for remark in (splits.note, *splits.train.remarks):
             job.events.note(remark)
-        start = begin(job, splits.train.classes)
-        learner, preprocess = start.learner, start.preprocess
+        session = setup_detector(job, splits.train.classes)
+        learner, preprocess = session.learner, session.preprocess
         val = decoded_split(job, splits.val, preprocess, "val")
         test = decoded_split(job, splits.test, preprocess, "test") if splits.test is not None else None
-        before = _before(job, start, test) if adapting and recipe.model.checkpoint and test else {}
+        before = _before(job, session, test) if adapting and recipe.model.checkpoint and test else {}
         meter, progress = Meter(job.device), Progress()
         if settings.epochs:
             batches = batches_of(job, splits, preprocess)
             oracle = recipe.eval.selection == "oracle" and test is not None
-            progress = fit(job, start, batches, test if oracle else val)
+            progress = train_detector(job, session, batches, test if oracle else val)
             meter.images = batches.batch_size * progress.step
         throughput = meter.read()
         if progress.best is not None and recipe.eval.selection != "last":
             learner.load_state(progress.best)
         scored = test or val
-        seen = see(job, start, val)
-        threshold = best_threshold(val.truths, seen, len(start.classes))
-        found = see(job, start, scored) if test else seen
+        seen = predict_with_tta(job, session, val)
+        threshold = best_threshold(val.truths, seen, len(session.classes))
+        found = predict_with_tta(job, session, scored) if test else seen
         show_queries(job, learner, val.decoded, preprocess)
-        metrics = report(job, scored.decoded.dataset, scored.truths, found, threshold, progress.history, start.before)
+        metrics = report(job, scored.decoded.dataset, scored.truths, found, threshold, progress.history, session.before)
         metrics.update(throughput, **before, selection=recipe.eval.selection, scored_on="test" if test else "val")
         metrics["score_threshold"] = round(threshold, 4)
         if progress.best_epoch > 0 and recipe.eval.selection != "last":
             metrics["best_epoch"] = progress.best_epoch
-        return Outcome(metrics, leave(job, start, metrics).id)
+        return Outcome(metrics, save_checkpoint(job, session, metrics).id)
 
     def restore(self, checkpoint: Checkpoint, device: str, home: Home, store: Any) -> BoxPredictor:
-        manifest = checkpoint.manifest
-        cls = registry.get(manifest.method)
-        learner = cls(cls.Params(**manifest.params))
-        size = manifest.preprocess["image_size"]
-        backbone = registry.backbone(
-            manifest.backbone["spec"], home=home, image_size=size, weights=False,
-            architecture=manifest.backbone.get("architecture"),
-        )  # fmt: skip
-        learner.setup(LearnerContext(backbone, manifest.classes, 0, size, training=False))
-        learner.load_state(checkpoint.tensors())
-        learner.module.to(device)
+        manifest, session = checkpoint.manifest, restore(checkpoint, device, home)
         threshold = manifest.metrics.get("score_threshold", 0.5)
-        preprocess = Preprocess.from_dict(manifest.preprocess)
         settings = recipes.stored({"task": manifest.task, **manifest.recipe}).eval
-        alone = DetectorPredictor(learner, manifest.classes, preprocess, device, threshold, Look.of(settings))
+        alone = DetectorPredictor(
+            session.learner, session.classes, session.preprocess, device, threshold, Look.of(settings)
+        )
         return ensemble_of(alone, settings, device, home, store)
 
 
@@ -182,7 +160,9 @@ class DetectorPredictor(BoxPredictor):
         return joined(answers, self.look)
 
 
-def detect(job: Job, learner: Detector, split: Split, preprocess: Preprocess, look: Look = PLAIN) -> list[Detections]:
+def predict_split(
+    job: Job, learner: Detector, split: Split, preprocess: Preprocess, look: Look = PLAIN
+) -> list[Detections]:
     """What the detector finds in a split, in pixels of the pictures."""
     learner.train_mode(False)
     answers = []
@@ -200,13 +180,13 @@ def detect(job: Job, learner: Detector, split: Split, preprocess: Preprocess, lo
     return joined(answers, look)
 
 
-def see(job: Job, start: Start, split: Split) -> list[Detections]:
+def predict_with_tta(job: Job, session: Session, split: Split) -> list[Detections]:
     """What is found in a split in every way that `eval` asks for: by this detector, and by those beside it."""
     settings = job.recipe.eval
     look = Look.of(settings)
     if not settings.ensemble:
-        return detect(job, start.learner, split, start.preprocess, look)
-    alone = DetectorPredictor(start.learner, start.classes, start.preprocess, job.device, 0.5, look)
+        return predict_split(job, session.learner, split, session.preprocess, look)
+    alone = DetectorPredictor(session.learner, session.classes, session.preprocess, job.device, 0.5, look)
     together = ensemble_of(alone, settings, job.device, job.home, job.store)
     items, found = split.decoded.dataset.items, list[Detections]()
     for first in range(0, len(items), BATCH):
@@ -215,31 +195,20 @@ def see(job: Job, start: Start, split: Split) -> list[Detections]:
     return found
 
 
-def fit(job: Job, start: Start, batches: Batches, val: Split, name: str = "") -> Progress:
-    """Trains to the end; where the loss breaks, the best epoch so far is left as a checkpoint.
-
-    `name` tells several trainings of one run apart.
-    """
-    loop = Loop(start.learner, batches, job.recipe.train, job, lambda: _judge(job, start, val), name)
-    return loop.run(keep=lambda score: leave(job, start, {"map": score}).id)
+def train_detector(job: Job, session: Session, batches: Batches, val: Split, name: str = "") -> Progress:
+    """Trains to the end, judged by AP on `val`; `name` tells several trainings of one run apart."""
+    return train(job, session, batches, lambda: _judge(job, session, val), "map", name)
 
 
-def leave(job: Job, start: Start, metrics: dict[str, Any]) -> Checkpoint:
-    """The checkpoint of the detector as it is now; it names the backbone it started from."""
-    manifest = manifest_of(job, start.backbone, start.classes, metrics)
-    manifest.preprocess, manifest.backbone["hash"] = start.preprocess.to_dict(), start.hash
-    return job.store.put(manifest, start.learner.state())
-
-
-def _before(job: Job, start: Start, test: Split) -> dict[str, float]:
+def _before(job: Job, session: Session, test: Split) -> dict[str, float]:
     """What the detector finds in the target before it is adapted, beside which the run is read."""
-    numbers = coco_ap(test.truths, detect(job, start.learner, test, start.preprocess), start.classes)
+    numbers = coco_ap(test.truths, predict_split(job, session.learner, test, session.preprocess), session.classes)
     return {f"source_only_{name}": numbers[name] or 0.0 for name in ("map", "map_50")}
 
 
-def _judge(job: Job, start: Start, val: Split) -> dict[str, float]:
-    found = detect(job, start.learner, val, start.preprocess)
-    numbers = coco_ap(val.truths, found, start.classes)
+def _judge(job: Job, session: Session, val: Split) -> dict[str, float]:
+    found = predict_split(job, session.learner, val, session.preprocess)
+    numbers = coco_ap(val.truths, found, session.classes)
     scores = {name: numbers[name] or 0.0 for name in ("map", "map_50")}
     return {**scores, "score": scores["map"]}
 
@@ -254,7 +223,7 @@ def decoded_split(job: Job, dataset: Dataset, preprocess: Preprocess, what: str)
     return Split(decoded, truths, sizes, preprocess.image_size)
 
 
-def begin(job: Job, classes: list[str]) -> Start:
+def setup_detector(job: Job, classes: list[str]) -> Session:
     """The detector set up on its backbone, on the job's device, ready to train or to be judged."""
     model, settings = job.recipe.model, job.recipe.train
     going_on = job.store.checkpoint(model.checkpoint) if model.checkpoint else None
@@ -277,24 +246,22 @@ def begin(job: Job, classes: list[str]) -> Start:
     backbone = registry.backbone(spec, home=job.home, image_size=model.image_size)
     preprocess = Preprocess.from_dict({**backbone.preprocess.to_dict(), "squash": True})
     learner: Detector = job.method  # type: ignore[assignment]
-    start = Start(learner, backbone, preprocess, backbone.hash, classes)
-    learner.setup(LearnerContext(backbone, classes, settings.seed, preprocess.image_size))
+    session = setup(job, learner, backbone, classes, preprocess)
     if settings.multi_scale:
         learner.require_side(input_side(preprocess.image_size, 1 - settings.multi_scale), "train.multi_scale")
     views_of(learner, preprocess, Look.of(job.recipe.eval))  # refuses what does not fit before anything is trained
     if going_on is not None:
-        start.before = _go_on(job, learner, going_on, classes)
+        session.before = _go_on(job, learner, going_on, classes)
     elif learner.known is None and learner.needs_start:
         raise UsageError(
             f"params.heads_only: {backbone.spec} is a backbone alone, on which no detector was trained yet. Name a "
             "trained one in model.checkpoint, or a detector that is pretrained as a whole in model.backbone."
         )
     elif learner.known is not None:
-        start.before = learner.known
+        session.before = learner.known
         job.events.note(_kept(backbone.spec, learner.known, classes))
-    layout = getattr(torch, choose_memory_format(job.device, backbone.kind))
-    learner.module.to(job.device, memory_format=layout)
-    return start
+    to_device(job, session)
+    return session
 
 
 def _go_on(job: Job, learner: Detector, checkpoint: Checkpoint, classes: list[str]) -> list[str] | None:

@@ -7,13 +7,13 @@ import torch
 from PIL import Image
 from torch import nn
 
+from adapters.finetune.run.classifier import setup_classifier, train_classifier
 from adapters.finetune.run.cross_validation import cross_validate
 from adapters.finetune.run.insight import calibrate, features_now, map_features, show_where_it_looks
 from adapters.finetune.run.interpolation import interpolate
 from adapters.finetune.run.report import report
-from studio.core import registry
 from studio.core.errors import UsageError
-from studio.core.faces import Learner, LearnerContext
+from studio.core.faces import Learner
 from studio.core.home import Home
 from studio.core.procedure import Job, Outcome, Predictor, Procedure
 from studio.core.registry import procedure
@@ -25,7 +25,7 @@ from studio.engine.decoded import MARGIN, decode_split, predict_pixels
 from studio.engine.loop import Progress
 from studio.engine.meters import Meter
 from studio.engine.place import rank
-from studio.engine.session import begin, fit, leave
+from studio.engine.session import restore, save_checkpoint
 from studio.metrics.expected import INDEPENDENT, SHARED
 from studio.store import Checkpoint
 
@@ -53,15 +53,15 @@ class Training(Procedure):
 
     def _train_once(self, job: Job, splits: Splits) -> Outcome:
         recipe, settings = job.recipe, job.recipe.train
-        start = begin(job, job.method, splits.train)
-        learner, preprocess = start.learner, start.preprocess
+        session = setup_classifier(job, job.method, splits.train)
+        learner, preprocess = session.learner, session.preprocess
         train = decode_split(job, splits.train, preprocess, "train", MARGIN) if settings.epochs else None
         val = decode_split(job, splits.val, preprocess, "val")
         test = decode_split(job, splits.test, preprocess, "test") if splits.test is not None else None
         before = features_now(job, learner, val, preprocess)
         meter, progress = Meter(job.device), Progress()
         if train is not None:
-            progress = fit(job, start, train, val)
+            progress = train_classifier(job, session, train, val)
             meter.images = min(settings.batch_size, len(train.dataset)) * progress.step
         throughput = meter.read()
         if progress.best is not None and recipe.eval.selection != "last":
@@ -78,29 +78,11 @@ class Training(Procedure):
         metrics.update(throughput, selection=recipe.eval.selection, scored_on="test" if test else "val")
         if progress.best_epoch >= 0:
             metrics["best_epoch"] = progress.best_epoch
-        return Outcome(metrics, leave(job, start, metrics).id)
+        return Outcome(metrics, save_checkpoint(job, session, metrics).id)
 
     def restore(self, checkpoint: Checkpoint, device: str, home: Home, store: Any) -> Predictor:
-        manifest = checkpoint.manifest
-        cls = registry.get(manifest.method)
-        learner = cls(cls.Params(**manifest.params))
-        backbone = registry.backbone(
-            manifest.backbone["spec"],
-            home=home,
-            image_size=manifest.backbone["image_size"],
-            weights=not cls.whole,
-            architecture=manifest.backbone.get("architecture"),
-        )
-        if not cls.whole and backbone.hash != manifest.backbone["hash"]:
-            raise UsageError(
-                f"The backbone {manifest.backbone['spec']} is not the one that {checkpoint.id} was made with: its "
-                "weights differ. Get back the package or file it came from."
-            )
-        size = manifest.backbone["image_size"]
-        learner.setup(LearnerContext(backbone, manifest.classes, 0, size, training=False))
-        learner.load_state(checkpoint.tensors())
-        learner.module.to(device)
-        return LearnerPredictor(learner, manifest.classes, Preprocess.from_dict(manifest.preprocess), device)
+        session = restore(checkpoint, device, home)
+        return LearnerPredictor(session.learner, session.classes, session.preprocess, device)
 
 
 class LearnerPredictor(Predictor):

@@ -1,11 +1,9 @@
 """How a meta-trained method is run: decode once, train on tasks in the one loop, score on unseen classes, teach."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from fewshot.calibrate import Calibration
 from fewshot.episode_files import read_episodes
@@ -16,24 +14,26 @@ from fewshot.meta.tasks import TRAIN, TURNS, VAL, Pool, TaskBatches, one_channel
 from fewshot.predictor import SupportPredictor
 from fewshot.report import metrics_of, show, tell_expected
 from fewshot.support import SupportSet
-from fewshot.teach import keep, taught
+from fewshot.teach import TaughtProcedure, keep
 from studio.core import registry
 from studio.core.errors import DataError, StudioError, UsageError
-from studio.core.faces import LearnerContext
+from studio.core.faces import EpisodeHead
 from studio.core.home import Home
-from studio.core.procedure import Job, Outcome, Procedure
+from studio.core.procedure import Job, Outcome
 from studio.core.registry import procedure
 from studio.data.items import Dataset, FileSource, Item
 from studio.data.load_split import pixels_of
 from studio.data.splits import Splits, resolve_class_splits
 from studio.engine.loop import Loop
-from studio.store import Checkpoint, Manifest, Store
+from studio.engine.manifest import manifest_of
+from studio.engine.session import restore, setup
+from studio.store import Checkpoint, Store
 
 CROP_MARGIN = 1.15  # images that are cropped are kept a little larger than the input
 
 
 @procedure
-class MetaTraining(Procedure):
+class MetaTraining(TaughtProcedure):
     """Runs, restores and teaches every MetaLearner of task classify."""
 
     task = "classify"
@@ -46,7 +46,7 @@ class MetaTraining(Procedure):
         splits = resolve_class_splits(recipe.data, recipe.train.seed)
         job.events.note(splits.note)
         backbone, going_on = start(job)
-        learner.setup(context_of(learner, backbone, recipe.train.seed, recipe.eval.ways))
+        setup(job, learner, backbone, [], ways=recipe.eval.ways)
         if going_on is not None:
             learner.load_state(network_tensors(going_on))
         learner.module.to(job.device)
@@ -76,37 +76,19 @@ class MetaTraining(Procedure):
 
     def restore(self, checkpoint: Checkpoint, device: str, home: Home, store: Store) -> SupportPredictor:
         manifest = checkpoint.manifest
-        learner = registry.get(manifest.method)
-        learner = learner(learner.Params(**manifest.params))
-        backbone = registry.backbone(
-            manifest.backbone["spec"],
-            home=home,
-            image_size=manifest.backbone["image_size"],
-            weights=False,
-            architecture=manifest.backbone.get("architecture"),
-        )
-        learner.setup(context_of(learner, backbone, 0, manifest.extra["ways"], training=False))
-        learner.load_state(network_tensors(checkpoint))
-        learner.module.to(device).requires_grad_(False)
+        session = restore(checkpoint, device, home, network_tensors(checkpoint), ways=manifest.extra["ways"])
+        learner = session.learner
+        learner.module.requires_grad_(False)
         learner.train_mode(False)
         calibration = Calibration(manifest.extra["temperature"], manifest.extra["unknown_below"])
         support = SupportSet.load(checkpoint)
         return SupportPredictor(learner.head(), support, calibration, LearnedBackbone(learner), device)
 
-    def teach(
-        self,
-        checkpoint: Checkpoint,
-        images: Mapping[str, Sequence[Image.Image]],
-        *,
-        device: str,
-        home: Home,
-        store: Store,
-        predictor: SupportPredictor | None = None,
-    ) -> Checkpoint:
-        """A new checkpoint whose support set has `images` too, by class; the network stays as it is."""
-        predictor = predictor or self.restore(checkpoint, device, home, store)
-        manifest, support = taught(checkpoint, predictor, images)
-        return keep(store, manifest, predictor.head, support, network_tensors(checkpoint))
+    def network_of(self, checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
+        return network_tensors(checkpoint)
+
+    def head_to_teach(self, checkpoint: Checkpoint, predictor: SupportPredictor) -> EpisodeHead:
+        return predictor.head
 
 
 def score_fixed(job: Job) -> dict[str, Any]:
@@ -122,7 +104,7 @@ def score_fixed(job: Job) -> dict[str, Any]:
         )
     backbone, checkpoint = start(job)
     ways = checkpoint.manifest.extra["ways"]
-    learner.setup(context_of(learner, backbone, recipe.train.seed, ways, training=False))
+    setup(job, learner, backbone, [], training=False, ways=ways)
     learner.load_state(network_tensors(checkpoint))
     learner.recall(checkpoint.manifest.metrics)
     learner.module.to(job.device)
@@ -165,10 +147,6 @@ def start(job: Job) -> tuple[Any, Checkpoint | None]:
     job.events.note(f"Starts from checkpoint {checkpoint.id}{'.' if same else ': its backbone.'}")
     size = described["image_size"] if same else model.image_size
     return registry.backbone(spec, home=job.home, image_size=size), checkpoint if same else None
-
-
-def context_of(learner: MetaLearner, backbone: Any, seed: int, ways: int, training: bool = True) -> LearnerContext:
-    return LearnerContext(backbone, [], seed, backbone.preprocess.image_size, training, {"ways": ways})
 
 
 def decoded(job: Job, splits: Splits, backbone: Any) -> dict[str, Pool]:
@@ -249,31 +227,15 @@ def accuracy_figure(history: list[dict[str, float]]) -> Any:
 
 def leave(job: Job, learner: MetaLearner, backbone: Any, pools: dict[str, Pool], metrics: dict[str, Any]) -> Checkpoint:
     """A checkpoint of the network, taught with photos of the test classes, else of train's and val's."""
-    recipe = job.recipe
     taught_by = [pools["test"]] if "test" in pools else [pools["train"], pools["val"]]
     support = gather_support(learner, taught_by, job.device)
     job.events.note(
         f"The checkpoint is taught with {len(support)} photos of {len(support.classes)} classes and predicts among "
         f"them by {learner.head().title}; more can be taught."
     )
-    manifest = Manifest(
-        face="Learner",
-        task=recipe.task,
-        method=recipe.method,
-        title=learner.title,
-        preprocess=backbone.preprocess.to_dict(),
-        backbone={
-            "spec": backbone.spec,
-            "hash": backbone.hash,
-            "image_size": backbone.preprocess.image_size,
-            "architecture": backbone.architecture,
-        },
-        params=learner.params.model_dump(),
-        metrics=metrics,
-        lineage={"run": job.run_id, "parent": recipe.model.checkpoint},
-        recipe=recipe.model_dump(exclude_defaults=True),
-        extra={"ways": recipe.eval.ways, "learned": [] if "test" in pools else pools["train"].classes},
-    )
+    learned = [] if "test" in pools else pools["train"].classes
+    extra = {"ways": job.recipe.eval.ways, "learned": learned}
+    manifest = manifest_of(job, [], metrics, backbone, extra=extra)
     return keep(job.store, manifest, learner.head(), support, learner.state())
 
 

@@ -179,6 +179,11 @@ def get(method_id: str) -> type[Method]:
     return _METHODS[method_id]
 
 
+def face_of(cls: type[Method]) -> str:
+    """The name of the face that a method fills."""
+    return next((base.__name__ for base in cls.__mro__ if base.__module__ == "studio.core.faces"), "Method")
+
+
 def describe(cls: type[Method]) -> dict[str, Any]:
     """A method as plain data: what `launch.py methods --json`, the page and the docs show."""
     return {
@@ -186,7 +191,7 @@ def describe(cls: type[Method]) -> dict[str, Any]:
         "task": cls.task,
         "title": cls.title,
         "paper": cls.paper,
-        "face": next((base.__name__ for base in cls.__mro__ if base.__module__ == "studio.core.faces"), "Method"),
+        "face": face_of(cls),
         "transductive": bool(getattr(cls, "transductive", False)),
         "about": (cls.__doc__ or "").strip(),
         "params": [describe_field(name, field) for name, field in cls.Params.model_fields.items()],

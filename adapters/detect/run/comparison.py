@@ -6,7 +6,14 @@ from typing import Any
 
 from adapters.detect.data.domains import of_classes
 from adapters.detect.data.splits import resolve_box_splits
-from adapters.detect.procedure import begin, box_batches, decoded_split, detect, fit, leave, see
+from adapters.detect.procedure import (
+    box_batches,
+    decoded_split,
+    predict_split,
+    predict_with_tta,
+    setup_detector,
+    train_detector,
+)  # fmt: skip
 from studio.core import recipe as recipes
 from studio.core.errors import UsageError
 from studio.core.faces import Base, Comparison, Detector
@@ -15,6 +22,7 @@ from studio.core.registry import procedure
 from studio.data.boxes import shared
 from studio.data.splits import Splits
 from studio.engine.meters import Meter
+from studio.engine.session import save_checkpoint
 from studio.figures import compared_curves_figure
 from studio.metrics.detection import best_threshold, coco_ap, known_and_new
 from studio.store.state import load_state, save_state
@@ -54,12 +62,12 @@ class ComparingDetectors(Procedure):
         for remark in (splits.note, *splits.train.remarks):
             job.events.note(remark)
         first = self._base(job, splits, base) if base is not None and base.changes is not None else None
-        start = first.checkpoint if first else recipe.model.checkpoint
-        known = shared(job.store.checkpoint(start).manifest.classes, splits.train.classes) if start else None
+        parent = first.checkpoint if first else recipe.model.checkpoint
+        known = shared(job.store.checkpoint(parent).manifest.classes, splits.train.classes) if parent else None
         results: dict[str, Trained] = {}
         for name, learner in job.method.learners().items():
             try:
-                own = start if base is not None and name in base.starts else None
+                own = parent if base is not None and name in base.starts else None
                 results[name] = self._train(job, splits, name, learner, own, known)
             except UsageError as error:
                 if not results:  # where the first fails, it is the recipe or the data
@@ -105,18 +113,20 @@ class ComparingDetectors(Procedure):
         )
         own = replace(job, method=learner, recipe=alone)
         begun, meter = time.monotonic(), Meter(job.device, alone=True)
-        start = begin(own, splits.train.classes)
-        train = decoded_split(own, splits.train, start.preprocess, "train")
-        val = decoded_split(own, splits.val, start.preprocess, "val")
-        progress = fit(own, start, box_batches(own, train, start.preprocess), val, name.replace("/", "-"))
+        session = setup_detector(own, splits.train.classes)
+        train = decoded_split(own, splits.train, session.preprocess, "train")
+        val = decoded_split(own, splits.val, session.preprocess, "val")
+        batches = box_batches(own, train, session.preprocess)
+        progress = train_detector(own, session, batches, val, name.replace("/", "-"))
         costs = meter.read()
         if progress.best is not None and alone.eval.selection != "last":
             learner.load_state(progress.best)
-        threshold = best_threshold(val.truths, detect(own, learner, val, start.preprocess), len(start.classes))
-        test = val if splits.test is None else decoded_split(own, splits.test, start.preprocess, "test")
+        detections = predict_split(own, learner, val, session.preprocess)
+        threshold = best_threshold(val.truths, detections, len(session.classes))
+        test = val if splits.test is None else decoded_split(own, splits.test, session.preprocess, "test")
         looked = time.monotonic()
-        found = see(own, start, test)
-        numbers = coco_ap(test.truths, found, start.classes)
+        found = predict_with_tta(own, session, test)
+        numbers = coco_ap(test.truths, found, session.classes)
         metrics = {
             **numbers,
             **(known_and_new(numbers["map_per_class"], known) if known is not None else {}),
@@ -125,7 +135,7 @@ class ComparingDetectors(Procedure):
             "best_epoch": progress.best_epoch,
             "score_threshold": round(threshold, 4),
         }
-        made = Trained(metrics, progress.history, time.monotonic() - begun, leave(own, start, metrics).id)
+        made = Trained(metrics, progress.history, time.monotonic() - begun, save_checkpoint(own, session, metrics).id)
         save_state(done, vars(made))
         return made
 

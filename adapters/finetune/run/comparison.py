@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from adapters.finetune.run.classifier import setup_classifier, train_classifier
 from studio.core.errors import UsageError
 from studio.core.faces import Comparison, Learner
 from studio.core.procedure import Job, Outcome, Procedure
@@ -13,7 +14,6 @@ from studio.core.registry import procedure
 from studio.data import require_classes, resolve_splits
 from studio.data.splits import Splits
 from studio.engine.decoded import MARGIN, decode_split, predict_pixels
-from studio.engine.session import begin, fit
 from studio.figures import compared_curves_figure
 from studio.metrics import classification_report, paired_difference
 from studio.store.state import load_state, save_state
@@ -72,15 +72,15 @@ class Comparing(Procedure):
         if job.resume and (saved := load_state(done)) is not None:
             return Trained(**saved)
         begun = time.monotonic()
-        start = begin(job, learner, splits.train, name)
-        train = decode_split(job, splits.train, start.preprocess, "train", MARGIN)
-        val = decode_split(job, splits.val, start.preprocess, "val")
-        progress = fit(job, start, train, val, name)
+        session = setup_classifier(job, learner, splits.train, name)
+        train = decode_split(job, splits.train, session.preprocess, "train", MARGIN)
+        val = decode_split(job, splits.val, session.preprocess, "val")
+        progress = train_classifier(job, session, train, val, name)
         if progress.best is not None and job.recipe.eval.selection != "last":
             learner.load_state(progress.best)
-        test = val if splits.test is None else decode_split(job, splits.test, start.preprocess, "test")
+        test = val if splits.test is None else decode_split(job, splits.test, session.preprocess, "test")
         made = Trained(
-            predict_pixels(job, learner, test, start.preprocess),
+            predict_pixels(job, learner, test, session.preprocess),
             test.dataset.labels,
             progress.history,
             progress.best_epoch,

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from adapters.finetune.run.classifier import setup_classifier, train_classifier
 from adapters.finetune.run.report import report
 from studio.core.errors import DataError, UsageError
 from studio.core.faces import Learner
@@ -16,7 +17,7 @@ from studio.data.splits import Splits, k_folds
 from studio.engine.decoded import MARGIN, decode_split, predict_pixels
 from studio.engine.meters import Meter
 from studio.engine.place import rank
-from studio.engine.session import begin, fit, leave
+from studio.engine.session import save_checkpoint
 from studio.metrics.expected import INDEPENDENT
 from studio.store.state import load_state, save_state
 
@@ -36,9 +37,9 @@ def cross_validate(job: Job, splits: Splits) -> Outcome:
     for number, (kept, held) in enumerate(folds, start=1):
         out_of_fold[held] = _fold(job, whole, kept, held, f"fold {number}")
         scores.append(float((out_of_fold[held].argmax(axis=1) == whole.labels[held]).mean()))
-    start = begin(job, _fresh(job), whole, "all")
-    train = decode_split(job, whole, start.preprocess, "train", MARGIN)
-    progress = fit(job, start, train, None, "all")
+    session = setup_classifier(job, _fresh(job), whole, "all")
+    train = decode_split(job, whole, session.preprocess, "train", MARGIN)
+    progress = train_classifier(job, session, train, None, "all")
     if rank() > 0:
         return Outcome()
     meter.images = min(settings.batch_size, len(whole)) * progress.step
@@ -46,11 +47,11 @@ def cross_validate(job: Job, splits: Splits) -> Outcome:
     metrics.update(meter.read(), selection="k-fold", scored_on=f"{settings.folds}-fold cross-validation")
     job.table("folds", ["fold", "accuracy"], [[i, round(score, 4)] for i, score in enumerate(scores, start=1)])
     if splits.test is not None:
-        test = decode_split(job, splits.test, start.preprocess, "test")
-        on_test = predict_pixels(job, start.learner, test, start.preprocess)
+        test = decode_split(job, splits.test, session.preprocess, "test")
+        on_test = predict_pixels(job, session.learner, test, session.preprocess)
         metrics.update(report(job, on_test, test.dataset, trust=INDEPENDENT))
         metrics["scored_on"] = "test"
-    return Outcome(metrics, leave(job, start, metrics).id)
+    return Outcome(metrics, save_checkpoint(job, session, metrics).id)
 
 
 def _fold(job: Job, whole: Dataset, kept: np.ndarray, held: np.ndarray, name: str) -> np.ndarray:
@@ -58,13 +59,14 @@ def _fold(job: Job, whole: Dataset, kept: np.ndarray, held: np.ndarray, name: st
     done = job.folder / "state" / f"{name} done"
     if job.resume and (saved := load_state(done)) is not None:
         return saved["probabilities"]
-    start = begin(job, _fresh(job), whole.subset(kept), name)
-    train = decode_split(job, whole.subset(kept), start.preprocess, "train", MARGIN)
-    val = decode_split(job, whole.subset(held), start.preprocess, "val")
+    session = setup_classifier(job, _fresh(job), whole.subset(kept), name)
+    train = decode_split(job, whole.subset(kept), session.preprocess, "train", MARGIN)
+    val = decode_split(job, whole.subset(held), session.preprocess, "val")
     if len(val.dataset) != len(held):
         raise DataError(f"{whole.spec} has images that can't be read; take them out before cross-validating.")
-    fit(job, start, train, val, name)  # the last epoch counts: the best would be chosen on the images it is scored on
-    probabilities = predict_pixels(job, start.learner, val, start.preprocess)
+    # the last epoch counts: the best would be chosen on the images it is scored on
+    train_classifier(job, session, train, val, name)
+    probabilities = predict_pixels(job, session.learner, val, session.preprocess)
     if rank() == 0:
         save_state(done, {"probabilities": probabilities})
     return probabilities

@@ -43,7 +43,7 @@ class Frozen(Procedure):
         metrics = report(job, job.method.predict_proba(held_x), held, trust=INDEPENDENT)  # val chooses nothing here
         meter.images = len(train) + len(held)
         metrics.update(meter.read(), selection=recipe.eval.selection, scored_on=what)
-        manifest = manifest_of(job, backbone, train.classes, metrics)
+        manifest = manifest_of(job, train.classes, metrics, backbone)
         return Outcome(metrics, job.store.put(manifest, job.method.state()).id)
 
     def restore(self, checkpoint: Checkpoint, device: str, home: Home, store: Any) -> Predictor:
