@@ -1,9 +1,11 @@
-"""Makes the pages of this folder that come from the code: tasks.md, methods.md and presets.md.
+"""Makes what comes from the code: tasks.md, methods.md, presets.md, and the imports in architecture.md.
 
 python docs/make.py           writes them
 python docs/make.py --check   says whether they are as the code is, and exits 1 where not
 """
 
+import ast
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -68,7 +70,49 @@ def tasks_page() -> str:
     return "\n".join(lines)
 
 
-PAGES = {"tasks.md": tasks_page, "methods.md": methods_page, "presets.md": presets_page}
+ROOMS = ("core", "device", "store", "data", "metrics", "figures", "engine", "runs", "ui")
+
+
+def architecture_page() -> str:
+    """The page as it is written, with the diagram of imports made anew."""
+    text = (HERE / "architecture.md").read_text(encoding="utf-8").rstrip("\n")
+    diagram = "\n".join(["```mermaid", "flowchart TD", *(f"    {a} --> {b}" for a, b in _arrows()), "```"])
+    marks = r"(<!-- imports:.*?-->\n).*?(<!-- end of imports -->)"
+    return re.sub(marks, rf"\1{diagram}\n\2", text, flags=re.DOTALL)
+
+
+def _arrows() -> list[tuple[str, str]]:
+    """Rooms and those they import, without arrows that a longer way makes needless."""
+    folders = {room: HERE.parent / "studio" / room for room in ROOMS}
+    folders |= {wing: HERE.parent / wing for wing in ("adapters", "fewshot")}
+    imports = {room: {name for file in folder.rglob("*.py") for name in _rooms_in(file)} - {room}
+               for room, folder in folders.items()}  # fmt: skip
+
+    def reached(room: str) -> set[str]:
+        return imports[room] | {far for near in imports[room] for far in reached(near)}
+
+    return [
+        (room, below) for room in folders for below in sorted(imports[room])
+        if not any(below in reached(other) for other in imports[room])
+    ]  # fmt: skip
+
+
+def _rooms_in(file: Path) -> set[str]:
+    """The rooms that a file imports at its top."""
+    modules = [
+        node.module or ""
+        for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.ImportFrom)
+    ]  # fmt: skip
+    found = {module.split(".")[1] for module in modules if module.startswith("studio.")}
+    return (found & set(ROOMS)) | {module.split(".")[0] for module in modules} & {"adapters", "fewshot"}
+
+
+PAGES = {
+    "architecture.md": architecture_page,
+    "tasks.md": tasks_page,
+    "methods.md": methods_page,
+    "presets.md": presets_page,
+}
 
 
 def stale() -> list[str]:
