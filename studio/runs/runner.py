@@ -8,7 +8,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import chdir, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,17 @@ def submit(recipe: Recipe, store: Store) -> RunFolder:
     return run
 
 
+@contextmanager
+def _where_filed(run: RunFolder, events: EventWriter) -> Iterator[None]:
+    """Relative paths of a recipe are below the folder where the run was filed, wherever it is worked on or resumed."""
+    folder = run.filed_in()
+    if folder is not None and not folder.is_dir():
+        events.note(f"The run was filed in {folder}, which is gone; relative paths are looked for in {Path.cwd()}.")
+        folder = None
+    with nullcontext() if folder in (None, Path.cwd()) else chdir(folder):
+        yield
+
+
 def execute(
     run: RunFolder,
     home: Home,
@@ -75,7 +86,8 @@ def execute(
         result = Result(run.id, "running")
         events.status("running", resumed=resume)
         try:
-            outcome = _work(run, home, store, devices, events, watch, resume, result)
+            with _where_filed(run, events):
+                outcome = _work(run, home, store, devices, events, watch, resume, result)
             result.status, result.metrics, result.checkpoint = "finished", outcome.metrics, outcome.checkpoint
         except StoppedByUser as stop:
             result.status, result.error, result.exit_code = "stopped", str(stop) or None, StoppedByUser.exit_code
@@ -170,7 +182,8 @@ def assist(run: RunFolder, home: Home, resume: bool = False) -> None:
     """Works along with the first rank, and writes nothing."""
     with EventWriter(Path(os.devnull)) as events:
         result = Result(run.id, "running")
-        _work(run, home, Store(home), DeviceManager(home), events, lambda: False, resume, result)
+        with _where_filed(run, events):
+            _work(run, home, Store(home), DeviceManager(home), events, lambda: False, resume, result)
 
 
 def own_device(asked: str) -> str:

@@ -5,6 +5,7 @@ when the worker dies. So a run that says `running` while nobody holds its lock i
 """
 
 import json
+import os
 import re
 import secrets
 import shutil
@@ -24,6 +25,7 @@ from studio.store.files import clear_errors, sync_folder, temp_name, write_atomi
 
 HOLD_WAIT_S = 5.0  # a watcher that looks whether the run lives has its lock for a moment
 LOG_TAIL = 30  # lines
+FILED_IN = "filed-in"
 
 
 class RunFolder:
@@ -46,6 +48,7 @@ class RunFolder:
             temp.mkdir()
             try:
                 write_atomic(temp / "recipe.yaml", recipes.to_yaml(recipe).encode())
+                write_atomic(temp / FILED_IN, os.fsencode(Path.cwd()))
                 path = folder / _new_id(recipe.method)
                 while path.exists():
                     path = folder / _new_id(recipe.method)
@@ -65,6 +68,13 @@ class RunFolder:
             return recipes.stored(self._recipe_values())
         except UsageError as error:
             raise StoreError(f"The recipe of run {self.id} can't be read: {error}") from error
+
+    def filed_in(self) -> Path | None:
+        """The folder in which the run was filed: what relative paths of its recipe are below; None where unknown."""
+        try:
+            return Path(os.fsdecode((self.path / FILED_IN).read_bytes()))
+        except FileNotFoundError:  # a run of an earlier version
+            return None
 
     def events(self) -> list[dict[str, Any]]:
         """All events so far, oldest first."""

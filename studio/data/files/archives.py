@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from studio.core.errors import DataError
 from studio.data.files.limits import LIMITS, Limits
+from studio.data.files.no_such import no_such
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, ValueError)
 
@@ -28,7 +29,7 @@ class Archive:
         if path.is_dir():
             raise DataError(f"{path} is a folder, not a zip file. For a folder of photos write folder:{path}")
         if not path.is_file():
-            raise DataError(f"There is no file {path}.")
+            raise no_such(path)
         self.path = path
         self._lock = threading.Lock()
         self._file = _open_zip(path)

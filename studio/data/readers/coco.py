@@ -18,6 +18,7 @@ from studio.data.files.box_numbers import OPTIONS as NUMBERS
 from studio.data.files.ids import Ids
 from studio.data.files.image_finder import ImageFinder
 from studio.data.files.limits import Limits
+from studio.data.files.no_such import no_such
 from studio.data.files.zip_paths import AnyPath, source_of
 from studio.data.items import Dataset, Skipped
 
@@ -61,7 +62,7 @@ def read_from(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
 
 def _load(path: AnyPath, limits: Limits) -> dict[str, list[dict[str, Any]]]:
     if not path.is_file():
-        raise DataError(f"There is no file {path}.")
+        raise no_such(path)
     content = read_json(path, limits)
     if content is None:
         raise DataError(f"{path.name} is empty; expected COCO's images, annotations and categories.")

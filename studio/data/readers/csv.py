@@ -22,6 +22,7 @@ from studio.data.files.box_numbers import Numbers, as_four, as_number, as_size
 from studio.data.files.image_finder import ImageFinder
 from studio.data.files.layout import SPLITS
 from studio.data.files.limits import Limits
+from studio.data.files.no_such import no_such
 from studio.data.files.zip_paths import AnyPath, source_of
 from studio.data.items import Dataset, Skipped
 from studio.data.readers import via
@@ -84,7 +85,7 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
 def read_from(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset:
     """As `read`, from a file on disk or in a zip."""
     if not path.is_file():
-        raise DataError(f"There is no file {path}.")
+        raise no_such(path)
     rows = _rows(path, options, limits)
     if rows and via.is_via_csv(",".join(rows[0])):
         return via.read_from(path, {key: value for key, value in options.items() if key in via.OPTIONS}, limits)

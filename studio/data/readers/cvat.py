@@ -18,6 +18,7 @@ from studio.data.files.box_numbers import Four, Numbers, around, as_four, as_num
 from studio.data.files.image_finder import ImageFinder
 from studio.data.files.layout import SPLITS
 from studio.data.files.limits import Limits
+from studio.data.files.no_such import no_such
 from studio.data.files.zip_paths import AnyPath, source_of
 from studio.data.items import Dataset, Skipped
 
@@ -35,7 +36,7 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
 def read_from(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset:
     """As `read`, from a file on disk or in a zip."""
     if not path.is_file():
-        raise DataError(f"There is no file {path}.")
+        raise no_such(path)
     tree = read_xml(path, limits)
     images = list(tree.iter("image"))
     if tree.tag != "annotations" or not images:

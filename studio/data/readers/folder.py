@@ -6,6 +6,7 @@ from pathlib import Path
 from studio.core.errors import DataError
 from studio.data.files.layout import by_folders
 from studio.data.files.limits import Limits
+from studio.data.files.no_such import no_such
 from studio.data.formats import OPTIONS as FORMAT_OPTIONS
 from studio.data.formats import read_annotated
 from studio.data.items import Dataset, FileSource, Skipped
@@ -17,7 +18,7 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     """Raises DataError where the folder is missing or holds no class folder with images."""
     root = Path(rest).expanduser()
     if not root.exists():
-        raise DataError(f"There is no folder {root}.")
+        raise no_such(root, "folder")
     if not root.is_dir():
         kind = f" For a zip write zip:{root}" if root.suffix.lower() == ".zip" else ""
         raise DataError(f"{root} is a file, not a folder.{kind}")

@@ -17,6 +17,7 @@ from studio.data.files.box_numbers import Four, Numbers, around, as_four, as_siz
 from studio.data.files.image_finder import ImageFinder, beside, own_or_named, walk_files
 from studio.data.files.layout import SPLITS
 from studio.data.files.limits import Limits
+from studio.data.files.no_such import no_such
 from studio.data.files.zip_paths import AnyPath, source_of
 from studio.data.items import Dataset, Skipped
 from studio.data.readers.cvat import AROUND
@@ -37,7 +38,7 @@ def is_labelme(content: Any) -> bool:
 def read_from(root: AnyPath, options: dict[str, str], limits: Limits) -> Dataset:
     """As `read`, from a folder on disk or in a zip."""
     if not root.is_dir():
-        raise DataError(f"There is no folder {root}.")
+        raise no_such(root, "folder")
     missing: list[Skipped] = []
     files: dict[AnyPath, tuple[str, dict[str, Any]]] = {}
     for file, below in walk_files(root):

@@ -17,6 +17,7 @@ from studio.data.files.annotations import Annotated, class_name, counted, gather
 from studio.data.files.box_numbers import NAN, Four, Numbers, around, as_four, as_number, as_size
 from studio.data.files.image_finder import ImageFinder
 from studio.data.files.limits import Limits
+from studio.data.files.no_such import no_such
 from studio.data.files.zip_paths import AnyPath, source_of
 from studio.data.items import Dataset, Skipped
 from studio.data.readers.cvat import AROUND, ellipse, image_folders
@@ -41,7 +42,7 @@ def is_labelstudio(content: Any) -> bool:
 def read_from(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset:
     """As `read`, from a file on disk or in a zip."""
     if not path.is_file():
-        raise DataError(f"There is no file {path}.")
+        raise no_such(path)
     content = read_json(path, limits)
     if not is_labelstudio(content):
         raise DataError(f"{path.name}: expected a list of tasks, as Label Studio exports them as JSON or JSON-MIN.")

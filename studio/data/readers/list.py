@@ -16,6 +16,7 @@ from studio.data.files.annotation_files import Unreadable, read_bytes
 from studio.data.files.images import SUFFIXES
 from studio.data.files.layout import Entry, gather
 from studio.data.files.limits import Limits
+from studio.data.files.no_such import no_such
 from studio.data.items import Dataset, FileSource, Skipped
 from studio.data.readers import csv as csv_boxes
 from studio.data.readers.folder import walk
@@ -36,7 +37,7 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     """Raises DataError where the list or every one of its files is missing, or a path leads out of `root`."""
     path = Path(rest).expanduser()
     if not path.is_file():
-        raise DataError(f"There is no file {path}.")
+        raise no_such(path)
     if csv_boxes.has_boxes(path, limits):
         return csv_boxes.read_from(path, {"images": options["root"]} if "root" in options else {}, limits)
     root = Path(options.get("root", path.parent)).expanduser()

@@ -8,6 +8,7 @@ from studio.core.errors import DataError
 from studio.data.files.arrays import OPTIONS as OPTIONS
 from studio.data.files.arrays import choose, from_arrays
 from studio.data.files.limits import Limits
+from studio.data.files.no_such import no_such
 from studio.data.items import Dataset, FeatureSet
 
 
@@ -17,7 +18,7 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset | Featur
 
     path = Path(rest).expanduser()
     if not path.is_file():
-        raise DataError(f"There is no file {path}.")
+        raise no_such(path)
     try:
         x, y = choose([name for name, _, _ in whosmat(path)], options, path)
         found = loadmat(path, variable_names=[name for name in (x, y) if name])

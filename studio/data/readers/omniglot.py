@@ -10,6 +10,7 @@ from studio.core.errors import DataError, nearest
 from studio.data.files.archives import Archive
 from studio.data.files.layout import Entry, gather
 from studio.data.files.limits import Limits
+from studio.data.files.no_such import no_such
 from studio.data.items import Dataset, ImageSource
 from studio.data.readers.folder import walk
 
@@ -24,7 +25,7 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     """Raises DataError where no `Alphabet/characterNN/*.png` is found, or an option names what is not there."""
     path = Path(rest).expanduser()
     if not path.exists():
-        raise DataError(f"There is no file or folder {path}.")
+        raise no_such(path, "file or folder")
     level = options.get("level", "character")
     if level not in ("character", "alphabet"):
         raise DataError(f"omniglot: level is {level!r}; expected character or alphabet.")

@@ -18,6 +18,7 @@ from studio.data.files.annotations import Annotated, class_name, counted, gather
 from studio.data.files.box_numbers import Four, Numbers, around, as_four, as_number
 from studio.data.files.image_finder import ImageFinder
 from studio.data.files.limits import Limits
+from studio.data.files.no_such import no_such
 from studio.data.files.zip_paths import AnyPath, source_of
 from studio.data.items import Dataset, Skipped
 from studio.data.readers.cvat import AROUND, ellipse, image_folders
@@ -48,7 +49,7 @@ def is_via_csv(heading: str) -> bool:
 def read_from(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset:
     """As `read`, from a file on disk or in a zip."""
     if not path.is_file():
-        raise DataError(f"There is no file {path}.")
+        raise no_such(path)
     missing: list[Skipped] = []
     images = _from_csv(path, limits) if path.suffix.lower() == ".csv" else _from_json(path, limits)
     key = _class_key(images, options, path)

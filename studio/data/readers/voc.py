@@ -19,6 +19,7 @@ from studio.data.files.image_finder import Found, ImageFinder, beside, own_or_na
 from studio.data.files.images import SUFFIXES
 from studio.data.files.layout import SPLITS
 from studio.data.files.limits import Limits
+from studio.data.files.no_such import no_such
 from studio.data.files.zip_paths import AnyPath, ZipPath, source_of
 from studio.data.items import Dataset, Skipped
 from studio.data.readers import cvat
@@ -35,7 +36,7 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     """Classes are the names met, in order of the alphabet. Raises DataError for a folder without annotations."""
     root = Path(rest).expanduser()
     if not root.is_dir():
-        raise DataError(f"There is no folder {root}.")
+        raise no_such(root, "folder")
     return read_from(root, options, limits)
 
 

@@ -22,6 +22,7 @@ from studio.data.files.image_finder import ImageFinder, walk_files
 from studio.data.files.images import SUFFIXES
 from studio.data.files.layout import SPLITS
 from studio.data.files.limits import Limits
+from studio.data.files.no_such import no_such
 from studio.data.files.yolo_lines import BadLine, Lines
 from studio.data.files.zip_paths import AnyPath, source_of
 from studio.data.items import Dataset, Skipped
@@ -200,7 +201,7 @@ def _places(image: AnyPath) -> list[AnyPath]:
 def _description(path: AnyPath, limits: Limits) -> AnyPath:
     """The YAML or .data of a folder, where it has just one; else the path itself."""
     if not path.exists():
-        raise DataError(f"There is no file {path}.")
+        raise no_such(path)
     if not path.is_dir():
         return path
     yamls = [file for file in sorted(path.glob("*")) if file.suffix.lower() in (".yaml", ".yml")]
