@@ -369,6 +369,8 @@ class Loop:
             self.job.events.note("There is no saved state yet; the run begins from its start.")
             return
         self.learner.module.load_state_dict(state["module"])
+        if "optimizer" in state:  # saved by a version that knew one alone
+            state["optimizers"] = dict.fromkeys(self.moving, state["optimizer"])
         for name, one in self.moving.items():
             one.optimizer.load_state_dict(state["optimizers"][name])
         if state["scaler"]:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from toy_learners import LEARNERS, ToyBatches, made
 
-from studio.core.errors import StudioError, UsageError
+from studio.core.errors import StoppedByUser, StudioError, UsageError
 from studio.core.events import EventWriter
 from studio.core.faces import Learner
 from studio.core.home import Home
@@ -24,6 +24,7 @@ from studio.core.recipe import Recipe
 from studio.core.streams import Batch, Source, Sources, Step, Stream, StreamBatches, Target, check, part
 from studio.engine.loop import Loop, Selection
 from studio.engine.reversal import reverse
+from studio.store.state import load_state, save_state
 
 FORK = multiprocessing.get_context("forkserver" if sys.platform != "win32" else "spawn")
 if sys.platform != "win32":
@@ -84,6 +85,21 @@ def test_the_coefficient_grows_by_its_schedule_and_logged_values_move_nothing(tm
     assert all(
         torch.equal(one, two) for one, two in zip(*(x.module.parameters() for x in (learner, silent)), strict=True)
     )
+
+
+def test_a_state_saved_when_there_was_one_optimizer_still_resumes(tmp_path):
+    _, whole = trained("dann", tmp_path / "whole")
+    learner = made("dann")
+    loop = loop_of(learner, ToyBatches.of(learner), tmp_path / "cut", checkpoint_every_s=1e9)
+    loop.job.should_stop = lambda: loop.progress.step == 10
+    with pytest.raises(StoppedByUser):
+        loop.run()
+    state = load_state(loop.state_folder)
+    (state["optimizer"],) = state.pop("optimizers").values()
+    save_state(loop.state_folder, state)
+    learner = made("dann")
+    loop_of(learner, ToyBatches.of(learner), tmp_path / "cut", resume=True).run()
+    assert scalars(tmp_path / "cut") == whole
 
 
 @pytest.mark.parametrize("size", [6, 4, 1])
