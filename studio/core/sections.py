@@ -36,6 +36,12 @@ class TrainSection(Section):
     epochs: int = Field(
         10, ge=0, le=100_000, description="passes over the training data; 0 with model.checkpoint evaluates only"
     )
+    minutes: float | None = Field(
+        None,
+        gt=0,
+        le=100_000,
+        description="train for about so long instead of `epochs`; the first batches are timed to turn it into steps",
+    )
     batch_size: int = Field(32, ge=1, le=65_536, description="images a step, all processes together")
     optimizer: Literal["adamw", "sgd"] = Field(
         "adamw", description="adamw, or sgd with Nesterov momentum 0.9, which moves a good start less"

@@ -10,6 +10,7 @@ optimizers that the phase trains.
 """
 
 import math
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,8 @@ from studio.engine.ranks import Ranks
 from studio.store.state import load_state, save_state
 
 AHEAD = 2  # batches prepared while a step is computed
+PROBED = 3  # batches that are timed where training is given minutes
+Then = Callable[..., None]
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adamw": torch.optim.AdamW,
     "sgd": partial(torch.optim.SGD, lr=0.0, momentum=0.9, nesterov=True),  # each group has its own lr
@@ -96,6 +99,7 @@ class Progress:
     best_epoch: int = -1
     best: dict[str, Tensor] | None = None
     history: list[dict[str, float]] = field(default_factory=list)
+    budget: int | None = None  # the steps that train.minutes came to
 
 
 class Loop:
@@ -118,9 +122,7 @@ class Loop:
         """`name` tells several trainings of one run apart."""
         self.name, self.ranks = name, Ranks()
         self.learner, self.batches, self.settings, self.job, self.evaluate = learner, batches, settings, job, evaluate
-        self.total = batches.steps_per_epoch * settings.epochs
-        if settings.max_steps is not None:
-            self.total = min(self.total, settings.max_steps)
+        self.total = self._most(batches.steps_per_epoch * settings.epochs)
         self.progress, self.selection = Progress(), selection
         self.accelerator = accelerator_for(job.device, job.precision)
         self.phases, optimizers = learner.phases(), learner.optimizers(settings.lr, settings.weight_decay)
@@ -171,6 +173,10 @@ class Loop:
     def _run(self) -> Progress:
         if self.job.resume:
             self._restore()
+        if self.settings.minutes and self.settings.epochs:
+            if self.progress.budget is None:
+                self.progress.budget = self._steps_within(60 * self.settings.minutes)
+            self.total = self._most(self.progress.budget)
         if self.learner.starts_solved and self.progress.step == 0:
             self._judge()
         log_every = 1 if self.job.device == "cpu" else 10
@@ -192,6 +198,38 @@ class Loop:
         if self.average is not None:
             self.average.load(self.average.tensors)
         return self.progress
+
+    def _most(self, steps: int) -> int:
+        return steps if self.settings.max_steps is None else min(steps, self.settings.max_steps)
+
+    def _steps_within(self, seconds: float) -> int:
+        """Steps that fit into `seconds` here, judging after each epoch included; nothing has moved afterwards.
+
+        One number of steps, kept in the resume state: from then on the run is as reproducible as any.
+        """
+        before = {name: tensor.clone() for name, tensor in self.learner.module.state_dict().items()}
+        times = []
+        for step in range(1 + PROBED):  # the first is slower than the rest: kernels are chosen, memory is fetched
+            begun = time.monotonic()
+            drawn = check(self.batches.batch(step), self.learner.streams)
+            self._gradients(Step(step, self.total), drawn)
+            if self.job.device != "cpu":
+                torch.accelerator.synchronize()
+            times.append(time.monotonic() - begun)
+        self.learner.train_mode(False)
+        begun = time.monotonic()
+        self.evaluate()
+        judging = time.monotonic() - begun
+        self.learner.module.load_state_dict(before)
+        self._in_training = False
+        a_step = statistics.median(times[1:])
+        steps = max(1, int(seconds / (a_step + judging / self.batches.steps_per_epoch)))
+        steps = int(self.ranks.from_first({"steps": float(steps)})["steps"])
+        self.job.events.note(
+            f"train.minutes: {seconds / 60:g} minutes are about {steps} steps here, or "
+            f"{steps / self.batches.steps_per_epoch:.1f} epochs ({a_step:.2f} s a step)."
+        )
+        return steps
 
     def keep_selected(self) -> None:
         """Puts the weights of the chosen epoch into the learner; after `run` those of the last are there."""
@@ -219,6 +257,15 @@ class Loop:
 
     def _step(self, at: Step, drawn: Drawn) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """One step through all its phases; the losses that were minimised, and the values that are only logged."""
+        losses, logged = self._gradients(at, drawn, self._move)
+        for average in self.averages:
+            average.update(at.step)
+        return losses, logged
+
+    def _gradients(
+        self, at: Step, drawn: Drawn, then: Then | None = None
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The gradient of each phase that is due, and `then` what is done with it; what `_step` returns."""
         if not self._in_training:  # a walk over all modules, so once an epoch
             self.learner.train_mode(True)
             self._in_training = True
@@ -228,18 +275,19 @@ class Loop:
         logged: dict[str, Tensor] = {}
         due = [phase for phase in self.phases if at.step % phase.every == 0 for _ in range(phase.times)]
         for number, phase in enumerate(due):
-            minimised, beside = self._phase(phase, number, at, batch, rows)
+            minimised, beside = self._phase(phase, number, at, batch, rows, then)
             prefix = f"{phase.name}/" if len(self.phases) > 1 else ""
             losses |= {f"{prefix}{name}": value for name, value in minimised.items()}
             logged |= {f"{prefix}{name}": value for name, value in beside.items()}
-        for average in self.averages:
-            average.update(at.step)
         return losses, logged
 
     def _phase(
-        self, phase: Phase, number: int, at: Step, batch: Drawn, rows: list[int]
+        self, phase: Phase, number: int, at: Step, batch: Drawn, rows: list[int], then: Then | None
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Moves what a phase trains, once; `rows` are those of each stream's whole batch, over all ranks."""
+        """The gradient of what a phase trains, then `then`.
+
+        `rows` are those of each stream's whole batch, over all ranks.
+        """
         moving = [self.moving[name] for name in phase.trains]
         trained = [parameter for one in moving for parameter in one.parameters]
         count = max(map(len, leaves(batch)))
@@ -274,7 +322,8 @@ class Loop:
         with self._only(trained):
             self.micro.run(count, forward_and_backward, again)
         self.ranks.sum_gradients(trained)
-        self._move(moving, trained, phase.clip or self.settings.clip, at)
+        if then is not None:
+            then(moving, trained, phase.clip or self.settings.clip, at)
         return self.ranks.sum(losses), self.ranks.sum(logged)
 
     def _move(self, moving: list[Moving], trained: list[nn.Parameter], clip: float, at: Step) -> None:

@@ -87,6 +87,35 @@ def test_the_coefficient_grows_by_its_schedule_and_logged_values_move_nothing(tm
     )
 
 
+@pytest.mark.parametrize("name", LEARNERS)
+def test_minutes_become_steps_once_and_timing_them_moves_nothing(tmp_path, name, monkeypatch):
+    monkeypatch.setattr("studio.engine.loop.Loop._most", lambda self, steps: min(steps, 12))  # of any machine
+    _, timed = trained(name, tmp_path / "timed", minutes=1)
+    _, counted = trained(name, tmp_path / "counted", epochs=100)
+    assert timed == counted and max(step for _, step in timed) == 11
+    learner = made(name)
+    loop = loop_of(learner, ToyBatches.of(learner), tmp_path / "cut", minutes=1, checkpoint_every_s=0)
+    loop.job.should_stop = lambda: loop.progress.step == 5
+    with pytest.raises(StoppedByUser):
+        loop.run()
+    learner = made(name)
+    resumed = loop_of(learner, ToyBatches.of(learner), tmp_path / "cut", resume=True, minutes=1)
+    resumed._steps_within = None  # a resumed run does not time anything again
+    resumed.run()
+    assert scalars(tmp_path / "cut") == timed and resumed.progress.budget == loop.progress.budget
+
+
+def test_more_minutes_are_more_steps(tmp_path, monkeypatch):
+    ticks = iter(range(10_000))
+    monkeypatch.setattr("studio.engine.loop.time.monotonic", lambda: float(next(ticks)))  # a second a look
+    learner = made("dann")
+    loop = loop_of(learner, ToyBatches.of(learner), tmp_path)
+    judging = 1 / loop.batches.steps_per_epoch
+    expected = [int(seconds / (1 + judging)) for seconds in (60, 120)]
+    assert [loop._steps_within(seconds) for seconds in (60, 120)] == expected
+    assert "1 minutes are about" in (tmp_path / "events.jsonl").read_text()
+
+
 def test_a_state_saved_when_there_was_one_optimizer_still_resumes(tmp_path):
     _, whole = trained("dann", tmp_path / "whole")
     learner = made("dann")
