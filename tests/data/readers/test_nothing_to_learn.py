@@ -7,7 +7,8 @@ from PIL import Image
 
 from studio import run
 from studio.cli import main
-from studio.core.errors import DataError
+from studio.core.errors import UsageError
+from studio.data import check
 
 
 @pytest.fixture
@@ -23,15 +24,23 @@ def crowds(tmp_path):
     return f"coco:{tmp_path / 'ann.json'}"
 
 
+def test_the_check_says_that_a_run_would_be_refused(crowds):
+    report = check(crowds)
+    assert report.learns.startswith("nothing") and any("and is refused" in problem for problem in report.problems)
+
+
+@pytest.mark.slow
 def test_boxes_that_are_all_ignored_are_refused(crowds, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("STUDIO_HOME", str(tmp_path / "home"))
-    with pytest.raises(DataError, match="all 4 boxes .* are ignored: there is nothing to learn"):
-        run("detect-quick", {"data.train": crowds})
-    assert main(["run", "detect-quick", "--set", f"data.train={crowds}", "--quiet"]) == 2
+    with pytest.raises(UsageError, match="all 4 boxes .* are ignored: there is nothing to learn"):
+        run("detect-quick", {"data.train": crowds, "train.precision": "fp32"})
+    settings = ["--set", f"data.train={crowds}", "--set", "train.precision=fp32"]
+    assert main(["run", "detect-quick", *settings, "--quiet"]) == 2
     assert "there is nothing to learn. ?crowds=learn" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.slow
 def test_classes_are_not_learned_from_boxes(crowds, tmp_path, monkeypatch):
     monkeypatch.setenv("STUDIO_HOME", str(tmp_path / "home"))
-    with pytest.raises(DataError, match="has boxes, and no class for each image"):
-        run("quickstart", {"data.train": crowds})
+    with pytest.raises(UsageError, match="has boxes, and no class for each image"):
+        run("quickstart", {"data.train": crowds, "train.precision": "fp32"})
