@@ -15,6 +15,7 @@ import torch
 
 from fewshot.episodes import ChunkSize, EpisodeIndex, EpisodeSource
 from studio.core.errors import DataError, UsageError
+from studio.core.rights import LOCAL, Rights
 from studio.data.files.annotation_files import Unreadable, read_json
 
 _FORM = '{"support": {"class": ["path", ...]}, "query": {"class": ["path", ...]}}'
@@ -44,13 +45,14 @@ class FixedEpisodes:
                 yield numbers[at : at + step], index[at : at + step]
 
 
-def read_episodes(path: str | Path) -> FixedEpisodes:
-    """Reads an episode file and sees that every picture is there.
+def read_episodes(path: str | Path, rights: Rights = LOCAL) -> FixedEpisodes:
+    """Reads an episode file and sees that every picture is there, and may be opened by one who asks.
 
     Raises DataError where the file is missing or not of the form, an episode has fewer than two classes, a query
     class has no support, a picture is missing, or is both support and query of one episode.
     """
     path = Path(path)
+    rights.require(path, "eval.episodes_file")
     episodes = _read_json(path)
     numbers: dict[str, int] = {}
     for at, episode in enumerate(episodes):
@@ -60,6 +62,8 @@ def read_episodes(path: str | Path) -> FixedEpisodes:
                 for name in names:
                     numbers.setdefault(name, len(numbers))
     paths = [path.parent / name for name in numbers]
+    for picture in paths:
+        rights.require(picture, "eval.episodes_file")
     _check_present(path, episodes, {name for name, found in zip(numbers, paths, strict=True) if not found.is_file()})
 
     classes = sorted({name for episode in episodes for name in episode["support"]})

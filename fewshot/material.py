@@ -51,9 +51,9 @@ def train_and_test(job: Job, backbone: Any) -> tuple[Photos, Photos | None]:
     data = job.recipe.data
     if data.train is None:
         raise DataError("data.train: nothing is given; expected something like folder:photos or builtin:digits.")
-    whole = images(data.train)
+    whole = images(data.train, job.home)
     train = replace(whole.part("train"), skipped=whole.skipped) if "train" in whole.splits else whole
-    test = images(data.test) if data.test else whole.part("test") if "test" in whole.splits else None
+    test = images(data.test, job.home) if data.test else whole.part("test") if "test" in whole.splits else None
     require_classes(train, 2)
     shown = photos(job, train, backbone, "train")
     if test is None:
@@ -91,7 +91,7 @@ def drawn(job: Job, train: Photos, test: Photos | None, device: str) -> Material
 
 def fixed(job: Job, backbone: Any, device: str) -> Material:
     """The episodes of eval.episodes_file. Raises DataError where one of its pictures can't be read."""
-    source = read_episodes(str(job.recipe.eval.episodes_file))
+    source = read_episodes(str(job.recipe.eval.episodes_file), job.rights)
     items = [Item(str(path), -1, FileSource(path)) for path in source.paths]
     spec = f"eval.episodes_file: {job.recipe.eval.episodes_file}"
     found = photos(job, Dataset(spec, source.classes, items), backbone, "the episodes")

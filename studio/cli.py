@@ -96,6 +96,13 @@ def _ui_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", help="open with this preset chosen")
     parser.add_argument("--auth", metavar="USER:PASSWORD", help="ask visitors for this name and password")
     parser.add_argument("--share", action="store_true", help="a temporary public address through Gradio")
+    parser.add_argument(
+        "--hosted", action="store_true", help="serve strangers, as behind a proxy: each sees and opens their own alone"
+    )
+    parser.add_argument(
+        "--allow-host", metavar="NAME", action="append", default=[],
+        help="a name that the page is reached by, such as studio.example.org; again for more",
+    )  # fmt: skip
 
 
 @command("ui", "serve the page (also without a command)", _ui_arguments)
@@ -106,7 +113,10 @@ def ui(args: argparse.Namespace) -> int:
         recipes.find_preset(args.preset, Home.find())
     if args.auth and ":" not in args.auth:
         raise UsageError("--auth: expected USER:PASSWORD.")
-    return serve(host=args.host, port=args.port, preset=args.preset, auth=args.auth, share=args.share)
+    return serve(
+        host=args.host, port=args.port, preset=args.preset, auth=args.auth, share=args.share, hosted=args.hosted,
+        hosts=args.allow_host,
+    )  # fmt: skip
 
 
 @command("demo", "a first run on real scanned digits, with weights that arrive with pip")

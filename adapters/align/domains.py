@@ -9,6 +9,7 @@ from studio.core import registry
 from studio.core.errors import DataError, UsageError
 from studio.core.procedure import Job
 from studio.data import Dataset, FeatureSet, open_data
+from studio.data.files.limits import limits_of
 from studio.data.load_split import features_of
 
 
@@ -38,7 +39,7 @@ class Pair:
 
 def open_domain(job: Job, spec: str, backbone: Any, what: str) -> Domain:
     """A domain of feature vectors as it is, one of images through `backbone` and the feature cache."""
-    found = open_data(spec)
+    found = open_data(spec, limits_of(job.home))
     if isinstance(found, FeatureSet):
         return Domain(np.asarray(found.x, np.float64), found.y, found.classes, found.domains)
     if backbone is None:
@@ -48,7 +49,7 @@ def open_domain(job: Job, spec: str, backbone: Any, what: str) -> Domain:
 
 def backbone_for(job: Job, specs: list[str]) -> Any:
     """The run's backbone on its device, or None where no spec holds images."""
-    if not any(isinstance(open_data(spec), Dataset) for spec in specs):
+    if not any(isinstance(open_data(spec, limits_of(job.home)), Dataset) for spec in specs):
         return None
     model = job.recipe.model
     return registry.backbone(model.backbone, home=job.home, image_size=model.image_size).to(job.device)

@@ -31,9 +31,7 @@ class CompareDetectors(Comparison):
 
     def learners(self) -> dict[str, Learner]:
         known = {
-            cls.id: cls
-            for cls in registry.methods("detect")
-            if issubclass(cls, BackboneDetector) and not cls.adapts()
+            cls.id: cls for cls in registry.methods("detect") if issubclass(cls, BackboneDetector) and not cls.adapts()
         }
         for name in self.params.methods:
             if name not in known:

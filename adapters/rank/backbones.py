@@ -100,7 +100,7 @@ def usable() -> list[str]:
 
 def chosen_images(job: Job, per_class: int) -> Dataset:
     """Labelled images of data.train, at most `per_class` a class; classes of one image are left out with a warning."""
-    train, _, _ = given_splits(job.recipe.data)
+    train, _, _ = given_splits(job.recipe.data, job.home)
     warn_of_skipped(job, train.skipped)
     labels = train.labels
     draw = np.random.default_rng(job.recipe.train.seed)

@@ -15,6 +15,7 @@ from studio.core.procedure import Job
 from studio.core.registry import Params, register
 from studio.data import Dataset, FeatureSet, open_data
 from studio.data.domains import blind, by_domain, require_domains, rows_of
+from studio.data.files.limits import limits_of
 from studio.data.load_split import features_of, warn_of_skipped
 
 COLUMNS = ["source", "images", "gap to classes", "mmd", "class mmd", "a-distance", "coral", "source accuracy", "risk"]
@@ -118,7 +119,7 @@ def read_domains(job: Job, per_domain: int) -> tuple[dict[str, tuple[np.ndarray,
     """Sources by name as (features [n, d], labels [n]) and the target's features [m, d], without labels."""
     data, draw = job.recipe.data, np.random.default_rng(job.recipe.train.seed)
     require_domains(data.source, data.target, "the gap between two domains")
-    source, target = open_data(data.source), open_data(data.target)
+    source, target = (open_data(spec, limits_of(job.home)) for spec in (data.source, data.target))
     if isinstance(source, FeatureSet) != isinstance(target, FeatureSet):
         raise DataError("data: one of source and target holds images, the other feature vectors; expected one kind.")
     parts = by_domain(source)

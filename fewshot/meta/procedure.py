@@ -43,7 +43,7 @@ class MetaTraining(TaughtProcedure):
         recipe, learner = job.recipe, job.method
         if recipe.eval.episodes_file is not None:
             return Outcome(score_fixed(job))
-        splits = resolve_class_splits(recipe.data, recipe.train.seed)
+        splits = resolve_class_splits(recipe.data, recipe.train.seed, job.home)
         job.events.note(splits.note)
         backbone, going_on = start(job)
         setup(job, learner, backbone, [], ways=recipe.eval.ways)
@@ -108,7 +108,7 @@ def score_fixed(job: Job) -> dict[str, Any]:
     learner.load_state(network_tensors(checkpoint))
     learner.recall(checkpoint.manifest.metrics)
     learner.module.to(job.device)
-    source = read_episodes(recipe.eval.episodes_file)
+    source = read_episodes(recipe.eval.episodes_file, job.rights)
     other = source.ways - {ways}
     if learner.fixed_ways and other:
         raise UsageError(

@@ -1,17 +1,22 @@
 """The home folder: where runs, checkpoints, features, presets and locks are kept."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from studio.core.errors import UsageError
+from studio.core.rights import VISITOR, Rights
 
 
 @dataclass(frozen=True)
 class Home:
-    """Paths below `STUDIO_HOME` (default `~/.transfer-studio`). Two processes may use one home."""
+    """Paths below `STUDIO_HOME` (default `~/.transfer-studio`). Two processes may use one home.
+
+    `visitor` is whom of a hosted page this home is opened for; None is this machine's own user.
+    """
 
     root: Path
+    visitor: str | None = None
 
     @classmethod
     def find(cls, root: str | os.PathLike[str] | None = None) -> "Home":
@@ -24,9 +29,22 @@ class Home:
         home._make()
         return home
 
+    def seen_by(self, visitor: str | None) -> "Home":
+        """The same home for a visitor of a hosted page. Raises ValueError for a name that is none."""
+        if visitor is not None and not VISITOR.fullmatch(visitor):
+            raise ValueError(f"{visitor!r} names no visitor")
+        return replace(self, visitor=visitor)
+
+    @property
+    def rights(self) -> Rights:
+        """What may be opened for whom this home is opened for."""
+        return Rights(self.visitor, self.uploads if self.visitor else None)
+
     def _make(self) -> None:
         folders = (self.runs, self.checkpoints, self.blobs, self.features, self.presets, self.locks, self.uploads)
         try:
+            if not self.root.exists():
+                self.root.mkdir(mode=0o700, parents=True, exist_ok=True)  # runs and photos are nobody else's
             for folder in folders:
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -57,7 +75,8 @@ class Home:
 
     @property
     def presets(self) -> Path:
-        return self.root / "presets"
+        """Of this machine's user; a visitor has none but the shipped ones."""
+        return self.uploads / "presets" if self.visitor else self.root / "presets"
 
     @property
     def locks(self) -> Path:
@@ -65,7 +84,13 @@ class Home:
 
     @property
     def uploads(self) -> Path:
-        return self.root / "uploads"
+        """What was given to the page; a visitor's lie apart."""
+        return self.root / "uploads" / self.visitor if self.visitor else self.root / "uploads"
+
+    @property
+    def exports(self) -> Path:
+        """What the page wrote to be taken away; a visitor's lie apart."""
+        return self.root / "exports" / self.visitor if self.visitor else self.root / "exports"
 
     @property
     def index(self) -> Path:

@@ -15,12 +15,12 @@ from studio.core.events import EventWriter
 from studio.core.home import Home
 from studio.core.recipe import Recipe
 from studio.core.registry import Method
+from studio.core.rights import Rights
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
     from torch import nn
-
 
 
 @dataclass
@@ -38,6 +38,11 @@ class Job:
     precision: str  # fp32 | fp16 | bf16
     should_stop: Callable[[], bool] = lambda: False
     resume: bool = False
+
+    @property
+    def rights(self) -> Rights:
+        """What may be opened for whom the run was filed."""
+        return self.home.rights
 
     def figure(self, name: str, figure: Any) -> Path:
         """Saves a matplotlib figure as `figures/NAME.png` of the run and says so in the events."""

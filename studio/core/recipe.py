@@ -24,6 +24,7 @@ from studio.core.texts import TEXT_BYTES, TextError, load_yaml
 
 SHIPPED = Path(__file__).resolve().parents[2] / "presets"
 
+
 class Recipe(Section):
     """What to do. Unknown keys are refused with the nearest known one."""
 

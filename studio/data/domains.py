@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from studio.core.errors import UsageError
+from studio.core.home import Home
 from studio.data.items import Dataset, FeatureSet, ImageSource, Item, Skipped
 from studio.data.splits import images
 
@@ -67,15 +68,15 @@ def require_domains(source: str | None, target: str | None, who: str) -> None:
             raise UsageError(f"data.{key}: nothing is named; {who} needs data.source and data.target.")
 
 
-def target_of(spec: str, test: str | None) -> tuple[Dataset, Dataset, str]:
+def target_of(spec: str, test: str | None, home: Home | None = None) -> tuple[Dataset, Dataset, str]:
     """What is learned of a target, what of it may be scored, and in words which images those are.
 
     The latter is what `test` names, else the target's own test or val split, else the very images that are learned.
     """
-    whole = images(spec)
+    whole = images(spec, home)
     learned = whole.part("train") if "train" in whole.splits else whole
     if test:
-        given = images(test)
+        given = images(test, home)
         return learned, (given.part("test") if "test" in given.splits else given), f"{len(given)} images of data.test"
     for name in ("test", "val"):
         if name in whole.splits:

@@ -14,9 +14,10 @@ from urllib.parse import unquote
 import numpy as np
 
 from studio.core.errors import DataError, nearest
+from studio.core.rights import MADE_HERE, Rights
 from studio.data import readers
 from studio.data.files.limits import LIMITS, Limits
-from studio.data.items import Dataset, FeatureSet
+from studio.data.items import Dataset, FeatureSet, FileSource
 
 MOST_COMMAS = 8  # in one path
 _BY_SUFFIX = {".zip": "zip", ".npz": "npz", ".mat": "mat", ".txt": "list", ".csv": "list"}
@@ -37,7 +38,7 @@ def open_data(spec: str, limits: Limits = LIMITS) -> Dataset | FeatureSet:
 
     Joined parts become domains of the result, their classes merged by name; a part without splits counts
     as train where another has some. Raises DataError for what is missing, malformed or unsafe, HubError
-    where something must be downloaded and can't be.
+    where something must be downloaded and can't be. What may be opened, and for whom, `limits.rights` says.
     """
     parts = parse(spec)
     sets = [_open(part, limits) for part in parts]
@@ -106,12 +107,43 @@ def _parse_one(text: str) -> Spec:
 
 
 def _open(spec: Spec, limits: Limits) -> Dataset | FeatureSet:
+    _require(spec, limits.rights)
     reader = import_module(f"{readers.__name__}.{spec.scheme}")
     if reader.OPTIONS is not None:
         for option in spec.options.keys() - reader.OPTIONS.keys():
             known = nearest(option, reader.OPTIONS) or f" {spec.scheme}: has no options."
             raise DataError(f"data: {spec.text!r} has the unknown option {option!r}.{known}")
-    return replace(reader.read(spec.rest, spec.options, limits), spec=spec.text)
+    found = replace(reader.read(spec.rest, spec.options, limits), spec=spec.text)
+    for item in found.items if isinstance(found, Dataset) and not limits.rights.local else ():
+        if isinstance(item.source, FileSource):  # a list may name files anywhere
+            limits.rights.require(item.source.path, "data")
+    return found
+
+
+def require_allowed(spec: str, rights: Rights) -> None:
+    """Raises DataError where one who asks may not open every part of this."""
+    for part in parse(spec):
+        _require(part, rights)
+
+
+def _require(spec: Spec, rights: Rights) -> None:
+    if not allows(spec, rights):
+        raise DataError(
+            f"data: {spec.text!r}: a page that is hosted for others reads data that are built in or that you have "
+            "uploaded, and this is neither."
+        )
+
+
+def allows(spec: Spec, rights: Rights) -> bool:
+    """Whether one who asks may open this part: a visitor what is built in, and files of their own uploads."""
+    if rights.local or spec.scheme == MADE_HERE:
+        return True
+    paths = [Path(value) for value in spec.options.values() if _may_be_path(value)]
+    return all(map(rights.may_read, [Path(spec.rest), *paths]))
+
+
+def _may_be_path(value: str) -> bool:
+    return any(mark in value for mark in "/\\~") or value.startswith(".") or Path(value).exists()
 
 
 def _refuse_too_many(spec: str, sets: list[Dataset | FeatureSet], limits: Limits) -> None:

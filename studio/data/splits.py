@@ -10,6 +10,7 @@ import numpy as np
 from studio.core.errors import DataError
 from studio.core.home import Home
 from studio.data.files.digests import digests
+from studio.data.files.limits import limits_of
 from studio.data.items import Dataset, FeatureSet
 from studio.data.specs import open_data
 
@@ -37,7 +38,7 @@ def resolve_splits(data: "LabelledData", seed: int, home: Home | None = None) ->
     into train's classes. Content hashes are remembered in `home`, if given. Raises DataError where
     data.train is missing, nothing can be held out, or a split has classes that train has not.
     """
-    train, val, test = given_splits(data)
+    train, val, test = given_splits(data, home)
     train = with_images_only(train)
     given: dict[str, Dataset] = {}
     if val is None:
@@ -51,13 +52,13 @@ def resolve_splits(data: "LabelledData", seed: int, home: Home | None = None) ->
     return Splits(train, val, test, note + _leaks(train, given, home))
 
 
-def resolve_class_splits(data: "LabelledData", seed: int) -> Splits:
+def resolve_class_splits(data: "LabelledData", seed: int, home: Home | None = None) -> Splits:
     """The splits of a recipe, for learning to learn: the classes of val and test are not among train's.
 
     Where no val is given, a fifth of train's classes (at least two) is held out. Raises DataError where a
     class is in two splits, or train has fewer than four classes to divide.
     """
-    train, val, test = given_splits(data)
+    train, val, test = given_splits(data, home)
     train = with_images_only(train)
     if val is None:
         train, val = split_classes(train, HELD_OUT, seed)
@@ -77,25 +78,25 @@ def resolve_class_splits(data: "LabelledData", seed: int) -> Splits:
     return Splits(train, val, test, note)
 
 
-def given_splits(data: "LabelledData") -> tuple[Dataset, Dataset | None, Dataset | None]:
+def given_splits(data: "LabelledData", home: Home | None = None) -> tuple[Dataset, Dataset | None, Dataset | None]:
     """(train, val, test) as given by specs or folder names, None where there is none. Labels are each set's own.
 
     A spec for val or test whose data is divided stands for the split of that name.
     """
     if data.train is None:
         raise DataError("data.train: nothing is given; expected something like folder:photos or builtin:digits.")
-    whole = images(data.train)
+    whole = images(data.train, home)
     if whole.splits and "train" not in whole.splits:
         found = ", ".join(f"{name}/" for name in whole.splits)
         raise DataError(f"data.train: {data.train} has {found} but no train/. Name the folder to train on.")
-    val = _split_of(images(data.val), "val") if data.val else _own(whole, "val")
-    test = _split_of(images(data.test), "test") if data.test else _own(whole, "test")
+    val = _split_of(images(data.val, home), "val") if data.val else _own(whole, "val")
+    test = _split_of(images(data.test, home), "test") if data.test else _own(whole, "test")
     return _split_of(whole, "train"), val, test
 
 
-def images(spec: str) -> Dataset:
-    """The data of `spec`, which must be images. Raises DataError for feature files."""
-    found = open_data(spec)
+def images(spec: str, home: Home | None = None) -> Dataset:
+    """The data of `spec`, which must be images, for whom `home` is opened. Raises DataError for feature files."""
+    found = open_data(spec, limits_of(home))
     if isinstance(found, FeatureSet):
         raise DataError(f"{spec} holds feature vectors; this method needs images.")
     return found

@@ -23,7 +23,12 @@ class TrainBatches:
     """
 
     def __init__(
-        self, pixels: Any, labels: np.ndarray, classes: int, preprocess: Preprocess, settings: AugmentedTrain,
+        self,
+        pixels: Any,
+        labels: np.ndarray,
+        classes: int,
+        preprocess: Preprocess,
+        settings: AugmentedTrain,
         domains: np.ndarray | None = None,
     ) -> None:
         self.domains = domains

@@ -29,9 +29,10 @@ from studio.core.files import read_json, write_json
 from studio.core.home import Home
 from studio.data import Dataset, check, open_data, read_image
 from studio.data.files.images import BadImage
+from studio.data.files.limits import limits_of
 from studio.data.items import Item
 from studio.data.readers.folder import walk
-from studio.data.specs import Spec, parse
+from studio.data.specs import Spec, parse, require_allowed
 from studio.runs.processes import spawn
 
 POLL_S = 0.05
@@ -69,7 +70,8 @@ class Examiner:
         self._places = threading.BoundedSemaphore(at_once)
 
     def examine(self, spec: str, home: Home, bounds: Bounds | None = None) -> Examined:
-        """Raises DataError for data that can't be read, or take more memory or time than is allowed."""
+        """Raises DataError for data that can't be read or may not be, or take more memory or time than is allowed."""
+        require_allowed(spec, home.rights)
         state = _state(spec)
         name = hashlib.sha256(json.dumps([__version__, spec, state]).encode()).hexdigest()[:24]
         folder = home.root / "examined" / name
@@ -84,9 +86,10 @@ class Examiner:
         folder.parent.mkdir(exist_ok=True)
         temporary = folder.with_name(f".tmp-{secrets.token_hex(6)}")
         temporary.mkdir()
+        visitor = ["--visitor", home.visitor] if home.visitor else []
         try:
             with open(temporary / "log.txt", "wb") as log:
-                worker = spawn("studio.runs.examine", [spec, str(temporary)], home, log)
+                worker = spawn("studio.runs.examine", [spec, str(temporary), *visitor], home, log)
             _watch(worker, bounds)
             failed = read_json(temporary / "error.json", None)
             if failed is not None:
@@ -182,9 +185,9 @@ def _forget(folder: Path) -> None:
 # --- in the process of its own ----------------------------------------------------------------------
 
 
-def _shown(spec: str, out: Path) -> list[tuple[str, str]]:
+def _shown(spec: str, out: Path, home: Home) -> list[tuple[str, str]]:
     """Names of small images spread over the classes, written into `out`, with a caption each."""
-    data = open_data(spec)
+    data = open_data(spec, limits_of(home))
     if not isinstance(data, Dataset) or not data.items:
         return []
     shown = []
@@ -213,12 +216,14 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="studio.runs.examine")
     parser.add_argument("spec")
     parser.add_argument("out", type=Path)
+    parser.add_argument("--visitor", help="of a hosted page, for whom it is examined")
     args = parser.parse_args(argv)
+    home = Home.find().seen_by(args.visitor)
     if hasattr(os, "nice"):
         os.nice(5)  # the page goes before it
     try:
-        report = check(args.spec).to_dict()
-        write_json(args.out / "report.json", {"report": report, "images": _shown(args.spec, args.out)})
+        report = check(args.spec, home).to_dict()
+        write_json(args.out / "report.json", {"report": report, "images": _shown(args.spec, args.out, home)})
     except StudioError as error:
         write_json(args.out / "error.json", str(error))
         return error.exit_code

@@ -79,6 +79,7 @@ def execute(
 
     Every outcome is in the events; no exception leaves but KeyboardInterrupt and its kin.
     """
+    home = home.seen_by(run.visitor())
     store, devices = Store(home), DeviceManager(home)
     begun = time.monotonic()
     watch = StopWatch(lambda: should_stop() or run.stop_requested())
@@ -180,6 +181,7 @@ def _refuse_more_than_fit(processes: int) -> None:
 
 def assist(run: RunFolder, home: Home, resume: bool = False) -> None:
     """Works along with the first rank, and writes nothing."""
+    home = home.seen_by(run.visitor())
     with EventWriter(Path(os.devnull)) as events:
         result = Result(run.id, "running")
         with _where_filed(run, events):

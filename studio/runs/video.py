@@ -29,9 +29,7 @@ def predict_video(
             for frame, prediction in zip(batch, seen, strict=True):
                 if film is not None:
                     film.write(prediction.answer.draw(frame.image) or frame.image)
-                predictions.append(
-                    Prediction(str(path), prediction.answer, frame=frame.number, time_s=frame.time_s)
-                )
+                predictions.append(Prediction(str(path), prediction.answer, frame=frame.number, time_s=frame.time_s))
             if on_frame is not None:
                 on_frame(batch[-1].number)
     return predictions

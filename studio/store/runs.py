@@ -37,18 +37,24 @@ class RunFolder:
         self.log_path = path / "log.txt"
         self.recipe_path = path / "recipe.yaml"
         self.state_path = path / "state"
+        self._visitor_path = path / "visitor"
         self._lock_path = path / "alive.lock"
         self._stop_path = path / "stop"
 
     @classmethod
-    def make(cls, folder: Path, recipe: Recipe) -> "RunFolder":
-        """A new run below `folder`. It appears with its recipe in it, or not at all."""
+    def make(cls, folder: Path, recipe: Recipe, visitor: str | None = None) -> "RunFolder":
+        """A new run below `folder`, for a visitor of a hosted page or (None) this machine's user.
+
+        It appears with its recipe in it, or not at all.
+        """
         with clear_errors(folder):
             temp = temp_name(folder / "run")
             temp.mkdir()
             try:
                 write_atomic(temp / "recipe.yaml", recipes.to_yaml(recipe).encode())
                 write_atomic(temp / FILED_IN, os.fsencode(Path.cwd()))
+                if visitor:
+                    write_atomic(temp / "visitor", visitor.encode())
                 path = folder / _new_id(recipe.method)
                 while path.exists():
                     path = folder / _new_id(recipe.method)
@@ -74,6 +80,13 @@ class RunFolder:
         try:
             return Path(os.fsdecode((self.path / FILED_IN).read_bytes()))
         except FileNotFoundError:  # a run of an earlier version
+            return None
+
+    def visitor(self) -> str | None:
+        """The visitor of a hosted page for whom the run was filed; None is this machine's own user."""
+        try:
+            return self._visitor_path.read_text(encoding="ascii")
+        except FileNotFoundError:
             return None
 
     def events(self) -> list[dict[str, Any]]:
@@ -178,6 +191,7 @@ class RunFolder:
             "seconds": status.get("seconds"),
             "metrics": last.get("metrics", {}).get("metrics", {}),
             "checkpoint": last.get("checkpoint", {}).get("checkpoint"),
+            "visitor": self.visitor(),
         }
 
     def _last(self, kind: str) -> dict[str, Any]:

@@ -40,7 +40,10 @@ TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Store:
-    """Runs and checkpoints of `home`. Cheap to make; any number of them, in any number of processes."""
+    """Runs and checkpoints of `home`. Cheap to make; any number of them, in any number of processes.
+
+    Where the home is opened for a visitor, those of others are not there: not by name, not in a listing.
+    """
 
     def __init__(self, home: Home) -> None:
         self.home = home
@@ -52,7 +55,7 @@ class Store:
 
     def new_run(self, recipe: Recipe) -> RunFolder:
         """A new run with this recipe frozen in it. Nothing is started."""
-        return RunFolder.make(self.home.runs, recipe)
+        return RunFolder.make(self.home.runs, recipe, self.home.visitor)
 
     def run(self, name: str) -> RunFolder:
         """The run of this id or beginning of one; `last` is the newest. Raises UsageError for an unknown name."""
@@ -65,12 +68,21 @@ class Store:
 
     def runs(self) -> list[Row]:
         """Runs, newest first: run, status, method, created, name, task, seconds, metrics, checkpoint."""
-        folders = {run_id: RunFolder(self.home.runs / run_id) for run_id in self._run_ids()}
+        folders = {run_id: RunFolder(self.home.runs / run_id) for run_id in self._all_run_ids()}
         stamps = {run_id: stamp(run.events_path) for run_id, run in folders.items()}
         rows = self._index.rows("run", stamps, lambda run_id: folders[run_id].summary())
-        return [{**rows[run_id], "status": run.status_after(rows[run_id]["status"])} for run_id, run in folders.items()]
+        return [
+            {**rows[run_id], "status": run.status_after(rows[run_id]["status"])}
+            for run_id, run in folders.items()
+            if self.home.rights.owns(rows[run_id].get("visitor"))
+        ]
 
     def _run_ids(self) -> list[str]:
+        """Those that whoever asks may see, newest first."""
+        rights, ids = self.home.rights, self._all_run_ids()
+        return ids if rights.local else [key for key in ids if rights.owns(RunFolder(self.home.runs / key).visitor())]
+
+    def _all_run_ids(self) -> list[str]:
         """Newest first: by the second in the name, then by when the recipe was written."""
         paths = [path for path in self.home.runs.iterdir() if path.is_dir() and not path.name.startswith(TEMP)]
         return [path.name for path in sorted(paths, key=_age_key, reverse=True)]
@@ -109,7 +121,7 @@ class Store:
             **manifest.model_dump(),
             "id": manifest.id if manifest.id and not known else self._new_id(manifest.method),
             "created": manifest.created or datetime.now(UTC).isoformat(timespec="microseconds"),
-            "lineage": {**manifest.lineage, "parent": self._settled(manifest.lineage.get("parent"))},
+            "lineage": self._settled_lineage(manifest.lineage),
             "backbone": self._settled_backbone(manifest.backbone),
             "tensors": {name: entry.model_dump() for name, entry in tensors.items()},
             "files": {name: entry.model_dump() for name, entry in files.items()},
@@ -129,12 +141,17 @@ class Store:
     def checkpoints(self) -> list[Row]:
         """Checkpoints, newest first: checkpoint, method, task, title, created, classes (how many), metrics,
         backbone, run, parent, tags; `problem` says what is wrong with one that can't be read."""
-        stamps = {checkpoint_id: stamp(self._path(checkpoint_id)) for checkpoint_id in self._ids()}
-        rows = self._index.rows("checkpoint", stamps, self._row)
+        rows = self._rows()
         tags = self.tags()
         for checkpoint_id, row in rows.items():
             row["tags"] = sorted(tag for tag, target in tags.items() if target == checkpoint_id)
         return sorted(rows.values(), key=lambda row: (row["created"] or "", row["checkpoint"]), reverse=True)
+
+    def _rows(self) -> dict[str, Row]:
+        """Rows of the checkpoints that whoever asks may see, by id."""
+        stamps = {checkpoint_id: stamp(self._path(checkpoint_id)) for checkpoint_id in self._all_ids()}
+        rows = self._index.rows("checkpoint", stamps, self._row)
+        return {key: row for key, row in rows.items() if self.home.rights.owns(row.get("visitor"))}
 
     def delete(self, checkpoint: str) -> None:
         """Removes a checkpoint and its tags; `gc` frees its blobs.
@@ -218,7 +235,7 @@ class Store:
         Returns {removed, bytes, kept, dry_run}. Raises StoreError, nothing removed, where a manifest can't be read.
         """
         with self._changing():
-            manifests = [self._path(checkpoint_id) for checkpoint_id in self._ids()]
+            manifests = [self._path(checkpoint_id) for checkpoint_id in self._all_ids()]
             return upkeep.remove(upkeep.garbage(self.home, manifests), dry_run)
 
     # --- in and out -----------------------------------------------------------------------------
@@ -241,6 +258,10 @@ class Store:
     # --- names and locks ------------------------------------------------------------------------
 
     def _ids(self) -> list[str]:
+        """Of the checkpoints that whoever asks may see."""
+        return self._all_ids() if self.home.rights.local else sorted(self._rows())
+
+    def _all_ids(self) -> list[str]:
         paths = self.home.checkpoints.glob("*.json")
         return sorted(path.stem for path in paths if not path.name.startswith(TEMP))
 
@@ -260,7 +281,7 @@ class Store:
             return tags[name]
         if name == "last" or (name and not _beginning(name, ids) and _beginning(name, self._run_ids())):
             return self._left_by(self.run(name), ids)
-        return _pick(name, ids, "checkpoint", also=tags)
+        return _pick(name, ids, "checkpoint", also=tags if self.home.rights.local else ())
 
     def _left_by(self, run: RunFolder, ids: list[str]) -> str:
         left = run.checkpoint()
@@ -279,13 +300,19 @@ class Store:
         except UsageError:  # made elsewhere, or deleted meanwhile
             return name
 
+    def _settled_lineage(self, lineage: dict[str, Any]) -> dict[str, Any]:
+        """The lineage with its parent by id, and for whom it was made: what it says of that itself is not believed."""
+        own = {key: value for key, value in lineage.items() if key != "visitor"}
+        visitor = {"visitor": self.home.visitor} if self.home.visitor else {}
+        return {**own, "parent": self._settled(lineage.get("parent")), **visitor}
+
     def _settled_backbone(self, backbone: dict[str, Any]) -> dict[str, Any]:
         return {**backbone, "spec": self._settled(backbone["spec"], "store/")} if "spec" in backbone else backbone
 
     def _readable(self, checkpoint_id: str) -> Checkpoint | None:
         """The checkpoint of this id, None where there is none or its manifest is damaged."""
         try:
-            return self._open(self._path(checkpoint_id)) if checkpoint_id in self._ids() else None
+            return self._open(self._path(checkpoint_id)) if checkpoint_id in self._all_ids() else None
         except StoreError:
             return None
 
@@ -297,7 +324,19 @@ class Store:
                 return checkpoint_id
 
     def _row(self, checkpoint_id: str) -> Row:
-        keys = ("method", "task", "title", "created", "classes", "metrics", "backbone", "run", "parent", "problem")
+        keys = (
+            "method",
+            "task",
+            "title",
+            "created",
+            "classes",
+            "metrics",
+            "backbone",
+            "run",
+            "parent",
+            "visitor",
+            "problem",
+        )
         row: Row = {"checkpoint": checkpoint_id, **dict.fromkeys(keys)}
         try:
             manifest = self._open(self._path(checkpoint_id)).manifest
@@ -310,6 +349,7 @@ class Store:
             "backbone": manifest.backbone.get("spec"),
             "run": manifest.lineage.get("run"),
             "parent": manifest.lineage.get("parent"),
+            "visitor": manifest.lineage.get("visitor"),
         }
 
     @contextmanager

@@ -1,8 +1,8 @@
 """The page as a whole: five tabs, one form that they share, and the server settings."""
 
 import os
-import secrets
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,13 @@ from studio.ui import catalogue
 from studio.ui.api import add_api
 from studio.ui.catalogue import word
 from studio.ui.desk import Desk
+from studio.ui.doors import LOCAL_NAMES, Doors, Served
 from studio.ui.form import Form
 from studio.ui.kept_page import KeptPage
 from studio.ui.pages import data, runs, start, train, tryit
 from studio.ui.sessions import SESSIONS, LeanConfig
 from studio.ui.upload_door import HOSTED_BYTES, UploadDoor
+from studio.ui.visitors import secret_of
 
 FONTS = ["system-ui", "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "sans-serif"]  # the machine's own: none is fetched
 
@@ -58,13 +60,22 @@ class Page(gr.Blocks):
     """Blocks that launch with the studio's look, words and settings unless told otherwise."""
 
     upload_bytes: int | None = None  # that may lie in the temporary folder, waiting to be kept
+    served = Served()
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.default_config = LeanConfig(self)
 
     def launch(self, *args: Any, **options: Any) -> Any:
+        served = replace(self.served, address=options.get("server_name"))
         settings = {
+            "app_kwargs": {
+                "middleware": [
+                    Middleware(Doors, served),
+                    Middleware(KeptPage),
+                    Middleware(UploadDoor, self.upload_bytes),
+                ]
+            },
             "theme": _theme(),
             "css_paths": Path(__file__).parent / "style.css",
             "i18n": catalogue.translations(),
@@ -73,21 +84,26 @@ class Page(gr.Blocks):
             "enable_monitoring": False,
             "max_file_size": "2gb",
             "state_session_capacity": SESSIONS,
-            "app_kwargs": {"middleware": [Middleware(KeptPage), Middleware(UploadDoor, self.upload_bytes)]},
             "pwa": False,
         }
         return super().launch(*args, **{**settings, **options})
 
 
-def build_app(home: Home | None = None, preset: str | None = None, hosted: bool | None = None) -> gr.Blocks:
-    """The page. `hosted` (default: on a Space) keeps visitors from naming paths of this machine."""
+def build_app(
+    home: Home | None = None, preset: str | None = None, hosted: bool | None = None, hosts: Sequence[str] = ()
+) -> gr.Blocks:
+    """The page. `hosted` (default: on a Space): for visitors, who see and open their own things alone.
+
+    `hosts` are the names that the page answers to, beside those of this machine: `studio.example.org`, `*.lan`. Without
+    any a hosted page answers to every name.
+    """
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")  # else a table of 10,000 calls is made at each call
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "100")
     home = home or Home.find()
     desk = Desk(home, os.environ.get("SYSTEM") == "spaces" if hosted is None else hosted)
     recipes.find_preset(preset or "quickstart", home)
-    secret = _secret(home)
+    secret = secret_of(home)
     with Page(title="Transfer Studio", analytics_enabled=False, delete_cache=(3600, 86400), fill_width=False) as page:
         gr.Markdown(word("hero"), elem_id="hero")
         form = Form(home, preset or "quickstart")
@@ -110,6 +126,7 @@ def build_app(home: Home | None = None, preset: str | None = None, hosted: bool 
         add_api(desk)
     page.upload_bytes = HOSTED_BYTES if desk.hosted else None
     page.queue(default_concurrency_limit=8, api_open=False)
+    page.served = Served(frozenset(hosts), desk.visitors)
     return page
 
 
@@ -119,17 +136,19 @@ def serve(
     preset: str | None = None,
     auth: str | None = None,
     share: bool = False,
+    hosted: bool = False,
+    hosts: Sequence[str] = (),
 ) -> int:
     """Serves the page until interrupted. Anything but this machine's own address counts as hosted."""
-    local = host in ("127.0.0.1", "localhost", "::1") and not share
-    page = build_app(preset=preset, hosted=None if local else True)
+    local = host in LOCAL_NAMES and not share and not hosted
+    page = build_app(preset=preset, hosted=None if local else True, hosts=hosts)
     name, _, password = (auth or "").partition(":")
     page.launch(
         server_name=host,
         server_port=port,
         share=share,
         auth=(name, password) if auth else None,
-        mcp_server=True,
+        mcp_server=not auth,  # Gradio's MCP server knows no password: it would list its tools to anyone
         show_error=False,
     )
     return 0
@@ -139,11 +158,3 @@ def _asked_run(run: str, request: gr.Request) -> tuple[Any, Any]:
     """A page opened as `?run=ID` shows that run."""
     asked = request.query_params.get("run", "") if request is not None else ""
     return (asked, gr.Tabs(selected="train")) if asked else (run, gr.skip())
-
-
-def _secret(home: Home) -> str:
-    """What the browser's stored form is scrambled with; kept in the home folder so that it outlives the server."""
-    file = home.root / "page-secret.txt"
-    if not file.exists():
-        file.write_text(secrets.token_urlsafe(24), encoding="utf-8")
-    return file.read_text(encoding="utf-8")

@@ -1,23 +1,23 @@
-"""What the page does, without Gradio: take in photos, make recipes of forms, look at runs.
+"""What the page does, whatever draws it: take in photos, make recipes of forms, look at runs.
 
-Visitors choose names and ids. Where the page is hosted for others, data must be built in or have
-been uploaded here, and a recipe can name no path of the machine.
+Where the page is hosted for others, the desk's home and store are opened for the visitor who asks: what they may
+see and name is decided where it is opened (`studio.core.rights`), never here.
 """
 
 import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from studio.core import recipe as recipes
 from studio.core.errors import DataError, UsageError
 from studio.core.home import Home
-from studio.core.recipe import Recipe
-from studio.data.specs import Spec, parse
+from studio.data.specs import parse
+from studio.device.manager import DeviceManager
 from studio.runs.examine import STRANGERS, Examined, Examiner
 from studio.runs.export import export_checkpoint
+from studio.runs.predict import Model, load_checkpoint
 from studio.runs.push import check_push, push
 from studio.runs.queue import Queue, enqueue, kick, stop
 from studio.runs.runner import submit
@@ -25,17 +25,27 @@ from studio.store import Store, uploads
 from studio.store.uploads import UploadBounds, discard, keep_photos, keep_zip, safe_name
 from studio.ui import named
 from studio.ui.views import View, Views
+from studio.ui.visitors import Visitors, secret_of
 
 
-@dataclass(frozen=True)
 class Desk:
-    """Everything a page needs to know of where it stands."""
+    """Everything a page needs to know of where it stands, and of who asks."""
 
-    home: Home
-    hosted: bool = False
-    views: Views = field(default_factory=Views, compare=False, repr=False)
-    known_data: dict[str, str] = field(default_factory=dict, compare=False, repr=False)  # by checkpoint
-    examiner: Examiner = field(default_factory=Examiner, compare=False, repr=False)
+    def __init__(self, home: Home, hosted: bool = False) -> None:
+        self._home = home
+        self.visitors = Visitors(secret_of(home)) if hosted else None
+        self.views, self.examiner = Views(), Examiner()
+        self.warm = DeviceManager(home).warm
+        self._known_data: dict[str, str] = {}  # by checkpoint
+
+    @property
+    def hosted(self) -> bool:
+        return self.visitors is not None
+
+    @property
+    def home(self) -> Home:
+        """The home, opened for whoever's request is being answered."""
+        return self._home.seen_by(self.visitors.current()) if self.visitors else self._home
 
     @property
     def store(self) -> Store:
@@ -53,30 +63,6 @@ class Desk:
     def upload_bounds(self) -> UploadBounds:
         return uploads.STRANGERS if self.hosted else UploadBounds()
 
-    def recipe(self, values: dict[str, Any], notes: Sequence[str] = ()) -> Recipe:
-        """The typed recipe of a form's values. Raises UsageError, also for what a hosted page forbids."""
-        recipe = recipes.parse(values, notes)
-        if self.hosted:
-            self._guard(recipe)
-        return recipe
-
-    def _guard(self, recipe: Recipe) -> None:
-        for key, spec in recipe.data.model_dump().items():
-            if spec and not self.allows(spec):
-                raise UsageError(f"data.{key}: on a hosted page data is built in or uploaded; {spec!r} is neither.")
-        if getattr(recipe.eval, "episodes_file", None):
-            raise UsageError("eval.episodes_file: a hosted page reads no files by path.")
-        if recipe.model.backbone.startswith("file:"):
-            raise UsageError("model.backbone: a hosted page reads no files by path.")
-
-    def allows(self, spec: str) -> bool:
-        """True for data that a hosted page may read: every part built in, or uploaded here."""
-        return all(part.scheme == "builtin" or self._is_upload(part) for part in parse(spec))
-
-    def _is_upload(self, part: Spec) -> bool:
-        path = Path(part.rest).resolve()
-        return part.scheme in ("folder", "zip") and self.home.uploads in path.parents
-
     def examine(self, spec: str) -> Examined:
         """The report and a few images of a data set, made by a process of its own.
 
@@ -89,18 +75,19 @@ class Desk:
                 discard(Path(part.rest), self.home)
             raise
 
-    def start(self, values: dict[str, Any], owner: str | None = None, notes: Sequence[str] = ()) -> str:
-        """Files a run, which says `notes`, in the queue; its id. `owner` is the visitor of a hosted page."""
-        run = submit(self.recipe(values, notes), self.store)
-        enqueue(run, self.home, owner=owner)
+    def start(self, values: dict[str, Any], notes: Sequence[str] = ()) -> str:
+        """Files a run, which says `notes`, in the queue; its id. Raises UsageError for a wrong recipe."""
+        home = self.home
+        run = submit(recipes.parse(values, notes), Store(home))
+        enqueue(run, home, owner=home.visitor)
         return run.id
 
-    def resume(self, run_id: str, owner: str | None = None) -> None:
+    def resume(self, run_id: str) -> None:
         """Files a stopped or failed run in the queue, to be gone on with."""
         run = self.store.run(run_id)
         if run.is_alive() or run.status() == "finished":
             raise UsageError(f"Run {run.id} is {run.status()}; only a stopped or failed run can be resumed.")
-        enqueue(run, self.home, resume=True, owner=owner)
+        enqueue(run, self.home, resume=True, owner=self.home.visitor)
 
     def stop(self, run_id: str) -> str:
         """Asks a run to save and stop; one that waits is stopped at once. The status it has then."""
@@ -121,14 +108,20 @@ class Desk:
 
     def _data_of(self, checkpoint: str) -> str:
         """What a checkpoint was trained on; a checkpoint never changes, so it is read once."""
-        if checkpoint not in self.known_data:
-            self.known_data[checkpoint] = named.data(self.store.checkpoint(checkpoint).manifest.recipe)
-        return self.known_data[checkpoint]
+        if checkpoint not in self._known_data:
+            self._known_data[checkpoint] = named.data(self.store.checkpoint(checkpoint).manifest.recipe)
+        return self._known_data[checkpoint]
+
+    def model(self, checkpoint: str, look: Mapping[str, Any] | None = None) -> Model:
+        """A checkpoint ready to predict, kept warm; whether it may be used is asked each time."""
+        home, names = self.home, [checkpoint, *(look or {}).get("ensemble", ())]
+        first, *_ = [Store(home).checkpoint(name).id for name in names]
+        return self.warm.get(f"{first} {look or ''}", lambda: load_checkpoint(first, home, look=look))
 
     def export(self, checkpoint: str, kind: str) -> dict[str, Any]:
         """The files of a checkpoint for other tools, below the home folder: {folder, files, note}."""
         name = self.store.checkpoint(checkpoint).id
-        folder = self.home.root / "exports" / name / safe_name(kind)
+        folder = self.home.exports / name / safe_name(kind)
         shutil.rmtree(folder, ignore_errors=True)  # of an earlier click
         return export_checkpoint(name, kind, folder, self.home)
 

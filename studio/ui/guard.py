@@ -4,6 +4,7 @@ import functools
 import logging
 import secrets
 from collections.abc import Callable
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -21,7 +22,8 @@ def guarded(handler: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return handler(*args, **options)
         except StudioError as error:
-            raise gr.Error(str(error), duration=12, print_exception=False) from error
+            text = escape(str(error), quote=False)  # a message is shown as HTML, and may name what came from outside
+            raise gr.Error(text, duration=12, print_exception=False) from error
         except gr.Error:
             raise
         except Exception as error:

@@ -5,6 +5,7 @@ import string
 import zipfile
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,10 +13,14 @@ from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import DataError, UsageError
 from studio.core.events import KINDS, EventWriter, read_events
+from studio.core.rights import VISITOR
+from studio.data.specs import allows, parse
+from studio.store import Manifest, Store
 from studio.ui import html
 from studio.ui.catalogue import translated, words
 from studio.ui.desk import Desk, safe_name
 from studio.ui.views import POINTS, Curve, Views
+from studio.ui.visitors import Visitors
 
 WRONG = ("status", "what", "done", "total", "name", "value", "step", "path", "columns", "rows", "message", "metrics")
 
@@ -72,37 +77,45 @@ def test_a_zip_is_kept_by_content(home, tmp_path):
         desk.take_zip(tmp_path / "a.pt")
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"data": {"train": "folder:/etc"}},
-        {"data": {"train": "builtin:digits", "val": "zip:/etc/x.zip"}},
-        {"data": {"train": "builtin:digits,folder:/etc"}},
-        {"model": {"backbone": "file:/etc"}},
-        {"eval": {"episodes_file": "/etc/passwd"}},
-    ],
-)
-def test_a_hosted_page_names_no_path_of_the_machine(home, values):
-    with pytest.raises(UsageError):
-        Desk(home, hosted=True).recipe(values)
-    Desk(home, hosted=False).recipe(values)
+def test_what_is_given_to_a_hosted_page_is_kept_with_its_visitor(home, tmp_path, monkeypatch):
+    photo = tmp_path / "1.png"
+    photo.write_bytes(b"x")
+    desk, specs = Desk(home, hosted=True), {}
+    for visitor in ("visitor01", "visitor02"):
+        monkeypatch.setattr(Visitors, "current", lambda self, visitor=visitor: visitor)
+        specs[visitor] = desk.take_classes({"cat": [str(photo)], "dog": [str(photo)]})
+    for visitor, other in (("visitor01", "visitor02"), ("visitor02", "visitor01")):
+        rights = home.seen_by(visitor).rights
+        assert all(allows(part, rights) for part in parse(specs[visitor] + ",builtin:digits"))
+        assert not allows(parse(specs[other])[0], rights)
 
 
-def test_a_hosted_page_takes_builtin_and_uploaded_data(home):
-    (home.uploads / "photos-1").mkdir()
+def test_a_hosted_desk_without_a_visitor_shows_nothing_and_keeps_apart(home):
+    Store(home).new_run(recipes.parse({"data": {"train": "builtin:digits"}}))
     desk = Desk(home, hosted=True)
-    desk.recipe({"data": {"train": f"folder:{home.uploads / 'photos-1'}"}})
-    desk.recipe({"data": {"train": "builtin:digits?per_class=3"}})
-    with pytest.raises(UsageError):
-        desk.recipe({"data": {"train": f"folder:{home.uploads / '..' / 'runs'}"}})
+    assert desk.store.runs() == [] and desk.home.visitor and len(Desk(home).store.runs()) == 1
 
 
-def test_a_hosted_page_looks_at_every_part_of_a_data_spec(home):
-    mine, theirs = home.uploads / "photos-1", home.root.parent
+def test_the_owners_checkpoints_and_token_are_not_a_visitors_to_use(home, monkeypatch):
+    kept = Store(home).put(Manifest(face="Learner", task="classify", method="finetune/full"), {"a": torch.zeros(2)})
     desk = Desk(home, hosted=True)
-    assert desk.allows(f"folder:{mine},{home.uploads / 'photos-2'}") and desk.allows("builtin:digits")
-    for spec in (f"folder:{mine},folder:{theirs}", f"folder:{mine},{theirs}", f"builtin:digits,folder:{theirs}"):
-        assert not desk.allows(spec)
+    desk.warm.get(f"{kept.id} ", lambda: torch.zeros(1))  # somebody has used it just now
+    for use in (lambda: desk.model(kept.id), lambda: desk.export(kept.id, "safetensors")):
+        with pytest.raises(UsageError, match="There is no checkpoint"):
+            use()
+    monkeypatch.setenv("HF_TOKEN", "hf_owner")
+    with pytest.raises(UsageError, match="pushes nothing"):
+        desk.push(kept.id, "safetensors", "me/model")
+
+
+def test_a_visitors_name_is_believed_only_with_its_signature():
+    visitors = Visitors("secret")
+    cookie = visitors.new()
+    name = visitors.name_in(cookie)
+    assert name and VISITOR.fullmatch(name) and visitors.name_in(visitors.new()) != name
+    forged = (f"{name}.", f"{name}.{'0' * 64}", name, "", None, f"visitor01.{cookie.split('.')[1]}", "é.ü")
+    for value in (*forged, Visitors("other").new()):
+        assert visitors.name_in(value) is None
 
 
 def test_curves_are_thinned_evenly_and_keep_their_last_point():

@@ -20,6 +20,7 @@ def _listing() -> list[dict[str, Any]]:
 
 @source("file", _listing)
 def load(request: Request) -> Backbone:
+    request.rights.require(Path(request.name), "model.backbone")
     folder = Path(request.name).expanduser().resolve()
     if not folder.is_dir():
         found = "is a file; name the folder that holds it and its config.json" if folder.is_file() else "is no folder"

@@ -37,7 +37,7 @@ def load(request: Request) -> Backbone:
         return build(_untrained(request), request.image_size, None, request.spec, request.seed)
     if request.name.count("/") != 1 or request.arguments():
         raise UsageError(f"model.backbone: {request.spec!r}: expected hf/ORG/NAME[@revision], or hf/MODEL_TYPE?random.")
-    return open_folder(fetch(request.name, request.tag, request.weights), request)
+    return open_folder(fetch(request.name, request.tag, request.weights, home=request.home), request)
 
 
 def _untrained(request: Request) -> dict[str, Any]:

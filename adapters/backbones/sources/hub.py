@@ -6,6 +6,7 @@ from typing import Any
 from adapters.backbones.safe import read_json
 from adapters.backbones.sentences import one_line
 from studio.core.errors import HubError
+from studio.core.home import Home
 
 WITHOUT_HUB = (
     "Usable without it: pip/tf_efficientnet_lite0 (or lite1, lite2), file:FOLDER, store/CHECKPOINT, "
@@ -13,10 +14,12 @@ WITHOUT_HUB = (
 )
 
 
-def fetch(repo: str, revision: str | None = None, weights: bool = True) -> Path:
+def fetch(repo: str, revision: str | None = None, weights: bool = True, home: Home | None = None) -> Path:
     """The folder of the local cache that holds config and weights of `repo`; downloaded where the hub is reached.
 
-    `weights` False fetches the config alone. HF_HUB_OFFLINE and HF_HOME are honoured. Raises HubError.
+    `weights` False fetches the config alone. HF_HUB_OFFLINE and HF_HOME are honoured. For a visitor of a hosted page
+    the owner's token is not sent, and the owner's cache, which that token may have filled, is not looked into.
+    Raises HubError.
     """
     from huggingface_hub import errors, snapshot_download
 
@@ -25,7 +28,7 @@ def fetch(repo: str, revision: str | None = None, weights: bool = True) -> Path:
         files += ["model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json"]
     named = f"{repo}@{revision}" if revision else repo
     try:
-        folder = Path(snapshot_download(repo, revision=revision, allow_patterns=files))
+        folder = Path(snapshot_download(repo, revision=revision, allow_patterns=files, **_access(home)))
     except errors.GatedRepoError as error:
         raise HubError(f"{named}: accept its owner's terms on the model's page first, then set HF_TOKEN.") from error
     except errors.RevisionNotFoundError as error:
@@ -39,6 +42,12 @@ def fetch(repo: str, revision: str | None = None, weights: bool = True) -> Path:
     if weights and not list(folder.glob("model*.safetensors")):
         raise HubError(f"{named}: it has no safetensors, and pickles (.bin, .pt) are never loaded. {WITHOUT_HUB}")
     return folder
+
+
+def _access(home: Home | None) -> dict[str, Any]:
+    if home is None or home.rights.local:
+        return {}
+    return {"token": home.rights.hub_token, "cache_dir": home.root / "hub"}
 
 
 def cached() -> dict[str, dict[str, Any]]:

@@ -9,6 +9,7 @@ from adapters.backbones.face import Backbone
 from studio.core.errors import UsageError
 from studio.core.home import Home
 from studio.core.registry import Listing, backbone_source
+from studio.core.rights import LOCAL, Rights
 
 WHOLE_NUMBERS = {"seed", "image_size", "img_size"}
 
@@ -24,6 +25,11 @@ class Request:
     image_size: int | None = None
     home: Home | None = None
     weights: bool = True
+
+    @property
+    def rights(self) -> Rights:
+        """What may be opened for one who asks."""
+        return self.home.rights if self.home else LOCAL
 
     @property
     def random(self) -> bool:

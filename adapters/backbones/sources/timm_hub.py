@@ -42,7 +42,7 @@ def load(request: Request) -> Backbone:
         full, weights = f"{name}.{tag}" if tag else name, None
     else:
         full, config = _pretrained(name, tag)
-        weights = weights_file(fetch(config.hf_hub_id))
+        weights = weights_file(fetch(config.hf_hub_id, home=request.home))
     architecture = {"library": "timm", "name": full, "arguments": request.arguments(), "config": None}
     return build(architecture, request.image_size, weights, request.spec, request.seed)
 

@@ -27,7 +27,7 @@ def resolve_box_domains(data: "DetectData", seed: int, home: Home | None = None)
     if data.train:
         raise UsageError("data.train: a method that adapts learns from data.source; leave data.train out.")
     splits = resolve_box_splits(data.model_copy(update={"train": data.source, "test": None}), seed, home)
-    learned, test, where = target_of(data.target, data.test)
+    learned, test, where = target_of(data.target, data.test, home)
     if not data.test and not test.boxed:
         test = None
     note = f"{splits.note} Target: {len(learned)} images without their boxes."

@@ -22,7 +22,7 @@ def resolve_box_splits(data: "DetectData", seed: int, home: Home | None = None) 
     Of train only `data.shots` boxes of each class are left, where that is given, once any validation is held out.
     Raises DataError where a split has no boxes, or names a class that train has not.
     """
-    train, val, test = given_splits(data)
+    train, val, test = given_splits(data, home)
     for name, part in (("train", train), ("val", val), ("test", test)):
         if part is not None:
             _require_boxes(name, part)

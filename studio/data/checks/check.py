@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from studio.core.home import Home
 from studio.data.checks.boxes import box_problems, boxes_by_class, measure_boxes, what_is_learned
 from studio.data.checks.fingerprints import Look, look_at, near_groups
 from studio.data.files.images import BadImage, Size, read_image, stored_size
+from studio.data.files.limits import limits_of
 from studio.data.items import ArraySource, Dataset, FeatureSet, Item
 from studio.data.specs import open_data
 
@@ -63,9 +65,12 @@ class _Seen:
     size: Size
 
 
-def check(spec: str) -> Report:
-    """Reads every image of `spec` once and reports. Raises DataError where it can't be opened at all."""
-    data = open_data(spec)
+def check(spec: str, home: Home | None = None) -> Report:
+    """Reads every image of `spec` once, for whom `home` is opened, and reports.
+
+    Raises DataError where it can't be opened at all.
+    """
+    data = open_data(spec, limits_of(home))
     if isinstance(data, FeatureSet):
         return _check_features(spec, data)
     report = Report(spec, broken=[{"name": skip.name, "reason": skip.reason} for skip in data.skipped])

@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
@@ -33,6 +34,8 @@ class Unreadable(DataError):
 
 def read_bytes(path: AnyPath, limits: Limits = LIMITS) -> bytes:
     """A file's bytes. Raises Unreadable where there are too many, before they are read; OSError as any reader."""
+    if isinstance(path, Path):
+        limits.rights.require(path, "data")
     size = path.stat().st_size
     if size > limits.text_bytes:
         raise Unreadable(

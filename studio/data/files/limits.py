@@ -3,12 +3,15 @@
 Recipes and settings are bounded in `studio.core.texts`, runs in `studio.runs.queue`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from studio.core.home import Home
+from studio.core.rights import LOCAL, Rights
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds for one image, one archive, one file of annotations and one data set."""
+    """Bounds for one image, one archive, one file of annotations and one data set; and whose files may be opened."""
 
     pixels: int = 178_956_970  # of an image: Pillow's own bound; 537 MB once decoded
     file_bytes: int = 256 * 2**20  # of an image file: ten times what the largest camera writes
@@ -21,6 +24,7 @@ class Limits:
     text_ratio: int = 60  # unpacked to packed, of annotations in an archive: theirs is 4 to 25
     images: int = 5_000_000  # of a data set
     builtin_pixels: int = 10**10  # of a built-in set, all images together: they are drawn each time
+    rights: Rights = LOCAL
 
 
 LIMITS = Limits()
@@ -36,3 +40,8 @@ HOSTED = Limits(
     images=20_000,
     builtin_pixels=50_000_000,
 )
+
+
+def limits_of(home: Home | None) -> Limits:
+    """The limits of whom this home is opened for; of this machine's user where there is none."""
+    return LIMITS if home is None or home.rights.local else replace(HOSTED, rights=home.rights)

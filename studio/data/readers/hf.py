@@ -25,7 +25,9 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     if int(datasets.__version__.split(".")[0]) < 4:  # older ones could run code that comes with the data
         raise HubError(f'hf: data needs datasets 4 or newer, found {datasets.__version__}: pip install "datasets>=4"')
     try:
-        rows = datasets.load_dataset(name, revision=revision or None, split=options.get("split", "train"))
+        rows = datasets.load_dataset(
+            name, revision=revision or None, split=options.get("split", "train"), token=limits.rights.hub_token
+        )
     except Exception as error:
         raise HubError(
             f"hf:{rest} can't be had ({str(error)[:160]}). Data that is always here: builtin:digits, builtin:glyphs."

@@ -45,10 +45,10 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
         raise DataError(f"{path.name}: there is no folder {root}.")
     entries: list[Entry] = []
     missing: list[Skipped] = []
-    for name, label in _lines(path, limits):
-        found = _find(root, name, path)
+    for number, name, label in _lines(path, limits):
+        found = _find(root, name, path, number)
         if found is None:
-            missing.append(Skipped(name, f"there is no such file below {root}"))
+            missing.append(Skipped(f"{path.name}, line {number}", f"there is no such file below {root}"))
         elif found.is_dir():
             entries += [
                 Entry(f"{name}/{below}", label or found.name, source)
@@ -58,29 +58,33 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
         else:
             entries.append(Entry(name, label or found.parent.name, FileSource(found)))
     if not entries:
-        first = f"such as {missing[0].name!r}, " if missing else ""
         raise DataError(
-            f"{path.name}: none of its {len(missing)} files, {first}is below {root}. Name the folder with ?root=FOLDER."
+            f"{path.name}: none of the files on its {len(missing)} lines is below {root}. Name the folder with "
+            "?root=FOLDER."
         )
     return gather(path.name, entries, missing, limits)
 
 
-def _lines(path: Path, limits: Limits) -> Iterator[tuple[str, str | None]]:
-    """Pairs (path, class or None); lines without a path name nothing."""
+def _lines(path: Path, limits: Limits) -> Iterator[tuple[int, str, str | None]]:
+    """Triples (number of the line, path, class or None); lines without a path name nothing.
+
+    No message says what a line holds: it may be any file.
+    """
     lines = _text_lines(path, limits)
-    separator = _separator(lines[0]) if lines else None
-    columns = _columns(path, _fields(lines[0], separator)) if lines and separator else None
-    for number, line in enumerate(lines):
+    separator = _separator(lines[0][1]) if lines else None
+    columns = _columns(path, _fields(lines[0][1], separator)) if lines and separator else None
+    for place, (number, line) in enumerate(lines):
         if len(line) > LINE:
-            raise Unreadable(path, f"line {number + 1} has {len(line):,} characters; expected a path and a class")
-        if number == 0 and (columns or line.strip().lower() in PATHS):
+            raise Unreadable(path, f"line {number} has {len(line):,} characters; expected a path and a class")
+        if place == 0 and (columns or line.strip().lower() in PATHS):
             continue
         name, label = _pair(line, separator or ",", columns or (0, 1))
         if name:
-            yield name.replace("\\", "/"), label
+            yield number, name.replace("\\", "/"), label
 
 
-def _text_lines(path: Path, limits: Limits) -> list[str]:
+def _text_lines(path: Path, limits: Limits) -> list[tuple[int, str]]:
+    """The lines that say something, with their numbers."""
     data = read_bytes(path, limits)
     try:
         text = data.decode(ENCODINGS.get(data[:2], "utf-8-sig"))
@@ -89,7 +93,7 @@ def _text_lines(path: Path, limits: Limits) -> list[str]:
             f"{path.name} is no text file in UTF-8 or UTF-16; expected lines such as cat/1.jpg,cat. Save a table of "
             "Excel as CSV UTF-8."
         ) from error
-    return [line for line in text.splitlines() if line.strip()]
+    return [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
 
 
 def _separator(line: str) -> str | None:
@@ -134,7 +138,9 @@ def _pair(line: str, separator: str, columns: tuple[int, int | None]) -> tuple[s
     return line.strip(), None
 
 
-def _find(root: Path, name: str, path: Path) -> Path | None:
+def _find(root: Path, name: str, path: Path, number: int) -> Path | None:
     if not (root / name).resolve().is_relative_to(root.resolve()):
-        raise DataError(f"{path.name}: {name!r} leads out of {root}. It is refused. Name the folder with ?root=FOLDER.")
+        raise DataError(
+            f"{path.name}: line {number} leads out of {root}. It is refused. Name the folder with ?root=FOLDER."
+        )
     return next((root / below / name for below in BELOW if (root / below / name).exists()), None)

@@ -10,9 +10,8 @@ from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import UsageError
 from studio.data.files.video import CONTAINERS
-from studio.device.manager import DeviceManager
 from studio.runs.beside import beside
-from studio.runs.predict import Model, load_checkpoint
+from studio.runs.predict import Model
 from studio.runs.video import predict_video
 from studio.store.outputs import Outputs
 from studio.ui import forms
@@ -25,7 +24,7 @@ FUSIONS = forms.choices(recipes.fields_of("detect")["eval.fusion"].annotation)[1
 
 
 def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
-    desk, warm = shared.desk, DeviceManager(shared.desk.home).warm
+    desk = shared.desk
     with gr.Accordion(word("again.title"), open=False, elem_id="again"):
         with gr.Row():
             mirror = gr.Checkbox(False, label=word("again.mirror"), elem_id="again-mirror", min_width=160)
@@ -51,7 +50,7 @@ def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
     def model_of(name: str | None, request: gr.Request, **ways: Any) -> Model:
         if not name:
             raise UsageError(say("try.none", language_of(request)))
-        return warm.get(f"{name} {ways}", lambda: load_checkpoint(name, desk.home, look=ways))
+        return desk.model(name, ways)
 
     @guarded
     def listing(name: str | None) -> Any:
@@ -82,7 +81,7 @@ def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
             raise UsageError(say("again.film", language_of(request)))
         model, rows = model_of(name, request), []
         every_frame = max(1, int(step or 1))
-        out = Outputs(desk.home.root / "exports").write(
+        out = Outputs(desk.home.exports).write(
             f"{Path(path).stem}.mp4", lambda film: rows.extend(predict_video(model, path, film, every_frame))
         )
         things = sum(len(row.answer.records()) for row in rows if row.answer.scores())

@@ -7,8 +7,7 @@ import gradio as gr
 from PIL import Image
 
 from studio.core.errors import UsageError
-from studio.device.manager import DeviceManager
-from studio.runs.predict import load_checkpoint, teach_checkpoint
+from studio.runs.predict import teach_checkpoint
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.files import served
 from studio.ui.guard import guarded
@@ -16,7 +15,7 @@ from studio.ui.pages import again
 
 
 def build(shared: Any, tab: Any) -> None:
-    desk, warm = shared.desk, DeviceManager(shared.desk.home).warm
+    desk = shared.desk
     with gr.Row():
         with gr.Column(min_width=300):
             checkpoint = gr.Dropdown(
@@ -84,7 +83,7 @@ def build(shared: Any, tab: Any) -> None:
             return gr.Label(None, visible=True), "", gr.Gallery(visible=False), gr.Image(visible=False)
         if not name:
             raise UsageError(say("try.none", language_of(request)))
-        model = warm.get(name, lambda: load_checkpoint(name, desk.home))
+        model = desk.model(name)
         answer_given, language = next(model.look([image])).answer, language_of(request)
         shown, near = answer_given.draw(image), list(answer_given.neighbours)
         return (
@@ -98,7 +97,7 @@ def build(shared: Any, tab: Any) -> None:
     def learn(name: str | None, image: Image.Image | None, label: str | None, request: gr.Request) -> Any:
         if not (name and image is not None and label and label.strip()):
             raise UsageError(say("try.teach.missing", language_of(request)))
-        known = warm.get(name, lambda: load_checkpoint(name, desk.home))
+        known = desk.model(name)
         taught = teach_checkpoint(name, {label.strip(): [image]}, desk.home, known.predictor)
         gr.Info(say("try.taught", language_of(request), name=taught.id), duration=5)
         return gr.Dropdown(desk.checkpoints(), value=taught.id)

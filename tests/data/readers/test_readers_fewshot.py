@@ -57,8 +57,8 @@ def test_listed_files_that_are_missing_or_broken_are_named(photos, tmp_path):
     [
         (b"../secret.jpg x\n", "leads out of"),
         (b"/etc/passwd.jpg x\n", "leads out of"),
-        (b"gone/0.jpg x\n", r"none of its 1 files, such as 'gone/0.jpg', is below .* with \?root=FOLDER"),
-        (b"", "none of its 0 files"),
+        (b"gone/0.jpg x\n", r"none of the files on its 1 lines is below .* with \?root=FOLDER"),
+        (b"", "none of the files on its 0 lines"),
         (b"\xff\xfe\x00", "no text file in UTF-8"),
     ],
 )

@@ -1,0 +1,215 @@
+"""The page attacked over HTTP: what a stranger could do to it, tried on a real server."""
+
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from studio.core.rights import VISITOR
+from studio.runs.executors import run_inline
+from studio.store import Store
+from studio.ui.visitors import COOKIE
+from tests.ui.conftest import Refused
+
+SECRET = "hf_secrettokenofthemachine"
+FORM = json.dumps({"method": "fewshot/prototypes", "texts": {}})  # as the browser sends an untouched one
+SETTINGS = {"data.train": "builtin:digits?per_class=6", "eval.episodes": 2, "model.backbone": "studio/conv4"}
+
+
+@pytest.fixture
+def secret(tmp_path):
+    (tmp_path / "token").write_text(SECRET)
+    return tmp_path / "token"
+
+
+def photos_zip() -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name in ("cat", "dog"):
+            for number in range(3):
+                picture = io.BytesIO()
+                Image.fromarray(np.full((24, 24, 3), 40 * number + 9 * len(name), np.uint8)).save(picture, "PNG")
+                archive.writestr(f"{name}/{number}.png", picture.getvalue())
+    return data.getvalue()
+
+
+# --- who visits ---------------------------------------------------------------------------------
+
+
+def test_a_visitor_is_known_again_by_a_signed_cookie(hosted_page):
+    visitor = hosted_page.visitor()
+    first = visitor.http.get("/").headers["set-cookie"]
+    assert first.startswith(f"{COOKIE}=") and "HttpOnly" in first
+    assert "set-cookie" not in visitor.http.get("/").headers  # a refresh
+    names = {hosted_page.app.served.visitors.name_in(hosted_page.visitor().http.get("/").cookies[COOKIE]) for _ in "ab"}
+    assert len(names) == 2 and all(map(VISITOR.fullmatch, names))
+
+
+def test_the_first_page_that_is_kept_for_all_names_nobody(hosted_page):
+    cookies = [hosted_page.visitor().http.get("/").cookies[COOKIE] for _ in range(5)]
+    assert len(set(cookies)) == 5
+
+
+def test_another_visitors_runs_are_not_there(hosted_page):
+    mine, other, unsigned = hosted_page.visitor(), hosted_page.visitor(), hosted_page.visitor()
+    run = mine.call("start_run", "quickstart", SETTINGS)["run"]
+    assert [row["run"] for row in mine.call("list_runs")] == [run]
+    assert mine.call("show_run", run)["status"] == "queued"
+    name = hosted_page.app.served.visitors.name_in(mine.http.cookies[COOKIE])
+    unsigned.http.cookies.set(COOKIE, f"{name}.{'0' * 64}")
+    for stranger in (other, unsigned):
+        assert stranger.call("list_runs") == []
+        for ask in ("show_run", "stop_run"):
+            for guess in (run, run[:12], "last"):
+                with pytest.raises(Refused, match="There (is|are) no"):
+                    stranger.call(ask, guess)
+        with pytest.raises(Refused, match="There is no"):
+            stranger.press("go_on", run)
+    assert mine.call("stop_run", run)["status"] == "stopped"
+
+
+def test_a_call_without_a_cookie_is_a_visitor_of_its_own(hosted_page):
+    answer = hosted_page.visitor().http.post("/gradio_api/call/start_run", json={"data": ["quickstart", SETTINGS]})
+    assert answer.status_code == 200 and answer.cookies[COOKIE]
+    assert hosted_page.visitor().call("list_runs") == []
+
+
+# --- what may be opened -------------------------------------------------------------------------
+
+
+def specs(secret):
+    return (
+        f"list:{secret}", f"yolo:{secret}", f"coco:{secret}", f"voc:{secret.parent}", f"folder:{secret.parent}",
+        f"zip:{secret}", f"npz:{secret}?x=X&y=Y", f"mat:{secret}?x=a&y=b", f"builtin:digits,folder:{secret.parent}",
+        "list:~/.cache/huggingface/token", "folder:~", "hf:owner/private", f"folder:{secret}/../..",
+    )  # fmt: skip
+
+
+def test_a_visitor_checks_no_data_of_the_machine(hosted_page, secret):
+    visitor = hosted_page.visitor()
+    for spec in specs(secret):
+        with pytest.raises(Refused, match="hosted for others") as refused:
+            visitor.press("take_spec", FORM, "train", spec, page="data")
+        assert SECRET not in str(refused.value)
+
+
+def test_the_owner_checks_them_and_is_told_no_line_of_a_file_that_is_no_list(local_page, secret):
+    for scheme in ("list", "yolo", "coco", "npz", "mat", "zip"):
+        options = "?x=X&y=Y" if scheme in ("npz", "mat") else ""
+        with pytest.raises(Refused) as refused:
+            local_page.visitor().press("take_spec", FORM, "train", f"{scheme}:{secret}{options}", page="data")
+        assert SECRET not in str(refused.value) and "hosted" not in str(refused.value)
+
+
+def test_a_filed_run_carries_its_visitor_to_the_worker(hosted_page, secret):
+    visitor = hosted_page.visitor()
+    for changes in (
+        {"data.train": f"folder:{secret.parent}"}, {"data.train": f"list:{secret}"},
+        {"params.folder": str(secret.parent), "params.domains": "A=folder:{folder}; B=folder:{folder}"},
+        {"eval.episodes_file": str(secret)}, {"model.backbone": f"file:{secret.parent}"},
+    ):  # fmt: skip
+        tabled = "params.domains" in changes
+        preset, settings = ("align-table", changes) if tabled else ("quickstart", {**SETTINGS, **changes})
+        run = Store(hosted_page.home).run(visitor.call("start_run", preset, settings)["run"])
+        assert run_inline(run, hosted_page.home, should_stop=lambda: False).status == "failed"
+        answer = visitor.call("show_run", run.id)
+        assert "hosted for others" in answer["error"] and SECRET not in json.dumps(answer)
+
+
+def test_no_backbone_spec_reaches_a_library_with_a_file(hosted_page, local_page, secret):
+    for page in (hosted_page, local_page):
+        visitor = page.visitor()
+        uploaded = visitor.http.post("/gradio_api/upload", files={"files": ("photo.jpg", b"cposix\nsystem\n.")}).json()[
+            0
+        ]
+        for option in (f"checkpoint_path={uploaded}", f"pretrained_cfg_overlay={{'file':'{uploaded}'}}"):
+            settings = {**SETTINGS, "model.backbone": f"timm/test_resnet?random&{option}"}
+            run = Store(page.home).new_run(_recipe(settings))
+            result = run_inline(run, page.home, should_stop=lambda: False)
+            assert result.status == "failed" and "take no option" in result.error
+
+
+def _recipe(settings):
+    from studio.core import recipe as recipes
+
+    values = recipes.read_yaml(recipes.SHIPPED / "quickstart.yaml")
+    recipes.override(values, settings)
+    return recipes.parse(values)
+
+
+def test_an_uploaded_zip_is_its_visitors_alone(hosted_page):
+    mine, other = hosted_page.visitor(), hosted_page.visitor()
+    path = mine.http.post("/gradio_api/upload", files={"files": ("photos.zip", photos_zip())}).json()[0]
+    kept = {"path": path, "orig_name": "photos.zip", "meta": {"_type": "gradio.FileData"}}
+    mine.press("take_zip", FORM, "train", kept, page="data")
+    (zipped,) = hosted_page.home.uploads.glob("*/*.zip")
+    mine.press("take_spec", FORM, "train", f"zip:{zipped}", page="data")
+    with pytest.raises(Refused, match="hosted for others"):
+        other.press("take_spec", FORM, "train", f"zip:{zipped}", page="data")
+    assert other.http.get(f"/gradio_api/file={zipped}").status_code in (403, 404)
+    assert mine.http.get(f"/gradio_api/file={zipped}").status_code in (403, 404)
+
+
+def test_files_of_the_home_are_not_served(hosted_page, local_page):
+    for page in (hosted_page, local_page):
+        for path in (
+            page.home.root / "page-secret.txt",
+            page.home.root / "index.sqlite",
+            page.home.runs,
+            "/etc/passwd",
+        ):
+            assert page.visitor().http.get(f"/gradio_api/file={path}").status_code in (403, 404)
+
+
+def test_a_recipe_with_shots_of_boxes_starts_on_a_hosted_page(hosted_page):
+    visitor = hosted_page.visitor()
+    run = visitor.call("start_run", "detect-few-shot", {})["run"]
+    assert visitor.call("stop_run", run)["status"] == "stopped"
+
+
+# --- the doors ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:7860", "127.0.0.1.evil.example", "localhost.evil", ""])
+def test_a_name_that_was_rebound_to_this_machine_is_not_answered(local_page, host):
+    visitor = local_page.visitor(Host=host)
+    assert visitor.http.get("/").status_code in (400, 421)
+    assert visitor.http.post("/gradio_api/call/list_runs", json={"data": []}).status_code in (400, 421)
+    assert visitor.http.get("/gradio_api/info").status_code in (400, 421)
+
+
+@pytest.mark.parametrize("name", ["hosted_page", "local_page"])
+@pytest.mark.parametrize("headers", [
+    {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Origin": "http://127.0.0.1:1"}, {"Origin": "http://localhost"},
+    {"Sec-Fetch-Site": "cross-site"}, {"Origin": "file://"}, {"Origin": "http://["},
+])  # fmt: skip
+def test_what_another_site_sends_is_refused(name, headers, request):
+    page = request.getfixturevalue(name)
+    visitor = page.visitor(**headers)
+    before = sorted(page.home.uploads.rglob("*"))
+    for answer in (
+        visitor.http.post("/gradio_api/upload", files={"files": ("x.zip", photos_zip())}),
+        visitor.http.post("/gradio_api/call/start_run", json={"data": ["quickstart", {}]}),
+        visitor.http.post("/gradio_api/queue/join", json={"data": [], "fn_index": 0, "session_hash": "x"}),
+        visitor.http.post("/gradio_api/mcp/", json={}),
+    ):
+        assert answer.status_code == 403
+    assert sorted(page.home.uploads.rglob("*")) == before
+
+
+def test_the_page_itself_is_answered(hosted_page, local_page):
+    for page in (hosted_page, local_page):
+        for headers in ({"Origin": page.url, "Sec-Fetch-Site": "same-origin"}, {}):
+            assert page.visitor(**headers).call("list_presets")
+    port = local_page.url.rpartition(":")[2]
+    named = local_page.visitor(Host=f"localhost:{port}", Origin=f"http://localhost:{port}")
+    assert named.call("list_presets")
+
+
+def test_messages_are_no_markup(hosted_page):
+    with pytest.raises(Refused) as refused:
+        hosted_page.visitor().call("show_run", "<img src=x onerror=alert(1)>")
+    assert "<img" not in str(refused.value) and "&lt;img" in str(refused.value)
