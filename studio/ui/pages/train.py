@@ -36,7 +36,7 @@ def build(shared: Any) -> None:
         language, screen = language_of(request), forms.read_screen(sent)
         shared.form.check_shown(screen, language)
         values = forms.values_of(screen)
-        forms.check_filed(screen, shared.desk.recipe(values))
+        forms.check_filed(screen, recipes.parse(values))
         run_id = shared.desk.start(values)
         gr.Info(say("train.started", language, run=run_id), duration=4)
         return run_id

@@ -153,7 +153,7 @@ def shown_on_the_page(home, settings):
     for setting in settings:
         recipes.put(values, *setting.split("=", 1))
     try:
-        filed = submit(desk.recipe(values), desk.store)
+        filed = submit(recipes.parse(values), desk.store)
     except UsageError as error:
         return str(error)
     execute(filed, home)

@@ -135,7 +135,7 @@ except DataError as error:
 grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 print("MB", grown // (2**20 if sys.platform == "darwin" else 2**10))
 """
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, cwd=root)
     assert "zip bomb" in done.stdout, done.stderr
     assert int(done.stdout.split()[-1]) < 200
