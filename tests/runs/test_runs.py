@@ -100,10 +100,11 @@ def test_evaluating_only_gives_the_number_that_the_training_gave(home):
 
 
 def test_a_loss_that_is_no_number_stops_the_run_keeps_the_last_good_epoch_and_advises(home, monkeypatch):
-    calls = iter(range(10_000))
+    calls, whole = iter(range(10_000)), Full.losses
 
-    def breaking(self, batch, whole=Full.losses):
-        return {name: loss * (float("nan") if next(calls) > 14 else 1.0) for name, loss in whole(self, batch).items()}
+    def breaking(self, batch, at):
+        factor = float("nan") if next(calls) > 14 else 1.0
+        return {name: loss * factor for name, loss in whole(self, batch, at).items()}
 
     monkeypatch.setattr(Full, "losses", breaking)
     with pytest.raises(StudioError, match=r"train\.lr"):

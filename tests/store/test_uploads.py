@@ -7,8 +7,8 @@ import zipfile
 
 import pytest
 
+from studio.core import recipe as recipes
 from studio.core.errors import DataError
-from studio.core.recipe import Recipe
 from studio.store import Store
 from studio.store.uploads import FORGOTTEN_S, NAME, UploadBounds, discard, keep_photos, keep_zip, safe_name
 
@@ -75,7 +75,7 @@ def test_a_photo_that_vanishes_on_the_way_leaves_nothing(home, photo):
 def test_what_is_refused_is_deleted_unless_a_run_uses_it(home, tmp_path, photo):
     kept = keep_zip(a_zip(tmp_path), home, BOUNDS)
     other = keep_photos({"a": [photo], "b": [photo]}, home, BOUNDS)
-    Store(home).new_run(Recipe(data={"train": f"zip:{kept}"}))
+    Store(home).new_run(recipes.parse({"data": {"train": f"zip:{kept}"}}))
     assert not discard(kept, home) and kept.exists()
     assert discard(other, home) and not other.exists()
     assert not discard(tmp_path / "photos.zip", home) and (tmp_path / "photos.zip").exists()
@@ -88,7 +88,7 @@ def test_gc_removes_uploads_exports_and_leftovers_of_yesterday_that_nothing_refe
         return keep_photos({"a": [photo], "b": [photo]}, home, BOUNDS)
 
     in_run, in_preset, unused, new = (photos() for _ in range(4))
-    store.new_run(Recipe(data={"train": f"folder:{in_run}"}))
+    store.new_run(recipes.parse({"data": {"train": f"folder:{in_run}"}}))
     (home.presets / "mine.yaml").write_text(f"data: {{train: 'folder:{in_preset}'}}")
     visitors = home.uploads / "visitor1"
     visitors.mkdir()

@@ -10,7 +10,7 @@ from torchvision.ops import box_iou
 from studio.core import registry
 from studio.core.errors import UsageError
 from studio.core.faces import LearnerContext
-from studio.core.streams import Step
+from studio.core.streams import Batch, Step
 from studio.data.transforms import normalize
 from studio.metrics.detection import coco_ap
 
@@ -45,10 +45,8 @@ def test_the_same_seed_gives_the_same_detector():
 
 def test_a_picture_without_boxes_has_a_loss_too(scenes):
     pixels, _, preprocess = scenes
-    batch = {
-        "images": normalize(torch.from_numpy(pixels[:2]), preprocess), "boxes": torch.zeros(2, 1, 4),
-        "labels": torch.full((2, 1), -1),
-    }  # fmt: skip
+    images = normalize(torch.from_numpy(pixels[:2]), preprocess)
+    batch = Batch(images=images, boxes=torch.zeros(2, 1, 4), labels=torch.full((2, 1), -1))
     for method in DETECTORS:
         learner = small(method)
         learner.train_mode(True)
