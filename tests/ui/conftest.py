@@ -84,7 +84,7 @@ def _serve(home: Home, **options: Any) -> Iterator[Server]:
     app.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def hosted_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A page for strangers; nothing that is filed there is ever started: its queue has no keeper."""
     with pytest.MonkeyPatch.context() as patch:
@@ -93,7 +93,7 @@ def hosted_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield from _serve(Home.find(tmp_path_factory.mktemp("hosted") / "home"), hosted=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def local_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The page of this machine's own user."""
     yield from _serve(Home.find(tmp_path_factory.mktemp("local") / "home"))
