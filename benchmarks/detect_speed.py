@@ -83,11 +83,7 @@ def step(asked: argparse.Namespace) -> None:
 
 def detectors() -> list[str]:
     """The ids of all that find boxes by themselves."""
-    return [
-        cls.id
-        for cls in registry.methods("detect")
-        if issubclass(cls, BackboneDetector) and not cls.adapts()
-    ]
+    return [cls.id for cls in registry.methods("detect") if issubclass(cls, BackboneDetector) and not cls.adapts()]
 
 
 def made(method: str, size: int) -> BackboneDetector:

@@ -193,6 +193,8 @@ DROPPED = {
 }  # fmt: skip
 _BACKBONE_BY_NAME = {"backbone", "use_timm_backbone", "use_pretrained_backbone", "backbone_kwargs"}
 _LABELS = {"id2label", "label2id"}
+_STAGES = {"out_features", "stage_names"}  # parts of the network, which timm calls layer3, stages.2, blocks.1
+_STAGE = re.compile(r"[A-Za-z]\w{0,40}(\.\d{1,3}){0,2}")
 _WORDS = re.compile(
     r"stem|stage\d{1,3}|basic|bottleneck|preactivation|[xy]|(full|sliding|chunked)_attention|absolute|relative_key|"
     r"relative_key_query|sine|learned|default|axial|mean|max|avg|nearest|bilinear|bicubic|project|ignore|add|same|valid"
@@ -234,6 +236,8 @@ def _field(key: str, value: Any, default: Any, cls: Any) -> Any:
         return _sub_config(key, value, cls)
     if key == "backbone" and cls.model_type == "timm_backbone":
         return value and timm_name(value)
+    if key in _STAGES and _list_of(value, lambda part: isinstance(part, str) and _STAGE.fullmatch(part) is not None):
+        return value
     if key in _LABELS and isinstance(value, dict) and all(isinstance(part, (str, int)) for part in value.values()):
         return value
     if _plain(value) or value == default or _list_of(value, lambda part: _plain(part) or _is_word(part)):

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from studio.core.home import Home
 from studio.core.recipe import Recipe
-from studio.runs.runner import Result
+from studio.runs.runner import Result, answered_stop
 from studio.store import RunFolder
 
 
@@ -31,13 +31,14 @@ def launch(run: RunFolder, home: Home, resume: bool, should_stop: Callable[[], b
         ranks = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, start_new_session=os.name == "posix"
         )
-    try:
-        while ranks.poll() is None:
-            if should_stop():
-                run.request_stop()
-            time.sleep(0.1)
-    finally:
-        _end(ranks)
+    with answered_stop(run):  # the ranks may end between a look at them and a request
+        try:
+            while ranks.poll() is None:
+                if should_stop():
+                    run.request_stop()
+                time.sleep(0.1)
+        finally:
+            _end(ranks)
     return _result(run, before)
 
 

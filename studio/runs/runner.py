@@ -83,7 +83,7 @@ def execute(
     store, devices = Store(home), DeviceManager(home)
     begun = time.monotonic()
     watch = StopWatch(lambda: should_stop() or run.stop_requested())
-    with run.hold(), _answered_stop(run), Queue(home).working(run), EventWriter(run.events_path) as events:
+    with run.hold(), answered_stop(run), Queue(home).working(run), EventWriter(run.events_path) as events:
         result = Result(run.id, "running")
         events.status("running", resumed=resume)
         try:
@@ -107,7 +107,7 @@ def execute(
 
 
 @contextmanager
-def _answered_stop(run: RunFolder) -> Iterator[None]:
+def answered_stop(run: RunFolder) -> Iterator[None]:
     """A request to stop has its answer when the run ends, and one made before the run began is a request too."""
     try:
         yield

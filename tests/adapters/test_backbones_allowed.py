@@ -283,3 +283,12 @@ def test_what_timm_writes_of_its_networks_gets_through(tmp_path):
         timm.models.save_for_hf(model, tmp_path / name, safe_serialization=True)
         kept = registry.backbone(f"file:{tmp_path / name}").architecture["arguments"]
         assert all(kept[key] == value for key, value in arguments.items() if key != "img_size")
+
+
+def test_stages_of_a_backbone_are_named_by_words_and_never_by_files(trap, no_network):
+    from adapters.backbones.allowed import transformers_config
+
+    config = {"model_type": "timm_backbone", "backbone": "resnet18", "out_features": ["layer1", "layer4"]}
+    assert transformers_config(config)["out_features"] == ["layer1", "layer4"]
+    with pytest.raises(UsageError, match="out_features of a timm_backbone"):
+        transformers_config({**config, "out_features": ["layer1", str(trap.path)]})

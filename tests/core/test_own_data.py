@@ -65,8 +65,8 @@ def test_a_run_says_what_was_left_out_of_its_preset(home):
 
 def test_the_page_gives_own_data_the_same_size_and_its_command_line_says_so():
     from studio.ui import forms
+    from studio.ui.command_line import command_line
     from studio.ui.pages.data import with_data
-    from studio.ui.pages.train import _command
 
     form = forms.screen_of(recipes.read_yaml(recipes.find_preset("quickstart")), "quickstart")
     report = {"boxes": None, "classes": {"cat": 9, "dog": 9}}
@@ -74,7 +74,7 @@ def test_the_page_gives_own_data_the_same_size_and_its_command_line_says_so():
     assert screen.texts.get("model.image_size", "") == ""
     screen.texts["model.image_size"] = "96"
     typed = forms.values_of(screen)
-    words = shlex.split(_command(typed))
+    words = shlex.split(command_line(recipes.parse(typed)))
     again = recipes.load("quickstart", [word for word in words if "=" in word])
     assert again.model_dump(exclude={"about"}) == recipes.parse(typed).model_dump(exclude={"about"})
     assert again.model.image_size == 96

@@ -120,4 +120,3 @@ def test_a_stored_recipe_of_before_may_hold_keys_of_other_tasks_and_no_others():
     assert recipes.stored(old).data.source == "folder:a"
     with pytest.raises(UsageError, match="eval.wayz"):
         recipes.stored({**old, "eval": {"wayz": 5}})
-

@@ -42,6 +42,7 @@ def test_runs_are_listed_newest_first_with_what_they_left(store):
         "seconds": 1.5,
         "metrics": {"accuracy": 0.9},
         "checkpoint": "full-123456",
+        "visitor": None,
     }
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", rows[1]["created"])
     assert store.run("last").id == runs[-1].id

@@ -1,6 +1,7 @@
 """The form: what a recipe looks like in it, what its texts say, and that no field is out of reach."""
 
 import json
+import shlex
 from html.parser import HTMLParser
 
 import pytest
@@ -11,6 +12,7 @@ from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import UsageError
 from studio.ui import form_html, forms
+from studio.ui.command_line import command_line
 
 
 class Inputs(HTMLParser):
@@ -126,3 +128,21 @@ def test_texts_from_outside_are_only_text():
     drawn = form_html.draw(screen, "en")
     assert "<script" not in drawn and "<b>" not in drawn
     assert Inputs(drawn).by_key["data.train"]["value"] == "folder:'><script>x</script>"
+
+
+@pytest.mark.parametrize("preset", sorted(recipes.presets()))
+@pytest.mark.parametrize("changes", [{}, {"name": "my run"}, {"data.train": "folder:/my photos/and 'more'"}], ids=str)
+def test_the_command_line_of_the_page_runs_what_the_form_says(preset, changes):
+    if "data.train" in changes and not getattr(recipes.load(preset).data, "train", None):
+        pytest.skip("it learns from domains")
+    recipe = recipes.load(preset, changes)
+    _, _, command, name, *words = shlex.split(command_line(recipe, preset))
+    assert command == "run" and name == preset
+    again = recipes.load(name, words[1::2])
+    assert again.model_dump(exclude={"about"}) == recipe.model_dump(exclude={"about"})
+
+
+def test_a_method_without_a_preset_has_a_command_line_too():
+    recipe = recipes.parse({"task": "detect", "method": "detect/yolos", "data": {"train": "voc:/photos"}})
+    _, _, _, name, *words = shlex.split(command_line(recipe, "quickstart"))
+    assert recipes.load(name, words[1::2]).model_dump(exclude={"about"}) == recipe.model_dump(exclude={"about"})

@@ -44,7 +44,7 @@ def served():
 
 
 @pytest.fixture(scope="module")
-def browser():
+def chromium():
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine (install one, or name it in STUDIO_CHROMIUM)")
     from playwright.sync_api import sync_playwright
@@ -53,6 +53,14 @@ def browser():
         found = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield found
         found.close()
+
+
+@pytest.fixture
+def browser(chromium):
+    """Chromium, whose pages are closed after each test: an open one goes on asking the server."""
+    yield chromium
+    for context in chromium.contexts:
+        context.close()
 
 
 def open_page(browser, url, width=1280, height=900, locale="en-US"):
@@ -164,7 +172,7 @@ def test_from_thirty_images_in_a_zip_to_an_answer(served, browser, tmp_path):
 
 def test_what_the_form_shows_is_what_is_filed_however_it_was_filled_in(served, browser):
     home, url = served
-    with page_forms.filing_only() as filed, page_forms.busy(2):
+    with page_forms.filing_only() as filed:
         page = page_forms.open_form(browser, url)
         presets = ("small-data-cnn", "scenes-clear-to-fog", "compare-heads", "detect-quick")
         for preset, way in zip(presets, page_forms.WAYS, strict=True):
@@ -177,9 +185,13 @@ def test_what_was_typed_and_not_sent_outlives_a_refresh_and_stays_in_its_tab(ser
     page.click("#start-demo")
     page.fill("#field-eval-shots input", "3")  # and never left
     page.reload()
+    page.wait_for_selector("#start-demo")
+    tab(page, "Train")  # a tab is drawn once it is opened
     page.wait_for_function("document.querySelector('#field-eval-shots input')?.value === '3'")
     other = page.context.new_page()
     other.goto(served[1])
+    other.wait_for_selector("#start-demo")
+    tab(other, "Train")
     other.wait_for_function("document.querySelector('#field-eval-shots input')?.value === '5'")
 
 
@@ -221,13 +233,14 @@ def test_boxes_are_found_from_a_spec_to_a_drawing(served, browser, tmp_path):
     page = open_page(browser, url)
     tab(page, "Data")
     page.click("#data-spec-tab-button")
-    page.fill("#data-spec input", "builtin:scenes?images=8&size=96&classes=2")
+    page.fill("#data-spec input", "builtin:scenes?images=6&size=64&classes=2")
     page.keyboard.press("Enter")
     page.click("#data-use-spec")
     page.wait_for_selector("#report-card")
     assert "boxes" in page.inner_text("#report-card")
     page.click("#data-onward")
     page.wait_for_function("document.querySelector('#train-method input')?.value.startsWith('detect/fcos')")
+    page.fill("#field-train-epochs input", "2")
     page.click("#train-start")
     page.wait_for_selector("#run-status")
     wait_for_status(page, "finished")

@@ -22,7 +22,6 @@ from studio.ui.guard import guarded
 FUSIONS = forms.choices(recipes.fields_of("detect")["eval.fusion"].annotation)[1:]
 
 
-
 def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
     desk = shared.desk
     with gr.Accordion(word("again.title"), open=False, elem_id="again"):

@@ -70,7 +70,7 @@ def build(shared: Any) -> None:
         (points, _curves, plots, curves_fault),
         (drawn, _figures, [figures], figures_fault),
     ):
-        hidden = [type(target)(visible=False) for target in targets]
+        hidden = [gr.update(visible=False) for _ in targets]
         mark.change(part(draw, hidden), [shared.run], [*targets, fault], trigger_mode="always_last", **quiet)
 
 

@@ -1,15 +1,14 @@
 """Train: choose a preset, change what matters, see the command, start, watch."""
 
-import shlex
 from typing import Any
 
 import gradio as gr
 
 from studio.core import recipe as recipes
 from studio.core.errors import StudioError
-from studio.core.own_data import FITTED
 from studio.ui import forms
 from studio.ui.catalogue import language_of, say, word
+from studio.ui.command_line import command_line
 from studio.ui.form import READ, SETTLED
 from studio.ui.guard import guarded
 from studio.ui.pages import live
@@ -70,32 +69,9 @@ def build(shared: Any) -> None:
 def _same(sent: str) -> tuple[str, str]:
     """The command line and the YAML that do what the form says, or what is wrong with it."""
     try:
-        values = forms.values_of(forms.read_screen(sent))
-        return _command(values), recipes.to_yaml(recipes.parse(values))
+        screen = forms.read_screen(sent)
+        recipe = recipes.parse(forms.values_of(screen))
+        return command_line(recipe, screen.preset), recipes.to_yaml(recipe)
     except StudioError as error:
         wrong = "\n".join(f"# {line}" for line in str(error).splitlines())
         return wrong, wrong
-
-
-def _command(values: dict[str, Any]) -> str:
-    """The command line that does the same: the quickstart preset with every difference set."""
-    recipe = recipes.parse(values)
-    base = _flatten(recipes.load("quickstart").model_dump(exclude={"about"}))
-    flat = _flatten(recipe.model_dump(exclude={"about"}))
-    changed = {key: value for key, value in flat.items() if base.get(key) != value}
-    if any(key.startswith("data.") for key in changed):  # what fits quickstart's own data would not stay with other
-        changed |= {key: flat[key] for key in FITTED}
-    texts = {key: "null" if value is None else value for key, value in changed.items()}
-    return " ".join(
-        ["python launch.py run quickstart", *(f"--set {shlex.quote(f'{key}={value}')}" for key, value in texts.items())]
-    )
-
-
-def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat.update(_flatten(value, f"{prefix}{key}."))
-        else:
-            flat[prefix + key] = value
-    return flat

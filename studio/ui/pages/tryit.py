@@ -147,7 +147,7 @@ def _said(answer: Any, drawn: bool, language: str) -> str:
     sentence = say(key, language, **values) if key else ""
     scores: dict[str, list[float]] = {}
     for record in answer.records() if drawn else ():
-        if "label" in record and "score" in record:
+        if record.get("label") is not None:  # an image in which nothing was found has a row without one
             scores.setdefault(str(record["label"]), []).append(float(record["score"]))
     parts = [
         f"{len(of_class)} {name} ({min(of_class):.2f} – {max(of_class):.2f})"

@@ -1,6 +1,5 @@
 """The report card: counts, broken files, copies, leaks, what stands out; and near copies without false alarms."""
 
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -114,7 +114,9 @@ def test_a_set_of_the_hub_is_read_by_the_one_door(hub, draw):
     found = open_data("hf:org/pets@v2?split=test")
     assert found.classes == ["cat", "dog"] and found.labels.tolist() == [1, 0, 1]
     assert read_image(found.items[2].source).tobytes() == draw(3).tobytes()
-    assert calls == [("org/pets", {"revision": "v2", "split": "test"})]  # no code that comes with the data is trusted
+    (name, options), *more = calls
+    assert (name, options["revision"], options["split"]) == ("org/pets", "v2", "test") and not more
+    assert "trust_remote_code" not in options
 
 
 def test_labels_of_the_hub_may_be_texts_or_missing(hub):

@@ -12,7 +12,7 @@ from fewshot.heads.common import class_means
 from fewshot.meta.base import embedded
 from studio.core import registry
 from studio.core.faces import LearnerContext
-from studio.core.streams import Step
+from studio.core.streams import Batch, Step
 
 
 def by_hand(learner, batch, task):
@@ -83,7 +83,7 @@ def test_pmf_keeps_the_pretrained_statistics_unless_told_otherwise(frozen):
     before = {name: value.clone() for name, value in learner.state().items() if "running_mean" in name}
     learner.train_mode(True)
     draw = torch.Generator().manual_seed(0)
-    batch = {side: torch.randn(1, WAYS, 2, 3, 32, 32, generator=draw) for side in ("support", "query")}
+    batch = Batch(**{side: torch.randn(1, WAYS, 2, 3, 32, 32, generator=draw) for side in ("support", "query")})
     sum(learner.losses(batch, Step(0, 1)).values()).backward()
     after = learner.state()
     assert all(torch.equal(after[name], value) for name, value in before.items()) == frozen
