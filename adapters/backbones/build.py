@@ -1,5 +1,6 @@
 """From an architecture to a backbone, at the image size that was asked for."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -34,17 +35,21 @@ def at_size(
     """
     if image_size is None:
         return make(None)
-    with torch.device("meta"):
-        patch = patch_of(skeleton(None).module)
+    sized = _skeleton(skeleton, image_size)
+    if sized is None:
+        with torch.device("meta"):
+            patch = patch_of(skeleton(None).module)
+    else:
+        patch = patch_of(sized.module)
     if image_size % patch:
         why = f"its patches are {patch} x {patch} pixels"
-    elif not _works(skeleton, image_size):
+    elif sized is None:
         why = "its windows and strides don't fit"
     else:
         return make(image_size)
     below = (size for size in range(image_size - 1, patch - 1, -1) if size % patch == 0)
     above = (size for size in range(image_size + 1, 2 * image_size + patch) if size % patch == 0)
-    near = [next((size for size in sizes if _works(skeleton, size)), None) for sizes in (below, above)]
+    near = [next((size for size in sizes if _skeleton(skeleton, size)), None) for sizes in (below, above)]
     found = " and ".join(str(size) for size in near if size)
     raise UsageError(
         f"model.image_size: {spec} can't take {image_size} x {image_size} pixels: {why}. "
@@ -52,10 +57,8 @@ def at_size(
     )
 
 
-def _works(skeleton: Builder, image_size: int) -> bool:
-    try:
-        with torch.device("meta"):
-            skeleton(image_size)
-    except Exception:  # whatever a library raises for a size that does not fit
-        return False
-    return True
+def _skeleton(skeleton: Builder, image_size: int) -> Backbone | None:
+    """The network without weights, or None where the size does not fit it."""
+    with contextlib.suppress(Exception), torch.device("meta"):  # whatever a library raises for such a size
+        return skeleton(image_size)
+    return None
