@@ -30,6 +30,25 @@ class TableParams(Params):
     normalize: str = Field("zscore-unit", description="how features are normalised, for every method")
     settings: dict[str, dict[str, Any]] = Field({}, description="params by method, the same for every task")
 
+    def data_specs(self) -> list[str]:
+        return list(self.specs().values())
+
+    def specs(self) -> dict[str, str]:
+        """Data specs by domain name; none where `domains` is empty. Raises UsageError for what names none, or one."""
+        if not self.domains:
+            return {}
+        if "{folder}" in self.domains and not self.folder:
+            raise UsageError("params.folder: the domains lie in a folder that must be named: --set params.folder=PATH")
+        found = {}
+        for text in filter(None, (part.strip() for part in self.domains.split(";"))):
+            name, sign, spec = text.partition("=")
+            if not sign or not name.strip() or "-" in name:
+                raise UsageError(f"params.domains: found {text!r}; expected NAME=SPEC with no hyphen in the name.")
+            found[name.strip()] = spec.strip().replace("{folder}", self.folder.rstrip("/\\"))
+        if len(found) < 2:
+            raise UsageError("params.domains: at least two domains are needed.")
+        return found
+
 
 @register("align/table")
 class AlignTable(Method):
@@ -84,21 +103,11 @@ class Table(Procedure):
 def domain_specs(job: Job) -> dict[str, str]:
     """Data specs by domain name: `params.domains`, else data.source and data.target. Raises UsageError for too few."""
     params, data = job.method.params, job.recipe.data
-    if not params.domains:
-        if not (data.source and data.target):
-            raise UsageError("params.domains: name two domains or more, such as `A=folder:a; B=folder:b`.")
-        return {"source": data.source, "target": data.target}
-    if "{folder}" in params.domains and not params.folder:
-        raise UsageError("params.folder: the domains lie in a folder that must be named: --set params.folder=PATH")
-    found = {}
-    for text in filter(None, (part.strip() for part in params.domains.split(";"))):
-        name, sign, spec = text.partition("=")
-        if not sign or not name.strip() or "-" in name:
-            raise UsageError(f"params.domains: found {text!r}; expected NAME=SPEC with no hyphen in the name.")
-        found[name.strip()] = spec.strip().replace("{folder}", params.folder.rstrip("/\\"))
-    if len(found) < 2:
-        raise UsageError("params.domains: at least two domains are needed.")
-    return found
+    if specs := params.specs():
+        return specs
+    if not (data.source and data.target):
+        raise UsageError("params.domains: name two domains or more, such as `A=folder:a; B=folder:b`.")
+    return {"source": data.source, "target": data.target}
 
 
 def read_cells(path: Path) -> dict[tuple[str, str, int], dict[str, Any]]:

@@ -22,6 +22,9 @@ class FewShotParams(Params):
     )
     base_epochs: int = Field(12, ge=1, le=100_000, description="passes over the data of the classes known before")
 
+    def data_specs(self) -> list[str]:
+        return [self.base] if self.base else []
+
 
 @register("detect/few-shot")
 class FewShot(Comparison):

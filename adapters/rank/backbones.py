@@ -35,6 +35,9 @@ class BackbonesParams(Params):
         50, ge=2, le=10_000, description="random halves of the images that say how sure the order is"
     )
 
+    def backbone_names(self) -> list[str]:
+        return self.backbones
+
     @field_validator("backbones", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:

@@ -39,6 +39,14 @@ class Params(BaseModel):
 
     model_config = ConfigDict(extra="forbid", validate_default=True)
 
+    def data_specs(self) -> list[str]:
+        """The data that are named among these parameters."""
+        return []
+
+    def backbone_names(self) -> list[str]:
+        """The backbones that are named among these parameters."""
+        return []
+
 
 class Method:
     """What every method says of itself. The faces (`studio.core.faces`) build on it.

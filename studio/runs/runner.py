@@ -23,6 +23,7 @@ from studio.core.recipe import Recipe
 from studio.device.allocator import keep_freed_memory
 from studio.device.manager import DeviceManager, TorchProbe
 from studio.engine.place import world
+from studio.runs.openable import require_openable
 from studio.runs.queue import Queue, cores
 from studio.store import RunFolder, Store
 
@@ -47,9 +48,13 @@ class Result:
 
 
 def submit(recipe: Recipe, store: Store) -> RunFolder:
-    """Files a run in the store. Nothing is started yet."""
+    """Files a run in the store. Nothing is started yet.
+
+    Raises UsageError or DataError for what can't be run, or names what whom the store is opened for may not open.
+    """
     recipe.method_params()
     wants_ranks(recipe)
+    require_openable(recipe, store)
     run = store.new_run(recipe)
     with EventWriter(run.events_path) as events:
         events.status("queued")

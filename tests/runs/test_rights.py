@@ -105,11 +105,16 @@ def test_a_visitors_run_opens_nothing_of_the_machine(name, home, machine, checkp
     (own.uploads / "link").symlink_to(machine)
     photos(home.seen_by(OTHER).uploads / "photos")
     text = json.dumps(ATTACKS[name]).replace("MACHINE", str(machine)).replace("HOME", str(home.root))
-    run = submit(recipes.parse(json.loads(text.replace("CHECKPOINT", checkpoint))), Store(own))
+    recipe = recipes.parse(json.loads(text.replace("CHECKPOINT", checkpoint)))
+    with pytest.raises(UsageError) as refused:
+        submit(recipe, Store(own))
+    assert Store(home).runs() == []
+    run = Store(own).new_run(recipe)  # had it been filed, by whatever way
     result = run_inline(run, home, should_stop=lambda: False)  # as a worker does: the run says for whom
     assert result.status == "failed", result
     hidden = "There is no checkpoint" if "CHECKPOINT" in json.dumps(ATTACKS[name]) else "hosted for others"
     assert hidden in result.error, result.error
+    assert str(refused.value) == result.error
     assert SECRET not in "".join(path.read_text(errors="replace") for path in run.path.rglob("*") if path.is_file())
 
 

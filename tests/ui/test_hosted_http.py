@@ -104,19 +104,60 @@ def test_the_owner_checks_them_and_is_told_no_line_of_a_file_that_is_no_list(loc
         assert SECRET not in str(refused.value) and "hosted" not in str(refused.value)
 
 
+def reaching_out(secret):
+    """Recipes (preset, settings) that name what is the machine's and not the visitor's."""
+    tables = {"params.folder": str(secret.parent), "params.domains": "A=folder:{folder}; B=folder:{folder}"}
+    return (
+        ("quickstart", {**SETTINGS, "data.train": f"folder:{secret.parent}"}),
+        ("quickstart", {**SETTINGS, "data.train": f"list:{secret}"}),
+        ("quickstart", {**SETTINGS, "data.test": f"builtin:digits,zip:{secret}"}),
+        ("quickstart", {**SETTINGS, "eval.episodes_file": str(secret)}),
+        ("quickstart", {**SETTINGS, "model.backbone": f"file:{secret.parent}"}),
+        ("align-table", tables),
+        ("detect-few-shot", {"params.base": f"coco:{secret}"}),
+        ("rank-backbones", {"params.backbones": ["studio/conv4", f"file:{secret.parent}"]}),
+    )
+
+
+def test_a_start_that_names_files_of_the_machine_is_refused_at_once(hosted_page, secret):
+    visitor = hosted_page.visitor()
+    for preset, settings in reaching_out(secret):
+        with pytest.raises(Refused, match="hosted for others") as refused:
+            visitor.call("start_run", preset, settings)
+        assert SECRET not in str(refused.value)
+    form = {"method": "fewshot/prototypes", "texts": {"data.train": f"folder:{secret.parent}"}}
+    (label,) = [text for text, name in methods_shown(hosted_page) if name == form["method"]]
+    with pytest.raises(Refused, match="hosted for others"):
+        visitor.press("begin", json.dumps({**form, "shown": {"method": label}}))
+    assert visitor.call("list_runs") == []
+
+
+def methods_shown(page):
+    (box,) = [block for block in page.app.blocks.values() if getattr(block, "elem_id", "") == "train-method"]
+    return box.choices
+
+
+def test_a_start_from_a_checkpoint_of_others_is_refused_as_if_it_were_not_there(hosted_page):
+    home = hosted_page.home
+    name = run_inline(Store(home).new_run(_recipe(SETTINGS)), home, should_stop=lambda: False).checkpoint
+    visitor = hosted_page.visitor()
+    for key, prefix in (("model.checkpoint", ""), ("model.backbone", "store/")):
+        for asked in (name, name[:-2], "not-there"):
+            with pytest.raises(Refused, match=f"There is no checkpoint '{asked}'"):
+                visitor.call("start_run", "quickstart", {**SETTINGS, key: prefix + asked})
+    with pytest.raises(Refused, match="There is no checkpoint"):
+        visitor.call("start_run", "detect-quick", {"eval.ensemble": [name]})
+    assert visitor.call("list_runs") == []
+
+
 def test_a_filed_run_carries_its_visitor_to_the_worker(hosted_page, secret):
     visitor = hosted_page.visitor()
-    for changes in (
-        {"data.train": f"folder:{secret.parent}"}, {"data.train": f"list:{secret}"},
-        {"params.folder": str(secret.parent), "params.domains": "A=folder:{folder}; B=folder:{folder}"},
-        {"eval.episodes_file": str(secret)}, {"model.backbone": f"file:{secret.parent}"},
-    ):  # fmt: skip
-        tabled = "params.domains" in changes
-        preset, settings = ("align-table", changes) if tabled else ("quickstart", {**SETTINGS, **changes})
-        run = Store(hosted_page.home).run(visitor.call("start_run", preset, settings)["run"])
-        assert run_inline(run, hosted_page.home, should_stop=lambda: False).status == "failed"
-        answer = visitor.call("show_run", run.id)
-        assert "hosted for others" in answer["error"] and SECRET not in json.dumps(answer)
+    visitor.http.get("/")
+    home = hosted_page.home.seen_by(hosted_page.app.served.visitors.name_in(visitor.http.cookies[COOKIE]))
+    run = Store(home).new_run(_recipe({**SETTINGS, "data.train": f"list:{secret}"}))  # past the check at the start
+    assert run_inline(run, hosted_page.home, should_stop=lambda: False).status == "failed"
+    answer = visitor.call("show_run", run.id)
+    assert "hosted for others" in answer["error"] and SECRET not in json.dumps(answer)
 
 
 def test_no_backbone_spec_reaches_a_library_with_a_file(hosted_page, local_page, secret):
