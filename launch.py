@@ -30,6 +30,7 @@ usage: python launch.py [COMMAND] [OPTIONS]
   predict       predict images or folders       teach        teach a checkpoint a class, or correct it
   checkpoints   list checkpoints                verify       check stored files
   import        bring a checkpoint in           export       write a checkpoint for other tools
+  tools         list what else can be done      tool         do it with a checkpoint
   gc            remove what nothing refers to   data check   report on a dataset
   doctor        versions, devices, what is missing
 

@@ -38,6 +38,26 @@ def show_rows(rows: list[dict[str, Any]], columns: list[str], as_json: bool, wha
     return 0
 
 
+def show_tool_result(result: Any, name: str, folder: str, as_json: bool) -> int:
+    """What a tool gave back: its facts or rows, and where its drawing or film was written."""
+    from studio.store.outputs import Outputs
+
+    written, outputs = {}, Outputs(folder)
+    if result.image is not None:
+        written["image"] = str(outputs.write(f"{name}.png", result.image.save))
+    if result.write_film is not None:
+        written["film"] = str(outputs.write(f"{name}.mp4", result.write_film))
+    if as_json:
+        print_json({**result.facts, "rows": result.rows, **written})
+        return 0
+    if result.rows:
+        show_rows(result.rows, list(result.rows[0]), False, "rows")
+    for key, value in {**result.facts, **written}.items():
+        if not isinstance(value, (dict, list)):
+            say(f"{key}: {_short(value)}")
+    return 0
+
+
 def show_result(result: Any) -> None:
     """How a run ended: its numbers as a table, or why it did not finish."""
     if result.status == "finished":

@@ -7,9 +7,9 @@ A method is one class in one file below a wing (`adapters/`, `fewshot/`):
         '''Nearest class mean. Snell et al. 2017, Prototypical Networks, eq. 1-2.'''
         ...
 
-Nothing else changes when a method is added: `load()` finds the files. Three more things are
-registered the same way: what a task is (`task`), how a kind of method is run (`procedure`), and where
-backbones come from (`backbone_source`), so that no room has to import a wing.
+Nothing else changes when a method is added: `load()` finds the files. Four more things are registered the same
+way: what a task is (`task`), how a kind of method is run (`procedure`), what can be done with its checkpoints
+(`tool`), and where backbones come from (`backbone_source`), so that no room has to import a wing.
 """
 
 import importlib
@@ -29,6 +29,7 @@ _METHODS: dict[str, type["Method"]] = {}
 _PROCEDURES: dict[tuple[str, type], Any] = {}
 _BACKBONE_SOURCES: dict[str, tuple[Callable[..., Any], "Listing"]] = {}
 _TASKS: dict[str, Any] = {}
+_TOOLS: dict[str, Any] = {}
 _loaded = False
 
 Listing = Callable[[], list[dict[str, Any]]]  # rows {name, usable, about}
@@ -112,6 +113,21 @@ def task_named(name: str) -> Any:
     if name not in _TASKS:
         raise UsageError(f"task: there is no task {name!r}.{nearest(name, _TASKS)}")
     return _TASKS[name]
+
+
+def tool(cls: type[Any]) -> type[Any]:
+    """Class decorator for a `studio.core.tool.Tool`: makes it known under its `name`."""
+    known = _TOOLS.get(cls.name)
+    if known is not None and type(known).__module__ != cls.__module__:
+        raise ValueError(f"two tools are called {cls.name!r}: {type(known).__module__} and {cls.__module__}")
+    _TOOLS[cls.name] = cls()
+    return cls
+
+
+def tools() -> list[Any]:
+    """All tools that were imported, by name (`studio.runs.tools.tools` imports them all)."""
+    load()
+    return [_TOOLS[name] for name in sorted(_TOOLS)]
 
 
 def procedure(cls: type[Any]) -> type[Any]:

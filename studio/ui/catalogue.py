@@ -1,6 +1,7 @@
 """The words of the page: `words/en.json` and `words/zh.json`, the same keys in both but for the help of fields.
 
-A recipe key's English help is its field's own, under `field.KEY`, and `words/zh.json` has it in Chinese. The help of
+A recipe key's English help is its field's own, under `field.KEY`, and a tool's words are its own, under `tool.NAME`;
+`words/zh.json` has both in Chinese. The help of
 methods' parameters is written once, in English, in the methods; `words/zh-params.json` has it in Chinese.
 
 Fixed words are translated in the browser (`word`); words made on the server, such as a status with
@@ -17,6 +18,7 @@ from gradio.i18n import I18nData
 
 from studio.core import recipe as recipes
 from studio.core import registry
+from studio.runs.tools import tools
 
 LANGUAGES = ("en", "zh")
 _FOLDER = Path(__file__).parent / "words"
@@ -26,7 +28,8 @@ _FOLDER = Path(__file__).parent / "words"
 def words(language: str) -> dict[str, str]:
     """All words of one language by key."""
     written = json.loads((_FOLDER / f"{language}.json").read_text(encoding="utf-8"))
-    return {**_fields(), **written} if language == "en" else written
+    own = {"en": {**_fields(), **_tools()}, "zh": _tools()}.get(language, {})
+    return {**own, **written}
 
 
 def _fields() -> dict[str, str]:
@@ -37,6 +40,15 @@ def _fields() -> dict[str, str]:
         for key, field in recipes.fields_of(task.name).items()
         if field.description
     }
+
+
+def _tools() -> dict[str, str]:
+    """What tools are called and what their inputs are, as the tools say it in English."""
+    texts = {}
+    for tool in tools():
+        texts |= {f"tool.{tool.name}": tool.title, f"tool.{tool.name}.about": tool.about}
+        texts |= {f"tool.{tool.name}.{key}": info.description or key for key, info in tool.Inputs.model_fields.items()}
+    return texts
 
 
 def translations() -> gr.I18n:

@@ -15,7 +15,7 @@ def found(*labels):
 
 
 def test_things_found_are_counted_and_nothing_found_is_said_too():
-    assert "2 cell (0.75 – 0.90), 1 speck (0.60 – 0.60)" in _said(found(0, 0, 1), True, "en")
+    assert "2 × cell (0.75 – 0.90), 1 × speck (0.60 – 0.60)" in _said(found(0, 0, 1), True, "en")
     assert _said(found(), True, "en").startswith("0 things")
 
 

@@ -11,7 +11,7 @@ from studio.runs.predict import teach_checkpoint
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.files import served
 from studio.ui.guard import guarded
-from studio.ui.pages import again
+from studio.ui.pages import tools
 
 
 def build(shared: Any, tab: Any) -> None:
@@ -60,7 +60,7 @@ def build(shared: Any, tab: Any) -> None:
                     pushed = gr.Markdown(elem_id="try-pushed")
                 use = gr.Code(language="python", label="Python", elem_id="try-python", interactive=False)
 
-    again.build(shared, tab, checkpoint, photo)
+    tools.build(shared, tab, checkpoint, photo)
 
     @guarded
     def listing(current: str | None) -> Any:
@@ -150,7 +150,7 @@ def _said(answer: Any, drawn: bool, language: str) -> str:
         if record.get("label") is not None:  # an image in which nothing was found has a row without one
             scores.setdefault(str(record["label"]), []).append(float(record["score"]))
     parts = [
-        f"{len(of_class)} {name} ({min(of_class):.2f} – {max(of_class):.2f})"
+        f"{len(of_class)} × {name} ({min(of_class):.2f} – {max(of_class):.2f})"
         for name, of_class in sorted(scores.items(), key=lambda item: -len(item[1]))
     ]
     return f"{sentence} {', '.join(parts)}".strip()

@@ -1,0 +1,89 @@
+"""What can be done with a checkpoint beyond predicting: a tool has typed inputs, a function and typed outputs.
+
+The page, `launch.py tool NAME CHECKPOINT ...` and the API make their controls from `Inputs`; nobody writes them twice.
+A tool is one class in one file of a task's folder:
+
+    @registry.tool
+    class WatchFilm(Tool):
+        name, title, about = "watch-film", "Watch a film", "Finds things in a film and draws them into it."
+
+        class Inputs(ToolInputs):
+            film: Film = Field(description="The film")
+            every: int = Field(5, ge=1, description="Look at every so many frames")
+
+        def fits(self, manifest): ...
+        def run(self, checkpoint, inputs, bench): ...
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass(frozen=True)
+class Control:
+    """What an input is, where its type does not say it: an image (a path or PIL's), a film, another checkpoint."""
+
+    kind: str
+
+
+Photo = Annotated[Any, Control("image")]
+Film = Annotated[Path, Control("film")]
+OtherCheckpoint = Annotated[str, Control("checkpoint")]
+
+
+class ToolInputs(BaseModel):
+    """A tool's inputs: one field each, with a range and a few words of help."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+@dataclass
+class ToolResult:
+    """What a tool gives back; each part is shown where it is there."""
+
+    facts: dict[str, Any] = field(default_factory=dict)  # plain data
+    remark: tuple[str, dict[str, Any]] | None = None  # a word of the page's catalogue, and what is filled into it
+    rows: list[dict[str, Any]] = field(default_factory=list)  # a table
+    image: "Image.Image | None" = None
+    write_film: Callable[[Path], Any] | None = None  # called once, with the path of the MP4 to write
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a tool may use besides its inputs."""
+
+    model: Callable[..., Any]  # model(checkpoint, look=None) -> studio.runs.predict.Model
+
+
+class Tool:
+    """Something that can be done with a checkpoint."""
+
+    name: ClassVar[str]  # kebab-case
+    title: ClassVar[str]  # a few words
+    about: ClassVar[str]  # one sentence
+    Inputs: ClassVar[type[ToolInputs]] = ToolInputs
+
+    def fits(self, manifest: Any) -> bool:
+        """Whether it can be used on a checkpoint with this manifest."""
+        raise NotImplementedError
+
+    def run(self, checkpoint: str, inputs: Any, bench: Bench) -> ToolResult:
+        """Does it with the checkpoint of this id; `inputs` is an `Inputs`. Raises StudioError in a sentence."""
+        raise NotImplementedError
+
+
+def kind_of(info: Any) -> str | None:
+    """`image`, `film` or `checkpoint` for such a field of `Inputs`; None where its type says it all."""
+    return next((item.kind for item in info.metadata if isinstance(item, Control)), None)
+
+
+def describe(tool: Tool, fields: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A tool as plain data: what `launch.py tools --json` and the API show."""
+    return {"name": tool.name, "title": tool.title, "about": tool.about, "inputs": list(fields)}

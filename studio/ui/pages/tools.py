@@ -1,0 +1,117 @@
+"""Tools below Try it: what can be done with the chosen checkpoint beyond asking it, each drawn from its inputs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from studio.core.errors import UsageError
+from studio.core.recipe import members_of
+from studio.core.tool import Bench, Tool, ToolResult, kind_of
+from studio.data.files.video import CONTAINERS
+from studio.runs.tools import tools, use
+from studio.store.outputs import Outputs
+from studio.ui import forms
+from studio.ui.catalogue import language_of, say, word
+from studio.ui.files import served
+from studio.ui.guard import guarded
+
+ROWS = 200  # of a table, as many as are shown
+
+
+def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
+    """An accordion for each tool, shown where it fits the chosen checkpoint; images are the photo of Try it."""
+    placed = [(tool, *_place(shared, tool, checkpoint, photo)) for tool in tools()]
+    panels = [panel for _, panel, _ in placed]
+    others = [(tool, box) for tool, _, boxes in placed for box in boxes]
+
+    @guarded
+    def fitting(name: str | None) -> list[Any]:
+        manifest = shared.desk.store.checkpoint(name).manifest if name else None
+        shown = [gr.update(visible=manifest is not None and tool.fits(manifest)) for tool in tools()]
+        names = [other for other in shared.desk.checkpoints() if other[1] != name]
+        fits = {tool.name: _that_fit(shared.desk, tool, names) for tool, _ in others}
+        return [*shown, *(gr.update(choices=[("", ""), *fits[tool.name]], value="") for tool, _ in others)]
+
+    for event in (tab.select, checkpoint.change):
+        event(fitting, [checkpoint], [*panels, *(box for _, box in others)],
+              show_progress="hidden", api_visibility="private")  # fmt: skip
+
+
+def _that_fit(desk: Any, tool: Tool, names: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(label, name) for label, name in names if tool.fits(desk.store.checkpoint(name).manifest)]
+
+
+def _place(shared: Any, tool: Tool, checkpoint: Any, photo: Any) -> tuple[Any, list[Any]]:
+    """Lays a tool out here: its accordion, and the boxes in which other checkpoints are chosen."""
+    key, fields = f"tool-{tool.name}", tool.Inputs.model_fields
+    with gr.Accordion(word(f"tool.{tool.name}"), open=False, visible=False, elem_id=key) as panel:
+        gr.Markdown(word(f"tool.{tool.name}.about"))
+        with gr.Row():
+            controls = {
+                name: photo if kind_of(info) == "image" else _control(tool, name, info) for name, info in fields.items()
+            }
+        button = gr.Button(word(f"tool.{tool.name}"), elem_id=f"{key}-use")
+        remark = gr.Markdown(elem_id=f"{key}-remark")
+        drawn = gr.Image(
+            label=word("tool.drawn"), visible=False, interactive=False, format="png", elem_id=f"{key}-image"
+        )
+        film = gr.Video(label=word("tool.drawn"), visible=False, height=480, elem_id=f"{key}-film")
+        table = gr.Dataframe(visible=False, interactive=False, elem_id=f"{key}-table")
+    button.click(
+        guarded(_handler(shared.desk, tool)), [checkpoint, *controls.values()], [remark, drawn, film, table],
+        concurrency_id="device", api_name="tool_" + tool.name.replace("-", "_"),
+    )  # fmt: skip
+    return panel, [controls[name] for name, info in fields.items() if kind_of(info) == "checkpoint"]
+
+
+def _control(tool: Tool, name: str, info: Any) -> Any:
+    shown = {"label": word(f"tool.{tool.name}.{name}"), "elem_id": f"tool-{tool.name}-{name}", "min_width": 160}
+    kind, members = kind_of(info), members_of(info.annotation)
+    if kind == "film":
+        return gr.File(file_types=list(CONTAINERS), **shown)
+    if kind == "checkpoint":
+        return gr.Dropdown([("", "")], value="", **shown)
+    if options := forms.choices(info.annotation):
+        return gr.Dropdown([("", "") if option is None else option for option in options], value="", **shown)
+    if bool in members:
+        return gr.Checkbox(bool(info.default), **shown)
+    if members & {int, float}:
+        return gr.Number(info.default, precision=0 if float not in members else None, **shown)
+    return gr.Textbox(forms.to_text(info.default), max_lines=1, **shown)
+
+
+def _handler(desk: Any, tool: Tool) -> Callable[..., Any]:
+    fields = tool.Inputs.model_fields
+
+    def act(request: gr.Request, name: str | None, *values: Any) -> tuple[Any, ...]:
+        language = language_of(request)
+        if not name:
+            raise UsageError(say("try.none", language))
+        given = dict(zip(fields, values, strict=True))
+        for field, info in fields.items():
+            if kind_of(info) in ("image", "film") and given[field] is None:
+                raise UsageError(say({"image": "tool.photo", "film": "tool.film"}[kind_of(info)], language))
+            if given[field] == "":
+                given[field] = None
+            elif isinstance(given[field], str) and kind_of(info) is None:
+                given[field] = forms.from_text(info.annotation, given[field])
+        return _shown(desk, tool, use(tool, desk.store.checkpoint(name), given, Bench(desk.model)), language)
+
+    act.__doc__ = tool.about
+    return act
+
+
+def _shown(desk: Any, tool: Tool, result: ToolResult, language: str) -> tuple[Any, ...]:
+    written = None
+    if result.write_film is not None:
+        written = served(Outputs(desk.home.exports).write(f"{tool.name}.mp4", result.write_film))
+    key, values = result.remark or ("", {})
+    columns = list(result.rows[0]) if result.rows else []
+    rows = [[row.get(column) for column in columns] for row in result.rows[:ROWS]]
+    return (
+        say(key, language, **values) if key else "",
+        gr.Image(result.image, visible=result.image is not None),
+        gr.Video(written, visible=written is not None),
+        gr.Dataframe({"headers": columns, "data": rows}, visible=bool(rows)),
+    )

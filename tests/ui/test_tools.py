@@ -1,0 +1,156 @@
+"""Tools: what can be done with a checkpoint beyond predicting, from the command line and on the page alike."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydantic import Field
+
+from studio import cli
+from studio.core import recipe as recipes
+from studio.core import registry
+from studio.core.errors import UsageError
+from studio.core.home import Home
+from studio.core.tool import Bench, Tool, ToolInputs, ToolResult
+from studio.data.files import video
+from studio.runs.executors import run_inline
+from studio.runs.predict import load_checkpoint
+from studio.runs.runner import submit
+from studio.runs.tools import described, tool_named, tools, use
+from studio.store import Store
+from studio.ui import build_app
+from studio.ui.catalogue import words
+
+REQUEST = SimpleNamespace(headers={"accept-language": "en"}, query_params={}, cookies={})
+SMALL = {
+    "task": "detect", "method": "detect/fcos", "device": "cpu",
+    "model": {"image_size": 64, "backbone": "timm/resnet18?random"},
+    "data": {"train": "builtin:scenes?images=6&size=64&classes=2"}, "params": {"width": 32, "depth": 1},
+    "train": {"epochs": 1, "batch_size": 3},
+}  # fmt: skip
+SORTER = {
+    "method": "fewshot/prototypes", "device": "cpu", "model": {"backbone": "studio/conv4", "image_size": 16},
+    "data": {"train": "builtin:digits?per_class=4"}, "eval": {"ways": 3, "shots": 1, "queries": 1, "episodes": 2},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A home with a detector and a classifier, and their names."""
+    home = Home.find(tmp_path_factory.mktemp("tools") / "home")
+    names = [run_inline(submit(recipes.parse(values), Store(home)), home).checkpoint for values in (SMALL, SORTER)]
+    assert all(names)
+    return home, *names
+
+
+@pytest.fixture(scope="module")
+def page(made):
+    """The page's functions for each tool, by the tool's name, and that which shows the tools that fit."""
+    functions = [block.fn for block in build_app(home=made[0]).fns.values() if block.fn is not None]
+    by_doc = {function.__doc__: function for function in functions}
+    fitting = next(function for function in functions if function.__name__ == "fitting")
+    return {tool.name: by_doc[tool.about] for tool in tools()}, fitting
+
+
+def image() -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8))
+
+
+@pytest.fixture
+def film(tmp_path):
+    pytest.importorskip("av", reason="video needs PyAV (pip install av)")
+    with video.Writer(tmp_path / "film.mp4", 10) as writer:
+        for _ in range(4):
+            writer.write(image())
+    return tmp_path / "film.mp4"
+
+
+def test_the_page_compares_joins_and_watches(page, made, film):
+    functions, _ = page
+    _, name, _ = made
+    remark, drawn, _, _ = functions["compare"](REQUEST, name, image(), name)
+    assert "Both found" in remark and drawn.visible and drawn.value is not None
+    remark, drawn, _, _ = functions["look-again"](REQUEST, name, image(), True, "1, 1.5", "wbf", name)
+    assert "things were found" in remark and drawn.visible
+    remark, _, watched, _ = functions["watch-film"](REQUEST, name, str(film), 2)
+    assert "in 2 frames" in remark and watched.visible
+
+
+def test_the_page_shows_the_tools_that_fit_the_checkpoint(page, made):
+    _, fitting = page
+    _, detector, sorter = made
+    shown = {
+        name: [tool.name for tool, update in zip(tools(), fitting(name), strict=False) if update["visible"]]
+        for name in (detector, sorter, None)
+    }
+    assert shown == {detector: ["compare", "look-again", "watch-film"], sorter: ["watch-film"], None: []}
+
+
+def test_the_page_asks_for_what_is_missing(page, made):
+    functions, _ = page
+    with pytest.raises(Exception, match="Give a photo above first"):
+        functions["compare"](REQUEST, made[1], None, made[1])
+    with pytest.raises(Exception, match="other"):
+        functions["compare"](REQUEST, made[1], image(), "")
+
+
+def test_the_command_line_has_them_too(made, film, tmp_path, monkeypatch, capsys):
+    home, name, sorter = made
+    monkeypatch.setenv("STUDIO_HOME", str(home.root))
+    monkeypatch.chdir(tmp_path)
+    image().save("photo.png")
+
+    def told(*arguments):
+        code = cli.main(list(arguments))
+        return code, json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+
+    code, rows = told("tools", "--json")
+    assert code == 0 and [row["name"] for row in rows] == ["compare", "look-again", "watch-film"]
+    code, both = told("tool", "compare", name, "photo.png", "--other", name, "--out", "seen", "--json")
+    assert code == 0 and both["first_only"] == 0 and Image.open(both["image"]).width > 80
+    code, again = told("tool", "look-again", name, "photo.png", "--mirror", "--scales", "1,1.5", "--json")
+    assert code == 0 and again["width"] == 80
+    code, seen = told("tool", "watch-film", name, str(film), "--every", "2", "--json")
+    assert code == 0 and seen["frames"] == 2 and (tmp_path / seen["film"]).stat().st_size > 0
+    for arguments, sentence in (
+        (("watch-flm", name, str(film)), "watch-film"),
+        (("compare", sorter, "photo.png", "--other", name), "tools that do: watch-film"),
+        (("watch-film", name, str(film), "--every", "0"), "every"),
+        (("look-again", name, "photo.png", "--fusion", "wbff"), "wbf"),
+        (("look-again", name, "no.png"), "no.png"),
+    ):
+        code = cli.main(["tool", *arguments])
+        assert code == 2 and sentence in capsys.readouterr().err, arguments
+
+
+def test_a_tool_of_a_task_is_one_class(made, monkeypatch):
+    monkeypatch.setattr(registry, "_TOOLS", dict(registry._TOOLS))
+
+    @registry.tool
+    class CountClasses(Tool):
+        name, title, about = "count-classes", "Count classes", "Says how many classes a checkpoint knows."
+
+        class Inputs(ToolInputs):
+            least: int = Field(1, ge=1, description="At least so many")
+
+        def fits(self, manifest):
+            return True
+
+        def run(self, checkpoint, inputs, bench):
+            return ToolResult({"classes": max(inputs.least, len(bench.model(checkpoint).classes))})
+
+    home, name, _ = made
+    bench = Bench(lambda checkpoint, look=None: load_checkpoint(checkpoint, home, "cpu", look))
+    tool, checkpoint = tool_named("count-classes"), Store(home).checkpoint(name)
+    assert use(tool, checkpoint, {}, bench).facts == {"classes": 2}
+    assert described(tool)["inputs"][0]["name"] == "least"
+    with pytest.raises(UsageError, match="lest"):
+        use(tool, checkpoint, {"lest": 3}, bench)
+
+
+def test_every_tool_has_its_words_in_both_languages():
+    for tool in tools():
+        for key in ("", ".about", *(f".{field}" for field in tool.Inputs.model_fields)):
+            assert words("zh")[f"tool.{tool.name}{key}"] != words("en")[f"tool.{tool.name}{key}"]
