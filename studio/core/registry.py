@@ -23,6 +23,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from studio.core.errors import UsageError, nearest
+from studio.core.rights import LOCAL, Rights
 
 PLACES = ("adapters", "fewshot")  # where methods, procedures and backbone sources are found
 _METHODS: dict[str, type["Method"]] = {}
@@ -32,7 +33,7 @@ _TASKS: dict[str, Any] = {}
 _TOOLS: dict[str, Any] = {}
 _loaded = False
 
-Listing = Callable[[], list[dict[str, Any]]]  # rows {name, usable, about}
+Listing = Callable[[Rights], list[dict[str, Any]]]  # rows {name, usable, about} for one who asks
 
 
 class Params(BaseModel):
@@ -145,7 +146,9 @@ def procedure_for(method: type[Method]) -> Any:
     raise UsageError(f"method: nothing here can run {method.id!r} for task {method.task!r}.")
 
 
-def backbone_source(scheme: str, listing: Listing = list) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def backbone_source(
+    scheme: str, listing: Listing = lambda rights: []
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Function decorator: loads backbones named `SCHEME/...` or `SCHEME:...`; `listing` names those it knows of."""
 
     def add(loader: Callable[..., Any]) -> Callable[..., Any]:
@@ -169,10 +172,10 @@ def backbone(spec: str, **options: Any) -> Any:
     return loader(spec[len(scheme) + 1 :], **options)
 
 
-def backbones() -> list[dict[str, Any]]:
-    """What can be named as a backbone: rows {name, usable, about}, those usable now without a network first."""
+def backbones(rights: Rights = LOCAL) -> list[dict[str, Any]]:
+    """What one who asks can name as a backbone: rows {name, usable, about}, those usable without a network first."""
     load()
-    rows = [row for _, listing in _BACKBONE_SOURCES.values() for row in listing()]
+    rows = [row for _, listing in _BACKBONE_SOURCES.values() for row in listing(rights)]
     return sorted(rows, key=lambda row: (not row["usable"], row["name"]))
 
 

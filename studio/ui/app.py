@@ -106,7 +106,7 @@ def build_app(
     secret = secret_of(home)
     with Page(title="Transfer Studio", analytics_enabled=False, delete_cache=(3600, 86400), fill_width=False) as page:
         gr.Markdown(word("hero"), elem_id="hero")
-        form = Form(home, preset or "quickstart")
+        form = Form(home, preset or "quickstart", desk.home.rights)
         run = gr.BrowserState("", storage_key="transfer-studio-run", secret=secret)
         banner, timer = gr.HTML(elem_id="run-banner"), gr.Timer(EVERY_S)
         with gr.Tabs(selected="start", elem_id="tabs") as tabs:

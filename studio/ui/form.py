@@ -9,6 +9,7 @@ from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import StudioError, UsageError
 from studio.core.home import Home
+from studio.core.rights import LOCAL, Rights
 from studio.ui import form_html, forms
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.forms import Screen
@@ -25,8 +26,8 @@ SETTLED = "async (form, ...rest) => [await studioForm.settled(), ...rest]"
 class Form:
     """Preset, method, what the method is, and the fields; laid out by `place`, filled as one by `fill`."""
 
-    def __init__(self, home: Home, preset: str) -> None:
-        self.home, self.default = home, preset
+    def __init__(self, home: Home, preset: str, rights: Rights = LOCAL) -> None:
+        self.home, self.default, self.rights = home, preset, rights
         self._draft = f"transfer-studio-form-{preset}"  # where a refresh of a tab finds its form again
         self.preset = gr.Dropdown(
             self._presets(), value=None, render=False, elem_id="train-preset",
@@ -66,7 +67,7 @@ class Form:
     def fill(self, screen: Screen, language: str) -> list[Any]:
         """New values of `filled`: the form says `screen`."""
         preset = screen.preset if screen.preset in recipes.presets(self.home) else None
-        return [preset, screen.method, _about(screen.method), form_html.drawn(screen, language)]
+        return [preset, screen.method, _about(screen.method), form_html.drawn(screen, language, self.rights)]
 
     def of_preset(self, name: str, before: str = "") -> Screen:
         """The form of a preset; the person's own training data stay where it learns from such data too."""

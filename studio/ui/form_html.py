@@ -7,19 +7,23 @@ from typing import Any
 from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.own_data import FITTED
+from studio.core.rights import LOCAL, Rights
 from studio.ui import forms
 from studio.ui.catalogue import say, translated, words
 from studio.ui.forms import Screen
 
 
-def drawn(screen: Screen, language: str) -> dict[str, Any]:
+def drawn(screen: Screen, language: str, rights: Rights = LOCAL) -> dict[str, Any]:
     """What the browser is given: the form as HTML, and what it says, for as long as its tab was never opened."""
     said = {"method": screen.method, "preset": screen.preset, "texts": screen.texts}
-    return {"html": draw(screen, language), "screen": said}
+    return {"html": draw(screen, language, rights), "screen": said}
 
 
-def draw(screen: Screen, language: str) -> str:
-    """The whole form; it is never the same text twice, so that the browser always draws it anew."""
+def draw(screen: Screen, language: str, rights: Rights = LOCAL) -> str:
+    """The whole form, naming the backbones that one who asks may know of.
+
+    It is never the same text twice, so that the browser always draws it anew.
+    """
     simple, more, own = forms.keys(screen)
     about = str(screen.texts.get("about", ""))
     return (
@@ -28,7 +32,7 @@ def draw(screen: Screen, language: str) -> str:
         f"<div class='fields'>{_fields(simple, screen, language)}</div>"
         f"{_folded('train-more', say('train.more', language), _fields(more, screen, language))}"
         f"{_folded('train-params', say('train.params', language), _fields(own, screen, language) or _none(language))}"
-        f"</fieldset>{_backbones()}</form>"
+        f"</fieldset>{_backbones(rights)}</form>"
     )
 
 
@@ -95,6 +99,6 @@ def _help(key: str, description: str, language: str) -> str:
     return words(language).get(f"field.{key}") or translated(description, language)
 
 
-def _backbones() -> str:
-    names = [row["name"] for row in registry.backbones() if row.get("usable")]
+def _backbones(rights: Rights) -> str:
+    names = [row["name"] for row in registry.backbones(rights) if row.get("usable")]
     return "<datalist id='known-backbones'>" + "".join(f"<option value='{escape(n)}'>" for n in names) + "</datalist>"

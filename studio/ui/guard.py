@@ -1,4 +1,7 @@
-"""Errors on their way to a visitor: known ones as they are, surprises with a reference only."""
+"""What is shown in a toast: notices, and errors; known ones as they are, surprises with a reference only.
+
+A toast is drawn as HTML, and its text may name what came from outside: it is escaped here and nowhere else.
+"""
 
 import functools
 import logging
@@ -22,8 +25,7 @@ def guarded(handler: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return handler(*args, **options)
         except StudioError as error:
-            text = escape(str(error), quote=False)  # a message is shown as HTML, and may name what came from outside
-            raise gr.Error(text, duration=12, print_exception=False) from error
+            raise gr.Error(_plain(str(error)), duration=12, print_exception=False) from error
         except gr.Error:
             raise
         except Exception as error:
@@ -32,3 +34,12 @@ def guarded(handler: Callable[..., Any]) -> Callable[..., Any]:
             raise gr.Error(f"{type(error).__name__} (reference {code}; the server's log has the rest)") from error
 
     return run
+
+
+def inform(text: str, seconds: float = 10) -> None:
+    """Shows a sentence for a while; no part of it is markup."""
+    gr.Info(_plain(text), duration=seconds)
+
+
+def _plain(text: str) -> str:
+    return escape(text, quote=False)

@@ -1,13 +1,17 @@
 """The page attacked over HTTP: what a stranger could do to it, tried on a real server."""
 
+import html
 import io
 import json
+import re
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import studio.ui
 from studio.core.rights import VISITOR
 from studio.runs.executors import run_inline
 from studio.store import Store
@@ -211,6 +215,23 @@ def test_a_recipe_with_shots_of_boxes_starts_on_a_hosted_page(hosted_page):
     assert visitor.call("stop_run", run)["status"] == "stopped"
 
 
+def test_backbones_that_the_owner_fetched_are_named_to_the_owner_alone(hosted_page, local_page, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    for repo, config in (("owner/secret-vit", {"image_size": 32}), ("timm/secret.net", {"architecture": "secret"})):
+        kept = tmp_path / f"models--{repo.replace('/', '--')}"
+        (kept / "snapshots" / ("0" * 40)).mkdir(parents=True)
+        (kept / "refs").mkdir()
+        (kept / "refs" / "main").write_text("0" * 40)
+        (kept / "snapshots" / ("0" * 40) / "config.json").write_text(json.dumps(config))
+        (kept / "snapshots" / ("0" * 40) / "model.safetensors").write_bytes(b"")
+    for page, named in ((local_page, True), (hosted_page, False)):
+        form = json.dumps(page.visitor().press("_restore", "")[-1])
+        assert "pip/tf_efficientnet_lite0" in form
+        assert ("hf/owner/secret-vit" in form, "timm/secret@net" in form) == (named, named)
+
+
 # --- the doors ----------------------------------------------------------------------------------
 
 
@@ -254,3 +275,19 @@ def test_messages_are_no_markup(hosted_page):
     with pytest.raises(Refused) as refused:
         hosted_page.visitor().call("show_run", "<img src=x onerror=alert(1)>")
     assert "<img" not in str(refused.value) and "&lt;img" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["<img src=x onerror=alert(1)>", "a & b <b>"])
+def test_notices_are_no_markup(name, monkeypatch):
+    from studio.ui import guard
+
+    shown = []
+    monkeypatch.setattr(guard.gr, "Info", lambda text, duration: shown.append(text))
+    guard.inform(f"data.{name}: kept")
+    assert "<" not in shown[0] and html.unescape(shown[0]) == f"data.{name}: kept"
+
+
+def test_every_toast_is_shown_where_it_is_escaped():
+    folder = Path(studio.ui.__file__).parent
+    toast = re.compile(r"gr\.(Info|Warning|Success|Error)\(")
+    assert [file.name for file in folder.rglob("*.py") if toast.search(file.read_text("utf-8"))] == ["guard.py"]

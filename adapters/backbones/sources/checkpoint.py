@@ -15,13 +15,14 @@ from adapters.backbones.sources.request import Request, source
 from studio.core import registry
 from studio.core.errors import UsageError
 from studio.core.home import Home
+from studio.core.rights import Rights
 from studio.store import Checkpoint, Store
 from studio.store.exchange import CONFIGS
 
 PREFIX = "backbone."  # of a backbone's tensors in a checkpoint, where they moved
 
 
-def _listing() -> list[dict[str, Any]]:
+def _listing(rights: Rights) -> list[dict[str, Any]]:
     return [
         {
             "name": "store/CHECKPOINT",

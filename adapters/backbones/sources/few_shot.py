@@ -9,9 +9,10 @@ from typing import Any
 from adapters.backbones.conv_face import build
 from adapters.backbones.face import Backbone
 from adapters.backbones.sources.request import Request, source
+from studio.core.rights import Rights
 
 
-def _listing() -> list[dict[str, Any]]:
+def _listing(rights: Rights) -> list[dict[str, Any]]:
     return [
         {
             "name": "studio/conv4",

@@ -10,9 +10,10 @@ from adapters.backbones.hf_preprocess import read_preprocess
 from adapters.backbones.safe import read_json, require_safetensors, weights_file
 from adapters.backbones.sources.request import Request, source
 from studio.core.errors import UsageError
+from studio.core.rights import Rights
 
 
-def _listing() -> list[dict[str, Any]]:
+def _listing(rights: Rights) -> list[dict[str, Any]]:
     return [
         {"name": "file:FOLDER", "usable": False, "about": "a local folder of timm or transformers with safetensors"}
     ]

@@ -14,15 +14,16 @@ from adapters.backbones.sources.folder import open_folder
 from adapters.backbones.sources.hub import cached, fetch
 from adapters.backbones.sources.request import Request, source
 from studio.core.errors import UsageError, nearest
+from studio.core.rights import Rights
 from studio.data.preprocess import Preprocess
 
 VISION = ("image_size", "num_channels", "vision_config", "pretrained_cfg")  # fields that only models of images have
 
 
-def _listing() -> list[dict[str, Any]]:
+def _listing(rights: Rights) -> list[dict[str, Any]]:
     rows = [
         {"name": f"hf/{repo}", "usable": True, "about": "in the local hub cache"}
-        for repo, config in cached().items()
+        for repo, config in cached(rights).items()
         if any(key in config for key in VISION) and not repo.startswith("timm/")
     ]
     return [

@@ -7,6 +7,7 @@ from adapters.backbones.safe import read_json
 from adapters.backbones.sentences import one_line
 from studio.core.errors import HubError
 from studio.core.home import Home
+from studio.core.rights import Rights
 
 WITHOUT_HUB = (
     "Usable without it: pip/tf_efficientnet_lite0 (or lite1, lite2), file:FOLDER, store/CHECKPOINT, "
@@ -50,10 +51,15 @@ def _access(home: Home | None) -> dict[str, Any]:
     return {"token": home.rights.hub_token, "cache_dir": home.root / "hub"}
 
 
-def cached() -> dict[str, dict[str, Any]]:
-    """Models of the local cache that hold config and safetensors: their config by repository name."""
+def cached(rights: Rights) -> dict[str, dict[str, Any]]:
+    """Models of the local cache that hold config and safetensors: their config by repository name.
+
+    None for a visitor of a hosted page: what the owner fetched, perhaps with a token, is nobody else's to know.
+    """
     from huggingface_hub import CacheNotFound, constants, scan_cache_dir
 
+    if not rights.local:
+        return {}
     try:
         repos = scan_cache_dir(constants.HF_HUB_CACHE).repos
     except CacheNotFound:

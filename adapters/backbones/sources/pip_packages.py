@@ -16,6 +16,7 @@ from adapters.backbones.face import Backbone, linear
 from adapters.backbones.sources.request import Request, source
 from adapters.backbones.timm_face import build
 from studio.core.errors import UsageError, nearest
+from studio.core.rights import Rights
 
 # name: (Python package, SHA-256 of the file in it)
 PACKAGES = {
@@ -34,7 +35,7 @@ PACKAGES = {
 }
 
 
-def _listing() -> list[dict[str, Any]]:
+def _listing(rights: Rights) -> list[dict[str, Any]]:
     return [
         {
             "name": f"pip/{name}",

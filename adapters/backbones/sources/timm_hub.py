@@ -12,16 +12,17 @@ from adapters.backbones.sources.hub import cached, fetch
 from adapters.backbones.sources.request import Request, source
 from adapters.backbones.timm_face import build
 from studio.core.errors import HubError, UsageError, nearest
+from studio.core.rights import Rights
 
 
-def _listing() -> list[dict[str, Any]]:
+def _listing(rights: Rights) -> list[dict[str, Any]]:
     rows = [
         {
             "name": f"timm/{repo.removeprefix('timm/').replace('.', '@', 1)}",
             "usable": True,
             "about": "in the local hub cache",
         }
-        for repo, config in cached().items()
+        for repo, config in cached(rights).items()
         if repo.startswith("timm/") and "architecture" in config
     ]
     return [

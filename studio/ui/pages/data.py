@@ -12,7 +12,7 @@ from studio.ui import forms, html
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.form import READ
 from studio.ui.forms import Screen
-from studio.ui.guard import guarded
+from studio.ui.guard import guarded, inform
 
 BOXES = 8
 #: the preset with which two domains begin, by what their items carry
@@ -52,7 +52,7 @@ def build(shared: Any) -> None:
         language = language_of(request)
         if part in ("train", "source"):
             refuse_one_class(report, language)
-        gr.Info(say("data.taken", language, role=say(f"data.role.{part}", language)), duration=4)
+        inform(say("data.taken", language, role=say(f"data.role.{part}", language)), seconds=4)
         return (
             *shared.form.fill(with_data(forms.read_screen(sent), data_spec, report, part), language),
             data_spec,
@@ -99,7 +99,7 @@ def with_data(screen: Screen, spec: str, report: dict[str, Any], role: str = "tr
     values = recipes.read_yaml(recipes.find_preset(preset)) if preset else forms.values_of(screen)
     notes = recipes.override(values, {f"data.{role}": spec})
     for note in notes:
-        gr.Info(note)
+        inform(note)
     data = values["data"]
     for other in {"train": ("val", "test"), "source": ("target",), "target": ("source",)}.get(role, ()):
         if other in ("val", "test") or data.get(other, "").startswith("builtin:"):

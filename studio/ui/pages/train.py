@@ -10,7 +10,7 @@ from studio.ui import forms
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.command_line import command_line
 from studio.ui.form import READ, SETTLED
-from studio.ui.guard import guarded
+from studio.ui.guard import guarded, inform
 from studio.ui.pages import live
 
 
@@ -37,7 +37,7 @@ def build(shared: Any) -> None:
         values = forms.values_of(screen)
         forms.check_filed(screen, recipes.parse(values))
         run_id = shared.desk.start(values)
-        gr.Info(say("train.started", language, run=run_id), duration=4)
+        inform(say("train.started", language, run=run_id), seconds=4)
         return run_id
 
     @guarded
@@ -45,19 +45,19 @@ def build(shared: Any) -> None:
         language = language_of(request)
         view = shared.desk.view(run_id) if run_id else None
         if view is None:
-            gr.Info(say("train.no_run", language), duration=4)
+            inform(say("train.no_run", language), seconds=4)
         elif view.over:
-            gr.Info(say("train.over", language, status=say(f"status.{view.status}", language)), duration=4)
+            inform(say("train.over", language, status=say(f"status.{view.status}", language)), seconds=4)
         else:
             shared.desk.stop(run_id)
-            gr.Info(say("train.stopping", language), duration=4)
+            inform(say("train.stopping", language), seconds=4)
 
     @guarded
     def go_on(run_id: str, request: gr.Request) -> None:
         if run_id:
             shared.desk.resume(run_id)
         else:
-            gr.Info(say("train.no_run", language_of(request)), duration=4)
+            inform(say("train.no_run", language_of(request)), seconds=4)
 
     private, form = {"api_visibility": "private"}, shared.form.entry
     start.click(begin, [form], [shared.run], js=SETTLED, concurrency_limit=2, **private)

@@ -10,7 +10,7 @@ from studio.core.errors import UsageError
 from studio.runs.predict import teach_checkpoint
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.files import served
-from studio.ui.guard import guarded
+from studio.ui.guard import guarded, inform
 from studio.ui.pages import tools
 
 
@@ -99,7 +99,7 @@ def build(shared: Any, tab: Any) -> None:
             raise UsageError(say("try.teach.missing", language_of(request)))
         known = desk.model(name)
         taught = teach_checkpoint(name, {label.strip(): [image]}, desk.home, known.predictor)
-        gr.Info(say("try.taught", language_of(request), name=taught.id), duration=5)
+        inform(say("try.taught", language_of(request), name=taught.id), seconds=5)
         return gr.Dropdown(desk.checkpoints(), value=taught.id)
 
     @guarded
@@ -107,7 +107,7 @@ def build(shared: Any, tab: Any) -> None:
         parent = desk.store.checkpoint(name).manifest.lineage.get("parent") if name else None
         if not parent:
             return gr.skip()
-        gr.Info(say("try.undone", language_of(request), name=parent), duration=5)
+        inform(say("try.undone", language_of(request), name=parent), seconds=5)
         return gr.Dropdown(desk.checkpoints(), value=parent)
 
     @guarded
