@@ -32,7 +32,7 @@ class Aligner(Estimator):
     """
 
     task = "align"
-    uses = ("data.source", "data.target")
+    uses = ("data.source", "data.target", "eval.fallback")
     Params = AlignParams
     note: str = ""
     #: columns of the common space for each of `params.dim`
@@ -94,6 +94,7 @@ class FewLabels(Aligner):
     `few` indexes rows of `target`; the procedure draws them with the run's seed and never scores on them.
     """
 
+    uses = ("data.source", "data.target")
     #: source and target may have features of different dimension
     heterogeneous: bool = False
 

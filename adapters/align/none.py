@@ -10,4 +10,5 @@ class NoAlignment(Aligner):
 
     title = "Source only"
     paper = "baseline"
+    uses = ("data.source", "data.target")
     Params = AlignParams

@@ -8,6 +8,7 @@ from PIL import Image
 from adapters.align.base import Aligner, FewLabels
 from adapters.align.classifiers import make_classifier
 from adapters.align.domains import Pair, backbone_for, open_domain, pair_of, reveal
+from adapters.align.fallback import compare, source_only
 from adapters.align.none import NoAlignment
 from adapters.align.normalize import NORMALIZERS
 from adapters.align.selection import SCORES, best, settings
@@ -48,11 +49,15 @@ class Align(Procedure):
             method = fitted(type(job.method), params, pair, few)
             if method.note:
                 job.events.note(method.note)
-            metrics = scores(method, pair, few, seed)
+            plain = source_only(method, pair)
+            metrics = scores(method, plain, pair, few, seed)
             metrics["selection"] = rule
+            kept = _keep(job, method, plain, pair, metrics)
             _show(job, method, pair, metrics, seed)
-        manifest = manifest_of(job, pair.classes, metrics, backbone if target.images else None, params)
-        return Outcome(metrics, job.store.put(manifest, method.state()).id)
+        about = {**metrics, "target_accuracy": metrics["kept_accuracy"]}  # a checkpoint's number is its own
+        manifest = manifest_of(job, pair.classes, about, backbone if target.images else None, kept.params)
+        manifest = manifest.model_copy(update={"method": kept.id, "title": kept.title})
+        return Outcome(metrics, job.store.put(manifest, kept.state()).id)
 
     def restore(self, checkpoint: Checkpoint, device: str, home: Home, store: Any) -> Predictor:
         """Raises DataError for a checkpoint that was learned from feature vectors: it can't see images."""
@@ -102,31 +107,24 @@ def fitted(cls: type[Aligner], params: Params, pair: Pair, few: np.ndarray) -> A
     return method.fit(pair.xs, pair.ys, pair.xt)
 
 
-def scores(method: Aligner, pair: Pair, few: np.ndarray, seed: int) -> dict[str, Any]:
+def scores(
+    method: Aligner, plain: NoAlignment | None, pair: Pair, few: np.ndarray, seed: int
+) -> dict[str, float | int | str | None]:
     """Target accuracy beside its two baselines, on the labelled target rows that were not revealed."""
     held = pair.yt >= 0
     held[few] = False
     if not held.any():
         return {"target_accuracy": None, "source_only_accuracy": None}
     truth = pair.yt[held]
-    metrics: dict[str, Any] = {
+    metrics: dict[str, float | int | str | None] = {
         "target_accuracy": float((method.predict(pair.xt[held]) == truth).mean()),
-        "source_only_accuracy": source_only(method, pair, held),
+        "source_only_accuracy": None if plain is None else float((plain.predict(pair.xt[held]) == truth).mean()),
         "target_supervised_accuracy": target_supervised(method, pair, seed),
         "scored_on": int(held.sum()),
     }
     if len(few):
         metrics["target_labels_used"] = len(few)
     return metrics
-
-
-def source_only(method: Aligner, pair: Pair, held: np.ndarray) -> float | None:
-    """The same normalisation and classifier without alignment; None where the features don't fit."""
-    if pair.xs.shape[1] != pair.xt.shape[1]:
-        return None
-    params = NoAlignment.Params(normalize=method.params.normalize, classifier=method.params.classifier)
-    plain = NoAlignment(params).fit(pair.xs, pair.ys, pair.xt)
-    return float((plain.predict(pair.xt[held]) == pair.yt[held]).mean())
 
 
 def target_supervised(method: Aligner, pair: Pair, seed: int) -> float | None:
@@ -166,7 +164,7 @@ def _choose(job: Job, pair: Pair, few: np.ndarray) -> tuple[Params, str]:
         if job.should_stop():
             raise StoppedByUser("Stopped while choosing parameters.")
         if job.recipe.eval.selection == "oracle":
-            return scores(fitted(cls, candidate, pair, few), pair, few, seed)["target_accuracy"]
+            return scores(fitted(cls, candidate, pair, few), None, pair, few, seed)["target_accuracy"]
         return SCORES[params.score](lambda xs, ys, xt: cls(candidate).fit(xs, ys, xt), pair.xs, pair.ys, pair.xt, seed)
 
     chosen, values = best(candidates, score, lambda done, total: job.events.progress("settings", done, total))
@@ -177,6 +175,34 @@ def _choose(job: Job, pair: Pair, few: np.ndarray) -> tuple[Params, str]:
     return chosen, f"{rule} over {len(candidates)} settings"
 
 
+def _keep(job: Job, method: Aligner, plain: NoAlignment | None, pair: Pair, metrics: dict[str, Any]) -> Aligner:
+    """What the checkpoint holds; says why, and warns where alignment is likely to harm, or does on target labels."""
+    kept, fallback = method, job.recipe.eval.fallback == "source-only"
+    if plain is not None and not isinstance(method, (FewLabels, NoAlignment)):
+        found = compare(method, plain, pair, method.params.score, job.recipe.train.seed)
+        metrics.update(found.metrics())
+        kept = plain if fallback and found.harms else method
+        if fallback:
+            metrics["selection"] += f"; against source only label-free: {found.score}"
+        name = "source only" if kept is plain else f"the method ({method.title})"
+        why = f"Kept is {name}. By the label-free score {found.score} source only has {found.source_only:.3f}, the "
+        why += f"method {found.method:.3f}."
+        if found.harms:
+            other = "eval.fallback: none keeps the method" if fallback else "eval.fallback: source-only keeps the other"
+            job.events.warning(f"Negative transfer is likely. {why} {other}.")
+        else:
+            job.events.note(why)
+    own, bare = metrics["target_accuracy"], metrics["source_only_accuracy"]
+    metrics["kept"] = "source only" if kept is plain or isinstance(kept, NoAlignment) else "method"
+    metrics["kept_accuracy"] = bare if kept is plain else own
+    if own is not None and bare is not None and own < bare:
+        job.events.warning(
+            f"Negative transfer, measured on target labels: {method.title} {own:.3f}, source only {bare:.3f}. "
+            "The labels chose nothing."
+        )
+    return kept
+
+
 def _show(job: Job, method: Aligner, pair: Pair, metrics: dict[str, Any], seed: int) -> None:
     names = {
         "source only": "source_only_accuracy",
@@ -185,6 +211,10 @@ def _show(job: Job, method: Aligner, pair: Pair, metrics: dict[str, Any], seed: 
     }
     rows = [[name, None if metrics.get(key) is None else round(metrics[key], 4)] for name, key in names.items()]
     job.table("accuracy on the target", ["what", "accuracy"], rows)
+    if "label_free_score" in metrics:
+        found = {"source only": metrics["source_only_label_free_score"], "method": metrics["label_free_score"]}
+        rows = [[name, round(value, 4), "kept" if name == metrics["kept"] else ""] for name, value in found.items()]
+        job.table(f"kept, beside the label-free score {method.params.score}", ["what", "score", "kept"], rows)
     if pair.xs.shape[1] == pair.xt.shape[1]:
         job.figure("before-and-after", before_and_after(method, pair, seed))
 

@@ -1,0 +1,48 @@
+"""Whether alignment is likely to help or to harm: the method beside source only, by a score without target labels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from adapters.align.base import Aligner
+from adapters.align.domains import Pair
+from adapters.align.none import NoAlignment
+from adapters.align.selection import SCORES
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Label-free scores of a method and of source only; higher is better."""
+
+    score: str  # of SCORES
+    method: float
+    source_only: float
+
+    @property
+    def harms(self) -> bool:
+        """Source only scores higher; what is equal, or no number, does not say so."""
+        return bool(self.source_only > np.nan_to_num(self.method, nan=-np.inf))
+
+    def metrics(self) -> dict[str, float]:
+        return {"label_free_score": self.method, "source_only_label_free_score": self.source_only}
+
+
+def source_only(method: Aligner, pair: Pair) -> NoAlignment | None:
+    """The same normalisation and classifier without alignment; None where the features don't fit."""
+    if pair.xs.shape[1] != pair.xt.shape[1]:
+        return None
+    params = NoAlignment.Params(normalize=method.params.normalize, classifier=method.params.classifier)
+    return NoAlignment(params).fit(pair.xs, pair.ys, pair.xt)
+
+
+def compare(method: Aligner, plain: NoAlignment, pair: Pair, score: str, seed: int) -> Comparison:
+    """Both by `score`, which sees the target's features alone. The two are fitted on `pair`, and not fitted again."""
+    return Comparison(score, *(_score(model, pair, score, seed) for model in (method, plain)))
+
+
+def _score(model: Aligner, pair: Pair, score: str, seed: int) -> float:
+    def build(xs: np.ndarray, ys: np.ndarray, xt: np.ndarray) -> Aligner:
+        same = xs is pair.xs and xt is pair.xt
+        return model if same else type(model)(model.params).fit(xs, ys, xt)
+
+    return SCORES[score](build, pair.xs, pair.ys, pair.xt, seed)
