@@ -2,9 +2,10 @@
 
 A line names an image and its class (`path label` or `path,label`), an image alone (its folder is the
 class), or a folder (all images in it; its name is the class). Fields are parted by commas, semicolons or tabs; a
-heading such as `filename,label` says which column is which, whatever others there are. A table
-with corners of boxes is read as `csv:` does. Paths are relative to `root` (default: the folder of the list), or one
-image folder below it.
+heading such as `filename,label` says which column is which, whatever others there are; where each column behind
+the path is a class, of 0 and 1, the class of a row is the one that is 1 (Roboflow's `_classes.csv`). A table with
+corners of boxes is read as `csv:` does. Paths are relative to `root` (default: the folder of the list), or one image
+folder below it.
 """
 
 import csv
@@ -29,6 +30,7 @@ PATHS = (
 LABELS = ("label", "class", "class_name", "label_name", "category", "category_name", "target", "labels", "classes", "y")
 CORNERS = {"xmin", "x_min", "x1", "bbox_x", "bbox"}
 ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
 LINE = 10_000  # characters of a line at most
 BELOW = ("", "images", "data", "jpg")  # where the common sets keep their images
 
@@ -70,8 +72,13 @@ def _lines(path: Path, limits: Limits) -> Iterator[tuple[int, str, str | None]]:
 
     No message says what a line holds: it may be any file.
     """
+    if path.suffix.lower() in WORKBOOKS:
+        raise DataError(f"{path.name} is a workbook. Save its sheet as CSV UTF-8, and name that: list:{path.stem}.csv")
     lines = _text_lines(path, limits)
     separator = _separator(lines[0][1]) if lines else None
+    if separator and (table := _one_hot([(number, _fields(line, separator)) for number, line in lines])):
+        yield from _marked(path, *table)
+        return
     columns = _columns(path, _fields(lines[0][1], separator)) if lines and separator else None
     for place, (number, line) in enumerate(lines):
         if len(line) > LINE:
@@ -81,6 +88,30 @@ def _lines(path: Path, limits: Limits) -> Iterator[tuple[int, str, str | None]]:
         name, label = _pair(line, separator or ",", columns or (0, 1))
         if name:
             yield number, name.replace("\\", "/"), label
+
+
+def _one_hot(rows: list[tuple[int, list[str]]]) -> tuple[list[str], list[tuple[int, list[str]]]] | None:
+    """The names of the classes, and the rows below, of a table with a column of 0 and 1 for each of two classes or
+    more; None where it is no such table."""
+    heading, below = rows[0][1], [(number, fields) for number, fields in rows[1:]]
+    if heading[0].lower() not in PATHS or len(heading) < 3 or not below:
+        return None
+    whole = all(len(fields) == len(heading) and set(fields[1:]) <= {"0", "1"} for _, fields in below)
+    return (heading[1:], below) if whole else None
+
+
+def _marked(path: Path, classes: list[str], rows: list[tuple[int, list[str]]]) -> Iterator[tuple[int, str, str]]:
+    """As `_lines`, of a one-hot table. Raises DataError where a row has several classes, or none."""
+    wrong = [number for number, fields in rows if fields[1:].count("1") != 1]
+    if wrong:
+        several = sum(fields[1:].count("1") > 1 for _, fields in rows)
+        raise DataError(
+            f"{path.name}: {several} of {len(rows)} rows have several classes and {len(wrong) - several} have none "
+            f"(the first is line {wrong[0]}); expected exactly one 1 in each row: an image is of one class here. "
+            "Leave these rows out, or keep one class in each."
+        )
+    for number, (name, *marks) in rows:
+        yield number, name.replace("\\", "/"), classes[marks.index("1")]
 
 
 def _text_lines(path: Path, limits: Limits) -> list[tuple[int, str]]:

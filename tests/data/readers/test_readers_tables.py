@@ -86,3 +86,33 @@ def test_file_names_that_are_no_utf_8_can_be_told(tmp_path):
         events.warning(f"left out {name}")
     assert read_events(tmp_path / "events")[0][0]["message"] == "left out ??.jpg"
     assert b"??.jpg" in to_json({"name": name})
+
+
+ONE_HOT = """filename, cat, dog{more}
+cat/0.jpg,1,0{zero}
+cat/1.jpg, 1, 0{zero}
+dog/0.jpg,0,1{zero}
+dog/1.jpg,0,1{zero}
+"""
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("more, zero", [("", ""), (", wolf", ",0")])
+def test_a_table_with_a_column_of_0_and_1_for_each_class_is_read(photos, mark, more, zero):
+    (photos / "_classes.csv").write_text(ONE_HOT.format(more=more, zero=zero).replace(",", mark))
+    data = open_data(f"list:{photos / '_classes.csv'}")
+    assert data.classes == ["cat", "dog"] and data.labels.tolist() == [0, 0, 1, 1]
+
+
+def test_rows_of_several_classes_or_none_are_counted_and_refused(photos):
+    table = "filename,cat,dog\ncat/0.jpg,1,0\ncat/1.jpg,1,1\ndog/0.jpg,1,1\ndog/1.jpg,0,0\n"
+    (photos / "_classes.csv").write_text(table)
+    with pytest.raises(DataError, match=r"2 of 4 rows have several classes and 1 have none \(the first is line 3\)"):
+        open_data(f"list:{photos / '_classes.csv'}")
+
+
+@pytest.mark.parametrize("name", ["table.xlsx", "table.XLS", "table.ods"])
+def test_a_workbook_is_to_be_saved_as_csv(photos, name):
+    (photos / name).write_bytes(b"PK\3\4")
+    with pytest.raises(DataError, match="Save its sheet as CSV UTF-8"):
+        open_data(f"list:{photos / name}")
