@@ -17,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 os.environ["OMP_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -140,7 +141,8 @@ def run_in_two(name: str, recipe: dict[str, Any], home: Any) -> dict[str, Any]:
         return asked > STOP_AFTER
 
     run = submit(recipes.parse({**recipe, "device": "cpu"}), Store(home))
-    stopped = run_inline(run, home, should_stop=should_stop)
+    with mock.patch("studio.runs.runner.StopWatch", lambda ask: ask):  # asked at every step, not some times a second
+        stopped = run_inline(run, home, should_stop=should_stop)
     assert stopped.status == "stopped", stopped
     result = run_inline(run, home, resume=True, should_stop=lambda: False)
     assert result.status == "finished", result
