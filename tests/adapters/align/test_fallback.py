@@ -5,6 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from adapters.align.domains import Pair
+from adapters.align.fallback import compare, source_only
+from adapters.align.ot import OptimalTransport
 from studio import run
 from studio.core import recipe as recipes
 from studio.core.errors import UsageError
@@ -59,6 +62,18 @@ def test_gain_is_kept_without_a_warning(tmp_path):
     assert result.metrics["target_accuracy"] > result.metrics["source_only_accuracy"]
     assert result.metrics["kept"] == "method"
     assert "Kept is the method" in said(events, "note") and "Negative" not in said(events, "warning")
+
+
+def test_circular_does_not_see_that_transport_mixes_classes_which_come_in_other_shares():
+    rng = np.random.default_rng(0)
+    centres, ys, yt = 2 * rng.normal(size=(5, 8)), np.arange(100) % 5, np.repeat(np.arange(5), [60, 10, 10, 10, 10])
+    xs, xt = (centres[y] + rng.normal(size=(100, 8)) for y in (ys, yt))
+    pair = Pair(xs, ys, xt, yt, list("abcde"))
+    method = OptimalTransport(OptimalTransport.Params(normalize="none")).fit(xs, ys, xt)
+    plain = source_only(method, pair)
+    found = compare(method, plain, pair, "circular", 0)
+    assert [(one.predict(xt) == yt).mean() for one in (plain, method)] == pytest.approx([0.88, 0.58], abs=0.05)
+    assert not found.harms  # what docs/alignment.md warns of
 
 
 def test_the_fallback_is_refused_where_no_label_free_score_compares():
