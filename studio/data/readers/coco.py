@@ -211,8 +211,9 @@ def _outline(outline: Any) -> Four:
 
 
 def _mask_box(mask: dict[str, Any]) -> Four:
-    """Corners of an uncompressed run-length mask: `counts` of zeros and ones in turn, down the columns of `size`."""
+    """Corners of a run-length mask: `counts` of zeros and ones in turn, down the columns of `size`; or their text."""
     size, runs = mask.get("size"), mask.get("counts")
+    runs = _unpacked(runs) if isinstance(runs, str) else runs
     if not isinstance(runs, list) or not isinstance(size, list) or len(size) != 2:
         return NAN
     height = as_number(size[0])
@@ -231,6 +232,29 @@ def _mask_box(mask: dict[str, Any]) -> Four:
         return NAN
     (x1, x2), (y1, y2) = ((min(a for a, _ in runs), max(b for _, b in runs)) for runs in (columns, rows))
     return x1, y1, x2, y2
+
+
+def _unpacked(text: str) -> list[int] | None:
+    """Counts from COCO's compressed text; None where it is none.
+
+    Each is written five bits a character, the lowest first, from the sign `0` on; 32 says that more follow, the
+    highest bit of the last is the sign. From the fourth on it is the difference to the one two places before.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for sign in text:
+        bits = ord(sign) - 48
+        if not 0 <= bits < 64 or shift > 30:
+            return None
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value = shift = 0
+    return runs if runs and shift == 0 else None
 
 
 def _id_map(categories: list[dict[str, Any]]) -> list[str]:

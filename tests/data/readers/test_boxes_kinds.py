@@ -254,6 +254,37 @@ def test_an_object_without_bbox_has_the_box_around_its_outline(tmp_path):
     assert "annotation 1: it has no bbox" in said(data)
 
 
+def test_a_compressed_mask_without_bbox_has_the_box_that_pycocotools_gives(tmp_path):
+    from pycocotools import mask as masks
+
+    rng = np.random.default_rng(0)
+    expected = []
+
+    def packed(one, number):
+        del one["bbox"]
+        pixels = np.zeros((120, 160), np.uint8, order="F")
+        x1, y1, x2, y2 = box(number)
+        pixels[y1:y2, x1:x2] = rng.random((y2 - y1, x2 - x1)) < 0.3  # many short runs, of either difference
+        coded = masks.encode(pixels)
+        one["segmentation"] = {"size": coded["size"], "counts": coded["counts"].decode()}
+        x, y, width, height = masks.toBbox(coded)
+        expected.append([x, y, x + width, y + height])
+
+    data = open_data(coco(tmp_path, packed))
+    boxes = np.concatenate([item.boxes.xyxy for item in data.items])
+    assert sorted(map(tuple, boxes.tolist())) == sorted(map(tuple, expected))
+
+
+@pytest.mark.parametrize("counts", ["", "P", "\x7f1", "PPPPPPPPPPPPP0", "01O"])
+def test_a_compressed_mask_that_is_none_is_named(tmp_path, counts):
+    def broken(one, number):
+        if number == 0:
+            del one["bbox"]
+            one["segmentation"] = {"size": [120, 160], "counts": counts}
+
+    assert "it has no bbox, and no outline" in said(open_data(coco(tmp_path, broken)))
+
+
 @pytest.mark.parametrize(
     "shape",
     [
