@@ -57,7 +57,8 @@ class Numbers:
         rows = np.asarray(rows, np.float64).reshape(-1, 4)
         sizes = np.asarray(sizes, np.float64).reshape(-1, 2)
         scale = {"pixels": np.ones_like(sizes), "shares": sizes, "percent": sizes / 100}[self.unit]
-        return FORMS[self.form][1](rows) * np.c_[scale, scale]
+        with np.errstate(over="ignore", invalid="ignore"):  # numbers without sense are refused by who reads the corners
+            return FORMS[self.form][1](rows) * np.c_[scale, scale]
 
 
 def judge(what: str, numbers: Numbers, rows: np.ndarray, sizes: np.ndarray, remedy: str) -> None:
@@ -182,6 +183,7 @@ def fitting(numbers: Numbers, rows: np.ndarray, sizes: np.ndarray) -> np.ndarray
     """Which boxes have an area and lie inside their images, within 2 pixels and 2 % of a side, and could be seen."""
     corners = numbers.corners(rows, sizes)
     slack = 2 + 0.02 * sizes
-    seen = corners[:, 2:] - corners[:, :2]
+    with np.errstate(over="ignore", invalid="ignore"):
+        seen = corners[:, 2:] - corners[:, :2]
     seeable = (seen > 0).all(1) & (seen >= 1).any(1)
     return seeable & (corners[:, :2] >= -slack).all(1) & (corners[:, 2:] <= sizes + slack).all(1)
