@@ -27,7 +27,10 @@ class Form:
     """Preset, method, what the method is, and the fields; laid out by `place`, filled as one by `fill`."""
 
     def __init__(self, home: Home, preset: str, rights: Rights = LOCAL) -> None:
-        self.home, self.default, self.rights = home, preset, rights
+        """`preset` is what it says at first; a hosted page shows no other of its owner's own presets."""
+        self.default, self.rights = preset, rights
+        self._home = home if rights.local else None
+        self._files = {preset: recipes.find_preset(preset, home)}
         self._draft = f"transfer-studio-form-{preset}"  # where a refresh of a tab finds its form again
         self.preset = gr.Dropdown(
             self._presets(), value=None, render=False, elem_id="train-preset",
@@ -66,12 +69,12 @@ class Form:
 
     def fill(self, screen: Screen, language: str) -> list[Any]:
         """New values of `filled`: the form says `screen`."""
-        preset = screen.preset if screen.preset in recipes.presets(self.home) else None
+        preset = screen.preset if screen.preset in self._known() else None
         return [preset, screen.method, _about(screen.method), form_html.drawn(screen, language, self.rights)]
 
     def of_preset(self, name: str, before: str = "") -> Screen:
         """The form of a preset; the person's own training data stay where it learns from such data too."""
-        values = recipes.read_yaml(recipes.find_preset(name, self.home))
+        values = recipes.read_yaml(self._known().get(name) or recipes.find_preset(name, self._home))
         screen = forms.screen_of(values, name)
         if not before:
             return screen
@@ -105,8 +108,11 @@ class Form:
         return self.fill(screen, language_of(request))
 
     def _presets(self) -> list[tuple[str, str]]:
-        rows = {row["name"]: row["about"] for row in recipes.list_presets(self.home)}
-        return sorted((f"{name}  ·  {about}" if about else name, name) for name, about in rows.items())
+        abouts = {name: recipes.read_yaml(path).get("about", "") for name, path in self._known().items()}
+        return sorted((f"{name}  ·  {about}" if about else name, name) for name, about in abouts.items())
+
+    def _known(self) -> dict[str, Path]:
+        return {**recipes.presets(self._home), **self._files}
 
 
 def _task(screen: Screen) -> str:

@@ -16,7 +16,7 @@ from studio.core.events import KINDS, EventWriter, read_events
 from studio.core.rights import VISITOR
 from studio.data.specs import allows, parse
 from studio.store import Manifest, Store
-from studio.ui import html
+from studio.ui import build_app, html
 from studio.ui.catalogue import translated, words
 from studio.ui.desk import Desk, safe_name
 from studio.ui.views import POINTS, Curve, Views
@@ -197,3 +197,13 @@ def test_the_help_of_parameters_has_its_chinese_and_nothing_else_is_translated()
     assert len(known) >= 0.9 * len(helps)  # a new method need not bring its own
     text = sorted(known)[0]
     assert translated(text, "zh") != text == translated(text, "en") and translated("new", "zh") == "new"
+
+
+@pytest.mark.parametrize("hosted", [False, True])
+def test_a_hosted_page_shows_of_its_owners_presets_the_one_it_was_started_with(home, hosted):
+    for name in ("mine-one", "mine-two"):
+        (home.presets / f"{name}.yaml").write_text("about: My own\nmethod: fewshot/ridge\n", encoding="utf-8")
+    page = build_app(home=home, preset="mine-one", hosted=hosted)
+    box = next(block for block in page.blocks.values() if getattr(block, "elem_id", None) == "train-preset")
+    names = {name for _, name in box.choices}
+    assert {"mine-one", "quickstart"} <= names and ("mine-two" in names) != hosted
