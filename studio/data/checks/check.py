@@ -12,7 +12,7 @@ import numpy as np
 from studio.core.home import Home
 from studio.data.checks.boxes import box_problems, boxes_by_class, measure_boxes, what_is_learned
 from studio.data.checks.fingerprints import Look, look_at, near_groups
-from studio.data.files.images import BadImage, Size, read_image, stored_size
+from studio.data.files.images import BadImage, Size, range_of, read_image, stored_size
 from studio.data.files.limits import limits_of
 from studio.data.items import ArraySource, Dataset, FeatureSet, Item
 from studio.data.specs import open_data
@@ -63,6 +63,7 @@ class _Seen:
     digest: str
     look: Look
     size: Size
+    range: str | None  # what its values are taken for, where they have more than 8 bits
 
 
 def check(spec: str, home: Home | None = None) -> Report:
@@ -92,7 +93,7 @@ def check(spec: str, home: Home | None = None) -> Report:
     else:
         class_problems = _class_problems(report)
         report.learns = _what_is_learned(report)
-    report.problems = [*data.remarks, *_image_problems(report, data), *class_problems]
+    report.problems = [*data.remarks, *_image_problems(report, data), *_ranges(data, seen), *class_problems]
     return report
 
 
@@ -101,13 +102,13 @@ def _see_all(items: list[Item]) -> list[_Seen | BadImage]:
         try:
             raw = item.source.read()
             image = read_image(raw, item.name, min_side=32)
-            size = stored_size(raw, item.name)
+            size, values = stored_size(raw, item.name), range_of(raw, item.name)
         except OSError as error:
             return BadImage(item.name, f"it can't be read ({error})")
         except BadImage as error:
             return error
         digest = hashlib.sha256(raw).hexdigest() if isinstance(raw, bytes) else ArraySource(raw).digest()
-        return _Seen(digest, look_at(image), size)
+        return _Seen(digest, look_at(image), size, values)
 
     with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
         return list(pool.map(see, items))
@@ -186,6 +187,21 @@ def _image_problems(report: Report, data: Dataset) -> list[str]:
             f"upper ones are domains ({_listed(data.classes, 4)}), join them by commas: folder:A/{data.classes[0]},..."
         )
     return said
+
+
+def _ranges(data: Dataset, seen: dict[int, _Seen]) -> list[str]:
+    """What values of more than 8 bits are taken for: told from each image alone, so it may differ between them."""
+    by_range: dict[str, list[str]] = defaultdict(list)
+    for index, found in seen.items():
+        if found.range is not None:
+            by_range[found.range].append(data.items[index].name)
+    read = ", ".join(f"{len(names)} as {what} ({names[0]})" for what, names in sorted(by_range.items()))
+    if len(by_range) > 1:
+        return [
+            f"Images of more than 8 bits are read by the values in each: {read}. The same brightness may come out "
+            "differently; save all of them in 8 bits, or in one range."
+        ]
+    return [f"Images of more than 8 bits are read by the values in each: {read}."] if by_range else []
 
 
 def _what_is_learned(report: Report) -> str:

@@ -236,14 +236,32 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     Cameras and microscopes keep 12 bits in files of 16, unsaid: values that all fit into 12 are taken for such.
     """
     values = np.nan_to_num(np.asarray(image).astype(np.float32))
-    low, high = float(values.min()), float(values.max())
-    if image.mode.startswith("I") and low >= 0 and high <= 65535:
-        values = values * (255.0 / (4095 if high < 4096 else 65535))
-    elif low >= 0 and high <= 1:
-        values = values * 255.0
-    else:
-        values = (values - low) / max(high - low, 1e-12) * 255.0
+    black, white, _ = _range(values, image.mode)
+    values = (values - black) / max(white - black, 1e-12) * 255.0
     return Image.fromarray(values.round().astype(np.uint8)).convert("RGB")
+
+
+def _range(values: np.ndarray, mode: str) -> tuple[float, float, str]:
+    """The values that are black and white, and what they are taken for."""
+    low, high = float(values.min()), float(values.max())
+    if mode.startswith("I") and low >= 0 and high <= 65535:
+        return (0.0, 4095.0, "12 bits") if high < 4096 else (0.0, 65535.0, "16 bits")
+    if low >= 0 and high <= 1:
+        return 0.0, 1.0, "0 to 1"
+    return low, high, "its own darkest and brightest"
+
+
+def range_of(raw: bytes | np.ndarray, name: str, limits: Limits = LIMITS) -> str | None:
+    """What an image of more than 8 bits is taken for, such as "12 bits"; None for all others. Raises BadImage."""
+    if isinstance(raw, np.ndarray):
+        return None
+    image = _open(raw, name, len(raw), limits)
+    if not image.mode.startswith(("I", "F")):
+        return None
+    try:
+        return _range(np.nan_to_num(np.asarray(image).astype(np.float32)), image.mode)[2]
+    except Exception as error:  # a decoder may raise anything on damaged bytes
+        raise BadImage(name, f"it is damaged or cut short ({_short(error)})") from error
 
 
 def _short(error: Exception) -> str:

@@ -196,3 +196,21 @@ def test_near_copies_among_ten_thousand_are_found():
 def test_different_drawings_are_no_copies_of_each_other(shared_data):
     found = open_data(f"omniglot:{shared_data / 'omniglot_small1.zip'}?alphabets=Greek")
     assert near_groups([look_at(read_image(item.source)) for item in found.items]) == []
+
+
+def test_what_images_of_more_than_8_bits_are_taken_for_is_said(tmp_path):
+    draw = np.random.default_rng(0)
+
+    def save(label, number, high):
+        (tmp_path / label).mkdir(exist_ok=True)
+        values = draw.integers(0, high, (40, 40)).astype(np.uint16)
+        values[0, 0] = high - 1
+        Image.fromarray(values).save(tmp_path / label / f"{number}.png")
+
+    for number in range(6):
+        save("ab"[number % 2], number, 4096)
+    sentence = [text for text in check(f"folder:{tmp_path}").problems if "more than 8 bits" in text]
+    assert len(sentence) == 1 and "6 as 12 bits" in sentence[0] and "differently" not in sentence[0]
+    save("a", 6, 60000)
+    sentence = [text for text in check(f"folder:{tmp_path}").problems if "more than 8 bits" in text]
+    assert "6 as 12 bits" in sentence[0] and "1 as 16 bits (a/6.png)" in sentence[0] and "differently" in sentence[0]
