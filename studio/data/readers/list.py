@@ -81,8 +81,6 @@ def _lines(path: Path, limits: Limits) -> Iterator[tuple[int, str, str | None]]:
         return
     columns = _columns(path, _fields(lines[0][1], separator)) if lines and separator else None
     for place, (number, line) in enumerate(lines):
-        if len(line) > LINE:
-            raise Unreadable(path, f"line {number} has {len(line):,} characters; expected a path and a class")
         if place == 0 and (columns or line.strip().lower() in PATHS):
             continue
         name, label = _pair(line, separator or ",", columns or (0, 1))
@@ -124,7 +122,11 @@ def _text_lines(path: Path, limits: Limits) -> list[tuple[int, str]]:
             f"{path.name} is no text file in UTF-8 or UTF-16; expected lines such as cat/1.jpg,cat. Save a table of "
             "Excel as CSV UTF-8."
         ) from error
-    return [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    for number, line in lines:
+        if len(line) > LINE:
+            raise Unreadable(path, f"line {number} has {len(line):,} characters; expected a path and a class")
+    return lines
 
 
 def _separator(line: str) -> str | None:

@@ -178,9 +178,13 @@ def test_a_voc_file_that_is_too_large_or_full_of_tags_is_named(tmp_path, text):
         open_data(f"voc:{tmp_path}", replace(LIMITS, text_values=500, text_bytes=4000))
 
 
-def test_a_list_with_an_endless_line_is_refused(tmp_path):
-    (tmp_path / "all.csv").write_text("filename,label\n" + "a" * 200_000 + ",b\n")
+@pytest.mark.parametrize("heading", ["filename,label\n", "filename,cat,dog\n", "photos\n"])
+def test_a_list_with_an_endless_line_is_refused(tmp_path, heading):
+    (tmp_path / "all.csv").write_text(heading + "a" * 200_000 + ",b\n")
     with pytest.raises(DataError, match="line 2"):
+        open_data(f"list:{tmp_path / 'all.csv'}")
+    (tmp_path / "all.csv").write_text("a," * 100_000 + "\n1.png,cat\n")
+    with pytest.raises(DataError, match="line 1"):
         open_data(f"list:{tmp_path / 'all.csv'}")
 
 
