@@ -89,8 +89,6 @@ def open_form(browser: Any, url: str) -> Any:
 def fill_and_start(page: Any, preset: str, way: str, filed: list[str], store: Store) -> list[str]:
     """Fills every field of a preset in one way and starts it: what then differs, a line each."""
     choose_preset(page, preset)
-    for details in page.query_selector_all("#recipe-form details:not([open])"):
-        details.evaluate("part => part.open = true")
     texts = new_texts(page, preset)
     for entry in page.evaluate(SHOWN):
         if entry["key"] in texts:
@@ -156,6 +154,7 @@ def candidates(entry: dict[str, Any], annotation: Any) -> list[str | bool]:
 def enter(page: Any, entry: dict[str, Any], text: str | bool, way: str) -> None:
     """Puts a value into a field as a person in a hurry, a clipboard or a script would."""
     at = f"[id='{entry['id']}']"
+    page.evaluate("id => document.getElementById(id).closest('details')?.setAttribute('open', '')", entry["id"])
     if way.startswith("script"):
         page.evaluate(SCRIPT, [entry["id"], text, way == "script"])
     elif entry["kind"] == "checkbox":
