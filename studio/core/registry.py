@@ -85,10 +85,14 @@ def register(method_id: str) -> Callable[[type[Method]], type[Method]]:
 
 def task(cls: type[Any]) -> type[Any]:
     """Class decorator for a `studio.core.task.Task`: makes it known under its `name`."""
-    known = _TASKS.get(cls.name)
-    if known is not None and type(known).__module__ != cls.__module__:
-        raise ValueError(f"two tasks are called {cls.name!r}: {type(known).__module__} and {cls.__module__}")
-    _TASKS[cls.name] = cls()
+    return _plug_in("tasks", _TASKS, cls)
+
+
+def _plug_in(what: str, known: dict[str, Any], cls: type[Any]) -> type[Any]:
+    other = type(known.get(cls.name)).__module__
+    if cls.name in known and other != cls.__module__:
+        raise ValueError(f"two {what} are called {cls.name!r}: {other} and {cls.__module__}")
+    known[cls.name] = cls()
     return cls
 
 
@@ -118,11 +122,7 @@ def task_named(name: str) -> Any:
 
 def tool(cls: type[Any]) -> type[Any]:
     """Class decorator for a `studio.core.tool.Tool`: makes it known under its `name`."""
-    known = _TOOLS.get(cls.name)
-    if known is not None and type(known).__module__ != cls.__module__:
-        raise ValueError(f"two tools are called {cls.name!r}: {type(known).__module__} and {cls.__module__}")
-    _TOOLS[cls.name] = cls()
-    return cls
+    return _plug_in("tools", _TOOLS, cls)
 
 
 def tools() -> list[Any]:

@@ -15,7 +15,7 @@ A tool is one class in one file of a task's folder:
         def run(self, checkpoint, inputs, bench): ...
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -82,8 +82,3 @@ class Tool:
 def kind_of(info: Any) -> str | None:
     """`image`, `film` or `checkpoint` for such a field of `Inputs`; None where its type says it all."""
     return next((item.kind for item in info.metadata if isinstance(item, Control)), None)
-
-
-def describe(tool: Tool, fields: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """A tool as plain data: what `launch.py tools --json` and the API show."""
-    return {"name": tool.name, "title": tool.title, "about": tool.about, "inputs": list(fields)}

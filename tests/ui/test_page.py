@@ -294,11 +294,11 @@ def test_the_page_speaks_the_visitors_language(served, browser, locale, word):
 
 def test_on_a_phone_nothing_sticks_out_to_the_side(served, browser):
     page = open_page(browser, served[1], width=390, height=844)
-    for name in ("Start", "Data", "Train"):
+    for name, part in (("Start", "#start-demo"), ("Data", "#data-use-boxes"), ("Train", "#recipe-form")):
         shown = page.get_by_role("tab", name=name, exact=True)
         if shown.is_visible():
             shown.click()
-        time.sleep(0.5)
+            page.wait_for_selector(f"{part}:visible")
         wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert wide <= 1, name
 

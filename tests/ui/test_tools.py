@@ -125,6 +125,26 @@ def test_the_command_line_has_them_too(made, film, tmp_path, monkeypatch, capsys
         assert code == 2 and sentence in capsys.readouterr().err, arguments
 
 
+def test_scripts_use_them_over_the_api(made, tmp_path):
+    from gradio_client import Client, handle_file
+
+    home, name, _ = made
+    image().save(tmp_path / "photo.png")
+    app = build_app(home=home)
+    _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+    try:
+        client = Client(url, verbose=False)
+        photo = handle_file(str(tmp_path / "photo.png"))
+        remark, drawn, *_ = client.predict(name, photo, name, api_name="/tool_compare")
+        assert "Both found" in remark and drawn
+        remark, *_ = client.predict(name, photo, True, "1, 1.5", "", "", api_name="/tool_look_again")
+        assert "things were found" in remark
+        with pytest.raises(Exception, match="fcos-nobody"):
+            client.predict("fcos-nobody", photo, name, api_name="/tool_compare")
+    finally:
+        app.close()
+
+
 def test_a_tool_of_a_task_is_one_class(made, monkeypatch):
     monkeypatch.setattr(registry, "_TOOLS", dict(registry._TOOLS))
 

@@ -11,7 +11,7 @@ from typing import Any
 from studio.core import registry
 from studio.core.errors import UsageError, nearest
 from studio.core.recipe import validate
-from studio.core.tool import Bench, Tool, ToolResult, describe, kind_of
+from studio.core.tool import Bench, Tool, ToolResult, kind_of
 
 
 def tools() -> list[Tool]:
@@ -45,6 +45,7 @@ def use(tool: Tool, checkpoint: Any, values: Mapping[str, Any], bench: Bench) ->
 
 
 def described(tool: Tool) -> dict[str, Any]:
-    """A tool as plain data, with what each of its inputs is."""
+    """A tool as plain data, with what each of its inputs is: what `launch.py tools --json` shows."""
     fields = tool.Inputs.model_fields.items()
-    return describe(tool, [{**registry.describe_field(name, info), "kind": kind_of(info)} for name, info in fields])
+    inputs = [{**registry.describe_field(name, info), "kind": kind_of(info)} for name, info in fields]
+    return {"name": tool.name, "title": tool.title, "about": tool.about, "inputs": inputs}

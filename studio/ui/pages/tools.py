@@ -71,7 +71,7 @@ def _control(tool: Tool, name: str, info: Any) -> Any:
     if kind == "film":
         return gr.File(file_types=list(CONTAINERS), **shown)
     if kind == "checkpoint":
-        return gr.Dropdown([("", "")], value="", **shown)
+        return gr.Dropdown([("", "")], value="", allow_custom_value=True, **shown)
     if options := forms.choices(info.annotation):
         return gr.Dropdown([("", "") if option is None else option for option in options], value="", **shown)
     if bool in members:

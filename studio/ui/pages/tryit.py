@@ -19,8 +19,8 @@ def build(shared: Any, tab: Any) -> None:
     with gr.Row():
         with gr.Column(min_width=300):
             checkpoint = gr.Dropdown(
-                [], label=word("try.checkpoint"), elem_id="try-checkpoint", allow_custom_value=False
-            )
+                [], label=word("try.checkpoint"), elem_id="try-checkpoint", allow_custom_value=True
+            )  # scripts name one that was never listed to them; the store knows whether it is theirs
             photo = gr.Image(
                 type="pil",
                 label=word("try.photo"),
