@@ -1,5 +1,6 @@
 """Which annotations a folder or a zip holds, so that people can drop what their tool exported as it is."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from studio.data.files.limits import Limits
 from studio.data.files.zip_paths import AnyPath
 from studio.data.items import Dataset
 from studio.data.readers import coco, csv, cvat, labelme, labelstudio, via, voc, yolo
+from studio.data.readers import list as list_reader
 
 OPTIONS = {
     "annotations": "the file or folder of annotations, where several are there; none reads class folders",
@@ -33,8 +35,8 @@ OPTIONS = {
     "images": "the folder of the pictures, where it is not found beside the annotations",
 }  # fmt: skip
 READERS = {
-    "coco": coco, "csv": csv, "cvat": cvat, "labelme": labelme, "labelstudio": labelstudio, "via": via, "voc": voc,
-    "yolo": yolo,
+    "coco": coco, "csv": csv, "cvat": cvat, "labelme": labelme, "labelstudio": labelstudio, "list": list_reader,
+    "via": via, "voc": voc, "yolo": yolo,
 }  # fmt: skip
 MANY = 20  # JSONs of a folder beyond which they are one for each image; three tell what they are
 #: folders that say nothing of a class
@@ -50,9 +52,12 @@ class Annotations:
 
     @property
     def split(self) -> str | None:
-        """The split that its folder is named after: Roboflow writes a set for each of train, valid and test."""
+        """The split that its folder is named after (Roboflow writes a set for each of train, valid and test), or its
+        table: train_labels.csv, test.csv."""
         folder = self.path.parent if self.path.suffix.lower() in (".json", ".csv", ".xml") else self.path
-        return SPLITS.get(folder.name.lower())
+        words = re.split(r"[\W_]+", self.path.stem.lower()) if self.kind in ("csv", "list") else []
+        named = {SPLITS[word] for word in words if word in SPLITS}
+        return SPLITS.get(folder.name.lower()) or (named.pop() if len(named) == 1 else None)
 
 
 def read_annotated(
@@ -60,8 +65,9 @@ def read_annotated(
 ) -> Dataset | str | None:
     """The annotated images below `root`; None where there are no annotations (or ?annotations=none is said).
 
-    Sets in folders named after splits are joined to one. `classes_first` leaves it at a sentence on what was found
-    where the images lie in class folders too. Raises DataError where several sets are there and none is named.
+    Sets in folders, or files, named after splits are joined to one. Where the images lie in class folders too,
+    `classes_first` leaves it at a sentence on what was found; so does a table of classes, always. Raises DataError
+    where several sets are there and none is named.
     """
     wanted = options.get("annotations")
     if wanted == "none":
@@ -74,9 +80,10 @@ def read_annotated(
             known = ", ".join(list(names)[:6]) or "none"
             raise DataError(f"{what} has no annotations {wanted!r}; it has: {known}.")
         found = [names[wanted.strip("/")]]
-    elif found and classes_first and _class_folders(files):
-        one = found[0]
-        return f"Annotations are there too ({_relative(one.path, root)}); for boxes write {one.kind}:{one.path}"
+    elif found and (classes_first or found[0].kind == "list") and _class_folders(files):
+        name = _relative(found[0].path, root)
+        gives = "its classes" if found[0].kind == "list" else "boxes"
+        return f"Annotations are there too ({name}); for {gives} write {scheme}:{what}?annotations={name}"
     if not found:
         return None
     splits = [one.split for one in found]
@@ -107,6 +114,8 @@ def find(root: AnyPath, files: Iterable[tuple[AnyPath, str]], limits: Limits) ->
     found += [Annotations("yolo", path) for path in described]
     if not found:
         found = [Annotations("yolo", folder) for folder in _yolo_folders(root, by_suffix, limits)]
+    if not found:
+        found = [Annotations("list", path) for path in by_suffix[".csv"] if list_reader.has_classes(path, limits)]
     return found
 
 

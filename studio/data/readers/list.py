@@ -5,7 +5,7 @@ class), or a folder (all images in it; its name is the class). Fields are parted
 heading such as `filename,label` says which column is which, whatever others there are; where each column behind
 the path is a class, of 0 and 1, the class of a row is the one that is 1 (Roboflow's `_classes.csv`). A table with
 corners of boxes is read as `csv:` does. Paths are relative to `root` (default: the folder of the list), or one image
-folder below it.
+folder below it. `folder:` and `zip:` find a table of classes that has a heading.
 """
 
 import csv
@@ -14,13 +14,14 @@ from pathlib import Path, PurePosixPath
 
 from studio.core.errors import DataError
 from studio.data.files.annotation_files import Unreadable, read_bytes
+from studio.data.files.image_finder import ImageFinder, walk_files
 from studio.data.files.images import SUFFIXES
 from studio.data.files.layout import Entry, gather
 from studio.data.files.limits import Limits
 from studio.data.files.no_such import no_such
-from studio.data.items import Dataset, FileSource, Skipped
+from studio.data.files.zip_paths import AnyPath, source_of
+from studio.data.items import Dataset, Skipped
 from studio.data.readers import csv as csv_boxes
-from studio.data.readers.folder import walk
 
 OPTIONS = {"root": "the folder that the paths start from"}
 PATHS = (
@@ -37,28 +38,35 @@ BELOW = ("", "images", "data", "jpg")  # where the common sets keep their images
 
 def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     """Raises DataError where the list or every one of its files is missing, or a path leads out of `root`."""
-    path = Path(rest).expanduser()
+    return read_from(Path(rest).expanduser(), options, limits)
+
+
+def read_from(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset:
+    """As `read`, from a file on disk or in a zip."""
     if not path.is_file():
         raise no_such(path)
     if csv_boxes.has_boxes(path, limits):
         return csv_boxes.read_from(path, {"images": options["root"]} if "root" in options else {}, limits)
-    root = Path(options.get("root", path.parent)).expanduser()
-    if not root.is_dir():
-        raise DataError(f"{path.name}: there is no folder {root}.")
+    root = _root(path, options)
+    finder = ImageFinder([root])
     entries: list[Entry] = []
     missing: list[Skipped] = []
     for number, name, label in _lines(path, limits):
-        found = _find(root, name, path, number)
+        if _leads_out(root, name):
+            raise DataError(
+                f"{path.name}: line {number} leads out of {root}. It is refused. Name the folder with ?root=FOLDER."
+            )
+        found = _find(root, name, finder)
         if found is None:
             missing.append(Skipped(f"{path.name}, line {number}", f"there is no such file below {root}"))
         elif found.is_dir():
             entries += [
-                Entry(f"{name}/{below}", label or found.name, source)
-                for below, source in sorted(walk(found)[0].items())
+                Entry(f"{name}/{below}", label or found.name, source_of(image))
+                for image, below in walk_files(found)
                 if PurePosixPath(below).suffix.lower() in SUFFIXES
             ]
         else:
-            entries.append(Entry(name, label or found.parent.name, FileSource(found)))
+            entries.append(Entry(name, label or found.parent.name, source_of(found)))
     if not entries:
         raise DataError(
             f"{path.name}: none of the files on its {len(missing)} lines is below {root}. Name the folder with "
@@ -67,7 +75,35 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     return gather(path.name, entries, missing, limits)
 
 
-def _lines(path: Path, limits: Limits) -> Iterator[tuple[int, str, str | None]]:
+def has_classes(path: AnyPath, limits: Limits) -> bool:
+    """Whether a table with a heading gives classes to images that are there, by its first lines."""
+    try:
+        lines = _text_lines(path, limits)
+        separator = _separator(lines[0][1]) if lines else None
+        if separator is None:
+            return False
+        rows = _rows(lines, separator)
+        place, label = (0, 1) if _one_hot(rows) else _columns(path, rows[0][1]) or (0, None)
+    except (DataError, OSError):
+        return False
+    finder = ImageFinder([path.parent])
+    first = [fields[place].replace("\\", "/") for _, fields in rows[1:6] if len(fields) > place]
+    return label is not None and any(
+        name and not _leads_out(path.parent, name) and _find(path.parent, name, finder) for name in first
+    )
+
+
+def _root(path: AnyPath, options: dict[str, str]) -> AnyPath:
+    """The folder that the paths of a list start from. Raises DataError where there is none."""
+    if "root" not in options:
+        return path.parent
+    root = Path(options["root"]).expanduser() if isinstance(path, Path) else path.root / options["root"]
+    if not root.is_dir():
+        raise DataError(f"{path.name}: there is no folder {root}.")
+    return root
+
+
+def _lines(path: AnyPath, limits: Limits) -> Iterator[tuple[int, str, str | None]]:
     """Triples (number of the line, path, class or None); lines without a path name nothing.
 
     No message says what a line holds: it may be any file.
@@ -76,7 +112,7 @@ def _lines(path: Path, limits: Limits) -> Iterator[tuple[int, str, str | None]]:
         raise DataError(f"{path.name} is a workbook. Save its sheet as CSV UTF-8, and name that: list:{path.stem}.csv")
     lines = _text_lines(path, limits)
     separator = _separator(lines[0][1]) if lines else None
-    if separator and (table := _one_hot([(number, _fields(line, separator)) for number, line in lines])):
+    if separator and (table := _one_hot(_rows(lines, separator))):
         yield from _marked(path, *table)
         return
     columns = _columns(path, _fields(lines[0][1], separator)) if lines and separator else None
@@ -98,7 +134,7 @@ def _one_hot(rows: list[tuple[int, list[str]]]) -> tuple[list[str], list[tuple[i
     return (heading[1:], below) if whole else None
 
 
-def _marked(path: Path, classes: list[str], rows: list[tuple[int, list[str]]]) -> Iterator[tuple[int, str, str]]:
+def _marked(path: AnyPath, classes: list[str], rows: list[tuple[int, list[str]]]) -> Iterator[tuple[int, str, str]]:
     """As `_lines`, of a one-hot table. Raises DataError where a row has several classes, or none."""
     wrong = [number for number, fields in rows if fields[1:].count("1") != 1]
     if wrong:
@@ -112,7 +148,7 @@ def _marked(path: Path, classes: list[str], rows: list[tuple[int, list[str]]]) -
         yield number, name.replace("\\", "/"), classes[marks.index("1")]
 
 
-def _text_lines(path: Path, limits: Limits) -> list[tuple[int, str]]:
+def _text_lines(path: AnyPath, limits: Limits) -> list[tuple[int, str]]:
     """The lines that say something, with their numbers."""
     data = read_bytes(path, limits)
     try:
@@ -134,11 +170,15 @@ def _separator(line: str) -> str | None:
     return next((separator for separator in (";", "\t", ",") if separator in line), None)
 
 
+def _rows(lines: list[tuple[int, str]], separator: str) -> list[tuple[int, list[str]]]:
+    return [(number, _fields(line, separator)) for number, line in lines]
+
+
 def _fields(line: str, separator: str) -> list[str]:
     return [field.strip() for field in next(csv.reader([line.strip("\r\n")], delimiter=separator), [])]
 
 
-def _columns(path: Path, heading: list[str]) -> tuple[int, int | None] | None:
+def _columns(path: AnyPath, heading: list[str]) -> tuple[int, int | None] | None:
     """Where the path and the class stand, by a heading; None where the first line is none. Raises DataError."""
     names = [name.lower().replace(" ", "_") for name in heading]
     if any(PurePosixPath(name).suffix in SUFFIXES for name in names):
@@ -171,9 +211,13 @@ def _pair(line: str, separator: str, columns: tuple[int, int | None]) -> tuple[s
     return line.strip(), None
 
 
-def _find(root: Path, name: str, path: Path, number: int) -> Path | None:
-    if not (root / name).resolve().is_relative_to(root.resolve()):
-        raise DataError(
-            f"{path.name}: line {number} leads out of {root}. It is refused. Name the folder with ?root=FOLDER."
-        )
-    return next((root / below / name for below in BELOW if (root / below / name).exists()), None)
+def _leads_out(root: AnyPath, name: str) -> bool:
+    return not (root / name).resolve().is_relative_to(root.resolve())
+
+
+def _find(root: AnyPath, name: str, finder: ImageFinder) -> AnyPath | None:
+    """The file or folder `name`; an id without suffix and folder is that of the one image that is called so."""
+    for below in BELOW:
+        if (root / below / name).exists():
+            return root / below / name
+    return finder.find(name).path if PurePosixPath(name).name == name and "." not in name else None

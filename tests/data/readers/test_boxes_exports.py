@@ -317,6 +317,6 @@ def test_class_folders_stay_class_folders_where_annotations_lie_beside_them(tmp_
         images(tmp_path, folder)
     write(tmp_path / "boxes.csv", "filename,class,xmin,ymin,xmax,ymax\ncat/a.jpg,cat,10,12,54,48\n")
     data = open_data(f"folder:{tmp_path}")
-    assert data.classes == ["cat", "dog"] and not data.boxed and "for boxes write csv:" in said(data)
+    assert data.classes == ["cat", "dog"] and not data.boxed and "for boxes write folder:" in said(data)
     assert open_data(f"folder:{tmp_path}?annotations=boxes.csv").boxed
     assert open_data(f"folder:{tmp_path}?annotations=none").remarks == []
