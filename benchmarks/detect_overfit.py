@@ -14,7 +14,7 @@ import time
 import torch
 
 from adapters.detect.data.batches import BoxBatches
-from adapters.detect.starts import unit_norms
+from adapters.detect.initializers import unit_norms
 from adapters.detect.task import DetectTrain
 from studio.core import registry
 from studio.core.faces import Detector, LearnerContext

@@ -16,7 +16,7 @@ import torch
 
 from adapters.detect.data.splits import resolve_box_splits
 from adapters.detect.run.fusion import fuse
-from adapters.detect.run.views import Look, View, views_of
+from adapters.detect.run.views import TTA, View, views_of
 from adapters.detect.task import DetectData
 from studio.data import Dataset
 from studio.data.boxes import Boxes, Detections
@@ -38,7 +38,7 @@ def look(model: Model, data: Dataset, scales: Sequence[float]) -> Seen:
     sizes = [read_image(item.source, item.name).size for item in data.items]
     seen: Seen = {}
     for scale in scales:
-        views = views_of(predictor.learner, predictor.preprocess, Look(mirror=True, scales=(scale,), fusion="nms"))
+        views = views_of(predictor.learner, predictor.preprocess, TTA(mirror=True, scales=(scale,), fusion="nms"))
         pixels, _ = decode(data, views[0].preprocess)
         for view in views:
             seen[scale, view.mirrored] = found(view, pixels, sizes)

@@ -20,7 +20,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from studio.data import check, open_data, read_image
-from studio.data.checks.fingerprints import look_at, near_groups
+from studio.data.checks.fingerprints import fingerprint_of, near_groups
 
 ALTERED: dict[str, Callable[[Image.Image], Image.Image]] = {
     "JPEG quality 20": lambda image: read_image(_jpeg(image, 20)),
@@ -68,12 +68,12 @@ def _decoding(rounds: int) -> None:
 def _near_copies(folder: Path, most: int = 200) -> None:
     items = open_data(f"folder:{folder}").items
     images = [read_image(item.source, item.name) for item in items[:: max(1, len(items) // most)]]
-    looks = [look_at(image) for image in images]
-    print(f"near   {len(near_groups(looks))} groups among {len(looks)} different pictures")
+    fingerprints = [fingerprint_of(image) for image in images]
+    print(f"near   {len(near_groups(fingerprints))} groups among {len(fingerprints)} different pictures")
     for name, alter in ALTERED.items():
-        copies = [look_at(alter(image)) for image in images]
-        found = sum(bool(near_groups(pair)) for pair in map(list, zip(looks, copies, strict=True)))
-        print(f"near   {found} of {len(looks)} found again {name}")
+        copies = [fingerprint_of(alter(image)) for image in images]
+        found = sum(bool(near_groups(pair)) for pair in map(list, zip(fingerprints, copies, strict=True)))
+        print(f"near   {found} of {len(fingerprints)} found again {name}")
 
 
 def _best(tasks: list[Callable[[], object]], rounds: int) -> list[float]:

@@ -60,7 +60,7 @@ def busy(processes: int) -> Iterator[None]:
 def filing_only() -> Iterator[list[str]]:
     """Ids of the runs that pages of this process file in the meantime; none of them is carried out."""
     filed: list[str] = []
-    with mock.patch("studio.ui.desk.enqueue", lambda run, *args, **options: filed.append(run.id)):
+    with mock.patch("studio.ui.actions.enqueue", lambda run, *args, **options: filed.append(run.id)):
         yield filed
 
 

@@ -330,13 +330,13 @@ def _watched(model: Any, film: Path, outputs: Any, every: int) -> list[Any]:
 
 def _predict_beside(args: argparse.Namespace, model: Any, files: list[Path], outputs: Any) -> int:
     """Two checkpoints on the same images: a row an image, and both drawn into the outputs."""
-    from studio.runs.beside import beside
+    from studio.runs.compare_two import compare_two
     from studio.runs.predict import load_checkpoint
     from studio.terminal import show_rows
 
     other, rows = load_checkpoint(args.beside, device=args.device), []
     for file in files:
-        comparison = beside(model, other, file)
+        comparison = compare_two(model, other, file)
         row = {"image": str(file), **comparison.counts}
         if outputs is not None:
             row["drawn"] = str(outputs.write(f"{file.stem}.png", comparison.drawn.save))

@@ -219,7 +219,7 @@ def transformers_config(values: Any) -> dict[str, Any]:
 
 
 def _fields(values: dict[str, Any], cls: Any) -> dict[str, Any]:
-    from adapters.backbones.quiet import quiet
+    from adapters.backbones.hf_logging import quiet
 
     with quiet():
         default = cls().to_dict()

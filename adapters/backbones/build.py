@@ -1,64 +1,17 @@
-"""From an architecture to a backbone, at the image size that was asked for."""
+"""From an architecture to a backbone."""
 
-import contextlib
-from collections.abc import Callable
 from typing import Any
 
-import torch
-from torch import nn
-
+from adapters.backbones import conv_face, hf_face, timm_face
 from adapters.backbones.face import Backbone
 from studio.core.errors import UsageError, nearest
 
-Builder = Callable[[int | None], Backbone]  # image size (None: the network's own) -> backbone
+BUILDERS = {"timm": timm_face.build, "transformers": hf_face.build, "studio": conv_face.build}
 
 
 def build(architecture: dict[str, Any], image_size: int | None = None, spec: str = "", seed: int = 0) -> Backbone:
     """An untrained backbone of this architecture (see `Backbone.architecture`)."""
-    from adapters.backbones import conv_face, hf_face, timm_face
-
-    builders = {"timm": timm_face.build, "transformers": hf_face.build, "studio": conv_face.build}
     library = architecture.get("library")
-    if library not in builders:
-        raise UsageError(f"model.backbone: {spec} is of a library {library!r}.{nearest(str(library), builders)}")
-    return builders[library](architecture, image_size, spec=spec, seed=seed)
-
-
-def at_size(
-    make: Builder, skeleton: Builder, patch_of: Callable[[nn.Module], int], image_size: int | None, spec: str
-) -> Backbone:
-    """`make(image_size)`, or UsageError with the nearest sizes that work.
-
-    `skeleton` makes the same without weights (it is called under torch.device("meta")). `patch_of` tells the side
-    of a module's patches: the size must be a multiple of it, since the libraries cut off the rest of an image
-    without a word.
-    """
-    if image_size is None:
-        return make(None)
-    sized = _skeleton(skeleton, image_size)
-    if sized is None:
-        with torch.device("meta"):
-            patch = patch_of(skeleton(None).module)
-    else:
-        patch = patch_of(sized.module)
-    if image_size % patch:
-        why = f"its patches are {patch} x {patch} pixels"
-    elif sized is None:
-        why = "its windows and strides don't fit"
-    else:
-        return make(image_size)
-    below = (size for size in range(image_size - 1, patch - 1, -1) if size % patch == 0)
-    above = (size for size in range(image_size + 1, 2 * image_size + patch) if size % patch == 0)
-    near = [next((size for size in sizes if _skeleton(skeleton, size)), None) for sizes in (below, above)]
-    found = " and ".join(str(size) for size in near if size)
-    raise UsageError(
-        f"model.image_size: {spec} can't take {image_size} x {image_size} pixels: {why}. "
-        + (f"The nearest that work: {found}." if found else "Leave image_size out.")
-    )
-
-
-def _skeleton(skeleton: Builder, image_size: int) -> Backbone | None:
-    """The network without weights, or None where the size does not fit it."""
-    with contextlib.suppress(Exception), torch.device("meta"):  # whatever a library raises for such a size
-        return skeleton(image_size)
-    return None
+    if library not in BUILDERS:
+        raise UsageError(f"model.backbone: {spec} is of a library {library!r}.{nearest(str(library), BUILDERS)}")
+    return BUILDERS[library](architecture, image_size, spec=spec, seed=seed)

@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from adapters.backbones import allowed
-from adapters.backbones.build import at_size
+from adapters.backbones.at_size import at_size
 from adapters.backbones.face import Backbone
 from adapters.backbones.seeds import seeded
 from studio.core.errors import UsageError, nearest

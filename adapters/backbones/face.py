@@ -8,10 +8,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from adapters.backbones.depth import parameters_by_depth, units
-from adapters.backbones.sentences import one_line
+from adapters.backbones.layer_groups import parameters_by_depth, units
 from adapters.backbones.weightless import run_weightless
-from studio.core.errors import UsageError
+from studio.core.errors import UsageError, one_line
 from studio.data.preprocess import Preprocess
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from adapters.backbones import allowed, hf_model
-from adapters.backbones.build import at_size
+from adapters.backbones.at_size import at_size
 from adapters.backbones.face import Backbone
 from adapters.backbones.hf_detector import build_detector
 from studio.data.preprocess import Preprocess

@@ -9,13 +9,12 @@ import torch
 from torch import nn
 
 from adapters.backbones import allowed
+from adapters.backbones.hf_logging import quiet
 from adapters.backbones.positions import fit_positions
-from adapters.backbones.quiet import quiet
-from adapters.backbones.safe import read_json, read_tensors
+from adapters.backbones.safetensors_only import read_json, read_tensors
 from adapters.backbones.seeds import seeded
-from adapters.backbones.sentences import one_line
 from adapters.backbones.weightless import run_weightless
-from studio.core.errors import UsageError
+from studio.core.errors import UsageError, one_line
 
 
 def read_config(values: dict[str, Any]) -> Any:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from adapters.backbones.safe import read_json
+from adapters.backbones.safetensors_only import read_json
 from studio.core.errors import UsageError
 from studio.data.preprocess import Preprocess
 

@@ -7,11 +7,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from adapters.backbones import allowed
-from adapters.backbones.build import at_size
+from adapters.backbones.at_size import at_size
 from adapters.backbones.face import Backbone
 from adapters.backbones.seeds import seeded
-from adapters.backbones.sentences import one_line
-from studio.core.errors import UsageError
+from studio.core.errors import UsageError, one_line
 from studio.data.preprocess import Preprocess
 
 SIZE_ARGUMENTS = ("img_size", "num_classes", "global_pool")  # which don't decide what the weights compute

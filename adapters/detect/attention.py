@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from adapters.detect.base import plain
+from adapters.detect.base import to_detections
 from studio.data.boxes import Detections
 
 
@@ -18,12 +18,12 @@ def where_queries_look(learner: Any, images: Tensor, most: int) -> tuple[str, li
     of the query to the patches in the last block. The others look at a few points between places, so that there is no
     attention to places: map times the gradient of the query's score, summed over channels and levels.
     """
-    name, look = ("attention", _attended) if learner.attends else ("gradient x map", _weighed)
+    name, look = ("attention", _attended) if learner.attends_to_maps else ("gradient x map", _weighed)
     with torch.inference_mode(False), torch.enable_grad():
         seen, heat = look(learner, images.detach().clone(), most)
     side = images.shape[-1]
     found = [
-        plain({"boxes": box * side, "labels": label, "scores": score})
+        to_detections({"boxes": box * side, "labels": label, "scores": score})
         for box, label, score in zip(seen.boxes, seen.labels, seen.scores, strict=True)
     ]
     return name, found, [_unit(one.detach()) for one in heat]
@@ -41,7 +41,7 @@ class _Surest:
 
 
 def _surest(learner: Any, output: Any, most: int) -> _Surest:
-    spare = any(rows.after for rows in learner.class_rows.values() if not learner.picks_places)
+    spare = any(rows.after for rows in learner.class_rows.values() if not learner.queries_from_maps)
     logits = output.logits[..., :-1] if spare else output.logits  # the last one says: nothing
     scores = output.logits.softmax(-1)[..., :-1] if spare else logits.sigmoid()
     best, labels = scores.max(dim=2)
@@ -76,7 +76,7 @@ def _weighed(learner: Any, images: Tensor, most: int) -> tuple[_Surest, list[Ten
     def keep(_: Any, __: Any, output: Any) -> None:
         held.extend(getattr(output, "feature_maps", output))
 
-    hook = learner.module.get_submodule(learner.place).register_forward_hook(keep)
+    hook = learner.module.get_submodule(learner.backbone_path).register_forward_hook(keep)
     try:
         output = learner.module(pixel_values=images.requires_grad_(True))
     finally:

@@ -17,7 +17,7 @@ from studio.core.faces import Detector, LearnerContext
 from studio.core.registry import Params
 from studio.core.streams import Batch, Step
 from studio.data.boxes import Detections
-from studio.device.norms import freeze_statistics, rest
+from studio.device.norms import eval_frozen_parts, freeze_statistics
 
 LEAST_SIDE = 64  # pixels
 LEAST = 0.01  # score below which nothing is kept: lower ones hardly change AP
@@ -50,7 +50,7 @@ class BackboneDetector(Detector):
     #: tensors that have rows for each class, by a pattern in their name
     class_rows: ClassVar[dict[str, ClassRows]] = {}
     #: patterns in the names of the last layers that place boxes; those that name classes are in `class_rows`
-    places: ClassVar[tuple[str, ...]] = ()
+    box_layers: ClassVar[tuple[str, ...]] = ()
     #: parts of names of what learns a tenth as fast
     slow: ClassVar[tuple[str, ...]] = ()
     _backbone: nn.Module
@@ -60,7 +60,7 @@ class BackboneDetector(Detector):
         if training and self.params.freeze_statistics:
             freeze_statistics(self._backbone)
         if training and self.params.heads_only:
-            rest(self.module)
+            eval_frozen_parts(self.module)
 
     @property
     def needs_start(self) -> bool:
@@ -70,7 +70,7 @@ class BackboneDetector(Detector):
         """Has only the last layers learn, where `heads_only`."""
         if self.params.heads_only:
             for name, parameter in self.module.named_parameters():
-                parameter.requires_grad_(any(re.search(one, name) for one in (*self.class_rows, *self.places)))
+                parameter.requires_grad_(any(re.search(one, name) for one in (*self.class_rows, *self.box_layers)))
 
     def param_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         own = {id(parameter) for parameter in self._backbone.parameters()}
@@ -131,9 +131,9 @@ class TorchvisionDetector(BackboneDetector):
         return targets
 
     def predict(self, images: Tensor) -> list[Detections]:
-        return [plain(found, self.first_label) for found in self.module(list(images))]
+        return [to_detections(found, self.first_label) for found in self.module(list(images))]
 
-    def raw(self, images: Tensor) -> list[Detections]:
+    def predict_before_nms(self, images: Tensor) -> list[Detections]:
         last = getattr(self.module, "roi_heads", self.module)  # the part that drops duplicates
         kept = last.nms_thresh, last.detections_per_img
         last.nms_thresh, last.detections_per_img = 1.0, max(RAW, self.params.most)
@@ -143,7 +143,7 @@ class TorchvisionDetector(BackboneDetector):
             last.nms_thresh, last.detections_per_img = kept
 
 
-def plain(found: dict[str, Tensor], first_label: int = 0) -> Detections:
+def to_detections(found: dict[str, Tensor], first_label: int = 0) -> Detections:
     """Detections of one picture from a library's boxes xyxy [N, 4], labels [N] and scores [N]."""
     boxes, labels, scores = (found[name].detach().float().cpu().numpy() for name in ("boxes", "labels", "scores"))
     return Detections(boxes, labels.astype(np.int64) - first_label, scores)

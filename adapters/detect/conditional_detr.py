@@ -6,7 +6,7 @@ from torch import nn
 
 from adapters.detect.classes import ClassRows
 from adapters.detect.detr import OneMapDetector
-from adapters.detect.starts import in_place, likely
+from adapters.detect.initializers import prior_bias, zero_last_layer
 from studio.core.registry import register
 
 
@@ -25,5 +25,5 @@ class ConditionalDetr(OneMapDetector):
 
     def start(self, module: nn.Module) -> None:
         super().start(module)
-        likely(0.01, module.class_labels_classifier)
-        in_place(module.bbox_predictor)
+        prior_bias(0.01, module.class_labels_classifier)
+        zero_last_layer(module.bbox_predictor)

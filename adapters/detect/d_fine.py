@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 from torch import nn
 
 from adapters.detect.hf_base import TransformerDetector
+from adapters.detect.initializers import zero_last_layer
 from adapters.detect.rt_detr_v2 import RtDetrParams, RtDetrV2, hybrid, start_hybrid
-from adapters.detect.starts import in_place
 from studio.core.registry import register
 
 
@@ -22,7 +22,7 @@ class DFine(TransformerDetector):
     Params = RtDetrParams
     model_type = "d_fine"
     processor = "RTDetrImageProcessor"
-    picks_places = True
+    queries_from_maps = True
     class_rows: ClassVar = RtDetrV2.class_rows
 
     def config(self, channels: list[int], size: int) -> dict[str, Any]:
@@ -30,7 +30,7 @@ class DFine(TransformerDetector):
 
     def start(self, module: nn.Module) -> None:
         start_hybrid(module)
-        in_place(module.model.decoder.pre_bbox_head)
+        zero_last_layer(module.model.decoder.pre_bbox_head)
 
     def weight(self, kind: str) -> float:
         return 1.0  # weighted already

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from adapters.detect.domain_heads import SOURCE, TARGET, DomainHeads
 from adapters.detect.faster_rcnn import FasterRcnn, FasterRcnnParams
-from adapters.detect.two_stage import learn, look
+from adapters.detect.two_stage import propose_unlabelled, rpn_roi_losses
 from adapters.finetune.classifier import whole_state
 from studio.core.errors import UsageError
 from studio.core.faces import LearnerContext
@@ -43,8 +43,8 @@ class DaFasterRcnn(FasterRcnn):
         return self.module
 
     def losses(self, batch: StreamBatches, at: Step) -> dict[str, Tensor]:
-        found, source = learn(self.module, batch.source.images, self.targets(batch.source), self.hard)
-        target = look(self.module, batch.target.images)
+        found, source = rpn_roi_losses(self.module, batch.source.images, self.targets(batch.source), self.hard)
+        target = propose_unlabelled(self.module, batch.target.images)
         guessed = [
             {
                 name: of.mean(value)

@@ -8,7 +8,7 @@ from torch import nn
 from adapters.backbones.hf_detector import HFDetector
 from adapters.detect.classes import ClassRows
 from adapters.detect.hf_base import EncoderParams, TransformerDetector, encoder_decoder
-from adapters.detect.starts import as_torch, in_place, likely, xavier
+from adapters.detect.initializers import as_torch, prior_bias, xavier, zero_last_layer
 from studio.core.errors import UsageError
 from studio.core.registry import register
 
@@ -45,8 +45,8 @@ class DeformableDetr(TransformerDetector):
         model = module.model
         as_torch(module)
         xavier(model.encoder, model.decoder.layers, model.input_proj, model.reference_points)
-        likely(0.01, *module.class_embed)
-        in_place(*module.bbox_embed)
+        prior_bias(0.01, *module.class_embed)
+        zero_last_layer(*module.bbox_embed)
         nn.init.constant_(module.bbox_embed[0].layers[-1].bias[2:], -2.0)  # sides of an eighth of the picture
 
     def _pretrained(self, whole: HFDetector, classes: list[str]) -> None:

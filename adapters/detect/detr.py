@@ -7,7 +7,7 @@ from torch import nn
 
 from adapters.detect.classes import ClassRows
 from adapters.detect.hf_base import TransformerDetector, TransformerParams, encoder_decoder
-from adapters.detect.starts import as_torch, xavier
+from adapters.detect.initializers import as_torch, xavier
 from studio.core.registry import register
 
 
@@ -22,7 +22,7 @@ class OneMapDetector(TransformerDetector):
     """DETR and Conditional DETR: one map, the whole of which every query can look at."""
 
     Params = DetrParams
-    attends = True
+    attends_to_maps = True
 
     def maps_at(self) -> tuple[int, ...]:
         return (self.params.stride,)

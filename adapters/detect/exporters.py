@@ -60,12 +60,12 @@ def detector_to_hf(learner: Any, preprocess: Preprocess, images: Tensor, folder:
 
 def detector_to_onnx(learner: Any, images: Tensor, path: Path) -> str:
     """One picture at a time: images [1, 3, S, S] -> logits, pred_boxes. Raises as `detector_to_hf`."""
-    if not learner.fixed:
+    if not learner.fixed_queries:
         raise UsageError(
             f"{learner.id} checkpoints find boxes, whose number differs from picture to picture; they export as "
             "safetensors only."
         )
-    module = _Raw(learner.plain()).eval()
+    module = _Raw(learner.export_module()).eval()
     session = _written(module, images[:1], path)
     rows = [session.run(None, {"images": one[None].numpy()}) for one in images]
     found = tuple(np.concatenate([row[place] for row in rows]) for place in range(len(PARTS)))

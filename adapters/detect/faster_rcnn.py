@@ -9,7 +9,7 @@ from adapters.detect.base import LEAST, DetectParams, TorchvisionDetector, as_it
 from adapters.detect.classes import ClassRows
 from adapters.detect.cosine import Cosine
 from adapters.detect.pyramid import Pyramid
-from adapters.detect.two_stage import learn
+from adapters.detect.two_stage import rpn_roi_losses
 from studio.core.registry import register
 from studio.core.streams import Batch, Step
 
@@ -61,7 +61,7 @@ class FasterRcnn(TorchvisionDetector):
         return self.params.sampled if self.params.hard else None
 
     def losses(self, batch: Batch, at: Step) -> dict[str, Tensor]:
-        return learn(self.module, batch.images, self.targets(batch), self.hard)[0]
+        return rpn_roi_losses(self.module, batch.images, self.targets(batch), self.hard)[0]
 
     def build(self, backbone: Any, classes: int, size: int) -> nn.Module:
         from torchvision.models.detection import FasterRCNN

@@ -27,7 +27,7 @@ class Fcos(TorchvisionDetector):
     paper = "Tian et al. 2019, FCOS: Fully Convolutional One-Stage Object Detection"
     Params = FcosParams
     class_rows: ClassVar = {"cls_logits": ClassRows()}
-    places = ("bbox_reg", "bbox_ctrness")
+    box_layers = ("bbox_reg", "bbox_ctrness")
 
     def build(self, backbone: Any, classes: int, size: int) -> nn.Module:
         from torchvision.models.detection.anchor_utils import AnchorGenerator

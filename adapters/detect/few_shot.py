@@ -7,7 +7,7 @@ from pydantic import Field
 from adapters.detect.base import BackboneDetector
 from studio.core import registry
 from studio.core.errors import UsageError
-from studio.core.faces import Base, Comparison
+from studio.core.faces import Comparison, PretrainStage
 from studio.core.recipe import Recipe, validate
 from studio.core.registry import Params, register
 
@@ -43,17 +43,17 @@ class FewShot(Comparison):
     def learners(self) -> dict[str, Any]:
         return {NEW_HEAD: self._detector(heads_only=True), TUNED: self._detector(), ALONE: self._detector()}
 
-    def base(self, recipe: Recipe) -> Base:
+    def pretrain_stage(self, recipe: Recipe) -> PretrainStage:
         if bool(self.params.base) == bool(recipe.model.checkpoint):
             raise UsageError(
                 "params.base: name data with many boxes of the classes known before, or in model.checkpoint a detector "
                 "that has learned them; found " + ("both." if self.params.base else "neither.")
             )
-        changes = {
+        overrides = {
             "data.train": self.params.base, "data.val": None, "data.test": None, "data.shots": None,
             "train.epochs": self.params.base_epochs,
         }  # fmt: skip
-        return Base(self._detector(), changes if self.params.base else None, (NEW_HEAD, TUNED))
+        return PretrainStage(self._detector(), overrides if self.params.base else None, (NEW_HEAD, TUNED))
 
     def _detector(self, **more: Any) -> BackboneDetector:
         cls = registry.get(self.params.detector)

@@ -9,11 +9,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from adapters.backbones import hf_model
-from adapters.backbones.depth import parameters_by_depth, units
 from adapters.backbones.hf_detector import HFDetector
+from adapters.backbones.layer_groups import parameters_by_depth, units
 from adapters.backbones.seeds import seeded
 from adapters.detect.attention import where_queries_look
-from adapters.detect.base import LEAST, BackboneDetector, BackboneParams, plain, require_side
+from adapters.detect.base import LEAST, BackboneDetector, BackboneParams, require_side, to_detections
 from adapters.detect.classes import take_over
 from adapters.detect.lora import add_updates, merged
 from adapters.detect.trunk import Trunk
@@ -54,18 +54,18 @@ class TransformerDetector(BackboneDetector):
     """
 
     Params = TransformerParams
-    fixed = True
+    fixed_queries = True
     #: as transformers calls the model and the processor that has its post-processing
     model_type: ClassVar[str]
     processor: ClassVar[str]
     #: strides of the maps it looks at, and where in the model its backbone is
     strides: ClassVar[tuple[int, ...]] = (8, 16, 32)
-    place: ClassVar[str] = "model.backbone.model"
+    backbone_path: ClassVar[str] = "model.backbone.model"
     #: queries begin at places of the maps, so that there must be as many
-    picks_places: ClassVar[bool] = False
+    queries_from_maps: ClassVar[bool] = False
     #: queries attend to all places of one map, not to a few points
-    attends: ClassVar[bool] = False
-    places = (r"bbox_\w+(\.\d+)?\.layers\.2\.",)  # the last of the three of every head of boxes
+    attends_to_maps: ClassVar[bool] = False
+    box_layers = (r"bbox_\w+(\.\d+)?\.layers\.2\.",)  # the last of the three of every head of boxes
 
     def config(self, channels: list[int], size: int) -> dict[str, Any]:
         """Fields of the model's config for maps of so many channels, in a square input of `size` pixels."""
@@ -107,12 +107,12 @@ class TransformerDetector(BackboneDetector):
         except ValueError as error:
             raise UsageError(f"params: {self.id} can't be built: {error}") from error
         self.start(self.module)
-        self.module.set_submodule(self.place, trunk)
+        self.module.set_submodule(self.backbone_path, trunk)
         self._backbone = backbone
 
     def require_side(self, side: int, key: str) -> None:
         places = sum((-(-side // stride)) ** 2 for stride in self.maps_at())
-        if self.picks_places and self.params.queries > places:
+        if self.queries_from_maps and self.params.queries > places:
             raise UsageError(
                 f"params.queries: {self.params.queries} queries begin at places of the maps, which are only {places} "
                 f"in inputs of {side} pixels, as {key} has them. Fewer queries or larger pictures fit."
@@ -131,10 +131,10 @@ class TransformerDetector(BackboneDetector):
         config.id2label, config.label2id = labelled(classes)["id2label"], labelled(classes)["label2id"]
         self.module = model_of(config)
         self.start(self.module)  # what stays of it are the rows of new classes
-        self.known = take_over(
+        self.pretrained_classes = take_over(
             self.module.state_dict(), whole.module.state_dict(), whole.classes, classes, self.class_rows
         )
-        self._backbone = self.module.get_submodule(self.place.rpartition(".")[0] or self.place)
+        self._backbone = self.module.get_submodule(self.backbone_path.rpartition(".")[0] or self.backbone_path)
         self._backbone.requires_grad_(True)  # transformers freezes parts of some; here `params.freeze` says
 
     def _freeze(self) -> None:
@@ -166,7 +166,7 @@ class TransformerDetector(BackboneDetector):
         config = self.module.config
         return {"bbox": config.bbox_loss_coefficient, "giou": config.giou_loss_coefficient}.get(kind, 1.0)
 
-    def plain(self) -> nn.Module:
+    def export_module(self) -> nn.Module:
         return merged(self.module) if self.params.lora else self.module
 
     def queries_look(self, images: Tensor, most: int) -> tuple[str, list[Detections], list[Tensor]]:
@@ -181,7 +181,7 @@ class TransformerDetector(BackboneDetector):
     def predict(self, images: Tensor) -> list[Detections]:
         sizes = torch.tensor([images.shape[-2:]] * len(images), device=images.device)
         found = self._post(self.module(pixel_values=images), threshold=LEAST, target_sizes=sizes)
-        return [_surest(plain(one), self.params.most) for one in found]
+        return [_surest(to_detections(one), self.params.most) for one in found]
 
 
 def stand_in(channels: list[int]) -> dict[str, Any]:

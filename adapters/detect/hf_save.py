@@ -27,12 +27,12 @@ def save_hugging_face(learner: TransformerDetector, preprocess: Preprocess, fold
 
 def pure(learner: TransformerDetector) -> nn.Module:
     """The detector of transformers' own layers alone: where it stands on a backbone of ours, on timm's by name."""
-    module = learner.plain()
-    trunk = module.get_submodule(learner.place)
+    module = learner.export_module()
+    trunk = module.get_submodule(learner.backbone_path)
     if not isinstance(trunk, Trunk):
         return module
     made = model_of(_config(learner, module.config, trunk))
-    made.load_state_dict(_renamed(module.state_dict(), made.state_dict(), learner.place, trunk.backbone.spec))
+    made.load_state_dict(_renamed(module.state_dict(), made.state_dict(), learner.backbone_path, trunk.backbone.spec))
     return made.eval()
 
 
@@ -64,20 +64,20 @@ def _config(learner: TransformerDetector, config: Any, trunk: Trunk) -> Any:
     return config
 
 
-def _renamed(ours: dict[str, Tensor], wanted: dict[str, Tensor], place: str, spec: str) -> dict[str, Tensor]:
+def _renamed(ours: dict[str, Tensor], wanted: dict[str, Tensor], path: str, spec: str) -> dict[str, Tensor]:
     """Our tensors under the names that transformers gives them; timm calls some layers otherwise in a pyramid."""
-    inside = f"{place}.backbone.module."
-    known = {_plain(name.removeprefix(inside)): tensor for name, tensor in ours.items() if name.startswith(inside)}
+    inside = f"{path}.backbone.module."
+    known = {_dotless(name.removeprefix(inside)): tensor for name, tensor in ours.items() if name.startswith(inside)}
     found = {}
     for name, tensor in wanted.items():
         own = ours.get(name)
-        if name.startswith(f"{place}."):
-            own = known.get(_plain(name.removeprefix(f"{place}.").removeprefix("_backbone.").removeprefix("model.")))
+        if name.startswith(f"{path}."):
+            own = known.get(_dotless(name.removeprefix(f"{path}.").removeprefix("_backbone.").removeprefix("model.")))
         if own is None or own.shape != tensor.shape:
             raise UsageError(f"format hf: transformers builds {spec} otherwise ({name}); safetensors fits it.")
         found[name] = torch.clone(own.detach()).cpu()
     return found
 
 
-def _plain(name: str) -> str:
+def _dotless(name: str) -> str:
     return name.replace(".", "_")

@@ -51,7 +51,7 @@ class MeanTeacher(Detector):
     def setup(self, context: LearnerContext) -> nn.Module:
         self.student = self._detector()
         self.student.setup(context)
-        self.known = self.student.known
+        self.pretrained_classes = self.student.pretrained_classes
         self.teacher = copy.deepcopy(self.student) if context.training else self.student
         if not context.training:
             self.module = self.student.module
@@ -105,8 +105,8 @@ class MeanTeacher(Detector):
     def predict(self, images: Tensor) -> list[Detections]:
         return self.teacher.predict(images)
 
-    def raw(self, images: Tensor) -> list[Detections]:
-        return self.teacher.raw(images)
+    def predict_before_nms(self, images: Tensor) -> list[Detections]:
+        return self.teacher.predict_before_nms(images)
 
     def param_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         return self.student.param_groups(lr, weight_decay)

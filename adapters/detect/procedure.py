@@ -12,7 +12,7 @@ from adapters.detect.data.splits import resolve_box_splits
 from adapters.detect.data.transforms import scaled
 from adapters.detect.run.predictor import BoxPredictor
 from adapters.detect.run.report import report, show_queries
-from adapters.detect.run.views import Ensemble, Look, joined, stacked, views_of
+from adapters.detect.run.views import TTA, Ensemble, joined, stacked, views_of
 from adapters.detect.task import DetectEval
 from studio.core import recipe as recipes
 from studio.core import registry
@@ -37,7 +37,7 @@ from studio.store import Checkpoint
 
 FEW_STEPS = 20  # of an epoch, at least, where data.shots leaves few pictures
 BATCH = 8  # pictures looked at together when judging
-PLAIN = Look()
+PLAIN = TTA()
 
 
 @dataclass
@@ -103,7 +103,7 @@ class Detecting(Procedure):
         threshold = manifest.metrics.get("score_threshold", 0.5)
         settings = recipes.stored({"task": manifest.task, **manifest.recipe}).eval
         alone = DetectorPredictor(
-            session.learner, session.classes, session.preprocess, device, threshold, Look.of(settings)
+            session.learner, session.classes, session.preprocess, device, threshold, TTA.of(settings)
         )
         return ensemble_of(alone, settings, device, home, store)
 
@@ -136,7 +136,7 @@ def ensemble_of(alone: BoxPredictor, settings: DetectEval, device: str, home: Ho
             raise UsageError(f"eval.ensemble: {other.id} was made by {other.manifest.method}, which finds no boxes.")
         procedure = registry.procedure_for(registry.get(other.manifest.method))
         members.append(procedure.restore(other, device, home, store))
-    return Ensemble(members, Look.of(settings), alone.threshold) if len(members) > 1 else alone
+    return Ensemble(members, TTA.of(settings), alone.threshold) if len(members) > 1 else alone
 
 
 class DetectorPredictor(BoxPredictor):
@@ -144,29 +144,29 @@ class DetectorPredictor(BoxPredictor):
 
     def __init__(
         self, learner: Detector, classes: list[str], preprocess: Preprocess, device: str, threshold: float,
-        look: Look = PLAIN,
+        tta: TTA = PLAIN,
     ) -> None:  # fmt: skip
         self.learner, self.classes, self.preprocess, self.device = learner, classes, preprocess, device
-        self.threshold, self.look = threshold, look
+        self.threshold, self.tta = threshold, tta
         learner.train_mode(False)
 
     def boxes(self, images: list[Image.Image]) -> list[Detections]:
         sizes = [image.size for image in images]
         answers = []
         with torch.inference_mode():
-            for view in views_of(self.learner, self.preprocess, self.look):
+            for view in views_of(self.learner, self.preprocess, self.tta):
                 batch = torch.stack([to_input(image, view.preprocess) for image in images]).to(self.device)
                 answers.append(view.find(batch, sizes))
-        return joined(answers, self.look)
+        return joined(answers, self.tta)
 
 
 def predict_split(
-    job: Job, learner: Detector, split: Split, preprocess: Preprocess, look: Look = PLAIN
+    job: Job, learner: Detector, split: Split, preprocess: Preprocess, tta: TTA = PLAIN
 ) -> list[Detections]:
     """What the detector finds in a split, in pixels of the pictures."""
     learner.train_mode(False)
     answers = []
-    for view in views_of(learner, preprocess, look):
+    for view in views_of(learner, preprocess, tta):
         side = view.preprocess.image_size
         name = f"{split.decoded.dataset.spec} at {side} pixels"
         same = side == split.side
@@ -177,16 +177,16 @@ def predict_split(
                 rows = slice(start, start + BATCH)
                 found += view.find(stacked(decoded.pixels[rows], job.device), split.sizes[rows])
         answers.append(found)
-    return joined(answers, look)
+    return joined(answers, tta)
 
 
 def predict_with_tta(job: Job, session: Session, split: Split) -> list[Detections]:
     """What is found in a split in every way that `eval` asks for: by this detector, and by those beside it."""
     settings = job.recipe.eval
-    look = Look.of(settings)
+    tta = TTA.of(settings)
     if not settings.ensemble:
-        return predict_split(job, session.learner, split, session.preprocess, look)
-    alone = DetectorPredictor(session.learner, session.classes, session.preprocess, job.device, 0.5, look)
+        return predict_split(job, session.learner, split, session.preprocess, tta)
+    alone = DetectorPredictor(session.learner, session.classes, session.preprocess, job.device, 0.5, tta)
     together = ensemble_of(alone, settings, job.device, job.home, job.store)
     items, found = split.decoded.dataset.items, list[Detections]()
     for first in range(0, len(items), BATCH):
@@ -249,17 +249,17 @@ def setup_detector(job: Job, classes: list[str]) -> Session:
     session = setup(job, learner, backbone, classes, preprocess)
     if settings.multi_scale:
         learner.require_side(input_side(preprocess.image_size, 1 - settings.multi_scale), "train.multi_scale")
-    views_of(learner, preprocess, Look.of(job.recipe.eval))  # refuses what does not fit before anything is trained
+    views_of(learner, preprocess, TTA.of(job.recipe.eval))  # refuses what does not fit before anything is trained
     if going_on is not None:
         session.before = _go_on(job, learner, going_on, classes)
-    elif learner.known is None and learner.needs_start:
+    elif learner.pretrained_classes is None and learner.needs_start:
         raise UsageError(
             f"params.heads_only: {backbone.spec} is a backbone alone, on which no detector was trained yet. Name a "
             "trained one in model.checkpoint, or a detector that is pretrained as a whole in model.backbone."
         )
-    elif learner.known is not None:
-        session.before = learner.known
-        job.events.note(_kept(backbone.spec, learner.known, classes))
+    elif learner.pretrained_classes is not None:
+        session.before = learner.pretrained_classes
+        job.events.note(_kept(backbone.spec, learner.pretrained_classes, classes))
     to_device(job, session)
     return session
 

@@ -29,7 +29,7 @@ class Retinanet(TorchvisionDetector):
     paper = "Lin et al. 2017, Focal Loss for Dense Object Detection"
     Params = RetinanetParams
     class_rows: ClassVar = {"cls_logits": ClassRows()}
-    places = ("bbox_reg",)
+    box_layers = ("bbox_reg",)
 
     def build(self, backbone: Any, classes: int, size: int) -> nn.Module:
         from torchvision.models.detection.anchor_utils import AnchorGenerator

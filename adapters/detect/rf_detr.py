@@ -7,7 +7,7 @@ from torch import nn
 
 from adapters.detect.classes import ClassRows
 from adapters.detect.hf_base import TransformerDetector, TransformerParams
-from adapters.detect.starts import as_torch, likely, xavier
+from adapters.detect.initializers import as_torch, prior_bias, xavier
 from studio.core.registry import register
 
 
@@ -30,8 +30,8 @@ class RfDetr(TransformerDetector):
     Params = RfDetrParams
     model_type = "rf_detr"
     processor = "RfDetrImageProcessor"
-    place = "model.backbone.backbone"
-    picks_places = True
+    backbone_path = "model.backbone.backbone"
+    queries_from_maps = True
     class_rows: ClassVar = {"class_embed": ClassRows()}
 
     def maps_at(self) -> tuple[int, ...]:
@@ -55,4 +55,4 @@ class RfDetr(TransformerDetector):
         as_torch(module)
         nn.init.zeros_(model.reference_point_embed.weight)
         xavier(model.decoder, model.enc_output)
-        likely(0.01, module.class_embed, *model.enc_out_class_embed)
+        prior_bias(0.01, module.class_embed, *model.enc_out_class_embed)

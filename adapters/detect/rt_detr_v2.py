@@ -7,7 +7,7 @@ from torch import nn
 
 from adapters.detect.classes import ClassRows
 from adapters.detect.hf_base import EncoderParams, TransformerDetector, stand_in
-from adapters.detect.starts import as_torch, attentions, in_place, likely, unit_norms, xavier
+from adapters.detect.initializers import as_torch, attentions, prior_bias, unit_norms, xavier, zero_last_layer
 from studio.core.registry import register
 
 
@@ -30,7 +30,7 @@ class RtDetrV2(TransformerDetector):
     Params = RtDetrParams
     model_type = "rt_detr_v2"
     processor = "RTDetrImageProcessor"
-    picks_places = True
+    queries_from_maps = True
     class_rows: ClassVar = {
         "denoising_class_embed": ClassRows(after=1), "class_embed": ClassRows(), "enc_score_head": ClassRows(),
     }  # fmt: skip
@@ -64,5 +64,5 @@ def start_hybrid(module: nn.Module) -> None:
     unit_norms(module)
     as_torch(module)
     xavier(*attentions(module), model.enc_output, decoder.query_pos_head)
-    likely(1 / (module.config.num_labels + 1), model.enc_score_head, *decoder.class_embed)
-    in_place(model.enc_bbox_head, *decoder.bbox_embed)
+    prior_bias(1 / (module.config.num_labels + 1), model.enc_score_head, *decoder.class_embed)
+    zero_last_layer(model.enc_bbox_head, *decoder.bbox_embed)

@@ -27,7 +27,7 @@ class Ssdlite(TorchvisionDetector):
     Params = DetectParams
     first_label = 1
     class_rows: ClassVar = {r"classification_head\.module_list\.\d+\.1\.": ClassRows(before=1)}
-    places = (r"regression_head\.module_list\.\d+\.1\.",)
+    box_layers = (r"regression_head\.module_list\.\d+\.1\.",)
 
     def build(self, backbone: Any, classes: int, size: int) -> nn.Module:
         from torchvision.models.detection.anchor_utils import DefaultBoxGenerator

@@ -21,7 +21,7 @@ class Regions:
     picture: Tensor
 
 
-def learn(
+def rpn_roi_losses(
     module: Any, images: Tensor, targets: list[dict[str, Tensor]], hard: int | None = None
 ) -> tuple[dict[str, Tensor], Regions]:
     """The four losses of both stages, and the regions they are of, in training mode.
@@ -45,7 +45,7 @@ def learn(
     return losses, regions
 
 
-def look(module: Any, images: Tensor) -> Regions:
+def propose_unlabelled(module: Any, images: Tensor) -> Regions:
     """The regions that are proposed in pictures without labels; in training mode, with gradients."""
     batch, _ = module.transform(list(images), None)
     maps = module.backbone(batch.tensors)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from adapters.backbones import hf_model
 from adapters.detect.classes import ClassRows
 from adapters.detect.hf_base import QueryParams, TransformerDetector, labelled, model_of
-from adapters.detect.starts import as_torch
+from adapters.detect.initializers import as_torch
 from studio.core.errors import UsageError
 from studio.core.registry import register
 
@@ -36,8 +36,8 @@ class Yolos(TransformerDetector):
     Params = YolosParams
     model_type = "yolos"
     processor = "YolosImageProcessor"
-    place = "vit"
-    attends = True
+    backbone_path = "vit"
+    attends_to_maps = True
     class_rows: ClassVar = {r"class_labels_classifier\.layers\.2": ClassRows(after=1)}
 
     def start(self, module: nn.Module) -> None:

@@ -36,7 +36,7 @@ class YoloX(TorchvisionDetector):
     paper = "Ge et al. 2021, YOLOX: Exceeding YOLO Series in 2021"
     Params = YoloxParams
     class_rows: ClassVar = {r"heads\.\d+\.classes\.": ClassRows()}
-    places = (r"heads\.\d+\.place\.",)
+    box_layers = (r"heads\.\d+\.place\.",)
 
     def build(self, backbone: Any, classes: int, size: int) -> nn.Module:
         pyramid = Pyramid(backbone, self.params.width)

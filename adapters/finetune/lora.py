@@ -54,7 +54,7 @@ class Lora(Full):
         for name, parameter in backbone.named_parameters():
             parameter.requires_grad_("lora_" in name)
 
-    def plain(self) -> nn.Module:
+    def export_module(self) -> nn.Module:
         """The updates added into the weights: a network of the backbone's own layers alone."""
         from peft.tuners.lora import LoraLayer
 

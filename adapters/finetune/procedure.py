@@ -24,7 +24,7 @@ from studio.data.transforms import normalize, to_input
 from studio.engine.decoded import MARGIN, decode_split, predict_pixels
 from studio.engine.loop import Progress
 from studio.engine.meters import Meter
-from studio.engine.place import rank
+from studio.engine.process_rank import rank
 from studio.engine.session import restore, save_checkpoint
 from studio.metrics.expected import INDEPENDENT, SHARED
 from studio.store import Checkpoint
@@ -100,6 +100,6 @@ class LearnerPredictor(Predictor):
     def module(self) -> nn.Module:
         return self.learner.module
 
-    def plain(self) -> nn.Module | None:
+    def export_module(self) -> nn.Module | None:
         """A backbone and a head alone that compute the same, for other libraries; None if there is no such form."""
-        return self.learner.plain()
+        return self.learner.export_module()

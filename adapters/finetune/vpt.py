@@ -52,7 +52,7 @@ class Vpt(Full):
         own = {"params": [self.module.prompts], "lr": lr * self.params.backbone_lr, "weight_decay": 0.0}
         return [own, *super().param_groups(lr, weight_decay)]
 
-    def plain(self) -> None:
+    def export_module(self) -> None:
         return None  # no network of the backbone's own layers computes this
 
     def _enter(self, depth: int) -> Hook:

@@ -34,13 +34,13 @@ class MetaParams(Params):
 class MetaLearner(Learner):
     """A Learner whose batch is T tasks: support [T, W, K, C, S, S] and query [T, W, Q, C, S, S], normalised.
 
-    `embed` and `head` say how episodes are scored on features. A method that `adapts` scores on pixels instead.
+    `embed` and `head` say how episodes are scored on features. One that `adapts_per_episode` scores on pixels instead.
     """
 
     Params = MetaParams
     uses = (*Learner.uses, "eval.ways", "eval.shots")
     #: learns on each episode's support images anew, so that features can't be computed once
-    adapts: ClassVar[bool] = False
+    adapts_per_episode: ClassVar[bool] = False
     #: training and scoring need as many ways
     fixed_ways: ClassVar[bool] = False
 
@@ -74,23 +74,23 @@ class MetaLearner(Learner):
         return Prototypes()
 
     def episode_head(self) -> EpisodeHead:
-        """What scores the episodes of an evaluation: on features, or where the method `adapts`, on pixels."""
+        """What scores the episodes of an evaluation: on features, or on pixels where it `adapts_per_episode`."""
         return self.head()
 
     def start(self) -> None:
         """Called once before the first training step."""
 
-    def settle(self, job: Job, pools: "dict[str, Pool]") -> None:
+    def finalize(self, job: Job, pools: "dict[str, Pool]") -> None:
         """Called once after training: whatever the held-out classes of pools["val"] must still decide."""
 
     def recall(self, metrics: dict[str, Any]) -> None:
-        """Takes up what `settle` chose before, from the metrics of the checkpoint."""
+        """Takes up what `finalize` chose before, from the metrics of the checkpoint."""
 
-    def said(self) -> dict[str, Any]:
+    def extra_metrics(self) -> dict[str, Any]:
         """What to say beside the metrics."""
         return {}
 
-    def plain(self) -> None:
+    def export_module(self) -> None:
         return None
 
     def state(self) -> dict[str, Tensor]:

@@ -50,7 +50,7 @@ class GradientLearner(MetaLearner):
     """
 
     Params = GradientParams
-    adapts = True
+    adapts_per_episode = True
     fixed_ways = True
     transductive: ClassVar[bool] = True
 
@@ -98,7 +98,7 @@ class GradientLearner(MetaLearner):
     def head(self) -> EpisodeHead:
         return Prototypes(Prototypes.Params(metric="cosine"))
 
-    def settle(self, job: Job, pools: dict[str, Pool]) -> None:
+    def finalize(self, job: Job, pools: dict[str, Pool]) -> None:
         """Takes batch-norm statistics from training images: single photos are embedded with them later."""
         pool = pools["train"]
         rows = torch.linspace(0, len(pool) - 1, min(SETTLING, len(pool))).long()

@@ -78,14 +78,14 @@ class Pmf(MetricLearner):
         return ScaledPrototypes(self.network.log_scale)
 
     @property
-    def adapts(self) -> bool:  # type: ignore[override]
+    def adapts_per_episode(self) -> bool:  # type: ignore[override]
         """With a learning rate of 0 an episode changes nothing, and features are computed once."""
         return self.lr > 0
 
     def episode_head(self) -> EpisodeHead:
-        return AdaptingHead(self, transductive=False) if self.adapts else self.head()
+        return AdaptingHead(self, transductive=False) if self.adapts_per_episode else self.head()
 
-    def settle(self, job: Job, pools: dict[str, Pool]) -> None:
+    def finalize(self, job: Job, pools: dict[str, Pool]) -> None:
         """Chooses the learning rate of the fine-tuning."""
         if self.params.finetune_lr is not None:
             self.lr = self.params.finetune_lr
@@ -108,7 +108,7 @@ class Pmf(MetricLearner):
         asked = self.params.finetune_lr
         self.lr = metrics["finetune_lr"] if asked is None else asked
 
-    def said(self) -> dict[str, Any]:
+    def extra_metrics(self) -> dict[str, Any]:
         return {"finetune_lr": self.lr}
 
     def pixel_scores(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:

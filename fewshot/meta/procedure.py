@@ -56,7 +56,7 @@ class MetaTraining(TaughtProcedure):
         source = test.sampler(asked.ways, asked.shots, asked.queries, asked.episodes, recipe.train.seed)
 
         history = train(job, learner, pools, backbone) if recipe.train.epochs > 0 else []
-        learner.settle(job, pools)
+        learner.finalize(job, pools)
         result = score(
             learner, test, source, job.device,
             progress=lambda done, total: job.events.progress("episodes", done, total), should_stop=job.should_stop,
@@ -66,7 +66,7 @@ class MetaTraining(TaughtProcedure):
             **metrics_of(result),
             "selection": asked.selection,
             "scored_on": f"episodes of {len(test.classes)} unseen classes ({'test' if 'test' in pools else 'val'})",
-            **learner.said(),
+            **learner.extra_metrics(),
         }
         if history:
             metrics["best_epoch"] = max(history, key=lambda entry: entry["score"])["epoch"]

@@ -24,7 +24,7 @@ def score(
     """The learner's scores on all episodes of `source`, whose index means the images of `pool`."""
     learner.train_mode(False)
     with torch.no_grad():
-        if learner.adapts:  # the pixels take the place of features, and the head learns on them
+        if learner.adapts_per_episode:  # the pixels take the place of features, and the head learns on them
             rows = pool.images(torch.arange(len(pool))).flatten(1).to(device)
             memory_mb = ADAPTING_MB
         else:

@@ -44,6 +44,11 @@ class StoppedByUser(StudioError):
     exit_code = 3
 
 
+def one_line(error: Exception, length: int = 240) -> str:
+    """What an error of a library says, in one line of at most `length` characters: a part of a sentence."""
+    return " ".join(str(error).split())[:length] or type(error).__name__
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A sentence part that names the closest known name: ` Did you mean 'x'?`, or the known ones.
 

@@ -23,14 +23,14 @@ STATUSES = ("queued", "running", "stopping", "finished", "failed", "stopped")
 FINAL = ("finished", "failed", "stopped")
 
 
-def _plain(value: Any) -> Any:
+def _as_json_data(value: Any) -> Any:
     """JSON has no NaN or infinity: they are written as null."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _as_json_data(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_as_json_data(item) for item in value]
     return value
 
 
@@ -51,7 +51,7 @@ class EventWriter:
     def emit(self, kind: Kind, **fields: Any) -> None:
         if kind not in KINDS:
             raise ValueError(f"unknown event kind {kind!r}; known: {', '.join(KINDS)}")
-        line = json.dumps(_plain({"t": round(time.time(), 3), "kind": kind, **fields}), ensure_ascii=False)
+        line = json.dumps(_as_json_data({"t": round(time.time(), 3), "kind": kind, **fields}), ensure_ascii=False)
         try:
             self._file.write(line.encode(errors="replace") + b"\n")  # one write call: lines of two writers never mix
         except OSError as error:

@@ -92,15 +92,15 @@ class LearnerContext:
 
 
 @dataclass(frozen=True)
-class Base:
+class PretrainStage:
     """A learner that is trained first, once, and the names of those that go on from it.
 
-    `changes` are the recipe keys, dotted, in which its training differs; None: `model.checkpoint` is it already.
+    `overrides` are the recipe keys, dotted, in which its training differs; None: `model.checkpoint` is it already.
     """
 
     learner: "Learner"
-    changes: dict[str, Any] | None
-    starts: tuple[str, ...]
+    overrides: dict[str, Any] | None
+    followed_by: tuple[str, ...]
 
 
 class Comparison(Method):
@@ -114,7 +114,7 @@ class Comparison(Method):
         """What is compared, by the name it has in the table; differences are to the first."""
         raise NotImplementedError
 
-    def base(self, recipe: "Recipe") -> Base | None:
+    def pretrain_stage(self, recipe: "Recipe") -> PretrainStage | None:
         """What some of them go on from; None where each starts anew."""
         return None
 
@@ -179,7 +179,7 @@ class Learner(Method):
         """Where the network looks: a name and heat [B, h, w] in 0..1 for images [B, 3, H, W]; None if it can't tell."""
         return None
 
-    def plain(self) -> "nn.Module | None":
+    def export_module(self) -> "nn.Module | None":
         """`module` as the layers of its backbone and a head alone, for export to other libraries; None if it isn't."""
         return self.module
 
@@ -215,9 +215,9 @@ class Detector(Learner):
     """
 
     #: `module(pixel_values=...)` gives as many answers for every picture, logits [B, Q, C] and pred_boxes [B, Q, 4]
-    fixed: ClassVar[bool] = False
+    fixed_queries: ClassVar[bool] = False
     #: classes that a detector which was pretrained as a whole knows already, once `setup` has seen it
-    known: "list[str] | None" = None
+    pretrained_classes: "list[str] | None" = None
 
     @property
     def needs_start(self) -> bool:
@@ -244,6 +244,6 @@ class Detector(Learner):
         """Writes a folder for AutoModelForObjectDetection; UsageError where the detector is none of transformers."""
         raise UsageError(f"format hf: {self.id} is no detector of transformers; it exports as safetensors only.")
 
-    def raw(self, images: "Tensor") -> "list[Detections]":
+    def predict_before_nms(self, images: "Tensor") -> "list[Detections]":
         """As `predict`, with the boxes that it would drop as duplicates of surer ones."""
         return self.predict(images)

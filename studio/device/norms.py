@@ -25,7 +25,7 @@ def freeze_statistics(module: nn.Module) -> None:
         part.eval()
 
 
-def rest(module: nn.Module) -> None:
+def eval_frozen_parts(module: nn.Module) -> None:
     """Puts every part in which nothing learns into eval mode: its statistics stand still, and nothing is dropped."""
     for part in module.modules():
         if not any(parameter.requires_grad for parameter in part.parameters()):

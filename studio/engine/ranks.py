@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from studio.core.errors import UsageError
 from studio.core.streams import Batch, Drawn, leaves, rebuilt
-from studio.engine.place import rank, world
+from studio.engine.process_rank import rank, world
 
 
 class Ranks:

@@ -32,7 +32,7 @@ def draw_detections(image: Image.Image, found: Detections, classes: Sequence[str
     return _drawn(image, marks[::-1])  # the surest on top
 
 
-def draw_beside(
+def draw_side_by_side(
     image: Image.Image, boxes: Sequence[Sequence[dict[str, Any]]], common: Sequence[Sequence[bool]],
     names: Sequence[str],
 ) -> Image.Image:  # fmt: skip

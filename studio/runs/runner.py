@@ -22,7 +22,7 @@ from studio.core.procedure import Job, Outcome
 from studio.core.recipe import Recipe
 from studio.device.allocator import keep_freed_memory
 from studio.device.manager import DeviceManager, TorchProbe
-from studio.engine.place import world
+from studio.engine.process_rank import world
 from studio.runs.openable import require_openable
 from studio.runs.queue import Queue, cores
 from studio.store import RunFolder, Store
@@ -102,7 +102,7 @@ def execute(
             result.checkpoint = error.checkpoint
         except Exception as error:
             run.log(traceback.format_exc())
-            result.status, result.error, result.exit_code = "failed", _one_line(error), 1
+            result.status, result.error, result.exit_code = "failed", _sentence_of(error), 1
         result.seconds = round(time.monotonic() - begun, 3)
         try:
             _report(result, events)
@@ -213,7 +213,7 @@ def _report(result: Result, events: EventWriter) -> None:
     events.status(result.status, **values)
 
 
-def _one_line(error: Exception) -> str:
+def _sentence_of(error: Exception) -> str:
     if "Expected more than 1 value per channel" in str(error):
         return (
             "Batch norms that learn their statistics need two images or more in a batch. Set train.batch_size to 2 or "

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from studio.core.errors import StoppedByUser
 from studio.core.home import Home
-from studio.engine.place import rank, world
+from studio.engine.process_rank import rank, world
 from studio.runs.executors import run_inline
 from studio.runs.runner import assist
 from studio.store import Store

@@ -105,21 +105,22 @@ def to_json(value: Any) -> bytes:
 
     Bytes of a file name that are no UTF-8 become `?`. Raises TypeError for what JSON has no word for.
     """
-    return json.dumps(plain(value), ensure_ascii=False, indent=1, allow_nan=False).encode(errors="replace") + b"\n"
+    text = json.dumps(as_json_data(value), ensure_ascii=False, indent=1, allow_nan=False)
+    return text.encode(errors="replace") + b"\n"
 
 
-def plain(value: Any) -> Any:
+def as_json_data(value: Any) -> Any:
     """`value` in the types that JSON knows."""
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): as_json_data(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [as_json_data(item) for item in value]
     if hasattr(value, "tolist"):  # NumPy numbers and arrays
-        return plain(value.tolist())
+        return as_json_data(value.tolist())
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     raise TypeError(f"a {type(value).__name__} can't be written as JSON: {value!r}")

@@ -1,7 +1,7 @@
 """The page, in Gradio: it reads the store and files recipes, and owns no work.
 
 May use studio.runs and below, never a wing. Words come from `words/`, one catalogue a language;
-`desk` is what the page does without Gradio, `pages/` is one file a tab.
+`actions` is what the page does without Gradio, `pages/` is one file a tab.
 """
 
 from typing import Any

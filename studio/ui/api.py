@@ -6,18 +6,18 @@ import gradio as gr
 
 from studio.core import recipe as recipes
 from studio.core import registry
-from studio.ui.desk import Desk
+from studio.ui.actions import Actions
 from studio.ui.guard import guarded
 
 LIMIT = 8  # calls of one endpoint at once: they read, or file, and return
 
 
-def add_api(desk: Desk) -> None:
+def add_api(actions: Actions) -> None:
     """Adds the public endpoints to the Blocks being built."""
 
     def list_presets() -> list[dict[str, Any]]:
         """Presets that can be run, with task, method and one line of what each shows."""
-        return recipes.list_presets(desk.home)
+        return recipes.list_presets(actions.home)
 
     def list_methods() -> list[dict[str, Any]]:
         """Methods with their parameters, defaults and ranges."""
@@ -30,9 +30,9 @@ def add_api(desk: Desk) -> None:
             preset: name of a preset, such as quickstart
             settings: recipe keys to change, such as {"eval.shots": 1}
         """
-        values = recipes.read_yaml(recipes.find_preset(_name(preset), desk.home))
+        values = recipes.read_yaml(recipes.find_preset(_name(preset), actions.home))
         notes = recipes.override(values, settings)
-        return {"run": desk.start(values, notes=notes)}
+        return {"run": actions.start(values, notes=notes)}
 
     def show_run(run: str) -> dict[str, Any]:
         """Status, progress, metrics and checkpoint of a run.
@@ -40,7 +40,7 @@ def add_api(desk: Desk) -> None:
         Args:
             run: id of the run
         """
-        view = desk.view(run)
+        view = actions.view(run)
         return {
             "run": view.run, "status": view.status, "place": view.place, "doing": view.what,
             "done": view.done, "total": view.total, "metrics": view.metrics,
@@ -53,11 +53,11 @@ def add_api(desk: Desk) -> None:
         Args:
             run: id of the run
         """
-        return {"run": run, "asked": True, "status": desk.stop(run)}
+        return {"run": run, "asked": True, "status": actions.stop(run)}
 
     def list_runs() -> list[dict[str, Any]]:
         """Runs of this home, newest first."""
-        return [{key: row.get(key) for key in ("run", "status", "method", "created")} for row in desk.store.runs()]
+        return [{key: row.get(key) for key in ("run", "status", "method", "created")} for row in actions.store.runs()]
 
     for function in (list_presets, list_methods, start_run, show_run, stop_run, list_runs):
         gr.api(guarded(function), api_name=function.__name__, concurrency_limit=LIMIT)

@@ -12,9 +12,9 @@ from starlette.middleware import Middleware
 from studio.core import recipe as recipes
 from studio.core.home import Home
 from studio.ui import catalogue
+from studio.ui.actions import Actions
 from studio.ui.api import add_api
 from studio.ui.catalogue import word
-from studio.ui.desk import Desk
 from studio.ui.doors import LOCAL_NAMES, Doors, Served
 from studio.ui.form import Form
 from studio.ui.kept_page import KeptPage
@@ -32,7 +32,7 @@ EVERY_S = 1.0  # between looks at the run being watched
 class Shared:
     """What the tabs share: the form of the recipe, the run being watched, the tabs themselves."""
 
-    desk: Desk
+    actions: Actions
     form: Form
     run: gr.BrowserState  # id of the run being watched
     banner: gr.HTML  # what it is doing, above every tab
@@ -101,16 +101,16 @@ def build_app(
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")  # else a table of 10,000 calls is made at each call
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "100")
     home = home or Home.find()
-    desk = Desk(home, os.environ.get("SYSTEM") == "spaces" if hosted is None else hosted)
+    actions = Actions(home, os.environ.get("SYSTEM") == "spaces" if hosted is None else hosted)
     recipes.find_preset(preset or "quickstart", home)
     secret = secret_of(home)
     with Page(title="Transfer Studio", analytics_enabled=False, delete_cache=(3600, 86400), fill_width=False) as page:
         gr.Markdown(word("hero"), elem_id="hero")
-        form = Form(home, preset or "quickstart", desk.home.rights)
+        form = Form(home, preset or "quickstart", actions.home.rights)
         run = gr.BrowserState("", storage_key="transfer-studio-run", secret=secret)
         banner, timer = gr.HTML(elem_id="run-banner"), gr.Timer(EVERY_S)
         with gr.Tabs(selected="start", elem_id="tabs") as tabs:
-            shared = Shared(desk, form, run, banner, timer, tabs)
+            shared = Shared(actions, form, run, banner, timer, tabs)
             with gr.Tab(word("tab.start"), id="start", elem_id="tab-start"):
                 start.build(shared)
             with gr.Tab(word("tab.data"), id="data", elem_id="tab-data"):
@@ -123,10 +123,10 @@ def build_app(
                 tryit.build(shared, try_tab)
         form.restore(page)
         page.load(_asked_run, [run], [run, tabs], show_progress="hidden", api_visibility="private")
-        add_api(desk)
-    page.upload_bytes = HOSTED_BYTES if desk.hosted else None
+        add_api(actions)
+    page.upload_bytes = HOSTED_BYTES if actions.hosted else None
     page.queue(default_concurrency_limit=8, api_open=False)
-    page.served = Served(frozenset(hosts), desk.visitors)
+    page.served = Served(frozenset(hosts), actions.visitors)
     return page
 
 

@@ -25,7 +25,7 @@ def guarded(handler: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return handler(*args, **options)
         except StudioError as error:
-            raise gr.Error(_plain(str(error)), duration=12, print_exception=False) from error
+            raise gr.Error(_as_text(str(error)), duration=12, print_exception=False) from error
         except gr.Error:
             raise
         except Exception as error:
@@ -38,8 +38,8 @@ def guarded(handler: Callable[..., Any]) -> Callable[..., Any]:
 
 def inform(text: str, seconds: float = 10) -> None:
     """Shows a sentence for a while; no part of it is markup."""
-    gr.Info(_plain(text), duration=seconds)
+    gr.Info(_as_text(text), duration=seconds)
 
 
-def _plain(text: str) -> str:
+def _as_text(text: str) -> str:
     return escape(text, quote=False)

@@ -11,7 +11,7 @@ from PIL import Image
 from studio.core.errors import DataError
 from studio.runs import examine
 from studio.runs.examine import KEPT, Bounds, Examiner
-from studio.ui.desk import Desk
+from studio.ui.actions import Actions
 
 
 @pytest.fixture
@@ -61,12 +61,12 @@ def test_data_that_cant_be_read_are_refused_by_the_same_sentence_and_their_uploa
     file = tmp_path / "a.zip"
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("readme.txt", "no image is in here")
-    desk = Desk(home)
-    spec = desk.take_zip(file)
+    actions = Actions(home)
+    spec = actions.take_zip(file)
     kept = home.uploads / os.path.basename(spec)
     assert kept.exists()
     with pytest.raises(DataError, match="holds no"):
-        desk.examine(spec)
+        actions.examine(spec)
     assert not kept.exists() and file.exists()
 
 

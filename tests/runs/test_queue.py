@@ -18,7 +18,7 @@ from studio.runs import queue
 from studio.runs.queue import Capacity, Entry, Queue, keeper_lock, next_to_start
 from studio.runs.runner import execute, submit
 from studio.store import Store
-from studio.ui.desk import Desk
+from studio.ui.actions import Actions
 
 LARGE = Capacity(8, 100.0, visitor_runs=1, visitor_filed=2, filed=3)
 LONG = {
@@ -205,17 +205,17 @@ def test_more_processes_than_the_machine_has_room_for_are_refused_before_anythin
 @pytest.mark.slow
 def test_the_page_files_runs_that_outlive_it_and_a_killed_worker_and_keeper(home, monkeypatch):
     monkeypatch.setenv("STUDIO_MAX_PROCESSES", "1")
-    desk = Desk(home)
-    first, second, third = (desk.store.run(desk.start(LONG)) for _ in range(3))
-    until(lambda: desk.view(first.id).status == "running")
-    assert [desk.view(run.id).place for run in (first, second, third)] == [None, 1, 2]
-    assert desk.stop(second.id) == "stopped" and desk.view(third.id).place == 1
+    actions = Actions(home)
+    first, second, third = (actions.store.run(actions.start(LONG)) for _ in range(3))
+    until(lambda: actions.view(first.id).status == "running")
+    assert [actions.view(run.id).place for run in (first, second, third)] == [None, 1, 2]
+    assert actions.stop(second.id) == "stopped" and actions.view(third.id).place == 1
     for process in psutil.process_iter(["environ", "cmdline"]):
         if (process.info["environ"] or {}).get("STUDIO_HOME") == str(home.root):
             process.kill()  # the keeper and the worker
-    until(lambda: desk.view(third.id).status == "running")  # whoever looks starts a keeper
+    until(lambda: actions.view(third.id).status == "running")  # whoever looks starts a keeper
     assert first.status() == "failed"
-    assert desk.stop(third.id) == "stopping"
+    assert actions.stop(third.id) == "stopping"
     until(lambda: third.status() == "stopped")
 
 

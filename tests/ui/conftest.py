@@ -89,7 +89,7 @@ def hosted_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A page for strangers; nothing that is filed there is ever started: its queue has no keeper."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("studio.runs.queue.kick", lambda home: None)
-        patch.setattr("studio.ui.desk.kick", lambda home: None)
+        patch.setattr("studio.ui.actions.kick", lambda home: None)
         yield from _serve(Home.find(tmp_path_factory.mktemp("hosted") / "home"), hosted=True)
 
 

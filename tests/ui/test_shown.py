@@ -9,7 +9,7 @@ import pytest
 
 from studio.core import recipe as recipes
 from studio.core.errors import DataError
-from studio.ui import forms, html, named
+from studio.ui import display_names, forms, html
 from studio.ui.pages.data import refuse_one_class, with_data
 from studio.ui.views import View
 
@@ -67,7 +67,7 @@ def test_a_run_that_goes_on_is_said_on_every_tab_and_one_that_is_over_is_not():
     ],
 )
 def test_data_are_named_as_a_person_knows_them(data, name):
-    assert named.data({"data": data}) == name
+    assert display_names.data({"data": data}) == name
 
 
 def test_a_checkpoint_is_named_by_method_data_score_and_date():
@@ -75,9 +75,9 @@ def test_a_checkpoint_is_named_by_method_data_score_and_date():
         "checkpoint": "fcos-97292b", "method": "detect/fcos", "metrics": {"map": 0.412, "map_50": 0.7},
         "created": "2026-11-29T14:05:00+00:00",
     }  # fmt: skip
-    name = named.checkpoint(row, "scenes")
+    name = display_names.checkpoint(row, "scenes")
     assert name.startswith("fcos  ·  scenes  ·  mAP 0.412  ·  2026-11-") and name.endswith("fcos-97292b")
-    assert named.checkpoint({"checkpoint": "x", "created": "nonsense"}, "") == "x"
+    assert display_names.checkpoint({"checkpoint": "x", "created": "nonsense"}, "") == "x"
 
 
 def form(preset):

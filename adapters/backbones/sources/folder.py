@@ -7,7 +7,7 @@ from typing import Any
 from adapters.backbones import hf_face, hf_model, timm_face
 from adapters.backbones.face import Backbone
 from adapters.backbones.hf_preprocess import read_preprocess
-from adapters.backbones.safe import read_json, require_safetensors, weights_file
+from adapters.backbones.safetensors_only import read_json, require_safetensors, weights_file
 from adapters.backbones.sources.request import Request, source
 from studio.core.errors import UsageError
 from studio.core.rights import Rights

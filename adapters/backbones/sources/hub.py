@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from adapters.backbones.safe import read_json
-from adapters.backbones.sentences import one_line
-from studio.core.errors import HubError
+from adapters.backbones.safetensors_only import read_json
+from studio.core.errors import HubError, one_line
 from studio.core.home import Home
 from studio.core.rights import Rights
 

@@ -7,7 +7,7 @@ Behind the `?` stand `seed=0`, `img_size=64` and whatever else the network's con
 from typing import Any
 
 from adapters.backbones.face import Backbone
-from adapters.backbones.safe import weights_file
+from adapters.backbones.safetensors_only import weights_file
 from adapters.backbones.sources.hub import cached, fetch
 from adapters.backbones.sources.request import Request, source
 from adapters.backbones.timm_face import build

@@ -16,7 +16,7 @@ from adapters.detect.procedure import (
 )  # fmt: skip
 from studio.core import recipe as recipes
 from studio.core.errors import UsageError
-from studio.core.faces import Base, Comparison, Detector
+from studio.core.faces import Comparison, Detector, PretrainStage
 from studio.core.procedure import Job, Outcome, Procedure
 from studio.core.registry import procedure
 from studio.data.boxes import shared
@@ -55,26 +55,26 @@ class ComparingDetectors(Procedure):
 
     def run(self, job: Job) -> Outcome:
         recipe = job.recipe
-        base = job.method.base(recipe)
-        if recipe.train.epochs == 0 or (recipe.model.checkpoint and base is None):
+        stage = job.method.pretrain_stage(recipe)
+        if recipe.train.epochs == 0 or (recipe.model.checkpoint and stage is None):
             raise UsageError(f"{recipe.method} trains anew: leave out train.epochs: 0 and model.checkpoint.")
         splits = resolve_box_splits(recipe.data, recipe.train.seed, job.home)
         for remark in (splits.note, *splits.train.remarks):
             job.events.note(remark)
-        first = self._base(job, splits, base) if base is not None and base.changes is not None else None
+        first = self._pretrain(job, splits, stage) if stage is not None and stage.overrides is not None else None
         parent = first.checkpoint if first else recipe.model.checkpoint
         known = shared(job.store.checkpoint(parent).manifest.classes, splits.train.classes) if parent else None
         results: dict[str, Trained] = {}
         for name, learner in job.method.learners().items():
             try:
-                own = parent if base is not None and name in base.starts else None
+                own = parent if stage is not None and name in stage.followed_by else None
                 results[name] = self._train(job, splits, name, learner, own, known)
             except UsageError as error:
                 if not results:  # where the first fails, it is the recipe or the data
                     raise
                 job.events.warning(f"{name} is left out: {error}")
-        told = rows(results) if base is None else with_known(results, first)
-        job.table("comparison", COLUMNS if base is None else [*COLUMNS[:3], *KNOWN, *COLUMNS[3:]], told)
+        told = rows(results) if stage is None else with_known(results, first)
+        job.table("comparison", COLUMNS if stage is None else [*COLUMNS[:3], *KNOWN, *COLUMNS[3:]], told)
         job.figure("comparison", compared_curves_figure({name: one.history for name, one in results.items()}))
         best = max(results, key=lambda name: results[name].metrics["map"] or 0.0)
         return Outcome(
@@ -89,15 +89,15 @@ class ComparingDetectors(Procedure):
             results[best].checkpoint,
         )
 
-    def _base(self, job: Job, splits: Splits, base: Base) -> Trained:
+    def _pretrain(self, job: Job, splits: Splits, stage: PretrainStage) -> Trained:
         """What others go on from, trained on its own data and scored on their pictures, for the classes it knows."""
         values = job.recipe.model_dump()
-        for key, value in (base.changes or {}).items():
+        for key, value in (stage.overrides or {}).items():
             recipes.put(values, key, value)
         own = replace(job, recipe=recipes.validate(type(job.recipe), values))
         data = resolve_box_splits(own.recipe.data, own.recipe.train.seed, job.home)
         scored, _ = of_classes(splits.test or splits.val, data.train.classes)
-        return self._train(own, replace(data, test=scored), BASE, base.learner)
+        return self._train(own, replace(data, test=scored), BASE, stage.learner)
 
     def _train(
         self, job: Job, splits: Splits, name: str, learner: Detector, start_from: str | None = None,

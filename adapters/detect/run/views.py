@@ -22,8 +22,8 @@ MOST = 300  # boxes a picture that a fusion leaves
 
 
 @dataclass(frozen=True)
-class Look:
-    """How pictures are looked at when judging and predicting; the keys of `eval`."""
+class TTA:
+    """Test-time augmentation: how images are looked at when judging and predicting; the keys of `eval`."""
 
     mirror: bool = False
     scales: tuple[float, ...] = (1.0,)
@@ -31,7 +31,7 @@ class Look:
     overlap: float = 0.55
 
     @classmethod
-    def of(cls, settings: DetectEval) -> "Look":
+    def of(cls, settings: DetectEval) -> "TTA":
         return cls(settings.mirror, tuple(settings.scales), settings.fusion, settings.overlap)
 
     @property
@@ -44,43 +44,43 @@ class Look:
 class View:
     """One detector looking at square inputs of `preprocess.image_size`, mirrored or not.
 
-    `raw`: its boxes are taken before it drops duplicates, for a fusion that does this itself.
+    `before_nms`: its boxes are taken before it drops duplicates, for a fusion that does this itself.
     """
 
     learner: Detector
     preprocess: Preprocess
     mirrored: bool = False
-    raw: bool = False
+    before_nms: bool = False
 
     def find(self, pixels: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
         """Detections in pixels of pictures of `sizes` (width, height), of inputs uint8 [B, 3, S, S]."""
         inputs = normalize(pixels.flip(-1) if self.mirrored else pixels, self.preprocess)
-        found = self.learner.raw(inputs) if self.raw else self.learner.predict(inputs)
+        found = self.learner.predict_before_nms(inputs) if self.before_nms else self.learner.predict(inputs)
         side = pixels.shape[-1]
         if self.mirrored:
             found = [replace(one, xyxy=np.abs(one.xyxy[:, [2, 1, 0, 3]] - [side, 0, side, 0])) for one in found]
         return [in_picture(one, size, side) for one, size in zip(found, sizes, strict=True)]
 
 
-def views_of(learner: Detector, preprocess: Preprocess, look: Look) -> list[View]:
-    """Every way in which `look` has one detector see a picture, the plain one first where it is among them."""
-    raw = look.fusion not in (None, "wbf")  # the others are what a detector does to its own raw boxes
+def views_of(learner: Detector, preprocess: Preprocess, tta: TTA) -> list[View]:
+    """Every way in which `tta` has one detector see a picture, the plain one first where it is among them."""
+    before_nms = tta.fusion not in (None, "wbf")  # the others are what a detector does to its own boxes
     size = preprocess.image_size
-    sides = [size if scale == 1 else input_side(size, scale) for scale in look.scales]
+    sides = [size if scale == 1 else input_side(size, scale) for scale in tta.scales]
     for side in sides:
         learner.require_side(side, "eval.scales")
     return [
-        View(learner, replace(preprocess, image_size=side), mirrored, raw)
+        View(learner, replace(preprocess, image_size=side), mirrored, before_nms)
         for side in dict.fromkeys(sides)
-        for mirrored in ((False, True) if look.mirror else (False,))
+        for mirrored in ((False, True) if tta.mirror else (False,))
     ]
 
 
-def joined(answers: Sequence[Sequence[Detections]], look: Look) -> list[Detections]:
+def joined(answers: Sequence[Sequence[Detections]], tta: TTA) -> list[Detections]:
     """One answer a picture; `answers[v][i]` is what view v found in picture i."""
-    if len(answers) == 1 and look.fusion is None:
+    if len(answers) == 1 and tta.fusion is None:
         return list(answers[0])
-    return [fuse(found, look.how, look.overlap, most=MOST) for found in zip(*answers, strict=True)]
+    return [fuse(found, tta.how, tta.overlap, most=MOST) for found in zip(*answers, strict=True)]
 
 
 def in_picture(found: Detections, size: tuple[int, int], side: int) -> Detections:
@@ -93,9 +93,9 @@ def in_picture(found: Detections, size: tuple[int, int], side: int) -> Detection
 class Ensemble(BoxPredictor):
     """Several predictors, whose boxes are joined; classes go by name, in the order of the first."""
 
-    def __init__(self, members: Sequence[BoxPredictor], look: Look, threshold: float) -> None:
+    def __init__(self, members: Sequence[BoxPredictor], tta: TTA, threshold: float) -> None:
         """Raises UsageError where the members know different classes."""
-        self.members, self.look, self.threshold = list(members), look, threshold
+        self.members, self.tta, self.threshold = list(members), tta, threshold
         self.classes = self.members[0].classes
         for member in self.members[1:]:
             if sorted(member.classes) != sorted(self.classes):
@@ -106,7 +106,7 @@ class Ensemble(BoxPredictor):
                 )
 
     def boxes(self, images: list[Image.Image]) -> list[Detections]:
-        return joined([self._of(member, images) for member in self.members], replace(self.look, fusion=self.look.how))
+        return joined([self._of(member, images) for member in self.members], replace(self.tta, fusion=self.tta.how))
 
     def _of(self, member: BoxPredictor, images: list[Image.Image]) -> list[Detections]:
         place = np.array([self.classes.index(name) for name in member.classes], np.int64)

@@ -16,7 +16,7 @@ from studio.data import Dataset
 from studio.data.splits import Splits, k_folds
 from studio.engine.decoded import MARGIN, decode_split, predict_pixels
 from studio.engine.meters import Meter
-from studio.engine.place import rank
+from studio.engine.process_rank import rank
 from studio.engine.session import save_checkpoint
 from studio.metrics.expected import INDEPENDENT
 from studio.store.state import load_state, save_state

@@ -10,7 +10,7 @@ from studio.core.faces import Learner
 from studio.core.procedure import Job, Outcome
 from studio.data.splits import Splits
 from studio.engine.decoded import decode_split, judge, predict_pixels
-from studio.engine.place import rank
+from studio.engine.process_rank import rank
 from studio.engine.session import save_checkpoint
 from studio.metrics.expected import INDEPENDENT, SHARED
 from studio.store import Checkpoint

@@ -11,7 +11,7 @@ import numpy as np
 
 from studio.core.home import Home
 from studio.data.checks.boxes import box_problems, boxes_by_class, measure_boxes, what_is_learned
-from studio.data.checks.fingerprints import Look, look_at, near_groups
+from studio.data.checks.fingerprints import Fingerprint, fingerprint_of, near_groups
 from studio.data.files.images import BadImage, Size, range_of, read_image, stored_size
 from studio.data.files.limits import limits_of
 from studio.data.items import ArraySource, Dataset, FeatureSet, Item
@@ -61,7 +61,7 @@ class _Seen:
     """One readable picture."""
 
     digest: str
-    look: Look
+    fingerprint: Fingerprint
     size: Size
     range: str | None  # what its values are taken for, where they have more than 8 bits
 
@@ -108,7 +108,7 @@ def _see_all(items: list[Item]) -> list[_Seen | BadImage]:
         except BadImage as error:
             return error
         digest = hashlib.sha256(raw).hexdigest() if isinstance(raw, bytes) else ArraySource(raw).digest()
-        return _Seen(digest, look_at(image), size, values)
+        return _Seen(digest, fingerprint_of(image), size, values)
 
     with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
         return list(pool.map(see, items))
@@ -160,7 +160,7 @@ def _compare(report: Report, data: Dataset, seen: dict[int, _Seen]) -> None:
         by_digest[found.digest].append(index)
     same = [group for group in by_digest.values() if len(group) > 1]
     firsts = [group[0] for group in by_digest.values()]  # one of each content goes on to the second comparison
-    near = [[firsts[i] for i in group] for group in near_groups([seen[i].look for i in firsts])]
+    near = [[firsts[i] for i in group] for group in near_groups([seen[i].fingerprint for i in firsts])]
     report.duplicates = list(map(names, same))
     report.near_duplicates = list(map(names, near))
     report.leaks = [names(group) for group in same if in_two_splits(group)]

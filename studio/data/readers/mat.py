@@ -28,10 +28,10 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset | Featur
         raise DataError(f"{path.name} is a MATLAB 7.3 file. Save it again with save(..., '-v7').") from error
     except Exception as error:
         raise DataError(f"{path.name} is no readable .mat file ({error}).") from error
-    return from_arrays(path, _plain(found[x]), _plain(found[y]) if y else None)
+    return from_arrays(path, _dense(found[x]), _dense(found[y]) if y else None)
 
 
-def _plain(value: object) -> np.ndarray:
+def _dense(value: object) -> np.ndarray:
     """A dense array; MATLAB's cells of texts [n, 1], each an array of one text, as texts [n]."""
     dense = np.asarray(value.toarray() if hasattr(value, "toarray") else value)
     if dense.dtype == object and all(np.size(cell) == 1 and np.asarray(cell).dtype.kind == "U" for cell in dense.flat):

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from studio.core import registry
 from studio.core.tool import Bench, OtherCheckpoint, Photo, Tool, ToolInputs, ToolResult
-from studio.runs.beside import beside
+from studio.runs.compare_two import compare_two
 
 
 @registry.tool
@@ -22,5 +22,5 @@ class Compare(Tool):
         return registry.task_named(manifest.task).truth == "boxes"
 
     def run(self, checkpoint: str, inputs: Inputs, bench: Bench) -> ToolResult:
-        both = beside(bench.model(checkpoint), bench.model(inputs.other), inputs.image)
+        both = compare_two(bench.model(checkpoint), bench.model(inputs.other), inputs.image)
         return ToolResult(both.counts, ("tool.compare.found", both.counts), image=both.drawn)

@@ -1,4 +1,4 @@
 """One file a tab. Each has `build(shared)`, which lays the tab out and ties its events.
 
-May use studio.ui and below. Handlers are short: they ask the desk and show its answer.
+May use studio.ui and below. Handlers are short: they ask `Actions` and show the answer.
 """

@@ -47,7 +47,7 @@ def build(shared: Any) -> None:
     shown_outputs = [*shared.form.filled, spec, card, thumbnails, onward]
 
     def use(data_spec: str, sent: str, part: str, request: gr.Request) -> tuple[Any, ...]:
-        found = shared.desk.examine(data_spec)
+        found = shared.actions.examine(data_spec)
         report, pictures = found.report, found.images
         language = language_of(request)
         if part in ("train", "source"):
@@ -69,13 +69,13 @@ def build(shared: Any) -> None:
                 raise DataError(say("data.unnamed", language_of(request), number=number))
             if chosen:
                 photos.setdefault(name.strip(), []).extend(chosen)
-        return use(shared.desk.take_classes(photos), sent, part, request)
+        return use(shared.actions.take_classes(photos), sent, part, request)
 
     @guarded
     def take_zip(sent: str, part: str, file: str | None, request: gr.Request) -> tuple[Any, ...]:
         if not file:
             return (gr.skip(),) * len(shown_outputs)
-        kept = shared.desk.take_zip(file)
+        kept = shared.actions.take_zip(file)
         try:
             return use(kept, sent, part, request)
         except StudioError as error:  # it names the file that was kept; a person knows the one that was given

@@ -45,7 +45,7 @@ def build(shared: Any) -> None:
             return _fault(error, language), "", ("gone",), (), ()
 
     def look(run_id: str, before: tuple[Any, ...], language: str) -> Any:
-        view = shared.desk.view(run_id)
+        view = shared.actions.view(run_id)
         mark = (run_id, view.end, view.status, view.place)
         if before == mark:
             return (gr.skip(),) * 5
@@ -56,7 +56,7 @@ def build(shared: Any) -> None:
     def part(draw: Callable[[View], list[Any]], hidden: list[Any]) -> Any:
         def redraw(run_id: str, request: gr.Request) -> list[Any]:
             try:
-                return [*(draw(shared.desk.view(run_id)) if run_id else hidden), gr.HTML(visible=False)]
+                return [*(draw(shared.actions.view(run_id)) if run_id else hidden), gr.HTML(visible=False)]
             except Exception as error:
                 return [*hidden, gr.HTML(_fault(error, language_of(request)), visible=True)]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.ui import forms, html, named
+from studio.ui import display_names, forms, html
 from studio.ui.catalogue import language_of, say, word, words
 from studio.ui.files import served
 from studio.ui.guard import guarded
@@ -13,7 +13,7 @@ COLUMNS = ("name", "status", "method", "score", "seconds", "created", "run", "ch
 
 
 def build(shared: Any, tab: Any) -> None:
-    desk = shared.desk
+    actions = shared.actions
     with gr.Row():
         refresh = gr.Button(word("runs.refresh"), size="sm", elem_id="runs-refresh")
     table = gr.Dataframe(
@@ -35,7 +35,7 @@ def build(shared: Any, tab: Any) -> None:
 
     @guarded
     def listing(current: str | None, request: gr.Request) -> Any:
-        rows, language = desk.store.runs(), language_of(request)
+        rows, language = actions.store.runs(), language_of(request)
         ids = [row["run"] for row in rows]
         cells = {
             "headers": [say(f"runs.column.{column}", language) for column in COLUMNS],
@@ -47,7 +47,7 @@ def build(shared: Any, tab: Any) -> None:
     def show(run_id: str | None, request: gr.Request) -> Any:
         if not run_id:
             return "", gr.Gallery(visible=False)
-        view = desk.view(run_id)
+        view = actions.view(run_id)
         return (
             html.run_state(view, language_of(request)),
             gr.Gallery([(served(path), name) for path, name in view.figures], visible=bool(view.figures)),
@@ -57,14 +57,14 @@ def build(shared: Any, tab: Any) -> None:
     def compare(first: str | None, second: str | None) -> Any:
         if not first or not second:
             return gr.Dataframe(visible=False)
-        rows = differences(desk.view(first), desk.view(second))
+        rows = differences(actions.view(first), actions.view(second))
         return gr.Dataframe({"headers": ["", first, second], "data": rows}, visible=True)
 
     @guarded
     def take_recipe(run_id: str | None, request: gr.Request) -> Any:
         if not run_id:
             return [gr.skip()] * (len(shared.form.filled) + 1)
-        screen = forms.screen_of(desk.store.run(run_id).recipe().model_dump(exclude_defaults=True))
+        screen = forms.screen_of(actions.store.run(run_id).recipe().model_dump(exclude_defaults=True))
         return [*shared.form.fill(screen, language_of(request)), gr.Tabs(selected="train")]
 
     private = {"api_visibility": "private", "show_progress": "hidden"}
@@ -102,9 +102,9 @@ def _selected(table: Any, event: gr.SelectData) -> str:
 
 def _cell(row: dict[str, Any], column: str, language: str) -> str:
     if column == "score":
-        return named.score(row.get("metrics") or {})
+        return display_names.score(row.get("metrics") or {})
     if column == "created":
-        return named.time(row.get("created"))
+        return display_names.time(row.get("created"))
     if column == "status":
         return words(language).get(f"status.{row.get('status')}", str(row.get("status")))
     return _text(row.get(column))

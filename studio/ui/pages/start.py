@@ -21,7 +21,7 @@ CARDS = {
 
 def build(shared: Any) -> None:
     gr.Markdown(word("start.question"))
-    known = recipes.presets(shared.desk.home)
+    known = recipes.presets(shared.actions.home)
     with gr.Row(equal_height=True, elem_id="start-cards"):
         for name, (preset, leads_to) in CARDS.items():
             if preset not in known:

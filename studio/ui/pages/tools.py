@@ -27,10 +27,10 @@ def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
 
     @guarded
     def fitting(name: str | None) -> list[Any]:
-        manifest = shared.desk.store.checkpoint(name).manifest if name else None
+        manifest = shared.actions.store.checkpoint(name).manifest if name else None
         shown = [gr.update(visible=manifest is not None and tool.fits(manifest)) for tool in tools()]
-        names = [other for other in shared.desk.checkpoints() if other[1] != name]
-        fits = {tool.name: _that_fit(shared.desk, tool, names) for tool, _ in others}
+        names = [other for other in shared.actions.checkpoints() if other[1] != name]
+        fits = {tool.name: _that_fit(shared.actions, tool, names) for tool, _ in others}
         return [*shown, *(gr.update(choices=[("", ""), *fits[tool.name]], value="") for tool, _ in others)]
 
     for event in (tab.select, checkpoint.change):
@@ -38,8 +38,8 @@ def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
               show_progress="hidden", api_visibility="private")  # fmt: skip
 
 
-def _that_fit(desk: Any, tool: Tool, names: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    return [(label, name) for label, name in names if tool.fits(desk.store.checkpoint(name).manifest)]
+def _that_fit(actions: Any, tool: Tool, names: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(label, name) for label, name in names if tool.fits(actions.store.checkpoint(name).manifest)]
 
 
 def _place(shared: Any, tool: Tool, checkpoint: Any, photo: Any) -> tuple[Any, list[Any]]:
@@ -59,7 +59,7 @@ def _place(shared: Any, tool: Tool, checkpoint: Any, photo: Any) -> tuple[Any, l
         film = gr.Video(label=word("tool.drawn"), visible=False, height=480, elem_id=f"{key}-film")
         table = gr.Dataframe(visible=False, interactive=False, elem_id=f"{key}-table")
     button.click(
-        guarded(_handler(shared.desk, tool)), [checkpoint, *controls.values()], [remark, drawn, film, table],
+        guarded(_handler(shared.actions, tool)), [checkpoint, *controls.values()], [remark, drawn, film, table],
         concurrency_id="device", api_name="tool_" + tool.name.replace("-", "_"),
     )  # fmt: skip
     return panel, [controls[name] for name, info in fields.items() if kind_of(info) == "checkpoint"]
@@ -81,7 +81,7 @@ def _control(tool: Tool, name: str, info: Any) -> Any:
     return gr.Textbox(forms.to_text(info.default), max_lines=1, **shown)
 
 
-def _handler(desk: Any, tool: Tool) -> Callable[..., Any]:
+def _handler(actions: Any, tool: Tool) -> Callable[..., Any]:
     fields = tool.Inputs.model_fields
 
     def act(request: gr.Request, name: str | None, *values: Any) -> tuple[Any, ...]:
@@ -96,16 +96,16 @@ def _handler(desk: Any, tool: Tool) -> Callable[..., Any]:
                 given[field] = None
             elif isinstance(given[field], str) and kind_of(info) is None:
                 given[field] = forms.from_text(info.annotation, given[field])
-        return _shown(desk, tool, use(tool, desk.store.checkpoint(name), given, Bench(desk.model)), language)
+        return _shown(actions, tool, use(tool, actions.store.checkpoint(name), given, Bench(actions.model)), language)
 
     act.__doc__ = tool.about
     return act
 
 
-def _shown(desk: Any, tool: Tool, result: ToolResult, language: str) -> tuple[Any, ...]:
+def _shown(actions: Any, tool: Tool, result: ToolResult, language: str) -> tuple[Any, ...]:
     written = None
     if result.write_film is not None:
-        written = served(Outputs(desk.home.exports).write(f"{tool.name}.mp4", result.write_film))
+        written = served(Outputs(actions.home.exports).write(f"{tool.name}.mp4", result.write_film))
     key, values = result.remark or ("", {})
     columns = list(result.rows[0]) if result.rows else []
     rows = [[row.get(column) for column in columns] for row in result.rows[:ROWS]]

@@ -36,26 +36,26 @@ def build(shared: Any) -> None:
         shared.form.check_shown(screen, language)
         values = forms.values_of(screen)
         forms.check_filed(screen, recipes.parse(values))
-        run_id = shared.desk.start(values)
+        run_id = shared.actions.start(values)
         inform(say("train.started", language, run=run_id), seconds=4)
         return run_id
 
     @guarded
     def ask_stop(run_id: str, request: gr.Request) -> None:
         language = language_of(request)
-        view = shared.desk.view(run_id) if run_id else None
+        view = shared.actions.view(run_id) if run_id else None
         if view is None:
             inform(say("train.no_run", language), seconds=4)
         elif view.over:
             inform(say("train.over", language, status=say(f"status.{view.status}", language)), seconds=4)
         else:
-            shared.desk.stop(run_id)
+            shared.actions.stop(run_id)
             inform(say("train.stopping", language), seconds=4)
 
     @guarded
     def go_on(run_id: str, request: gr.Request) -> None:
         if run_id:
-            shared.desk.resume(run_id)
+            shared.actions.resume(run_id)
         else:
             inform(say("train.no_run", language_of(request)), seconds=4)
 

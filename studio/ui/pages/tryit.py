@@ -15,7 +15,7 @@ from studio.ui.pages import tools
 
 
 def build(shared: Any, tab: Any) -> None:
-    desk = shared.desk
+    actions = shared.actions
     with gr.Row():
         with gr.Column(min_width=300):
             checkpoint = gr.Dropdown(
@@ -52,7 +52,7 @@ def build(shared: Any, tab: Any) -> None:
                 )
                 export = gr.Button(word("try.export"), elem_id="try-export")
                 exported = gr.File(label=word("try.download"), visible=False, elem_id="try-download")
-                with gr.Group(visible=not desk.hosted):
+                with gr.Group(visible=not actions.hosted):
                     repo = gr.Textbox(label=word("try.repo"), info=word("try.repo.info"), placeholder="ORG/NAME",
                                       max_lines=1, elem_id="try-repo")  # fmt: skip
                     public = gr.Checkbox(False, label=word("try.public"), elem_id="try-public")
@@ -64,7 +64,7 @@ def build(shared: Any, tab: Any) -> None:
 
     @guarded
     def listing(current: str | None) -> Any:
-        named = desk.checkpoints()
+        named = actions.checkpoints()
         ids = [name for _, name in named]
         return gr.Dropdown(named, value=current if current in ids else (ids[0] if ids else None))
 
@@ -72,7 +72,7 @@ def build(shared: Any, tab: Any) -> None:
     def chosen(name: str | None, request: gr.Request) -> Any:
         if not name:
             return gr.Dropdown([]), "", gr.Button(visible=False)
-        manifest = desk.store.checkpoint(name).manifest
+        manifest = actions.store.checkpoint(name).manifest
         parent, language = manifest.lineage.get("parent"), language_of(request)
         back = say("try.undo", language, name=parent) if parent else ""
         return gr.Dropdown(manifest.classes), _python(name), gr.Button(back, visible=bool(parent))
@@ -83,7 +83,7 @@ def build(shared: Any, tab: Any) -> None:
             return gr.Label(None, visible=True), "", gr.Gallery(visible=False), gr.Image(visible=False)
         if not name:
             raise UsageError(say("try.none", language_of(request)))
-        model = desk.model(name)
+        model = actions.model(name)
         answer_given, language = next(model.look([image])).answer, language_of(request)
         shown, near = answer_given.draw(image), list(answer_given.neighbours)
         return (
@@ -97,31 +97,31 @@ def build(shared: Any, tab: Any) -> None:
     def learn(name: str | None, image: Image.Image | None, label: str | None, request: gr.Request) -> Any:
         if not (name and image is not None and label and label.strip()):
             raise UsageError(say("try.teach.missing", language_of(request)))
-        known = desk.model(name)
-        taught = teach_checkpoint(name, {label.strip(): [image]}, desk.home, known.predictor)
+        known = actions.model(name)
+        taught = teach_checkpoint(name, {label.strip(): [image]}, actions.home, known.predictor)
         inform(say("try.taught", language_of(request), name=taught.id), seconds=5)
-        return gr.Dropdown(desk.checkpoints(), value=taught.id)
+        return gr.Dropdown(actions.checkpoints(), value=taught.id)
 
     @guarded
     def go_back(name: str | None, request: gr.Request) -> Any:
-        parent = desk.store.checkpoint(name).manifest.lineage.get("parent") if name else None
+        parent = actions.store.checkpoint(name).manifest.lineage.get("parent") if name else None
         if not parent:
             return gr.skip()
         inform(say("try.undone", language_of(request), name=parent), seconds=5)
-        return gr.Dropdown(desk.checkpoints(), value=parent)
+        return gr.Dropdown(actions.checkpoints(), value=parent)
 
     @guarded
     def write(name: str | None, chosen_kind: str, request: gr.Request) -> Any:
         if not name:
             raise UsageError(say("try.none", language_of(request)))
-        report = desk.export(name, chosen_kind)
+        report = actions.export(name, chosen_kind)
         return gr.File([served(Path(report["folder"]) / file) for file in report["files"]], visible=True)
 
     @guarded
     def send(name: str | None, chosen_kind: str, to: str, open_to_all: bool, request: gr.Request) -> str:
         if not name:
             raise UsageError(say("try.none", language_of(request)))
-        return say("try.pushed", language_of(request), url=desk.push(name, chosen_kind, to, open_to_all))
+        return say("try.pushed", language_of(request), url=actions.push(name, chosen_kind, to, open_to_all))
 
     private = {"api_visibility": "private"}
     tab.select(listing, [checkpoint], [checkpoint], show_progress="hidden", **private)

@@ -7,7 +7,7 @@ import torch
 from adapters.detect.data.batches import BoxBatches, DomainBatches
 from adapters.detect.domain_heads import DomainHeads, consistency
 from adapters.detect.task import DetectTrain
-from adapters.detect.two_stage import hardest, learn
+from adapters.detect.two_stage import hardest, rpn_roi_losses
 from studio.core import registry
 from studio.core.errors import UsageError
 from studio.core.faces import LearnerContext
@@ -105,7 +105,7 @@ def test_two_stages_taken_apart_have_the_losses_of_torchvision(batches):
     torch.manual_seed(0)
     whole = learner.module(list(batch.images), learner.targets(batch))
     torch.manual_seed(0)
-    apart, regions = learn(learner.module, batch.images, learner.targets(batch))
+    apart, regions = rpn_roi_losses(learner.module, batch.images, learner.targets(batch))
     assert whole.keys() == apart.keys()
     for name in whole:
         assert float(apart[name]) == pytest.approx(float(whole[name]), rel=1e-5)

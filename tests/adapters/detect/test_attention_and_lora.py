@@ -38,7 +38,7 @@ def test_lora_moves_attention_and_heads_alone_and_merges_into_one_network(method
     stays = [name for name, _ in before.module.named_parameters() if name not in learning]
     assert stays and all(torch.equal(after[name], before.state()[name]) for name in stays)
     learner.train_mode(False)
-    merged = learner.plain().eval()
+    merged = learner.export_module().eval()
     assert not any("lora_" in name for name in merged.state_dict())
     images = normalize(torch.from_numpy(scenes[0][:2]), scenes[2])
     with torch.inference_mode():

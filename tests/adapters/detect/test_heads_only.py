@@ -16,7 +16,7 @@ ONE_MAP = {"detect/detr", "detect/conditional-detr", "detect/yolos"}  # with dro
 
 def last_layers(method: str) -> tuple[str, ...]:
     cls = registry.get(method)
-    return (*cls.class_rows, *cls.places)
+    return (*cls.class_rows, *cls.box_layers)
 
 
 @pytest.mark.parametrize("method", DETECTORS)

@@ -106,7 +106,7 @@ def test_a_detector_that_is_pretrained_as_a_whole_keeps_the_classes_it_knows(met
     backbone = registry.backbone(f"file:{tmp_path}", image_size=SIZE)
     learner = cls(cls.Params())
     learner.setup(LearnerContext(backbone, ["Dog", "cat"], 0, SIZE))
-    assert learner.known == ["Dog", "cat"]
+    assert learner.pretrained_classes == ["Dog", "cat"]
     images = batch_of(scenes).images
     learner.train_mode(False)
     with torch.inference_mode():
@@ -115,7 +115,7 @@ def test_a_detector_that_is_pretrained_as_a_whole_keeps_the_classes_it_knows(met
     torch.testing.assert_close(ours.logits[..., [1, 0]], own.logits[..., [0, 1]], rtol=1e-4, atol=1e-4)
     other = cls(cls.Params())
     other.setup(LearnerContext(backbone, ["cat", "cow"], 0, SIZE))
-    assert other.known == ["cat"]
+    assert other.pretrained_classes == ["cat"]
     if method in CHANCES:
         with torch.inference_mode():
             logits = other.module.train(False)(pixel_values=images).logits
@@ -184,7 +184,7 @@ def test_sizes_with_fewer_places_than_queries_are_refused_before_training(change
 def test_untrained_layers_start_as_wide_as_their_inputs_ask_for(method):
     learner = small(method)
     for name, part in learner.module.named_modules():
-        if name.startswith(learner.place) or not isinstance(part, (torch.nn.Linear, torch.nn.Conv2d)):
+        if name.startswith(learner.backbone_path) or not isinstance(part, (torch.nn.Linear, torch.nn.Conv2d)):
             continue
         inputs, outputs = part.weight[0].numel(), part.weight[:, 0].numel()
         narrowest = min((1 / (3 * inputs)) ** 0.5, (2 / (inputs + outputs)) ** 0.5)  # torch's start, Xavier's

@@ -14,7 +14,7 @@ from studio.core import recipe as recipes
 from studio.core.errors import UsageError
 from studio.runs.runner import execute, submit
 from studio.ui import html
-from studio.ui.desk import Desk
+from studio.ui.actions import Actions
 
 CONV = {"backbone": "studio/conv4", "image_size": 16}
 QUICK = {"epochs": 1, "batch_size": 8, "max_steps": 1, "workers": 1}
@@ -149,12 +149,12 @@ def break_losses_after(monkeypatch, steps, whole=Full.losses):
 
 def shown_on_the_page(home, settings):
     """What the page shows of a run that the form asked for; or the sentence by which the form was refused."""
-    desk, values = Desk(home), recipes.read_yaml(recipes.find_preset("small-data-cnn"))
+    actions, values = Actions(home), recipes.read_yaml(recipes.find_preset("small-data-cnn"))
     for setting in settings:
         recipes.put(values, *setting.split("=", 1))
     try:
-        filed = submit(recipes.parse(values), desk.store)
+        filed = submit(recipes.parse(values), actions.store)
     except UsageError as error:
         return str(error)
     execute(filed, home)
-    return unescape(html.run_state(desk.view(filed.id), "en"))
+    return unescape(html.run_state(actions.view(filed.id), "en"))

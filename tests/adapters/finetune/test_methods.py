@@ -67,7 +67,7 @@ def test_lora_starts_as_the_untouched_network_and_merges_into_its_plain_form(fam
     reached = [name for name, p in learner.module.backbone.named_parameters() if p.requires_grad]
     assert reached and all("lora_" in name for name in reached)
     train(learner, steps=3, lr=0.05)
-    plain = learner.plain()
+    plain = learner.export_module()
     assert plain.state_dict().keys() == untouched.module.state_dict().keys()
     from families import batch_of
 

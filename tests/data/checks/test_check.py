@@ -8,7 +8,7 @@ from PIL import Image, ImageEnhance
 
 from studio.core.errors import DataError
 from studio.data import check, open_data, read_image
-from studio.data.checks.fingerprints import Look, difference_hash, look_at, near_groups
+from studio.data.checks.fingerprints import Fingerprint, difference_hash, fingerprint_of, near_groups
 
 
 def test_good_photos_have_no_problems(photos, tmp_path):
@@ -146,14 +146,14 @@ def test_near_copies_are_grouped_and_others_are_not(encode):
         original.convert("L").convert("RGB"),
     ]
     others = [scene(seed) for seed in range(1, 30)] + [original.transpose(Image.Transpose.FLIP_LEFT_RIGHT)]
-    assert near_groups([look_at(image) for image in [original, *copies, *others]]) == [[0, 1, 2, 3, 4]]
+    assert near_groups([fingerprint_of(image) for image in [original, *copies, *others]]) == [[0, 1, 2, 3, 4]]
 
 
 def test_blank_pictures_are_not_called_copies_of_each_other():
     blanks = [Image.new("RGB", (50, 50), (value,) * 3) for value in (0, 100, 255)]
     ramp = np.tile(np.linspace(0, 5, 50), (50, 1))
     shaded = [Image.fromarray((start + ramp).astype(np.uint8)) for start in (90, 99)]
-    assert near_groups([look_at(image.convert("RGB")) for image in [*blanks, *shaded]]) == []
+    assert near_groups([fingerprint_of(image.convert("RGB")) for image in [*blanks, *shaded]]) == []
 
 
 @settings(max_examples=60, deadline=None)
@@ -168,7 +168,7 @@ def test_groups_are_those_of_comparing_every_pair(seed, count, copies):
         small[target] = small[source]
         flips = draw.integers(0, 64, draw.integers(0, 9))
         hashes[target] = hashes[source] ^ np.uint64(sum(1 << int(bit) for bit in set(flips.tolist())))
-    found = near_groups([Look(int(one), row) for one, row in zip(hashes, small, strict=True)])
+    found = near_groups([Fingerprint(int(one), row) for one, row in zip(hashes, small, strict=True)])
     place = np.arange(count)
     for i in range(count):
         close = np.array([(int(hashes[i]) ^ int(other)).bit_count() <= 6 for other in hashes[i + 1 :]], bool)
@@ -188,14 +188,14 @@ def test_the_difference_hash_reads_brightness_from_left_to_right():
 def test_near_copies_among_ten_thousand_are_found():
     draw = np.random.default_rng(0)
     hashes, small = draw.integers(0, 2**63, 10_000).tolist(), draw.integers(0, 256, (10_000, 256)).astype(np.uint8)
-    looks = [Look(one, row) for one, row in zip(hashes, small, strict=True)]
-    looks[9_000] = Look(looks[17].hash ^ 0b101, looks[17].small)
-    assert near_groups(looks) == [[17, 9_000]]
+    fingerprints = [Fingerprint(one, row) for one, row in zip(hashes, small, strict=True)]
+    fingerprints[9_000] = Fingerprint(fingerprints[17].hash ^ 0b101, fingerprints[17].small)
+    assert near_groups(fingerprints) == [[17, 9_000]]
 
 
 def test_different_drawings_are_no_copies_of_each_other(shared_data):
     found = open_data(f"omniglot:{shared_data / 'omniglot_small1.zip'}?alphabets=Greek")
-    assert near_groups([look_at(read_image(item.source)) for item in found.items]) == []
+    assert near_groups([fingerprint_of(read_image(item.source)) for item in found.items]) == []
 
 
 def test_what_images_of_more_than_8_bits_are_taken_for_is_said(tmp_path):

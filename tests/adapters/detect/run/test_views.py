@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from adapters.detect.run.predictor import BoxPredictor
-from adapters.detect.run.views import Ensemble, Look, View, in_picture, joined, views_of
+from adapters.detect.run.views import TTA, Ensemble, View, in_picture, joined, views_of
 from studio import cli
 from studio.core import recipe as recipes
 from studio.core.errors import UsageError
@@ -53,20 +53,20 @@ def test_a_view_gives_boxes_in_pixels_of_the_picture(mirrored):
 
 
 def test_views_are_all_sizes_plain_and_mirrored():
-    seen = views_of(Bright(), plain(320), Look(mirror=True, scales=(0.7, 1.0, 1.3)))
+    seen = views_of(Bright(), plain(320), TTA(mirror=True, scales=(0.7, 1.0, 1.3)))
     assert [(view.preprocess.image_size, view.mirrored) for view in seen] == [
         (side, mirrored) for side in (224, 320, 416) for mirrored in (False, True)
     ]
-    assert not any(view.raw for view in seen)
-    assert all(view.raw for view in views_of(Bright(), plain(320), Look(fusion="soft-nms")))
-    assert [view.preprocess.image_size for view in views_of(Bright(), plain(100), Look())] == [100]
+    assert not any(view.before_nms for view in seen)
+    assert all(view.before_nms for view in views_of(Bright(), plain(320), TTA(fusion="soft-nms")))
+    assert [view.preprocess.image_size for view in views_of(Bright(), plain(100), TTA())] == [100]
 
 
 def test_one_view_without_a_fusion_is_left_as_it_is():
     found = Detections(np.array([[0, 0, 9, 9]] * 2, np.float32), np.zeros(2, int), np.array([0.9, 0.8], np.float32))
-    assert joined([[found]], Look())[0] is found
-    assert len(joined([[found], [found]], Look())[0]) == 1
-    assert len(joined([[found]], Look(fusion="nms"))[0]) == 1
+    assert joined([[found]], TTA())[0] is found
+    assert len(joined([[found], [found]], TTA())[0]) == 1
+    assert len(joined([[found]], TTA(fusion="nms"))[0]) == 1
 
 
 class Says(BoxPredictor):
@@ -80,12 +80,12 @@ class Says(BoxPredictor):
 
 def test_an_ensemble_goes_by_the_names_of_classes():
     picture = Image.new("RGB", (10, 10))
-    found = Ensemble([Says(["a", "b"], 1), Says(["b", "a"], 0)], Look(), 0.5).boxes([picture])[0]
+    found = Ensemble([Says(["a", "b"], 1), Says(["b", "a"], 0)], TTA(), 0.5).boxes([picture])[0]
     assert found.labels.tolist() == [1] and found.scores.tolist() == [0.5]
-    alone = Ensemble([Says(["a", "b"], 1), Says(["b", "a"], 1)], Look(), 0.5).boxes([picture])[0]
+    alone = Ensemble([Says(["a", "b"], 1), Says(["b", "a"], 1)], TTA(), 0.5).boxes([picture])[0]
     assert sorted(alone.labels.tolist()) == [0, 1] and alone.scores.tolist() == [0.25, 0.25]
     with pytest.raises(UsageError, match="know different classes"):
-        Ensemble([Says(["a", "b"], 0), Says(["a", "c"], 0)], Look(), 0.5)
+        Ensemble([Says(["a", "b"], 0), Says(["a", "c"], 0)], TTA(), 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_a_run_judges_as_eval_says_and_its_checkpoint_looks_the_same_way(two):
     assert result.status == "finished", result.error
     model = load_checkpoint(result.checkpoint, home)
     assert isinstance(model.predictor, Ensemble) and len(model.predictor.members) == 2
-    assert model.predictor.members[0].look == Look(True, (1.0, 1.5), None, 0.55)
+    assert model.predictor.members[0].tta == TTA(True, (1.0, 1.5), None, 0.55)
     picture = Image.new("RGB", (150, 120), "white")
     for found in model.predictor.boxes([picture]):
         assert (found.xyxy[:, [0, 2]] <= 150).all() and (found.xyxy >= 0).all()
@@ -129,8 +129,10 @@ def test_raw_boxes_have_duplicates_and_leave_the_detector_as_it_was(two):
         learner = load_checkpoint(name, home).predictor.learner
         images = torch.randn(1, 3, 64, 64)
         with torch.inference_mode():
-            before, raw, after = learner.predict(images)[0], learner.raw(images)[0], learner.predict(images)[0]
-        assert len(raw) > len(before) == len(after)
+            before = learner.predict(images)[0]
+            before_nms = learner.predict_before_nms(images)[0]
+            restored = learner.predict(images)[0]
+        assert len(before_nms) > len(before) == len(restored)
 
 
 def test_predict_takes_the_ways_of_looking_and_refuses_others(two, tmp_path, capsys, monkeypatch):

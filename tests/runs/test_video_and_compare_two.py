@@ -13,7 +13,7 @@ from studio.core.errors import DataError, StudioError, UsageError
 from studio.core.procedure import Predictor
 from studio.data.boxes import Detections
 from studio.data.files import video
-from studio.runs.beside import beside, match
+from studio.runs.compare_two import compare_two, match
 from studio.runs.predict import Model, split_films
 from studio.runs.video import predict_video
 from studio.store.outputs import Outputs
@@ -139,9 +139,9 @@ def test_boxes_are_matched_once_by_class_and_overlap():
 
 def test_two_detectors_are_drawn_side_by_side():
     picture = frame(0)
-    alike = beside(model(Bright()), model(Bright(), "two"), picture)
+    alike = compare_two(model(Bright()), model(Bright(), "two"), picture)
     assert alike.counts == {"both": 1, "first_only": 0, "second_only": 0}
-    other = beside(model(Bright()), model(Bright(label=0), "two"), picture)
+    other = compare_two(model(Bright()), model(Bright(label=0), "two"), picture)
     assert other.counts == {"both": 0, "first_only": 1, "second_only": 1}
     assert alike.drawn.width > 2 * picture.width and alike.drawn.height > picture.height
     assert np.any(np.asarray(alike.drawn) != np.asarray(other.drawn))
@@ -155,4 +155,4 @@ def test_a_classifier_has_no_boxes_to_compare():
             return np.full((len(images), 2), 0.5)
 
     with pytest.raises(UsageError, match="has no boxes"):
-        beside(model(Bright()), model(Says()), frame(0))
+        compare_two(model(Bright()), model(Says()), frame(0))

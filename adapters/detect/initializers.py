@@ -30,13 +30,13 @@ def attentions(module: nn.Module) -> list[nn.Module]:
     return [part for name, part in module.named_modules() if name.endswith("_attn")]
 
 
-def likely(chance: float, *heads: nn.Linear) -> None:
+def prior_bias(chance: float, *heads: nn.Linear) -> None:
     """Each class starts with this probability; 0.01 in the paper of the focal loss (Lin et al. 2017, section 3.3)."""
     for head in heads:
         nn.init.constant_(head.bias, math.log(chance / (1 - chance)))
 
 
-def in_place(*heads: nn.Module) -> None:
+def zero_last_layer(*heads: nn.Module) -> None:
     """Boxes start where their queries are: the last layer of each head is zero."""
     for head in heads:
         last = head.layers[-1]  # type: ignore[index]

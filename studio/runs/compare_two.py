@@ -9,14 +9,14 @@ from PIL import Image
 
 from studio.core.errors import UsageError
 from studio.data.boxes import iou
-from studio.figures.boxes import draw_beside
+from studio.figures.boxes import draw_side_by_side
 from studio.runs.predict import Model, read_for_people
 
 SAME = 0.5  # overlap from which two boxes of a class are one thing
 
 
 @dataclass(frozen=True)
-class Beside:
+class PairComparison:
     """`rows` of `Model.predict` of each; `common` bool lists say which of each one's boxes the other has too."""
 
     rows: tuple[dict[str, Any], dict[str, Any]]
@@ -31,7 +31,7 @@ class Beside:
         return {"both": both, "first_only": first, "second_only": second}
 
 
-def beside(first: Model, second: Model, image: str | Path | Image.Image) -> Beside:
+def compare_two(first: Model, second: Model, image: str | Path | Image.Image) -> PairComparison:
     """What two checkpoints find in one picture, each from its own threshold on, matched by class and overlap.
 
     Raises UsageError where one of them finds no boxes, or the picture can't be read.
@@ -43,7 +43,7 @@ def beside(first: Model, second: Model, image: str | Path | Image.Image) -> Besi
             raise UsageError(f"{model.checkpoint.id} was made by {model.checkpoint.manifest.method}: it has no boxes.")
     common = match(rows[0]["boxes"], rows[1]["boxes"])
     names = [_name(model) for model in (first, second)]
-    return Beside(rows, common, draw_beside(picture, [row["boxes"] for row in rows], common, names))
+    return PairComparison(rows, common, draw_side_by_side(picture, [row["boxes"] for row in rows], common, names))
 
 
 def match(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> tuple[list[bool], list[bool]]:

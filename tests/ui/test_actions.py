@@ -17,8 +17,8 @@ from studio.core.rights import VISITOR
 from studio.data.specs import allows, parse
 from studio.store import Manifest, Store
 from studio.ui import build_app, html
+from studio.ui.actions import Actions, safe_name
 from studio.ui.catalogue import translated, words
-from studio.ui.desk import Desk, safe_name
 from studio.ui.views import POINTS, Curve, Views
 from studio.ui.visitors import Visitors
 
@@ -55,7 +55,7 @@ def test_a_safe_name_is_one_plain_file_name(text):
 def test_photos_by_class_are_kept_in_the_home(home, tmp_path):
     photo = tmp_path / "a.jpg"
     photo.write_bytes(b"x")
-    spec = Desk(home).take_classes({"cat": [str(photo)], "../dog": [str(photo), str(photo)]})
+    spec = Actions(home).take_classes({"cat": [str(photo)], "../dog": [str(photo), str(photo)]})
     folder = home.uploads / spec.removeprefix("folder:")
     assert folder.is_relative_to(home.uploads)
     assert sorted(child.name for child in folder.iterdir()) == ["_dog", "cat"]
@@ -64,26 +64,26 @@ def test_photos_by_class_are_kept_in_the_home(home, tmp_path):
 
 def test_one_class_is_too_few(home, tmp_path):
     with pytest.raises(DataError, match="two classes"):
-        Desk(home).take_classes({"cat": ["x.jpg"], "": ["y.jpg"]})
+        Actions(home).take_classes({"cat": ["x.jpg"], "": ["y.jpg"]})
 
 
 def test_a_zip_is_kept_by_content(home, tmp_path):
     file = tmp_path / "a.zip"
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("cat/1.jpg", b"x")
-    desk = Desk(home)
-    assert desk.take_zip(file) == desk.take_zip(file)
+    actions = Actions(home)
+    assert actions.take_zip(file) == actions.take_zip(file)
     with pytest.raises(DataError, match=r"\.zip"):
-        desk.take_zip(tmp_path / "a.pt")
+        actions.take_zip(tmp_path / "a.pt")
 
 
 def test_what_is_given_to_a_hosted_page_is_kept_with_its_visitor(home, tmp_path, monkeypatch):
     photo = tmp_path / "1.png"
     photo.write_bytes(b"x")
-    desk, specs = Desk(home, hosted=True), {}
+    actions, specs = Actions(home, hosted=True), {}
     for visitor in ("visitor01", "visitor02"):
         monkeypatch.setattr(Visitors, "current", lambda self, visitor=visitor: visitor)
-        specs[visitor] = desk.take_classes({"cat": [str(photo)], "dog": [str(photo)]})
+        specs[visitor] = actions.take_classes({"cat": [str(photo)], "dog": [str(photo)]})
     for visitor, other in (("visitor01", "visitor02"), ("visitor02", "visitor01")):
         rights = home.seen_by(visitor).rights
         assert all(allows(part, rights) for part in parse(specs[visitor] + ",builtin:digits"))
@@ -92,20 +92,20 @@ def test_what_is_given_to_a_hosted_page_is_kept_with_its_visitor(home, tmp_path,
 
 def test_a_hosted_desk_without_a_visitor_shows_nothing_and_keeps_apart(home):
     Store(home).new_run(recipes.parse({"data": {"train": "builtin:digits"}}))
-    desk = Desk(home, hosted=True)
-    assert desk.store.runs() == [] and desk.home.visitor and len(Desk(home).store.runs()) == 1
+    actions = Actions(home, hosted=True)
+    assert actions.store.runs() == [] and actions.home.visitor and len(Actions(home).store.runs()) == 1
 
 
 def test_the_owners_checkpoints_and_token_are_not_a_visitors_to_use(home, monkeypatch):
     kept = Store(home).put(Manifest(face="Learner", task="classify", method="finetune/full"), {"a": torch.zeros(2)})
-    desk = Desk(home, hosted=True)
-    desk.warm.get(f"{kept.id} ", lambda: torch.zeros(1))  # somebody has used it just now
-    for use in (lambda: desk.model(kept.id), lambda: desk.export(kept.id, "safetensors")):
+    actions = Actions(home, hosted=True)
+    actions.warm.get(f"{kept.id} ", lambda: torch.zeros(1))  # somebody has used it just now
+    for use in (lambda: actions.model(kept.id), lambda: actions.export(kept.id, "safetensors")):
         with pytest.raises(UsageError, match="There is no checkpoint"):
             use()
     monkeypatch.setenv("HF_TOKEN", "hf_owner")
     with pytest.raises(UsageError, match="pushes nothing"):
-        desk.push(kept.id, "safetensors", "me/model")
+        actions.push(kept.id, "safetensors", "me/model")
 
 
 def test_a_visitors_name_is_believed_only_with_its_signature():
@@ -129,7 +129,7 @@ def test_curves_are_thinned_evenly_and_keep_their_last_point():
 
 
 def test_a_view_is_what_the_events_say(home):
-    run = Desk(home).store.new_run(recipes.parse({"data": {"train": "builtin:digits"}}))
+    run = Actions(home).store.new_run(recipes.parse({"data": {"train": "builtin:digits"}}))
     views = Views()
     with run.hold(), EventWriter(run.events_path) as events:
         events.status("running")
@@ -145,7 +145,7 @@ def test_a_view_is_what_the_events_say(home):
 
 
 def test_a_look_reads_what_was_written_since_and_comes_to_the_same_as_reading_all(home, monkeypatch):
-    run = Desk(home).store.new_run(recipes.parse({"data": {"train": "builtin:digits"}}))
+    run = Actions(home).store.new_run(recipes.parse({"data": {"train": "builtin:digits"}}))
     views, reads = Views(), []
 
     def counted(path, start=0):
@@ -167,7 +167,7 @@ def test_a_look_reads_what_was_written_since_and_comes_to_the_same_as_reading_al
 
 
 def test_events_that_are_no_objects_or_lack_their_fields_are_passed_over(home):
-    run = Desk(home).store.new_run(recipes.parse({"data": {"train": "builtin:digits"}}))
+    run = Actions(home).store.new_run(recipes.parse({"data": {"train": "builtin:digits"}}))
     lines = ["3", "null", "[]", '"status"', "{}", '{"kind": 3}', "[" * 100_000, "\x00"]
     lines += [json.dumps({"kind": kind}) for kind in KINDS]
     lines += [json.dumps({"kind": kind, **dict.fromkeys(WRONG, value)}) for kind in KINDS for value in (None, [], "x")]
@@ -184,9 +184,9 @@ def test_events_that_are_no_objects_or_lack_their_fields_are_passed_over(home):
 
 
 def test_only_so_many_runs_are_kept_read(home):
-    desk, views = Desk(home), Views(most=3)
+    actions, views = Actions(home), Views(most=3)
     for _ in range(5):
-        views.look(desk.store.new_run(recipes.parse({"data": {"train": "builtin:digits"}})))
+        views.look(actions.store.new_run(recipes.parse({"data": {"train": "builtin:digits"}})))
     assert len(views._readers) == 3
 
 

@@ -1,6 +1,6 @@
 """What the page does, whatever draws it: take in photos, make recipes of forms, look at runs.
 
-Where the page is hosted for others, the desk's home and store are opened for the visitor who asks: what they may
+Where the page is hosted for others, the actions's home and store are opened for the visitor who asks: what they may
 see and name is decided where it is opened (`studio.core.rights`), never here.
 """
 
@@ -23,12 +23,12 @@ from studio.runs.queue import Queue, enqueue, kick, stop
 from studio.runs.runner import submit
 from studio.store import Store, uploads
 from studio.store.uploads import UploadBounds, discard, keep_photos, keep_zip, safe_name
-from studio.ui import named
+from studio.ui import display_names
 from studio.ui.views import View, Views
 from studio.ui.visitors import Visitors, secret_of
 
 
-class Desk:
+class Actions:
     """Everything a page needs to know of where it stands, and of who asks."""
 
     def __init__(self, home: Home, hosted: bool = False) -> None:
@@ -104,12 +104,12 @@ class Desk:
     def checkpoints(self) -> list[tuple[str, str]]:
         """Checkpoints that answer about an image, newest first: (what a person knows one by, its id)."""
         rows = [row for row in self.store.checkpoints() if row.get("classes") and not row.get("problem")]
-        return [(named.checkpoint(row, self._data_of(row["checkpoint"])), row["checkpoint"]) for row in rows]
+        return [(display_names.checkpoint(row, self._data_of(row["checkpoint"])), row["checkpoint"]) for row in rows]
 
     def _data_of(self, checkpoint: str) -> str:
         """What a checkpoint was trained on; a checkpoint never changes, so it is read once."""
         if checkpoint not in self._known_data:
-            self._known_data[checkpoint] = named.data(self.store.checkpoint(checkpoint).manifest.recipe)
+            self._known_data[checkpoint] = display_names.data(self.store.checkpoint(checkpoint).manifest.recipe)
         return self._known_data[checkpoint]
 
     def model(self, checkpoint: str, look: Mapping[str, Any] | None = None) -> Model:
