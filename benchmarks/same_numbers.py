@@ -15,6 +15,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -91,11 +92,11 @@ KINDS = {
     "detect": "detect-quick", "transformer detector": "rtdetr-finetune", "adapted detector": "scenes-clear-to-fog",
     "align": "align-compare",
 }  # fmt: skip
-STOP_AFTER = 3  # times that a run asks whether to stop
+STOP_AFTER = 3  # steps, and the run is stopped
 MEASURED = re.compile(r"seconds|_per_s|memory|_mb$|_ms$|^time|^run$|^checkpoint")
 
 
-def record(out: Path, stored: Path | None) -> None:
+def record(out: Path, stored: Path | None, parts: Sequence[str]) -> None:
     """Writes all numbers to `out`; runs and checkpoints stay in the folder `<out>-home` beside it."""
     import torch
 
@@ -105,15 +106,18 @@ def record(out: Path, stored: Path | None) -> None:
     home = Home.find(out.with_name(out.stem + "-home"))
     kept = home.root / "numbers.json"  # a record that was interrupted goes on
     numbers = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {"presets": {}, "resumed": {}}
-    for part, recipes, work in (("presets", PRESETS, run_preset), ("resumed", RESUMED, run_in_two)):
+    works = {"presets": (PRESETS, run_preset), "resumed": (RESUMED, run_in_two)}
+    for part in parts:
+        recipes, work = works[part]
         for name in [name for name in recipes if name not in numbers[part]]:
             began = time.monotonic()
             numbers[part][name] = work(name, recipes[name], home)
             kept.write_text(json.dumps(numbers), encoding="utf-8")
             print(f"{part}: {name}: {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
-    kinds = {kind: numbers["presets"][preset]["checkpoint"] for kind, preset in KINDS.items()}
-    (home.root / "kinds.json").write_text(json.dumps(kinds), encoding="utf-8")
-    numbers["predictions"] = predictions(home)
+    if "presets" in parts:
+        kinds = {kind: numbers["presets"][preset]["checkpoint"] for kind, preset in KINDS.items()}
+        (home.root / "kinds.json").write_text(json.dumps(kinds), encoding="utf-8")
+        numbers["predictions"] = predictions(home)
     if stored is not None:
         numbers["stored predictions"] = predictions(Home.find(stored))
     out.write_text(json.dumps(numbers, indent=1, sort_keys=True), encoding="utf-8")
@@ -133,16 +137,14 @@ def run_in_two(name: str, recipe: dict[str, Any], home: Any) -> dict[str, Any]:
     from studio.runs.runner import submit
     from studio.store import Store
 
-    asked = 0
-
-    def should_stop() -> bool:
-        nonlocal asked
-        asked += 1
-        return asked > STOP_AFTER
-
     run = submit(recipes.parse({**recipe, "device": "cpu"}), Store(home))
+
+    def far_enough() -> bool:
+        steps = [event["step"] for event in run.events() if event["kind"] == "scalar"]
+        return max(steps, default=-1) + 1 >= STOP_AFTER
+
     with mock.patch("studio.runs.runner.StopWatch", lambda ask: ask):  # asked at every step, not some times a second
-        stopped = run_inline(run, home, should_stop=should_stop)
+        stopped = run_inline(run, home, should_stop=far_enough)
     assert stopped.status == "stopped", stopped
     result = run_inline(run, home, resume=True, should_stop=lambda: False)
     assert result.status == "finished", result
@@ -204,12 +206,13 @@ def main() -> int:
     recording = commands.add_parser("record")
     recording.add_argument("out", type=Path)
     recording.add_argument("--stored", type=Path, help="home folder of an earlier record")
+    recording.add_argument("--resumed-only", action="store_true", help="leave out the presets and the checkpoints")
     comparing = commands.add_parser("compare")
     comparing.add_argument("before", type=Path)
     comparing.add_argument("after", type=Path)
     arguments = parser.parse_args()
     if arguments.command == "record":
-        record(arguments.out, arguments.stored)
+        record(arguments.out, arguments.stored, ("resumed",) if arguments.resumed_only else ("presets", "resumed"))
         return 0
     lines = compare(arguments.before, arguments.after)
     print("\n".join(lines) or "The same to the last digit.")
