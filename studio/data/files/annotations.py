@@ -162,7 +162,8 @@ def drawn_upright(picture: Annotated, shown: tuple[int, int], stored: tuple[int,
     """Whether the boxes were drawn on the upright picture (of size `shown`) or on the stored one.
 
     A stated size with exchanged sides tells the two apart. Where it can't, the boxes of COCO and VOC are of the stored
-    picture, as pycocotools and torchvision read them, and those of YOLO of the upright one, as its trainers do.
+    picture, as pycocotools and torchvision read them; those of YOLO are of the upright one, as its trainers do, and so
+    are those of tools that show it so: CVAT, LabelMe, Label Studio, VIA.
     """
     if stored != shown and picture.stated in (stored, shown):
         return picture.stated == shown

@@ -1,7 +1,8 @@
 """`via:EXPORT.json?images=DIR&class=ATTRIBUTE`: the VGG Image Annotator's JSON (its project too) and CSV.
 
 Rectangles are boxes; circles, ellipses and polygons have the upright box around them; points and lines have none, and
-are named. Where regions have several attributes, which one is the class is asked. No maintained library reads it.
+are named. It runs in a browser, which turns images by their EXIF, so its numbers are of the upright image. Where
+regions have several attributes, which one is the class is asked. No maintained library reads it.
 """
 
 import csv
@@ -62,7 +63,7 @@ def read_from(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
         if found.path is None:
             missing.append(Skipped(name, found.reason))
             continue
-        out = Annotated(name, source_of(found.path))
+        out = Annotated(name, source_of(found.path), upright=True)
         for region in regions:
             _add(out, region, key, names, missing, counts)
         annotated.append(out)

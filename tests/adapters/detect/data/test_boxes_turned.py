@@ -80,3 +80,13 @@ def test_yolo_means_the_upright_picture(tmp_path):
     (tmp_path / "data.yaml").write_text("train: images\nnames: [thing]\n")
     data = open_data(f"yolo:{tmp_path / 'data.yaml'}")
     np.testing.assert_allclose(data.items[0].boxes.xyxy[0], (x1, y1, x2, y2), atol=1e-3)
+
+
+def test_tools_in_a_browser_mean_the_upright_picture(tmp_path):
+    stored(tmp_path / "a.png", 6)
+    x1, y1, x2, y2 = seen(tmp_path / "a.png")
+    shape = {"name": "rect", "x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1}
+    region = {"shape_attributes": shape, "region_attributes": {"class": "thing"}}
+    (tmp_path / "via.json").write_text(json.dumps({"a.png9": {"filename": "a.png", "regions": [region]}}))
+    data = open_data(f"via:{tmp_path / 'via.json'}")
+    assert data.items[0].boxes.xyxy[0].tolist() == [x1, y1, x2, y2]
