@@ -26,17 +26,18 @@ from studio.data.files.layout import SPLITS
 from studio.data.files.limits import Limits
 from studio.data.files.zip_paths import AnyPath
 from studio.data.items import Dataset
-from studio.data.readers import coco, csv, cvat, labelme, labelstudio, via, voc, yolo
+from studio.data.masks.pairs import has_pairs
+from studio.data.readers import coco, csv, cvat, labelme, labelstudio, masks, via, voc, yolo
 from studio.data.readers import list as list_reader
 
 OPTIONS = {
     "annotations": "the file or folder of annotations, where several are there; none reads class folders",
-    **via.OPTIONS, **csv.OPTIONS, **voc.OPTIONS, **coco.OPTIONS, **yolo.OPTIONS,
+    **masks.OPTIONS, **via.OPTIONS, **csv.OPTIONS, **voc.OPTIONS, **coco.OPTIONS, **yolo.OPTIONS,
     "images": "the folder of the pictures, where it is not found beside the annotations",
 }  # fmt: skip
 READERS = {
     "coco": coco, "csv": csv, "cvat": cvat, "labelme": labelme, "labelstudio": labelstudio, "list": list_reader,
-    "via": via, "voc": voc, "yolo": yolo,
+    "masks": masks, "via": via, "voc": voc, "yolo": yolo,
 }  # fmt: skip
 MANY = 20  # JSONs of a folder beyond which they are one for each image; three tell what they are
 #: folders that say nothing of a class
@@ -82,7 +83,7 @@ def read_annotated(
         found = [names[wanted.strip("/")]]
     elif found and (classes_first or found[0].kind == "list") and _class_folders(files):
         name = _relative(found[0].path, root)
-        gives = "its classes" if found[0].kind == "list" else "boxes"
+        gives = {"list": "its classes", "masks": "masks"}.get(found[0].kind, "boxes")
         return f"Annotations are there too ({name}); for {gives} write {scheme}:{what}?annotations={name}"
     if not found:
         return None
@@ -114,6 +115,8 @@ def find(root: AnyPath, files: Iterable[tuple[AnyPath, str]], limits: Limits) ->
     found += [Annotations("yolo", path) for path in described]
     if not found:
         found = [Annotations("yolo", folder) for folder in _yolo_folders(root, by_suffix, limits)]
+    if not found and has_pairs(files):
+        found = [Annotations("masks", root)]
     if not found:
         found = [Annotations("list", path) for path in by_suffix[".csv"] if list_reader.has_classes(path, limits)]
     return found

@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from studio.data.boxes import Boxes
+from studio.data.masks.class_map import MaskSource, Relabelled
 
 
 class ImageSource(Protocol):
@@ -66,14 +67,16 @@ class Item:
     source: ImageSource
     domain: str | None = None
     boxes: Boxes | None = None  # for detection; the label is -1 then
+    mask: MaskSource | None = None  # for segmentation; the label is -1 then
 
     def relabelled(self, place: list[int]) -> "Item":
         """The same with class i called place[i]."""
         label = place[self.label] if self.label >= 0 else -1
+        mask = Relabelled(self.mask, place) if self.mask is not None else None
         if self.boxes is None:
-            return replace(self, label=label)
+            return replace(self, label=label, mask=mask)
         labels = np.array([place[one] for one in self.boxes.labels.tolist()], np.int64)
-        return replace(self, label=label, boxes=replace(self.boxes, labels=labels))
+        return replace(self, label=label, boxes=replace(self.boxes, labels=labels), mask=mask)
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,16 @@ class Dataset:
     def boxed(self) -> bool:
         """Whether its pictures carry boxes."""
         return bool(self.items) and all(item.boxes is not None for item in self.items)
+
+    @property
+    def masked(self) -> bool:
+        """Whether its images carry masks."""
+        return bool(self.items) and all(item.mask is not None for item in self.items)
+
+    @property
+    def truth(self) -> str:
+        """What its items carry beside the image: masks, boxes or labels."""
+        return "masks" if self.masked else "boxes" if self.boxed else "labels"
 
     def subset(self, indices: Iterable[int]) -> "Dataset":
         """The items at `indices`, in that order, without split marks."""

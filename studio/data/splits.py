@@ -109,6 +109,11 @@ def require_classes(dataset: Dataset | FeatureSet, at_least: int = 2) -> None:
             f"{dataset.spec} has boxes, and no class for each image. Detect them (task: detect), or name class folders "
             "with folder:FOLDER?annotations=none."
         )
+    if isinstance(dataset, Dataset) and dataset.masked:
+        raise DataError(
+            f"{dataset.spec} has masks, and no class for each image. Segment them (task: segment), or name class "
+            "folders with folder:FOLDER?annotations=none."
+        )
     labels = dataset.labels if isinstance(dataset, Dataset) else dataset.y
     present = [dataset.classes[label] for label in np.unique(labels) if label >= 0]
     if len(present) < at_least:

@@ -40,6 +40,7 @@ SHOWN = 16  # images
 SIDE = 640  # pixels of the longer side of an image that is shown
 AT_ONCE = 2  # of one server
 KEPT = 100  # examined sets
+FORM = 2  # of what is kept of them; to be raised when a report says more
 MOST_FILES = 200_000  # of a folder whose state is compared; a larger one is examined each time
 LASTING = ("builtin", "zip", "folder", "voc")  # whose files all lie below the path that is named
 
@@ -73,7 +74,7 @@ class Examiner:
         """Raises DataError for data that can't be read or may not be, or take more memory or time than is allowed."""
         require_allowed(spec, home.rights)
         state = _state(spec)
-        name = hashlib.sha256(json.dumps([__version__, spec, state]).encode()).hexdigest()[:24]
+        name = hashlib.sha256(json.dumps([__version__, FORM, spec, state]).encode()).hexdigest()[:24]
         folder = home.root / "examined" / name
         if state is None or not (folder / "report.json").exists():
             with self._places:
@@ -196,20 +197,19 @@ def _shown(spec: str, out: Path, home: Home) -> list[tuple[str, str]]:
             image = _small(item, data)
             name = f"{len(shown)}.png"
             image.save(out / name)
-            shown.append((name, item.name if data.boxed else data.classes[item.label]))
+            shown.append((name, data.classes[item.label] if data.truth == "labels" else item.name))
     return shown
 
 
 def _small(item: Item, data: Dataset) -> Any:
     from studio.figures.boxes import draw_boxes
+    from studio.figures.masks import draw_mask
 
-    if not data.boxed:
-        image = read_image(item.source, item.name, min_side=160)
-    else:
-        image = read_image(item.source, item.name)
-        image = image if item.boxes is None else draw_boxes(image, item.boxes, data.classes)
+    image = read_image(item.source, item.name, min_side=160 if data.truth == "labels" else None)
+    if item.boxes is not None:
+        image = draw_boxes(image, item.boxes, data.classes)
     image.thumbnail((SIDE, SIDE))
-    return image
+    return image if item.mask is None else draw_mask(image, item.mask.read(), data.classes)
 
 
 def main(argv: list[str] | None = None) -> int:

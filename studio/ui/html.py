@@ -119,6 +119,8 @@ def report_card(report: dict[str, Any], language: str) -> str:
     head = say("data.found", language, images=report["images"], classes=len(counts))
     if report.get("boxes"):
         head += " " + say("data.boxed", language, boxes=report["boxes"]["boxes"], small=report["boxes"]["small"])
+    if report.get("masks"):
+        head += " " + say("data.masked", language, void=round(100 * report["masks"]["void"], 1))
     body = f"<table style='width:100%'>{rows}</table>{more}<ul>{listed}</ul>"
     return f"<div class='card' id='report-card'><h3>{escape(head)}</h3>{body}</div>"
 

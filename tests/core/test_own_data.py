@@ -69,7 +69,7 @@ def test_the_page_gives_own_data_the_same_size_and_its_command_line_says_so():
     from studio.ui.pages.data import with_data
 
     form = forms.screen_of(recipes.read_yaml(recipes.find_preset("quickstart")), "quickstart")
-    report = {"boxes": None, "classes": {"cat": 9, "dog": 9}}
+    report = {"truth": "labels", "classes": {"cat": 9, "dog": 9}}
     screen = with_data(form, "folder:photos", report)
     assert screen.texts.get("model.image_size", "") == ""
     screen.texts["model.image_size"] = "96"

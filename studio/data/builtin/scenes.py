@@ -84,6 +84,14 @@ class Scene:
             masks[number, y1:y2, x1:x2] = ink
         return masks
 
+    def class_map(self) -> np.ndarray:
+        """What each pixel shows, uint8 [size, size]: 0 for the ground, a character's class + 1."""
+        out = np.zeros((self.size, self.size), np.uint8)
+        for thing in self.things:
+            x1, y1, x2, y2 = thing.corners
+            out[y1:y2, x1:x2][thing.ink > 127] = thing.label + 1
+        return out
+
     def _painted(self) -> np.ndarray:
         """The scene by clear day, float [size, size, 3] in 0..255: things over slow changes of colour and shapes."""
         draw = np.random.default_rng((self.seed, self.number, 2))
@@ -103,13 +111,28 @@ class Scene:
         return picture
 
 
-def scenes(images: int, classes: int, size: int, look: str, most: int, seed: int) -> Dataset:
-    """`images` scenes of 1 to `most` things each. The first `classes` characters of the glyphs are the classes."""
+@dataclass(frozen=True)
+class SceneMask:
+    """The class map of a scene; it is drawn when it is read."""
+
+    scene: Scene
+
+    def read(self) -> np.ndarray:
+        return self.scene.class_map()
+
+
+def scenes(images: int, classes: int, size: int, look: str, most: int, seed: int, masks: bool = False) -> Dataset:
+    """`images` scenes of 1 to `most` things each. The first `classes` characters of the glyphs are the classes.
+
+    Their truth are boxes, or `masks` with a class background before those of the characters.
+    """
     items = []
     for number in range(images):
         scene = Scene(number, size, classes, most, look, seed)
-        items.append(Item(f"scene-{look}-{number:04d}", -1, scene, look, boxes=scene.boxes()))
-    return Dataset("builtin:scenes", [class_name(one) for one in alphabet()[:classes]], items)
+        truth = {"mask": SceneMask(scene)} if masks else {"boxes": scene.boxes()}
+        items.append(Item(f"scene-{look}-{number:04d}", -1, scene, look, **truth))
+    names = [class_name(one) for one in alphabet()[:classes]]
+    return Dataset("builtin:scenes", ["background", *names] if masks else names, items)
 
 
 def _thing(characters: list[str], size: int, draw: np.random.Generator) -> Thing:

@@ -13,7 +13,7 @@ def load(name: str, limits: Limits = LIMITS, **options: str) -> Dataset:
     makers = {
         "digits": (_digits, {"per_class"}),
         "glyphs": (_glyphs, {"classes", "per_class", "domain", "size", "seed"}),
-        "scenes": (_scenes, {"images", "classes", "size", "look", "most", "seed"}),
+        "scenes": (_scenes, {"images", "classes", "size", "look", "most", "seed", "truth"}),
     }
     if name not in makers:
         raise DataError(f"builtin:{name}: there is no such set.{nearest(name, makers)}")
@@ -68,21 +68,23 @@ def _glyphs(
 
 def _scenes(
     limits: Limits, images: str = "200", classes: str = "5", size: str = "192", look: str = "clear", most: str = "6",
-    seed: str = "0",
+    seed: str = "0", truth: str = "boxes",
 ) -> Dataset:  # fmt: skip
     """Scenes of characters with boxes: 1 to `most` in each, in the look clear, fog, night or infrared.
 
-    The same options give the same pictures; another look shows the same things.
+    The same options give the same pictures; another look shows the same things. `truth=masks` gives class maps.
     """
     from studio.data.builtin.scenes import LOOKS, scenes
 
     if look not in LOOKS:
         raise DataError(f"builtin:scenes has no look {look!r}.{nearest(look, LOOKS)}")
+    if truth not in ("boxes", "masks"):
+        raise DataError(f"builtin:scenes: truth is {truth!r}; expected boxes or masks.")
     count, side = _whole("scenes", "images", images, 1, 100_000), _whole("scenes", "size", size, 64, 2048)
     _refuse_large("scenes", count, side, limits)
     return scenes(
         count, _whole("scenes", "classes", classes, 1, len(alphabet())), side, look,
-        _whole("scenes", "most", most, 1, 40), _whole("scenes", "seed", seed, 0, 2**31),
+        _whole("scenes", "most", most, 1, 40), _whole("scenes", "seed", seed, 0, 2**31), truth == "masks",
     )  # fmt: skip
 
 

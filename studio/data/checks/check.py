@@ -12,6 +12,14 @@ import numpy as np
 from studio.core.home import Home
 from studio.data.checks.boxes import box_problems, boxes_by_class, measure_boxes, what_is_learned
 from studio.data.checks.fingerprints import Fingerprint, fingerprint_of, near_groups
+from studio.data.checks.masks import (
+    Counts,
+    count_pixels,
+    mask_problems,
+    measure_masks,
+    pixels_of_classes,
+    what_masks_teach,
+)
 from studio.data.files.images import BadImage, Size, range_of, read_image, stored_size
 from studio.data.files.limits import limits_of
 from studio.data.items import ArraySource, Dataset, FeatureSet, Item
@@ -28,9 +36,10 @@ class Report:
 
     Groups of pictures are lists of names: `duplicates` are the same file twice, `near_duplicates` the same
     photo saved in another way; `leaks` and `near_leaks` are those of them that lie in two splits, `conflicts`
-    exact ones that lie in two classes. `sizes` are sides in pixels. For detection, `classes` and `splits` count
-    boxes, and `boxes` says how large they are. `learns` says what a run would learn from: of train, where the data
-    is divided.
+    exact ones that lie in two classes. `sizes` are sides in pixels. `truth` is what the items carry: labels, boxes or
+    masks. `classes` and `splits` count boxes for detection, and pixels for segmentation; `boxes` says how large those
+    are, `masks` what share of the pixels a class has. `learns` says what a run would learn from: of train, where the
+    data is divided.
     """
 
     spec: str
@@ -49,6 +58,8 @@ class Report:
     tiny: list[str] = field(default_factory=list)
     features: dict[str, int] = field(default_factory=dict)
     boxes: dict[str, Any] = field(default_factory=dict)
+    masks: dict[str, Any] = field(default_factory=dict)
+    truth: str = "labels"
     learns: str = ""
     problems: list[str] = field(default_factory=list)
 
@@ -81,7 +92,9 @@ def check(spec: str, home: Home | None = None) -> Report:
             report.broken.append({"name": found.name, "reason": found.reason})
         else:
             seen[index] = found
-    _count(report, data, seen)
+    report.truth = data.truth
+    pixels = count_pixels(data, seen) if data.masked else None
+    _count(report, data, seen, pixels)
     _measure(report, data, seen)
     _compare(report, data, seen)
     if data.boxed:
@@ -90,6 +103,11 @@ def check(spec: str, home: Home | None = None) -> Report:
         counts = report.splits.get("train", report.classes)
         rows = [row for row in data.splits.get("train", range(len(data))) if row in seen]
         report.learns = what_is_learned(counts, report.boxes, len(rows))
+    elif pixels is not None:
+        report.masks = measure_masks(data, pixels)
+        class_problems = mask_problems(report.splits, report.masks, pixels)
+        train = [row for row in data.splits.get("train", range(len(data))) if row in pixels.rows]
+        report.learns = what_masks_teach(report.splits.get("train", report.classes), len(train))
     else:
         class_problems = _class_problems(report)
         report.learns = _what_is_learned(report)
@@ -114,8 +132,10 @@ def _see_all(items: list[Item]) -> list[_Seen | BadImage]:
         return list(pool.map(see, items))
 
 
-def _count(report: Report, data: Dataset, seen: dict[int, _Seen]) -> None:
+def _count(report: Report, data: Dataset, seen: dict[int, _Seen], pixels: Counts | None) -> None:
     def by_class(indices: list[int]) -> dict[str, int]:
+        if pixels is not None:
+            return pixels_of_classes(data, pixels, indices)
         if data.boxed:
             return boxes_by_class(data, indices)
         counted = Counter(data.items[i].label for i in indices)

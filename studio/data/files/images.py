@@ -68,6 +68,19 @@ def read_image(
         raise BadImage(name, f"its colours ({image.mode}) can't be turned into RGB ({_short(error)})") from error
 
 
+def read_stored(source: ImageSource, name: str, limits: Limits = LIMITS) -> Image.Image:
+    """The image as its file has it, in its own mode and not turned: for what is no photo. Raises BadImage."""
+    raw = _content(source, name, limits)
+    if isinstance(raw, np.ndarray):
+        return Image.fromarray(raw)
+    image = _open(raw, name, len(raw), limits)
+    try:
+        image.load()
+    except Exception as error:  # a decoder may raise anything on damaged bytes
+        raise BadImage(name, f"it is damaged or cut short ({_short(error)})") from error
+    return image
+
+
 def inspect_image(source: ImageSource, name: str, limits: Limits = LIMITS) -> Size:
     """Width and height as stored, by the header alone. Raises BadImage for what can't be used, or is too large."""
     head = getattr(source, "head", None)

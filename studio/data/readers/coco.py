@@ -21,6 +21,7 @@ from studio.data.files.limits import Limits
 from studio.data.files.no_such import no_such
 from studio.data.files.zip_paths import AnyPath, source_of
 from studio.data.items import Dataset, Skipped
+from studio.data.masks.outlines import unpacked
 
 OPTIONS = {
     "images": "the folder of the pictures (default: that of the file)",
@@ -58,6 +59,28 @@ def read_from(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
     found = [image for image in images.values() if image is not None]
     remedy = f"Write coco:{path.name}?" + ("images=...&" if "images" in options else "")
     return gather(path.name, names, found, missing, remarks, limits, numbers, remedy)
+
+
+def read_outlines(
+    path: AnyPath, options: dict[str, str], limits: Limits
+) -> tuple[list[str], list[tuple[Annotated, list[tuple[int, Any]]]], list[Skipped], list[str]]:
+    """The names of the classes, the images with the outlines of each (class index, segmentation), what is left out,
+    and remarks. Raises DataError as `read`."""
+    content = _load(path, limits)
+    missing: list[Skipped] = []
+    categories, remarks = _categories(content, path)
+    places = Ids((one["id"], index) for index, one in enumerate(categories))
+    images = _images(content, path, _folders(path, options), missing)
+    shapes: dict[int, list[tuple[int, Any]]] = {}
+    for one in content["annotations"]:
+        known = one["image_id"] in images and one.get("category_id") in places
+        if not known:
+            missing.append(Skipped(f"annotation {one.get('id', '?')}", "its image or its category is not in the file"))
+        elif (image := images[one["image_id"]]) is not None:
+            shapes.setdefault(id(image), []).append((places[one["category_id"]], one.get("segmentation")))
+    names = [class_name(one.get("name", one["id"])) for one in categories]
+    there = [image for image in images.values() if image is not None]
+    return names, [(image, shapes.get(id(image), [])) for image in there], missing, remarks + _id_map(categories)
 
 
 def _load(path: AnyPath, limits: Limits) -> dict[str, list[dict[str, Any]]]:
@@ -213,7 +236,7 @@ def _outline(outline: Any) -> Four:
 def _mask_box(mask: dict[str, Any]) -> Four:
     """Corners of a run-length mask: `counts` of zeros and ones in turn, down the columns of `size`; or their text."""
     size, runs = mask.get("size"), mask.get("counts")
-    runs = _unpacked(runs) if isinstance(runs, str) else runs
+    runs = unpacked(runs) if isinstance(runs, str) else runs
     if not isinstance(runs, list) or not isinstance(size, list) or len(size) != 2:
         return NAN
     height = as_number(size[0])
@@ -232,29 +255,6 @@ def _mask_box(mask: dict[str, Any]) -> Four:
         return NAN
     (x1, x2), (y1, y2) = ((min(a for a, _ in runs), max(b for _, b in runs)) for runs in (columns, rows))
     return x1, y1, x2, y2
-
-
-def _unpacked(text: str) -> list[int] | None:
-    """Counts from COCO's compressed text; None where it is none.
-
-    Each is written five bits a character, the lowest first, from the sign `0` on; 32 says that more follow, the
-    highest bit of the last is the sign. From the fourth on it is the difference to the one two places before.
-    """
-    runs: list[int] = []
-    value = shift = 0
-    for sign in text:
-        bits = ord(sign) - 48
-        if not 0 <= bits < 64 or shift > 30:
-            return None
-        value |= (bits & 31) << shift
-        shift += 5
-        if bits & 32:
-            continue
-        if bits & 16:
-            value -= 1 << shift
-        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-        value = shift = 0
-    return runs if runs and shift == 0 else None
 
 
 def _id_map(categories: list[dict[str, Any]]) -> list[str]:

@@ -94,8 +94,8 @@ def build(shared: Any) -> None:
 
 def with_data(screen: Screen, spec: str, report: dict[str, Any], role: str = "train") -> Screen:
     """The form with these data, and with a preset that takes such data where the form's own doesn't."""
-    boxed = bool(report["boxes"])
-    preset = _fitting_preset(screen, role, "boxes" if boxed else "labels")
+    truth = report["truth"]
+    preset = _fitting_preset(screen, role, truth)
     values = recipes.read_yaml(recipes.find_preset(preset)) if preset else forms.values_of(screen)
     notes = recipes.override(values, {f"data.{role}": spec})
     for note in notes:
@@ -105,7 +105,7 @@ def with_data(screen: Screen, spec: str, report: dict[str, Any], role: str = "tr
         if other in ("val", "test") or data.get(other, "").startswith("builtin:"):
             data.pop(other, None)  # of the data that were there before
     present = sum(count > 0 for count in report["classes"].values())
-    if role == "train" and not boxed and present < forms.value_of(values, "eval.ways"):
+    if role == "train" and truth == "labels" and present < forms.value_of(values, "eval.ways"):
         recipes.put(values, "eval.ways", max(2, present))
     return forms.screen_of(values, preset or screen.preset)
 
@@ -114,7 +114,7 @@ def _fitting_preset(screen: Screen, role: str, truth: str) -> str | None:
     """The preset to go on with; None where the form's method takes such data in this role already."""
     same_truth = registry.task_named(registry.get(screen.method).task).truth == truth
     adapts = "data.source" in forms.keys(Screen(screen.method))[0]
-    if role in ("source", "target"):
+    if role in ("source", "target") and truth in ADAPTING:
         return None if adapts and same_truth else ADAPTING[truth]
     if same_truth and not (adapts and role == "train"):
         return None
@@ -122,9 +122,9 @@ def _fitting_preset(screen: Screen, role: str, truth: str) -> str | None:
 
 
 def refuse_one_class(report: dict[str, Any], language: str) -> None:
-    """Raises DataError where images without boxes are all of one class."""
+    """Raises DataError where images that have a class each are all of one."""
     present = [name for name, count in report["classes"].items() if count]
-    if len(present) == 1 and not report["boxes"]:
+    if len(present) == 1 and report["truth"] == "labels":
         raise DataError(say("data.one_class", language, name=present[0]))
 
 

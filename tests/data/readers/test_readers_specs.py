@@ -10,7 +10,7 @@ from studio.data.specs import parse, schemes
 
 def test_a_kind_of_data_is_a_file_in_readers():
     images = {"builtin", "folder", "hf", "list", "mat", "npz", "omniglot", "torchvision", "zip"}
-    assert schemes() == images | {"coco", "csv", "cvat", "labelme", "labelstudio", "via", "voc", "yolo"}
+    assert schemes() == images | {"coco", "csv", "cvat", "labelme", "labelstudio", "masks", "via", "voc", "yolo"}
 
 
 def test_options_follow_a_question_mark_and_may_hold_plus_signs_and_spaces():

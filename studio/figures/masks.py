@@ -1,0 +1,123 @@
+"""Class maps drawn: in colours over their image with a legend, as a palette PNG, beside the truth, as bars a class."""
+
+import colorsys
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image, ImageDraw, ImageFont
+
+from studio.data.masks.class_map import VOID
+from studio.figures.style import COLOURS, INK, RIGHT, figure, short, tidy
+
+STRENGTH = 0.55  # of the colours over the image
+LISTED = 20  # classes in a legend
+GROUND = "background"  # the class that is not coloured
+
+
+def class_colours(count: int) -> np.ndarray:
+    """Colours uint8 [count, 3]: seven that colour-blind eyes tell apart, then turns of the hue in three shades."""
+    first = [tuple(int(code[place : place + 2], 16) for place in (1, 3, 5)) for code in COLOURS[:-1]]
+    more = []
+    for number in range(max(0, count - len(first))):
+        red, green, blue = colorsys.hsv_to_rgb((0.11 + 0.618034 * number) % 1, 0.65, (0.95, 0.7, 0.5)[number % 3])
+        more.append((round(255 * red), round(255 * green), round(255 * blue)))
+    return np.array([*first, *more][:count], np.uint8).reshape(-1, 3)
+
+
+def draw_mask(
+    image: Image.Image, mask: np.ndarray, classes: Sequence[str], shares: dict[str, float] | None = None,
+    strength: float = STRENGTH,
+) -> Image.Image:  # fmt: skip
+    """The image with class map [H, W] in colours over it, and a legend below: names, with `shares` in percent.
+
+    A map of another size is stretched. Background and void stay as they are.
+    """
+    out = np.asarray(image.convert("RGB")).astype(np.float32)
+    mask = stretched(mask, image.size)
+    colours = class_colours(len(classes)).astype(np.float32)
+    shown = mask < len(classes)
+    if classes and classes[0].casefold() == GROUND:
+        shown &= mask != 0
+    out[shown] = (1 - strength) * out[shown] + strength * colours[mask[shown]]
+    picture = Image.fromarray(out.round().astype(np.uint8))
+    present = [label for label in np.unique(mask[shown]).tolist()]
+    return with_legend(picture, present, classes, shares)
+
+
+def draw_errors(image: Image.Image, mask: np.ndarray, truth: np.ndarray) -> Image.Image:
+    """The image in grey, with what `mask` has wrong in orange; void pixels of `truth` are white."""
+    grey = np.asarray(image.convert("L").resize(truth.shape[::-1])).astype(np.float32)
+    out = np.repeat((0.6 * grey + 80)[..., None], 3, axis=2)
+    wrong = (stretched(mask, truth.shape[::-1]) != truth) & (truth != VOID)
+    out[wrong] = 0.25 * out[wrong] + 0.75 * np.array([213, 94, 0], np.float32)
+    out[truth == VOID] = 255
+    return Image.fromarray(np.clip(out, 0, 255).astype(np.uint8))
+
+
+def stretched(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A class map [H, W] at `size` (width, height), by the nearest pixel."""
+    if mask.shape == size[::-1]:
+        return mask
+    return np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
+
+
+def palette_png(mask: np.ndarray, classes: int) -> bytes:
+    """A PNG whose pixels are class indices uint8 [H, W], with the colours they are drawn in; void is white."""
+    colours = np.full((256, 3), 255, np.uint8)
+    colours[:classes] = class_colours(classes)
+    image = Image.fromarray(mask.astype(np.uint8))
+    image.putpalette(colours.reshape(-1).tolist())
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+def with_legend(
+    image: Image.Image, present: Sequence[int], classes: Sequence[str], shares: dict[str, float] | None = None
+) -> Image.Image:
+    """The image over a strip with a swatch and name for each class that is there."""
+    colours = class_colours(len(classes))
+    entries = [
+        (classes[label] + (f" {shares[classes[label]]:.1f} %" if shares and classes[label] in shares else ""), label)
+        for label in list(present)[:LISTED]
+    ]
+    if not entries:
+        return image
+    font = ImageFont.load_default(size=max(10, round(max(image.size) / 45)))
+    line = font.getbbox("Ag")[3] + 8
+    places, left, row = [], 4, 0
+    for name, label in entries:
+        wide = line + round(font.getlength(name)) + 10
+        if left + wide > image.width and left > 4:
+            left, row = 4, row + 1
+        places.append((left, row, name, label))
+        left += wide
+    out = Image.new("RGB", (image.width, image.height + line * (row + 1) + 4), "white")
+    out.paste(image, (0, 0))
+    pen = ImageDraw.Draw(out)
+    for left, row, name, label in places:
+        top = image.height + 2 + row * line
+        pen.rectangle((left, top + 3, left + line - 8, top + line - 5), fill=tuple(colours[label].tolist()))
+        pen.text((left + line - 4, top + 2), name, fill=INK, font=font)
+    return out
+
+
+def class_bars_figure(
+    values: Sequence[float | None], classes: Sequence[str], mean: float, title: str, most: int = 40
+) -> Figure:
+    """A bar of 0..1 for each class that has a value, worst first, and the mean of all as a line."""
+    known = [(value, name) for value, name in zip(values, classes, strict=True) if value is not None]
+    rows = sorted(known)[:most]
+    made = figure(6.0, 1.2 + 0.28 * max(1, len(rows)))
+    axes = made.add_subplot()
+    axes.barh(range(len(rows)), [value for value, _ in rows], height=0.62, color=RIGHT)
+    for place, (value, _) in enumerate(rows):
+        axes.text(min(value + 0.01, 0.93), place, f"{value:.3f}", va="center", fontsize=8, color=INK)
+    axes.axvline(mean, color=INK, linewidth=1, linestyle="--")
+    axes.set_yticks(range(len(rows)), [short(name, 24) for _, name in rows])
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 1), xlabel=title, title=f"mean {mean:.3f}")
+    tidy(axes, grid="x")
+    return made
