@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adapters.align.domains import Domain, Pair, pair_of
+from adapters.align.domains import Domain, Pair, TargetTruth, pair_of
 from adapters.align.fallback import Comparison, compare, source_only
 from adapters.align.procedure import fitted
 from adapters.align.selection import SCORES
@@ -43,9 +43,9 @@ def main() -> None:
         for group in args.groups:
             domains = {folder.name: opened(folder, backbone, home) for folder in sorted(group.iterdir())}
             for one, other in permutations(domains, 2):
-                pair = pair_of(domains[one], domains[other])
+                pair, truth = pair_of(domains[one], domains[other])
                 for method in args.methods:
-                    cells.append((f"{group.name}: {one}-{other}", method, *measured(method, pair, args.seed)))
+                    cells.append((f"{group.name}: {one}-{other}", method, *measured(method, pair, truth, args.seed)))
                     show_cell(cells[-1])
     for line in [*accuracies(cells), "", *verdicts(cells)]:
         print(line)
@@ -57,16 +57,16 @@ def opened(folder: Path, backbone, home: Home) -> Domain:
     return Domain(np.asarray(features, np.float64), kept.labels, kept.classes, images=True)
 
 
-def measured(name: str, pair: Pair, seed: int) -> tuple[float, float, dict[str, Comparison]]:
+def measured(name: str, pair: Pair, truth: TargetTruth, seed: int) -> tuple[float, float, dict[str, Comparison]]:
     cls = registry.get(f"align/{name}")
-    method = fitted(cls, cls.Params(), pair, np.zeros(0, np.int64))
+    method = fitted(cls, cls.Params(), pair)
     plain = source_only(method, pair)
     found = {score: compare(method, plain, pair, score, seed) for score in SCORES}
-    return accuracy(method, pair), accuracy(plain, pair), found
+    return accuracy(method, pair, truth), accuracy(plain, pair, truth), found
 
 
-def accuracy(model, pair: Pair) -> float:
-    return 100 * float((model.predict(pair.xt) == pair.yt).mean())
+def accuracy(model, pair: Pair, truth: TargetTruth) -> float:
+    return 100 * float((model.predict(pair.xt) == truth.labels).mean())
 
 
 def show_cell(cell: Cell) -> None:

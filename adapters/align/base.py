@@ -5,12 +5,15 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from adapters.align.classifiers import Classifier, make_classifier, restore_classifier
+from adapters.align.classifiers import Classifier, make_classifier
 from adapters.align.normalize import NORMALIZERS, Normalizer
-from adapters.align.projections import Identity, Projection, restore_projection
+from adapters.align.projections import Identity, Projection
+from adapters.align.stored import part
 from studio.core.errors import DataError
 from studio.core.faces import Estimator
 from studio.core.registry import Params
+
+TRAIN_KEYS = ("seed", "workers", "precision")  # of `train`; the others are for what is trained step by step
 
 
 class AlignParams(Params):
@@ -27,20 +30,27 @@ class AlignParams(Params):
 class Aligner(Estimator):
     """`fit(source [n, d], labels [n], target [m, d])`; there is no argument for target labels.
 
-    A method fills `align`, which returns the aligned source and a projection for target samples; or it
-    overrides `solve` and sets its own classifier. `note` says what was approximated or left out, if anything was.
+    `sample_domain` [n] names the domain of each source row, where there are several; a method that tells sources apart
+    finds it as `self.sample_domain`.
+
+    A method fills `align`, which returns the aligned source and a projection for target samples; or it overrides
+    `solve` and sets its own classifier. `note` says what was approximated or left out, if anything was.
     """
 
     task = "align"
     uses = ("data.source", "data.target", "eval.fallback")
+    train_keys = TRAIN_KEYS
     Params = AlignParams
     note: str = ""
     #: columns of the common space for each of `params.dim`
     columns_per_dim: int = 1
 
-    def fit(self, source: np.ndarray, labels: np.ndarray, target: np.ndarray) -> "Aligner":
+    def fit(
+        self, source: np.ndarray, labels: np.ndarray, target: np.ndarray, sample_domain: np.ndarray | None = None
+    ) -> "Aligner":
         """Raises DataError for NaN, different widths, fewer than two classes or constant features."""
         source, target = check_pair(source, labels, target)
+        self.sample_domain = sample_domain
         self.count = int(labels.max()) + 1
         self._solve_normalized(source, labels, target)
         return self
@@ -66,7 +76,7 @@ class Aligner(Estimator):
         return xs, Identity()
 
     def embed(self, x: np.ndarray, domain: Literal["source", "target"] = "target") -> np.ndarray:
-        """Target samples in the common space, for pictures; source samples by the same projection."""
+        """Target samples in the common space, for figures; source samples by the same projection."""
         norm = self.target_norm if domain == "target" else self.source_norm
         return self.projection(norm(x))
 
@@ -75,17 +85,17 @@ class Aligner(Estimator):
         return self.classifier.predict_proba(self.embed(x))
 
     def state(self) -> dict[str, np.ndarray]:
-        parts = {"norm": self.target_norm, "projection": self.projection, "classifier": self.classifier}
-        return {f"{name}.{key}": value for name, part in parts.items() for key, value in part.arrays().items()}
+        stored = {
+            "norm": self.target_norm.arrays(),
+            "projection": self.projection.stored(),
+            "classifier": self.classifier.stored(),
+        }
+        return {f"{name}.{key}": array for name, arrays in stored.items() for key, array in arrays.items()}
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
-        def part(name: str) -> dict[str, np.ndarray]:
-            head = f"{name}."
-            return {key.removeprefix(head): value for key, value in state.items() if key.startswith(head)}
-
-        self.target_norm = self.source_norm = Normalizer.restore(part("norm"))
-        self.projection = restore_projection(part("projection"))
-        self.classifier: Classifier = restore_classifier(part("classifier"))
+        self.target_norm = self.source_norm = Normalizer.restore(part(state, "norm"))
+        self.projection = Projection.restore(part(state, "projection"))
+        self.classifier = Classifier.restore(part(state, "classifier"))
 
 
 class FewLabels(Aligner):
@@ -99,13 +109,15 @@ class FewLabels(Aligner):
     heterogeneous: bool = False
 
     def fit(  # type: ignore[override]
-        self, source: np.ndarray, labels: np.ndarray, target: np.ndarray, few: np.ndarray, few_labels: np.ndarray
-    ) -> "FewLabels":
+        self, source: np.ndarray, labels: np.ndarray, target: np.ndarray, few: np.ndarray, few_labels: np.ndarray,
+        sample_domain: np.ndarray | None = None,
+    ) -> "FewLabels":  # fmt: skip
         """Raises DataError as `Aligner.fit` does, and where no target label is given."""
         source, target = check_pair(source, labels, target, same_width=not self.heterogeneous)
         if len(few) == 0:
             raise DataError(f"{self.id} needs labelled target samples; set params.labelled_per_class to 1 or more.")
         self.count = int(max(labels.max(), few_labels.max())) + 1
+        self.sample_domain = sample_domain
         self.few, self.few_labels = np.asarray(few), np.asarray(few_labels, np.int64)
         self._solve_normalized(source, labels, target)
         return self

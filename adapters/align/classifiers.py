@@ -4,13 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from adapters.align.kernels import Kernel, squared_distances
+from adapters.align.kernels import squared_distances
+from adapters.align.stored import Arrays, Stored
 
 CHUNK = 2_000_000  # distances held at once
 PAIRWISE = 5000  # samples up to which an SVM is trained for each pair of classes
 
 
-class Classifier:
+class Classifier(Stored, numbered=("1nn", "linear", "svm", "kernel", "committee")):
     """`fit(x [n, d], y [n], classes, weights [n] or None)`, then probabilities [m, C]."""
 
     def fit(self, x: np.ndarray, y: np.ndarray, classes: int, weights: np.ndarray | None = None) -> "Classifier":
@@ -19,11 +20,8 @@ class Classifier:
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         raise NotImplementedError
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        raise NotImplementedError
 
-
-class NearestNeighbour(Classifier):
+class NearestNeighbour(Classifier, kind="1nn"):
     """The class of the nearest sample; probabilities fall with the distance to each class's nearest."""
 
     def fit(self, x: np.ndarray, y: np.ndarray, classes: int, weights: np.ndarray | None = None) -> "NearestNeighbour":
@@ -45,11 +43,15 @@ class NearestNeighbour(Classifier):
                 nearest[:, label] = distances[:, members].min(axis=1)
         return nearest
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        return {"kind": np.array([0, self.classes]), "x": self.x, "y": self.y}
+    def arrays(self) -> Arrays:
+        return {"classes": np.array([self.classes]), "x": self.x, "y": self.y}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> "NearestNeighbour":
+        return cls().fit(arrays["x"], arrays["y"], int(arrays["classes"][0]))
 
 
-class LinearClassifier(Classifier):
+class LinearClassifier(Classifier, kind="linear"):
     """Scores x W + b; their softmax as probabilities."""
 
     weight: np.ndarray
@@ -58,8 +60,14 @@ class LinearClassifier(Classifier):
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         return softmax(x @ self.weight + self.bias)
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        return {"kind": np.array([1, len(self.bias)]), "weight": self.weight, "bias": self.bias}
+    def arrays(self) -> Arrays:
+        return {"weight": self.weight, "bias": self.bias}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> "LinearClassifier":
+        classifier = cls()
+        classifier.weight, classifier.bias = arrays["weight"], arrays["bias"]
+        return classifier
 
     def _take(self, model: Any, classes: int) -> "LinearClassifier":
         """Coefficients of a fitted scikit-learn model; classes without a sample are never predicted."""
@@ -74,7 +82,7 @@ class LinearClassifier(Classifier):
         return self
 
 
-class Svm(Classifier):
+class Svm(Classifier, kind="svm"):
     """Linear SVM, C = 1 at a mean squared length of 1: one against one, beyond `PAIRWISE` samples against the rest."""
 
     def fit(self, x: np.ndarray, y: np.ndarray, classes: int, weights: np.ndarray | None = None) -> "Svm":
@@ -117,9 +125,17 @@ class Svm(Classifier):
                 scores[:, right] += 1.0 - won[:, column]
         return softmax(scores)
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        kind = np.array([2, self.classes])
-        return {"kind": kind, "weight": self.weight, "bias": self.bias, "pairs": self.pairs}
+    def arrays(self) -> Arrays:
+        return {
+            "classes": np.array([self.classes]), "weight": self.weight, "bias": self.bias, "pairs": self.pairs,
+        }  # fmt: skip
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> "Svm":
+        classifier = cls()
+        classifier.classes, classifier.pairs = int(arrays["classes"][0]), arrays["pairs"]
+        classifier.weight, classifier.bias = arrays["weight"], arrays["bias"]
+        return classifier
 
 
 def one_against_one(model: Any, x: np.ndarray) -> np.ndarray:
@@ -145,26 +161,6 @@ class Logistic(LinearClassifier):
 
 def make_classifier(kind: str) -> Classifier:
     return {"1nn": NearestNeighbour, "svm": Svm, "logistic": Logistic}[kind]()
-
-
-def restore_classifier(arrays: dict[str, np.ndarray]) -> Classifier:
-    """The classifier whose `arrays()` these are."""
-    kind, classes = map(int, arrays["kind"])
-    if kind == 0:
-        return NearestNeighbour().fit(arrays["x"], arrays["y"], classes)
-    if kind == 3:
-        from adapters.align.regularized import KernelClassifier
-
-        return KernelClassifier(arrays["anchors"], arrays["coefficients"], Kernel.restore(arrays["kernel"]))
-    if kind == 4:
-        from adapters.align.tradaboost import Committee
-
-        return Committee.restore(arrays)
-    made: Any = LinearClassifier() if kind == 1 else Svm()
-    if kind == 2:
-        made.classes, made.pairs = classes, arrays["pairs"]
-    made.weight, made.bias = arrays["weight"], arrays["bias"]
-    return made
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from adapters.align.base import Aligner, FewLabels
 from adapters.align.classifiers import make_classifier
-from adapters.align.domains import Pair, backbone_for, open_domain, pair_of, reveal
+from adapters.align.domains import Pair, Revealed, TargetTruth, backbone_for, open_domain, pair_of, reveal
 from adapters.align.fallback import compare, source_only
 from adapters.align.none import NoAlignment
 from adapters.align.normalize import NORMALIZERS
@@ -40,20 +40,20 @@ class Align(Procedure):
         backbone = backbone_for(job, [data.source, data.target])
         source = open_domain(job, data.source, backbone, "data.source")
         target = open_domain(job, data.target, backbone, "data.target")
-        pair = pair_of(source, target)
+        pair, truth = pair_of(source, target)
         if pair.note:
             job.events.warning(pair.note)
-        few = _few(job.method, pair, seed)
+        revealed = _revealed(job.method, pair, truth, seed)
         with threads_for(pair):
-            params, rule = _choose(job, pair, few)
-            method = fitted(type(job.method), params, pair, few)
+            params, rule = _choose(job, pair, truth, revealed)
+            method = fitted(type(job.method), params, pair, revealed)
             if method.note:
                 job.events.note(method.note)
             plain = source_only(method, pair)
-            metrics = scores(method, plain, pair, few, seed)
+            metrics = scores(method, plain, pair, truth, revealed, seed)
             metrics["selection"] = rule
             kept = _keep(job, method, plain, pair, metrics)
-            _show(job, method, pair, metrics, seed)
+            _show(job, method, pair, truth, metrics, seed)
         about = {**metrics, "target_accuracy": metrics["kept_accuracy"]}  # a checkpoint's number is its own
         manifest = manifest_of(job, pair.classes, about, backbone if target.images else None, kept.params)
         manifest = manifest.model_copy(update={"method": kept.id, "title": kept.title})
@@ -97,40 +97,38 @@ def restored(checkpoint: Checkpoint) -> Aligner:
     return estimator
 
 
-def fitted(cls: type[Aligner], params: Params, pair: Pair, few: np.ndarray) -> Aligner:
-    """A method fitted on a pair; `few` are the revealed rows of the target, none for most methods."""
+def fitted(cls: type[Aligner], params: Params, pair: Pair, revealed: Revealed | None = None) -> Aligner:
+    """A method fitted on a pair, which has no target labels; `revealed` are those that a FewLabels method is told."""
     method = cls(params)
-    if getattr(method, "multi_source", False):
-        method.domains = pair.parts
     if isinstance(method, FewLabels):
-        return method.fit(pair.xs, pair.ys, pair.xt, few, pair.yt[few])
-    return method.fit(pair.xs, pair.ys, pair.xt)
+        assert revealed is not None  # drawn for every method of this kind
+        return method.fit(pair.xs, pair.ys, pair.xt, revealed.rows, revealed.labels, pair.sample_domain)
+    return method.fit(pair.xs, pair.ys, pair.xt, pair.sample_domain)
 
 
 def scores(
-    method: Aligner, plain: NoAlignment | None, pair: Pair, few: np.ndarray, seed: int
+    method: Aligner, plain: NoAlignment | None, pair: Pair, truth: TargetTruth, revealed: Revealed | None, seed: int
 ) -> dict[str, float | int | str | None]:
     """Target accuracy beside its two baselines, on the labelled target rows that were not revealed."""
-    held = pair.yt >= 0
-    held[few] = False
-    if not held.any():
+    rows = truth.scored(revealed)
+    if not rows.any():
         return {"target_accuracy": None, "source_only_accuracy": None}
-    truth = pair.yt[held]
+    x = pair.xt[rows]
     metrics: dict[str, float | int | str | None] = {
-        "target_accuracy": float((method.predict(pair.xt[held]) == truth).mean()),
-        "source_only_accuracy": None if plain is None else float((plain.predict(pair.xt[held]) == truth).mean()),
-        "target_supervised_accuracy": target_supervised(method, pair, seed),
-        "scored_on": int(held.sum()),
+        "target_accuracy": truth.accuracy(method.predict(x), rows),
+        "source_only_accuracy": None if plain is None else truth.accuracy(plain.predict(x), rows),
+        "target_supervised_accuracy": target_supervised(method, pair, truth, seed),
+        "scored_on": int(rows.sum()),
     }
-    if len(few):
-        metrics["target_labels_used"] = len(few)
+    if revealed is not None:
+        metrics["target_labels_used"] = len(revealed.rows)
     return metrics
 
 
-def target_supervised(method: Aligner, pair: Pair, seed: int) -> float | None:
+def target_supervised(method: Aligner, pair: Pair, truth: TargetTruth, seed: int) -> float | None:
     """The bound: the same classifier taught with target labels, each half scored by the other's."""
-    labelled = np.flatnonzero(pair.yt >= 0)
-    x, y = pair.xt[labelled], pair.yt[labelled]
+    labelled = np.flatnonzero(truth.scored())
+    x, y = pair.xt[labelled], truth.labels[labelled]
     x = NORMALIZERS[method.params.normalize].fit(pair.xt)(x)
     half, rng = np.zeros(len(y), int), np.random.default_rng(seed)
     for label in np.unique(y):
@@ -145,13 +143,13 @@ def target_supervised(method: Aligner, pair: Pair, seed: int) -> float | None:
     return float(right.mean())
 
 
-def _few(method: Any, pair: Pair, seed: int) -> np.ndarray:
+def _revealed(method: Any, pair: Pair, truth: TargetTruth, seed: int) -> Revealed | None:
     if not isinstance(method, FewLabels):
-        return np.zeros(0, np.int64)
-    return reveal(pair.yt, method.params.labelled_per_class, pair.classes, seed)
+        return None
+    return reveal(truth, method.params.labelled_per_class, pair.classes, seed)
 
 
-def _choose(job: Job, pair: Pair, few: np.ndarray) -> tuple[Params, str]:
+def _choose(job: Job, pair: Pair, truth: TargetTruth, revealed: Revealed | None) -> tuple[Params, str]:
     """The parameters to use, and the rule by which they were found, in words."""
     cls, params, seed = type(job.method), job.method.params, job.recipe.train.seed
     if not params.choose:
@@ -164,7 +162,8 @@ def _choose(job: Job, pair: Pair, few: np.ndarray) -> tuple[Params, str]:
         if job.should_stop():
             raise StoppedByUser("Stopped while choosing parameters.")
         if job.recipe.eval.selection == "oracle":
-            return scores(fitted(cls, candidate, pair, few), None, pair, few, seed)["target_accuracy"]
+            model = fitted(cls, candidate, pair, revealed)
+            return scores(model, None, pair, truth, revealed, seed)["target_accuracy"]
         return SCORES[params.score](lambda xs, ys, xt: cls(candidate).fit(xs, ys, xt), pair.xs, pair.ys, pair.xt, seed)
 
     chosen, values = best(candidates, score, lambda done, total: job.events.progress("settings", done, total))
@@ -179,15 +178,15 @@ def _keep(job: Job, method: Aligner, plain: NoAlignment | None, pair: Pair, metr
     """What the checkpoint holds; says why, and warns where alignment is likely to harm, or does on target labels."""
     kept, fallback = method, job.recipe.eval.fallback == "source-only"
     if plain is not None and not isinstance(method, (FewLabels, NoAlignment)):
-        found = compare(method, plain, pair, method.params.score, job.recipe.train.seed)
-        metrics.update(found.metrics())
-        kept = plain if fallback and found.harms else method
+        comparison = compare(method, plain, pair, method.params.score, job.recipe.train.seed)
+        metrics.update(comparison.metrics())
+        kept = plain if fallback and comparison.harms else method
         if fallback:
-            metrics["selection"] += f"; against source only label-free: {found.score}"
+            metrics["selection"] += f"; against source only label-free: {comparison.score}"
         name = "source only" if kept is plain else f"the method ({method.title})"
-        why = f"Kept is {name}. By the label-free score {found.score} source only has {found.source_only:.3f}, the "
-        why += f"method {found.method:.3f}."
-        if found.harms:
+        why = f"Kept is {name}. By the label-free score {comparison.score} source only has "
+        why += f"{comparison.source_only:.3f}, the method {comparison.method:.3f}."
+        if comparison.harms:
             other = "eval.fallback: none keeps the method" if fallback else "eval.fallback: source-only keeps the other"
             job.events.warning(f"Negative transfer is likely. {why} {other}.")
         else:
@@ -203,7 +202,9 @@ def _keep(job: Job, method: Aligner, plain: NoAlignment | None, pair: Pair, metr
     return kept
 
 
-def _show(job: Job, method: Aligner, pair: Pair, metrics: dict[str, Any], seed: int) -> None:
+def _show(
+    job: Job, method: Aligner, pair: Pair, truth: TargetTruth, metrics: dict[str, Any], seed: int
+) -> None:  # fmt: skip
     names = {
         "source only": "source_only_accuracy",
         method.title: "target_accuracy",
@@ -212,14 +213,14 @@ def _show(job: Job, method: Aligner, pair: Pair, metrics: dict[str, Any], seed: 
     rows = [[name, None if metrics.get(key) is None else round(metrics[key], 4)] for name, key in names.items()]
     job.table("accuracy on the target", ["what", "accuracy"], rows)
     if "label_free_score" in metrics:
-        found = {"source only": metrics["source_only_label_free_score"], "method": metrics["label_free_score"]}
-        rows = [[name, round(value, 4), "kept" if name == metrics["kept"] else ""] for name, value in found.items()]
+        by_name = {"source only": metrics["source_only_label_free_score"], "method": metrics["label_free_score"]}
+        rows = [[name, round(value, 4), "kept" if name == metrics["kept"] else ""] for name, value in by_name.items()]
         job.table(f"kept, beside the label-free score {method.params.score}", ["what", "score", "kept"], rows)
     if pair.xs.shape[1] == pair.xt.shape[1]:
-        job.figure("before-and-after", before_and_after(method, pair, seed))
+        job.figure("before-and-after", before_and_after(method, pair, truth, seed))
 
 
-def before_and_after(method: Aligner, pair: Pair, seed: int, most: int = 1000) -> Any:
+def before_and_after(method: Aligner, pair: Pair, truth: TargetTruth, seed: int, most: int = 1000) -> Any:
     """t-SNE of both domains as normalised features and as aligned ones."""
     rng = np.random.default_rng(seed)
     s = np.sort(rng.permutation(len(pair.xs))[:most])
@@ -233,7 +234,7 @@ def before_and_after(method: Aligner, pair: Pair, seed: int, most: int = 1000) -
         sets["after"] = np.concatenate([source, target])
     return tsne_figure(
         sets,
-        np.concatenate([pair.ys[s], pair.yt[t]]),
+        np.concatenate([pair.ys[s], truth.labels[t]]),
         pair.classes,
         ["source"] * len(s) + ["target"] * len(t),
         seed,

@@ -6,9 +6,10 @@ import numpy as np
 
 from adapters.align.kernels import Kernel
 from adapters.align.normalize import unit_rows
+from adapters.align.stored import Arrays, Stored
 
 
-class Projection:
+class Projection(Stored, numbered=("identity", "linear", "kernel")):
     """[m, d] -> [m, k]. `width` is k, or None where samples stay as they are."""
 
     width: int | None = None
@@ -16,23 +17,24 @@ class Projection:
     def __call__(self, x: np.ndarray) -> np.ndarray:
         raise NotImplementedError
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        raise NotImplementedError
-
 
 @dataclass
-class Identity(Projection):
+class Identity(Projection, kind="identity"):
     """Leaves the samples where they are."""
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         return x
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        return {"kind": np.array([0])}
+    def arrays(self) -> Arrays:
+        return {}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> "Identity":
+        return cls()
 
 
 @dataclass
-class Linear(Projection):
+class Linear(Projection, kind="linear"):
     """x W, rows brought to length 1 where `unit`."""
 
     matrix: np.ndarray  # [d, k]
@@ -46,12 +48,16 @@ class Linear(Projection):
         z = x @ self.matrix
         return unit_rows(z) if self.unit else z
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        return {"kind": np.array([1]), "matrix": self.matrix, "unit": np.array([self.unit], np.int64)}
+    def arrays(self) -> Arrays:
+        return {"matrix": self.matrix, "unit": np.array([self.unit], np.int64)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> "Linear":
+        return cls(arrays["matrix"], bool(arrays["unit"][0]))
 
 
 @dataclass
-class Kernelized(Projection):
+class Kernelized(Projection, kind="kernel"):
     """k(x, anchors) A, rows brought to length 1 where `unit`.
 
     `placed` [a, k] are the anchors themselves where these are the fitted samples; their last ones, the target, are
@@ -74,22 +80,15 @@ class Kernelized(Projection):
         z = self.kernel(x, self.anchors) @ self.coefficients
         return unit_rows(z) if self.unit else z
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> Arrays:
         return {
-            "kind": np.array([2]),
             "anchors": self.anchors,
             "coefficients": self.coefficients,
             "kernel": self.kernel.array(),
             "unit": np.array([self.unit], np.int64),
         }
 
-
-def restore_projection(arrays: dict[str, np.ndarray]) -> Projection:
-    """The projection whose `arrays()` these are."""
-    kind = int(arrays["kind"][0])
-    if kind == 0:
-        return Identity()
-    unit = bool(arrays["unit"][0])
-    if kind == 1:
-        return Linear(arrays["matrix"], unit)
-    return Kernelized(arrays["anchors"], arrays["coefficients"], Kernel.restore(arrays["kernel"]), unit)
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> "Kernelized":
+        kernel, unit = Kernel.restore(arrays["kernel"]), bool(arrays["unit"][0])
+        return cls(arrays["anchors"], arrays["coefficients"], kernel, unit)

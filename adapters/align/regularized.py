@@ -11,6 +11,7 @@ from adapters.align.classifiers import Classifier, make_classifier, softmax
 from adapters.align.kernels import Kernel, median_gamma, nystrom
 from adapters.align.mmd import class_vectors, marginal_vector
 from adapters.align.normalize import unit_rows
+from adapters.align.stored import Arrays
 
 EXACT = 3000  # samples up to which the kernel matrix is solved exactly
 ANCHORS = 1000
@@ -26,7 +27,7 @@ class RegularizedParams(AlignParams):
     seed: int = Field(0, ge=0, description="chooses the anchors of a large problem")
 
 
-class KernelClassifier(Classifier):
+class KernelClassifier(Classifier, kind="kernel"):
     """Scores k(x, anchors) B + b."""
 
     def __init__(self, anchors: np.ndarray, coefficients: np.ndarray, kernel: Kernel, sharp: float = 5.0) -> None:
@@ -35,13 +36,12 @@ class KernelClassifier(Classifier):
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         return softmax(self.sharp * (self.kernel(x, self.anchors) @ self.coefficients))
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        return {
-            "kind": np.array([3, self.coefficients.shape[1]]),
-            "anchors": self.anchors,
-            "coefficients": self.coefficients,
-            "kernel": self.kernel.array(),
-        }
+    def arrays(self) -> Arrays:
+        return {"anchors": self.anchors, "coefficients": self.coefficients, "kernel": self.kernel.array()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> "KernelClassifier":
+        return cls(arrays["anchors"], arrays["coefficients"], Kernel.restore(arrays["kernel"]))
 
 
 def solve(

@@ -6,11 +6,10 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
-from adapters.align.base import Aligner, FewLabels
-from adapters.align.domains import Domain, Pair, backbone_for, open_domain, pair_of, reveal
+from adapters.align.base import TRAIN_KEYS, Aligner, FewLabels
+from adapters.align.domains import Domain, Pair, TargetTruth, backbone_for, open_domain, pair_of, reveal
 from adapters.align.procedure import before_and_after, fitted, target_supervised, threads_for
 from adapters.align.table_files import averaged, write_tables
 from studio.core import registry
@@ -39,15 +38,15 @@ class TableParams(Params):
             return {}
         if "{folder}" in self.domains and not self.folder:
             raise UsageError("params.folder: the domains lie in a folder that must be named: --set params.folder=PATH")
-        found = {}
+        specs = {}
         for text in filter(None, (part.strip() for part in self.domains.split(";"))):
             name, sign, spec = text.partition("=")
             if not sign or not name.strip() or "-" in name:
                 raise UsageError(f"params.domains: found {text!r}; expected NAME=SPEC with no hyphen in the name.")
-            found[name.strip()] = spec.strip().replace("{folder}", self.folder.rstrip("/\\"))
-        if len(found) < 2:
+            specs[name.strip()] = spec.strip().replace("{folder}", self.folder.rstrip("/\\"))
+        if len(specs) < 2:
             raise UsageError("params.domains: at least two domains are needed.")
-        return found
+        return specs
 
 
 @register("align/table")
@@ -58,6 +57,7 @@ class AlignTable(Method):
     paper = "protocol: full source, full target, one setting a method across tasks"
     task = "align"
     uses = ()
+    train_keys = TRAIN_KEYS
     Params = TableParams
 
 
@@ -77,7 +77,7 @@ class Table(Procedure):
         cells = read_cells(path)
         backbone = backbone_for(job, list(specs.values()))
         domains = {name: open_domain(job, spec, backbone, name) for name, spec in specs.items()}
-        pairs: dict[str, Pair] = {}
+        pairs: dict[str, tuple[Pair, TargetTruth]] = {}
         for done, (method, task, seed) in enumerate(wanted):
             job.events.progress("cells", done, len(wanted))
             if (method, task, seed) in cells:
@@ -86,8 +86,9 @@ class Table(Procedure):
                 raise StoppedByUser(f"Stopped after {done} of {len(wanted)} cells; a resumed run goes on from there.")
             if task not in pairs:
                 pairs[task] = _pair(job, domains, task)
-            with threads_for(pairs[task]):
-                cell = _cell(method, task, seed, pairs[task], params)
+            pair, truth = pairs[task]
+            with threads_for(pair):
+                cell = _cell(method, task, seed, pair, truth, params)
             if cell["error"]:
                 job.events.warning(f"{method} on {task}: {cell['error']}")
             cells[method, task, seed] = cell
@@ -142,14 +143,16 @@ def params_of(cls: type[Aligner], params: TableParams) -> BaseModel:
         raise UsageError(f"params.settings.{short}.{where}: found {fault['input']!r}; {fault['msg']}.") from None
 
 
-def _cell(method: str, task: str, seed: int, pair: Pair, params: TableParams) -> dict[str, Any]:
+def _cell(
+    method: str, task: str, seed: int, pair: Pair, truth: TargetTruth, params: TableParams
+) -> dict[str, Any]:  # fmt: skip
     begun, accuracy, error, note = time.monotonic(), None, None, ""
     try:
         if method == BOUND:
             plain = registry.get("align/none")
-            accuracy = target_supervised(plain(params_of(plain, params)), pair, seed)
+            accuracy = target_supervised(plain(params_of(plain, params)), pair, truth, seed)
         else:
-            accuracy, note = _accuracy(registry.get(f"align/{method}"), pair, params, seed)
+            accuracy, note = _accuracy(registry.get(f"align/{method}"), pair, truth, params, seed)
     except StudioError as problem:
         error = str(problem)
     seconds = round(time.monotonic() - begun, 3)
@@ -159,16 +162,16 @@ def _cell(method: str, task: str, seed: int, pair: Pair, params: TableParams) ->
     }  # fmt: skip
 
 
-def _accuracy(cls: type[Aligner], pair: Pair, params: TableParams, seed: int) -> tuple[float | None, str]:
+def _accuracy(
+    cls: type[Aligner], pair: Pair, truth: TargetTruth, params: TableParams, seed: int
+) -> tuple[float | None, str]:
     settings = params_of(cls, params)
     if "seed" in type(settings).model_fields:
         settings = settings.model_copy(update={"seed": seed})
-    held, few = pair.yt >= 0, np.zeros(0, np.int64)
-    if issubclass(cls, FewLabels):
-        few = reveal(pair.yt, settings.labelled_per_class, pair.classes, seed)
-        held[few] = False
-    model = fitted(cls, settings, pair, few)
-    return float((model.predict(pair.xt[held]) == pair.yt[held]).mean()) if held.any() else None, model.note
+    few = issubclass(cls, FewLabels)
+    revealed = reveal(truth, settings.labelled_per_class, pair.classes, seed) if few else None
+    model, rows = fitted(cls, settings, pair, revealed), truth.scored(revealed)
+    return truth.accuracy(model.predict(pair.xt[rows]), rows) if rows.any() else None, model.note
 
 
 def _report(
@@ -177,7 +180,7 @@ def _report(
     methods: list[str],
     tasks: list[str],
     cells: dict[tuple[str, str, int], dict[str, Any]],
-    pairs: dict[str, Pair],
+    pairs: dict[str, tuple[Pair, TargetTruth]],
     domains: dict[str, Domain],
 ) -> dict[str, Any]:
     rows = averaged(methods, tasks, params.seeds, cells)
@@ -198,12 +201,12 @@ def _report(
         top = max(ranked, key=lambda name: averages[name])
         metrics |= {"target_accuracy": averages[top] / 100, "best": top}
         task = tasks[0]
-        pair = pairs.get(task) or _pair(job, domains, task)
+        pair, truth = pairs.get(task) or _pair(job, domains, task)
         cls = registry.get(f"align/{top}")
         if pair.xs.shape[1] == pair.xt.shape[1]:
             with threads_for(pair):
-                model = fitted(cls, params_of(cls, params), pair, np.zeros(0, np.int64))
-                job.figure(f"before-and-after-{task}", before_and_after(model, pair, 0))
+                model = fitted(cls, params_of(cls, params), pair)
+                job.figure(f"before-and-after-{task}", before_and_after(model, pair, truth, 0))
     return metrics
 
 
@@ -211,12 +214,12 @@ def _few_labels(name: str) -> bool:
     return name != BOUND and issubclass(registry.get(f"align/{name}"), FewLabels)
 
 
-def _pair(job: Job, domains: dict[str, Domain], task: str) -> Pair:
+def _pair(job: Job, domains: dict[str, Domain], task: str) -> tuple[Pair, TargetTruth]:
     source, _, target = task.partition("-")
-    pair = pair_of(domains[source], domains[target])
+    pair, truth = pair_of(domains[source], domains[target])
     if pair.note:
         job.events.warning(f"{task}: {pair.note}")
-    return pair
+    return pair, truth
 
 
 def _tasks(text: str, names: list[str]) -> list[str]:

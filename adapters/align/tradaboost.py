@@ -6,8 +6,9 @@ import numpy as np
 from pydantic import Field
 
 from adapters.align.base import FewLabels, FewLabelsParams
-from adapters.align.classifiers import Classifier, make_classifier, restore_classifier
+from adapters.align.classifiers import Classifier, make_classifier
 from adapters.align.projections import Identity
+from adapters.align.stored import Arrays, part
 from studio.core.registry import register
 
 LEAST = 1e-10
@@ -31,19 +32,21 @@ class TrAdaBoost(FewLabels):
     title = "TrAdaBoost"
     paper = "Dai et al. 2007, Boosting for Transfer Learning; Yao and Doretto 2010 for several sources"
     Params = TrAdaBoostParams
-    multi_source = True
-    domains: np.ndarray | None = None  # names of the source's domains [n], set before `fit` where there are several
 
     def solve(self, xs: np.ndarray, ys: np.ndarray, xt: np.ndarray) -> None:
         rounds, classes = self.params.rounds, self.count
         xf, yf = xt[self.few], self.few_labels
-        names = np.zeros(len(xs), np.int64) if self.domains is None else np.unique(self.domains, return_inverse=True)[1]
+        given = self.sample_domain if self.sample_domain is not None else np.zeros(len(xs), np.int64)
+        sources = np.unique(given, return_inverse=True)[1]
         source, target = np.full(len(xs), 1.0 / len(xs)), np.full(len(xf), 1.0 / len(xf))
         fade = 1.0 / (1.0 + np.sqrt(2.0 * np.log(max(len(xs), 2)) / rounds))
         members, votes = [], []
         for _ in range(rounds):
             total = source.sum() + target.sum()
-            tried = [self._round(xs, ys, xf, yf, names == name, source / total, target / total) for name in set(names)]
+            tried = [
+                self._round(xs, ys, xf, yf, sources == number, source / total, target / total)
+                for number in set(sources)
+            ]
             error, model = min(tried, key=lambda pair: pair[0])
             error = float(np.clip(error, LEAST, 1.0))
             if error >= 1.0 - 1.0 / classes:  # no better than chance: it gets no vote, and the weights stand still
@@ -73,7 +76,7 @@ class TrAdaBoost(FewLabels):
         return float((wt * wrong).sum() / wt.sum()), model
 
 
-class Committee(Classifier):
+class Committee(Classifier, kind="committee"):
     """Classifiers that vote by weight; probabilities are their weighted mean."""
 
     def __init__(self, members: list[Classifier], votes: np.ndarray) -> None:
@@ -82,18 +85,13 @@ class Committee(Classifier):
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         return sum(vote * member.predict_proba(x) for vote, member in zip(self.votes, self.members, strict=True))
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        found = {"kind": np.array([4, len(self.members)]), "votes": self.votes}
-        for place, member in enumerate(self.members):
-            found |= {f"{place}.{key}": value for key, value in member.arrays().items()}
-        return found
+    def arrays(self) -> Arrays:
+        arrays = {"votes": self.votes}
+        for number, member in enumerate(self.members):
+            arrays |= {f"{number}.{name}": array for name, array in member.stored().items()}
+        return arrays
 
     @classmethod
-    def restore(cls, arrays: dict[str, np.ndarray]) -> "Committee":
-        members = []
-        for place in range(len(arrays["votes"])):
-            head = f"{place}."
-            members.append(
-                restore_classifier({k.removeprefix(head): v for k, v in arrays.items() if k.startswith(head)})
-            )
+    def from_arrays(cls, arrays: Arrays) -> "Committee":
+        members = [Classifier.restore(part(arrays, str(number))) for number in range(len(arrays["votes"]))]
         return cls(members, arrays["votes"])

@@ -1,12 +1,12 @@
 """How a Detector is run: decode once, train in the one loop, judge by AP, leave a checkpoint that draws."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from PIL import Image
 
-from adapters.detect.data.batches import BoxBatches, DomainBatches, input_side, masks_of
+from adapters.detect.data.batches import BoxBatches, DomainBatches, input_side
 from adapters.detect.data.domains import resolve_box_domains
 from adapters.detect.data.splits import resolve_box_splits
 from adapters.detect.data.transforms import scaled
@@ -23,7 +23,7 @@ from studio.core.procedure import Job, Outcome, Procedure
 from studio.core.registry import procedure
 from studio.data import Dataset
 from studio.data.boxes import Boxes, Detections
-from studio.data.domains import Domains
+from studio.data.domains import Domains, ids_of_several
 from studio.data.files.images import read_image, upright
 from studio.data.preprocess import Preprocess
 from studio.data.splits import Splits
@@ -53,7 +53,7 @@ class Split:
     def inputs(self) -> list[Boxes]:
         """The boxes in pixels of the square input."""
         return [
-            Boxes(scaled(truth.xyxy, size, self.side), truth.labels, truth.ignore)
+            replace(truth, xyxy=scaled(truth.xyxy, size, self.side))
             for truth, size in zip(self.truths, self.sizes, strict=True)
         ]
 
@@ -114,14 +114,15 @@ def batches_of(job: Job, splits: Splits | Domains, preprocess: Preprocess) -> Bo
     source = box_batches(job, train, preprocess)
     if isinstance(splits, Splits):
         return source
-    return DomainBatches(source, decode_split(job, splits.target, preprocess, "target").pixels)
+    target = decode_split(job, splits.target, preprocess, "target")
+    return DomainBatches(source, target.pixels, ids_of_several(target.dataset.items))
 
 
 def box_batches(job: Job, train: Split, preprocess: Preprocess) -> BoxBatches:
     """Batches of one decoded split; with few shots an epoch is not over after a step or two."""
     least = FEW_STEPS if job.recipe.data.shots else 1
-    masks = masks_of(train.decoded.dataset)
-    return BoxBatches(train.decoded.pixels, train.inputs, preprocess, job.recipe.train, masks, least)
+    domains = ids_of_several(train.decoded.dataset.items)
+    return BoxBatches(train.decoded.pixels, train.inputs, preprocess, job.recipe.train, least, domains)
 
 
 def ensemble_of(alone: BoxPredictor, settings: DetectEval, device: str, home: Home, store: Any) -> BoxPredictor:

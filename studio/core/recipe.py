@@ -89,8 +89,20 @@ def parse(values: dict[str, Any], notes: Sequence[str] = ()) -> Recipe:
     recipe = validate(model_for(task), values)
     recipe._notes.extend(notes)
     recipe.method_params()
+    _refuse_unread_keys(recipe)
     registry.task_named(task).check(recipe)
     return recipe
+
+
+def _refuse_unread_keys(recipe: Recipe) -> None:
+    """Raises UsageError for a key of `train` that is changed and that the method does not look at."""
+    keys = recipe.method_class().train_keys
+    for name, value in recipe.train.model_dump(exclude_defaults=True).items():
+        if keys is not None and name not in keys:
+            raise UsageError(
+                f"train.{name}: found {value!r}, which {recipe.method} does not look at; leave it out."
+                f"{nearest(name, keys)}"
+            )
 
 
 def stored(values: Mapping[str, Any]) -> Recipe:

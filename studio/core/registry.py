@@ -64,6 +64,8 @@ class Method:
     Params: type[Params] = Params
     #: recipe keys that a person setting it up wants to see first
     uses: tuple[str, ...] = ("data.train",)
+    #: keys of `train` that it looks at; None: all that its task has
+    train_keys: tuple[str, ...] | None = None
 
     def __init__(self, params: Any = None) -> None:
         self.params = params if params is not None else self.Params()

@@ -1,21 +1,26 @@
 """Boxes, as every room passes them: corners in pixels, float32, and class indices without gaps."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
+
+Masks = Callable[[], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
 class Boxes:
     """What is in one image: corners xyxy float32 [N, 4] in its pixels, labels int64 [N] in 0..C-1.
 
-    `ignore` bool [N]: crowds and difficult objects, which are neither learned nor counted as missed.
+    `ignore` bool [N]: crowds and difficult objects, which are neither learned nor counted as missed. `masks`, where the
+    data has them, makes bool [N, H, W] when it is called: which of the image's pixels show each thing.
     """
 
     xyxy: np.ndarray
     labels: np.ndarray
     ignore: np.ndarray
+    masks: Masks | None = None
 
     @classmethod
     def of(cls, xyxy: object, labels: object, ignore: object = None) -> "Boxes":
@@ -24,8 +29,19 @@ class Boxes:
         none = np.zeros(len(corners), bool)
         return cls(corners, np.asarray(labels, np.int64).reshape(-1), none if ignore is None else np.asarray(ignore))
 
+    def rows(self, chosen: np.ndarray) -> "Boxes":
+        """Those that a mask bool [N] or indices choose, with their masks."""
+        masks = None if self.masks is None else partial(_masks_of_rows, self.masks, chosen)
+        return replace(
+            self, xyxy=self.xyxy[chosen], labels=self.labels[chosen], ignore=self.ignore[chosen], masks=masks
+        )
+
     def __len__(self) -> int:
         return len(self.labels)
+
+
+def _masks_of_rows(masks: Masks, rows: np.ndarray) -> np.ndarray:
+    return masks()[rows]
 
 
 @dataclass(frozen=True, eq=False)

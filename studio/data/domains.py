@@ -89,8 +89,14 @@ def domain_ids(items: Iterable[Item | TargetItem]) -> tuple[np.ndarray, list[str
     """Each item's domain as an index int64 [N] into the domains' names, in the order in which they come."""
     named = [item.domain or "" for item in items]
     names = list(dict.fromkeys(named))
-    place = {name: index for index, name in enumerate(names)}
-    return np.array([place[name] for name in named], np.int64), names
+    index = {name: number for number, name in enumerate(names)}
+    return np.array([index[name] for name in named], np.int64), names
+
+
+def ids_of_several(items: Iterable[Item | TargetItem]) -> np.ndarray | None:
+    """As the ids of `domain_ids`; None where all are of one domain."""
+    ids, names = domain_ids(items)
+    return ids if len(names) > 1 else None
 
 
 def by_domain(data: Data) -> dict[str, Data]:

@@ -19,6 +19,10 @@ from studio.core.errors import UsageError
         ({"task": "align", "method": "finetune/full"}, ["task", "align", "classify"]),
         ({"device": "gpu"}, ["device", "'gpu'"]),
         ({"eval": {"ways": 1}}, ["eval.ways", "2"]),
+        ({"task": "align", "method": "align/tca", "train": {"epochs": 3}}, ["train.epochs", "3", "align/tca", "seed"]),
+        ({"task": "align", "method": "align/table", "train": {"seeds": 3}}, ["train.seeds", "'seed'"]),
+        ({"task": "align", "method": "align/tca", "train": {"mixup": 0.5}}, ["train.mixup", "for task", "classify"]),
+        ({"task": "align", "method": "align/tca", "data": {"train": "x"}}, ["data.train", "Known: source, target"]),
     ],
 )
 def test_a_wrong_recipe_is_refused_naming_field_value_and_remedy(values, words):

@@ -1,6 +1,6 @@
 """Augmented batches of pictures with boxes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,9 @@ from adapters.detect.data.transforms import augment, disturb, pad, resized
 from adapters.detect.task import DetectTrain
 from studio.core.streams import Batch, StreamBatches
 from studio.data.boxes import Boxes
-from studio.data.items import Dataset
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import normalize
 
-Masks = Callable[[int], np.ndarray | None]
 STRIDE = 32  # pixels: sides of inputs are multiples of it
 
 
@@ -29,19 +27,17 @@ def input_side(side: int, factor: float) -> int:
 class BoxBatches:
     """The batch of a step depends on (seed, step) alone: images [B, 3, S, S], boxes [B, M, 4], labels [B, M].
 
-    pixels uint8 [N, 3, S, S]; `boxes` in those pixels. Boxes to ignore are left out of what is learned.
+    pixels uint8 [N, 3, S, S]; `boxes` in those pixels. Boxes to ignore are left out of what is learned. `domains` int64
+    [N], where the images are of several, reach the batch as domains [B]: that of the image which a row began as.
     """
 
     def __init__(
         self, pixels: Any, boxes: Sequence[Boxes], preprocess: Preprocess, settings: DetectTrain,
-        masks: Masks | None = None, least_steps: int = 1,
+        least_steps: int = 1, domains: np.ndarray | None = None,
     ) -> None:  # fmt: skip
-        """`masks` gives the masks of a picture by its row, for what is pasted; without them whole boxes are.
-
-        An epoch has at least `least_steps`: few pictures come several times.
-        """
+        """An epoch has at least `least_steps`: few images come several times."""
         self.pixels, self.boxes, self.preprocess, self.settings = pixels, boxes, preprocess, settings
-        self.masks = masks
+        self.domains = domains
         self.batch_size = min(settings.batch_size, len(boxes))
         self.steps_per_epoch = max(least_steps, len(boxes) // self.batch_size)
 
@@ -53,7 +49,8 @@ class BoxBatches:
         side = self._side(draw)
         images, boxes, labels = zip(*(self._one(int(row), side, draw) for row in rows), strict=True)
         corners, classes = pad(list(boxes), list(labels))
-        return Batch(images=normalize(torch.stack(images), self.preprocess), boxes=corners, labels=classes)
+        more = {} if self.domains is None else {"domains": torch.from_numpy(self.domains[rows])}
+        return Batch(images=normalize(torch.stack(images), self.preprocess), boxes=corners, labels=classes, **more)
 
     def _order(self, epoch: int) -> np.ndarray:
         """Rows of the pictures in an epoch: all come once before any comes again."""
@@ -93,32 +90,35 @@ class BoxBatches:
 
     def _masks(self, row: int) -> Tensor | None:
         """Masks bool [N, S, S] of the boxes that are learned; None where the data has none."""
-        found = self.masks(row) if self.masks is not None else None
-        if found is None:
+        boxes = self.boxes[row].rows(~self.boxes[row].ignore)
+        if boxes.masks is None:
             return None
         size = list(self.pixels.shape[-2:])
-        inked = torch.from_numpy(found[~self.boxes[row].ignore])
+        inked = torch.from_numpy(boxes.masks())
         return functional.resize(inked.float(), size, InterpolationMode.NEAREST_EXACT) > 0.5
 
 
 class DomainBatches:
-    """Batches of a source, beside as many pictures of a target, of which nothing but their pixels is known.
+    """Batches of a source, beside as many images of a target, of which nothing but pixels and domains is known.
 
     Those of the target have images [B, 3, S, S], cropped and mirrored, and strong [B, 3, S, S], the same with colours
-    and sharpness changed and parts hidden. `pixels` uint8 [N, 3, S, S] are the target's.
+    and sharpness changed and parts hidden. `pixels` uint8 [N, 3, S, S] are the target's; `domains` int64 [N], where it
+    has several, reach its batch as domains [B].
     """
 
-    def __init__(self, source: BoxBatches, pixels: Any) -> None:
-        self.source, self.pixels = source, pixels
+    def __init__(self, source: BoxBatches, pixels: Any, domains: np.ndarray | None = None) -> None:
+        self.source, self.pixels, self.domains = source, pixels, domains
         self.batch_size, self.steps_per_epoch = source.batch_size, source.steps_per_epoch
 
     def batch(self, step: int) -> StreamBatches:
         settings, preprocess = self.source.settings, self.source.preprocess
         draw = torch.Generator().manual_seed(settings.seed * 1_000_003 + step + 500_009)
-        weak = [self._weak(row, draw) for row in self._rows(step)]
+        rows = self._rows(step)
+        weak = [self._weak(row, draw) for row in rows]
         strong = [disturb(pixels, draw) for pixels in weak]
+        more = {} if self.domains is None else {"domains": torch.from_numpy(self.domains[rows])}
         target = Batch(
-            images=normalize(torch.stack(weak), preprocess), strong=normalize(torch.stack(strong), preprocess)
+            images=normalize(torch.stack(weak), preprocess), strong=normalize(torch.stack(strong), preprocess), **more
         )
         return StreamBatches(source=self.source.batch(step), target=target)
 
@@ -140,13 +140,3 @@ class DomainBatches:
         mirror = settings.augment == "flip"
         none = torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64)
         return augment(pixels, *none, pixels.shape[-1], draw, settings.crop, mirror=mirror, colour=False)[0]
-
-
-def masks_of(dataset: Dataset) -> Masks:
-    """The masks of a picture's boxes, bool [N, H, W], by its row, where the data knows them; else None."""
-
-    def masks(row: int) -> np.ndarray | None:
-        known = getattr(dataset.items[row].source, "masks", None)
-        return known() if known is not None else None
-
-    return masks

@@ -8,7 +8,6 @@ import numpy as np
 from adapters.detect.data.splits import resolve_box_splits
 from studio.core.errors import DataError, UsageError
 from studio.core.home import Home
-from studio.data.boxes import Boxes
 from studio.data.domains import Domains, blind, require_domains, target_of
 from studio.data.items import Dataset, Item
 
@@ -44,14 +43,14 @@ def of_classes(dataset: Dataset, classes: list[str]) -> tuple[Dataset, int]:
     if not dataset.boxed:
         raise DataError(f"data.test: {dataset.spec} has no boxes to score by.")
     items: list[Item] = []
-    place = np.array([classes.index(name) if name in classes else -1 for name in dataset.classes], np.int64)
+    index_of = np.array([classes.index(name) if name in classes else -1 for name in dataset.classes], np.int64)
     left_out = 0
     for item in dataset.items:
         assert item.boxes is not None  # boxed
-        labels = place[item.boxes.labels]
+        labels = index_of[item.boxes.labels]
         known = labels >= 0
         left_out += int((~known).sum())
-        items.append(replace(item, boxes=Boxes(item.boxes.xyxy[known], labels[known], item.boxes.ignore[known])))
+        items.append(replace(item, boxes=replace(item.boxes.rows(known), labels=labels[known])))
     if not any(len(item.boxes) for item in items if item.boxes is not None):
         raise DataError(f"data.test: {dataset.spec} has no box of the source's classes ({', '.join(classes[:8])}).")
     return replace(dataset, classes=classes, items=items), left_out

@@ -15,14 +15,12 @@ from studio.data.items import Dataset, ImageSource, Item
 class Painted:
     """A picture of which some things are painted over in its mean colour.
 
-    `kept` and `hidden` are corners xyxy [N, 4] in its pixels; what lies in a kept box is seen. `rows` are the boxes
-    of `source` that are left, for its masks.
+    `kept` and `hidden` are corners xyxy [N, 4] in its pixels; what lies in a kept box is seen.
     """
 
     source: ImageSource
     kept: np.ndarray
     hidden: np.ndarray
-    rows: np.ndarray
 
     def read(self) -> np.ndarray:
         """Pixels uint8 [H, W, 3]."""
@@ -37,12 +35,6 @@ class Painted:
     def digest(self) -> str:
         said = f"{self.source.digest()} without {self.hidden.tolist()} but {self.kept.tolist()}"
         return hashlib.sha256(said.encode()).hexdigest()
-
-    def masks(self) -> np.ndarray | None:
-        """Masks bool [N, H, W] of the boxes that are left, where the data has them."""
-        known = getattr(self.source, "masks", None)
-        found = known() if known is not None else None
-        return None if found is None else found[self.rows]
 
 
 def few_shots(data: Dataset, shots: int, seed: int) -> Dataset:
@@ -104,8 +96,8 @@ def _left(item: Item, picked: list[int]) -> Item:
     keep[picked] = True
     if keep.all():
         return item
-    left = Boxes(boxes.xyxy[keep], boxes.labels[keep], boxes.ignore[keep])
-    return replace(item, boxes=left, source=Painted(item.source, left.xyxy, boxes.xyxy[~keep], np.flatnonzero(keep)))
+    left = boxes.rows(keep)
+    return replace(item, boxes=left, source=Painted(item.source, left.xyxy, boxes.xyxy[~keep]))
 
 
 def _whole(corners: np.ndarray) -> list[list[int]]:

@@ -5,7 +5,7 @@ two looks are one scene in two kinds of weather.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -72,7 +72,8 @@ class Scene:
 
     def boxes(self) -> Boxes:
         """Around the ink of each thing."""
-        return Boxes.of([thing.corners for thing in self.things], [thing.label for thing in self.things])
+        boxes = Boxes.of([thing.corners for thing in self.things], [thing.label for thing in self.things])
+        return replace(boxes, masks=self.masks)
 
     def masks(self) -> np.ndarray:
         """Which pixels show each thing, bool [N, size, size]; one in front hides what is behind it."""

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from adapters.align.domains import Domain, pair_of, reveal
+from adapters.align.domains import Domain, TargetTruth, pair_of, reveal
 from adapters.align.table import AlignTable, domain_specs, read_cells
 from adapters.align.table_files import averaged, latex, markdown
 from studio.core.errors import DataError, UsageError
@@ -33,20 +33,21 @@ def test_domains_with_other_classes_are_told_and_the_shared_ones_used() -> None:
     x = np.arange(12.0).reshape(6, 2)
     source = Domain(x, np.array([0, 1, 2, 0, 1, 2]), ["cat", "dog", "cow"])
     target = Domain(x, np.array([0, 1, 2, 0, 1, 2]), ["dog", "cat", "owl"])
-    pair = pair_of(source, target)
-    assert pair.classes == ["cat", "dog"] and list(pair.ys) == [0, 1, 0, 1] and list(pair.yt) == [1, 0, 1, 0]
+    pair, truth = pair_of(source, target)
+    assert pair.classes == ["cat", "dog"] and list(pair.ys) == [0, 1, 0, 1] and list(truth.labels) == [1, 0, 1, 0]
     assert "cow" in pair.note and "owl" in pair.note
     with pytest.raises(DataError, match="share only the class .* by name"):
         pair_of(source, Domain(x, np.array([0, 1] * 3), ["dog", "owl"]))
 
 
 def test_revealed_labels_are_seeded_and_leave_some_to_score() -> None:
-    yt = np.repeat([0, 1, -1], 5)
-    few = reveal(yt, 2, ["a", "b"], seed=3)
-    assert list(few) == list(reveal(yt, 2, ["a", "b"], seed=3))
-    assert list(np.bincount(yt[few])) == [2, 2]
+    truth = TargetTruth(np.repeat([0, 1, -1], 5))
+    few = reveal(truth, 2, ["a", "b"], seed=3)
+    assert list(few.rows) == list(reveal(truth, 2, ["a", "b"], seed=3).rows)
+    assert list(np.bincount(few.labels)) == [2, 2] and list(few.labels) == list(truth.labels[few.rows])
+    assert truth.scored(few).sum() == 6 and not truth.scored(few)[few.rows].any()
     with pytest.raises(UsageError, match="nothing would be left to score"):
-        reveal(yt, 5, ["a", "b"], seed=3)
+        reveal(truth, 5, ["a", "b"], seed=3)
 
 
 def test_a_folder_that_is_not_named_is_asked_for() -> None:

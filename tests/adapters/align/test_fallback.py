@@ -68,7 +68,7 @@ def test_circular_does_not_see_that_transport_mixes_classes_which_come_in_other_
     rng = np.random.default_rng(0)
     centres, ys, yt = 2 * rng.normal(size=(5, 8)), np.arange(100) % 5, np.repeat(np.arange(5), [60, 10, 10, 10, 10])
     xs, xt = (centres[y] + rng.normal(size=(100, 8)) for y in (ys, yt))
-    pair = Pair(xs, ys, xt, yt, list("abcde"))
+    pair = Pair(xs, ys, xt, list("abcde"))
     method = OptimalTransport(OptimalTransport.Params(normalize="none")).fit(xs, ys, xt)
     plain = source_only(method, pair)
     found = compare(method, plain, pair, "circular", 0)

@@ -104,9 +104,8 @@ def test_of_several_sources_the_one_that_fits_leads():
     xs, ys, xt, yt, few = problem(n=120)
     domains = np.repeat(["wrong", "right"], 60)
     lied = np.where(domains == "wrong", (ys + 1) % 3, ys)
-    method = TrAdaBoost()
-    method.domains = domains
-    assert (method.fit(xs, lied, xt, few, yt[few]).predict(xt) == yt).mean() > 0.95
+    method = TrAdaBoost().fit(xs, lied, xt, few, yt[few], sample_domain=domains)
+    assert (method.predict(xt) == yt).mean() > 0.95
 
 
 def test_the_best_metric_of_two_classes_has_one_direction_and_a_closed_form():

@@ -35,6 +35,19 @@ def batches() -> DomainBatches:
     return DomainBatches(source, target)
 
 
+def test_the_domain_of_each_image_reaches_both_batches_where_there_are_several(batches):
+    source = batches.source
+    settings = source.settings.model_copy(update={"augment": "none"})
+    pixels = np.arange(6, dtype=np.uint8)[:, None, None, None] * np.ones((1, 3, SIZE, SIZE), np.uint8)
+    ids = np.array([0, 1, 2, 0, 1, 2])
+    several = BoxBatches(pixels, source.boxes, source.preprocess, settings, domains=ids)
+    batch = DomainBatches(several, pixels, domains=ids).batch(0)
+    for stream in (batch.source, batch.target):
+        rows = (stream.images[:, 0, 0, 0] * source.preprocess.std[0] + source.preprocess.mean[0]) * 255
+        assert stream.domains.tolist() == ids[rows.round().long()].tolist()
+    assert "domains" not in batches.batch(0).source and "domains" not in batches.batch(0).target
+
+
 def made(method: str, training: bool = True, **params):
     cls = registry.get(method)
     learner = cls(cls.Params(**params))

@@ -38,11 +38,11 @@ def test_looks_change_the_light_and_not_the_things():
 
 def test_boxes_are_the_edges_of_the_masks():
     for item in open_data("builtin:scenes?images=20&size=128&most=1").items:
-        for mask, box in zip(item.source.masks(), item.boxes.xyxy, strict=True):
+        for mask, box in zip(item.boxes.masks(), item.boxes.xyxy, strict=True):
             rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
             assert box.tolist() == [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
     crowded = open_data("builtin:scenes?images=5&size=128&most=9").items
-    assert all(item.source.masks().sum(axis=0).max() <= 1 for item in crowded)  # a pixel shows one thing
+    assert all(item.boxes.masks().sum(axis=0).max() <= 1 for item in crowded)  # a pixel shows one thing
 
 
 @pytest.mark.parametrize("spec", ["look=foggy", "images=0", "lok=fog"])

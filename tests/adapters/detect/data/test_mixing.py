@@ -1,14 +1,15 @@
 """Boxes move with their pixels and keep their labels, whatever pictures are made of."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from adapters.detect.data.batches import BoxBatches, masks_of
+from adapters.detect.data.batches import BoxBatches
 from adapters.detect.data.mixing import mosaic, paste
 from adapters.detect.task import DetectTrain
 from studio.data import open_data
-from studio.data.boxes import Boxes
 from studio.data.pixels import decode
 from studio.data.preprocess import Preprocess
 
@@ -86,7 +87,7 @@ def batches(**settings) -> BoxBatches:
     preprocess = Preprocess(SIDE, squash=True)
     pixels, kept = decode(data, preprocess)
     boxes = [item.boxes for item in kept.items]
-    return BoxBatches(pixels, boxes, preprocess, DetectTrain(batch_size=3, **settings), masks_of(kept))
+    return BoxBatches(pixels, boxes, preprocess, DetectTrain(batch_size=3, **settings))
 
 
 def test_every_step_has_a_size_of_its_own_and_is_the_same_again():
@@ -117,5 +118,5 @@ def test_masks_of_scenes_are_those_of_its_boxes():
 
 def test_boxes_to_ignore_are_not_pasted_either():
     made = batches(copy_paste=1.0)
-    made.boxes = [Boxes(one.xyxy, one.labels, np.ones(len(one), bool)) for one in made.boxes]
+    made.boxes = [replace(boxes, ignore=np.ones(len(boxes), bool)) for boxes in made.boxes]
     assert (made.batch(0).labels == -1).all()

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from adapters.detect.data.batches import masks_of
 from adapters.detect.data.shots import Painted, few_shots, pick
 from adapters.detect.data.splits import resolve_box_splits
 from adapters.detect.task import DetectData
@@ -77,15 +76,16 @@ def test_counts_and_what_is_lacking_are_told():
 
 
 def test_masks_are_those_of_the_boxes_that_are_left():
-    data = open_data("builtin:scenes?images=20&size=96&classes=2")
-    few = few_shots(data, 1, 0)
-    masks = masks_of(few)
-    for row, item in enumerate(few.items):
-        found = masks(row)
-        assert found.shape == (len(item.boxes), 96, 96)
-        for mask, (x1, y1, x2, y2) in zip(found, item.boxes.xyxy.astype(int), strict=True):
+    data = open_data("builtin:scenes?images=4&size=96&classes=1&most=6")
+    few, whole = few_shots(data, 3, 0), {item.name: item.boxes for item in data.items}
+    assert any(len(item.boxes) < len(whole[item.name]) for item in few.items)
+    for item in few.items:
+        masks = item.boxes.masks()
+        assert masks.shape == (len(item.boxes), 96, 96)
+        for mask, (x1, y1, x2, y2) in zip(masks, item.boxes.xyxy.astype(int), strict=True):
             assert not mask[:y1].any() and not mask[y2:].any() and not mask[:, :x1].any() and not mask[:, x2:].any()
-    assert masks_of(few_shots(boxed(Boxes.of([[0, 0, 5, 5], [9, 9, 15, 15]], [0, 0])), 1, 0))(0) is None
+    without = few_shots(boxed(Boxes.of([[0, 0, 5, 5], [9, 9, 15, 15]], [0, 0])), 1, 0)
+    assert without.items[0].boxes.masks is None
 
 
 def test_validation_is_held_out_first_and_said_and_the_seed_picks():
