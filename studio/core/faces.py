@@ -167,6 +167,12 @@ class Learner(Method):
         """Copies within the module that slowly follow a part of it; the loop moves them after each step."""
         return []
 
+    def moved(self, at: Step) -> None:
+        """Called after each step, when its optimizers have moved; what is remembered belongs into `module`."""
+
+    def judged(self, values: dict[str, float]) -> None:
+        """Called after each epoch with the numbers that were measured, such as `loss` on the validation images."""
+
     def predict(self, images: "Tensor") -> "Tensor":
         """Scores [B, C] (logits) for images [B, 3, H, W]."""
         raise NotImplementedError

@@ -61,7 +61,7 @@ class LossNotFinite(StudioError):
 
 @dataclass(frozen=True)
 class Selection:
-    """Which epoch's weights are kept: where the number `name` of `evaluate` is best, or those of the last.
+    """Which epoch's weights are kept: where the number `name` of `evaluate` is best, those of the last, or of `epoch`.
 
     The number may need no labels; `lower` is for one of which less is better.
     """
@@ -69,12 +69,18 @@ class Selection:
     name: str = "score"
     lower: bool = False
     last: bool = False
+    epoch: int | None = None
 
-    def score(self, values: dict[str, float]) -> float:
-        """Higher is better. Raises UsageError where there is no such number."""
+    def score(self, values: dict[str, float], epoch: int = 0) -> float:
+        """Higher is better, for `values` after `epoch`. Raises UsageError where there is no such number."""
+        if self.epoch is not None:
+            return -abs(epoch - self.epoch)
         if self.name not in values:
             raise UsageError(f"selection: there is no number {self.name!r}; expected one of {', '.join(values)}.")
         return -values[self.name] if self.lower else values[self.name]
+
+
+BEST = Selection()
 
 
 @dataclass
@@ -260,6 +266,7 @@ class Loop:
         losses, logged = self._gradients(at, drawn, self._move)
         for average in self.averages:
             average.update(at.step)
+        self.learner.moved(at)
         return losses, logged
 
     def _gradients(
@@ -388,7 +395,8 @@ class Loop:
             for name, value in values.items():
                 self.job.events.scalar(f"{self._prefix}val/{name}", value, progress.step)
             progress.history.append({"epoch": epoch, **values})
-            score = self.selection.score(values)
+            self.learner.judged(values)
+            score = self.selection.score(values, epoch)
             if score > progress.best_score:
                 progress.best_score, progress.best_epoch = score, epoch
                 progress.best = {name: tensor.detach().cpu().clone() for name, tensor in self.learner.state().items()}

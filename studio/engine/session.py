@@ -14,7 +14,7 @@ from studio.core.home import Home
 from studio.core.procedure import Job
 from studio.data.preprocess import Preprocess
 from studio.device.precision import choose_memory_format
-from studio.engine.loop import Batches, Loop, Progress
+from studio.engine.loop import BEST, Batches, Loop, Progress, Selection
 from studio.engine.manifest import manifest_of
 from studio.store import Checkpoint
 
@@ -49,13 +49,15 @@ def to_device(job: Job, session: Session) -> None:
 
 
 def train(
-    job: Job, session: Session, batches: Batches, evaluate: Callable[[], dict[str, float]], metric: str, name: str = ""
-) -> Progress:
+    job: Job, session: Session, batches: Batches, evaluate: Callable[[], dict[str, float]], metric: str, name: str = "",
+    selection: Selection = BEST,
+) -> Progress:  # fmt: skip
     """Trains to the end; where the loss breaks, the best epoch so far is left as a checkpoint.
 
-    `metric` is what the score is called in that checkpoint; `name` tells several trainings of one run apart.
+    `metric` is what the score is called in that checkpoint; `name` tells several trainings of one run apart;
+    `selection` says which epoch is the best.
     """
-    loop = Loop(session.learner, batches, job.recipe.train, job, evaluate, name)
+    loop = Loop(session.learner, batches, job.recipe.train, job, evaluate, name, selection)
     return loop.run(keep=lambda score: save_checkpoint(job, session, {metric: score}).id)
 
 

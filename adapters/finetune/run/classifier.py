@@ -18,8 +18,8 @@ from studio.store import Checkpoint
 from studio.store.state import generations
 
 
-def setup_classifier(job: Job, learner: Learner, dataset: Dataset, name: str = "") -> Session:
-    """The learner set up on its backbone, on the job's device, ready to train on `dataset`."""
+def setup_classifier(job: Job, learner: Learner, dataset: Dataset, name: str = "", **extra: Any) -> Session:
+    """The learner set up on its backbone, on the job's device, ready to train on `dataset`; `extra` for its context."""
     settings = job.recipe.train
     backbone, going_on = _backbone(job, dataset.classes)
     backbone.to(job.device)
@@ -27,7 +27,7 @@ def setup_classifier(job: Job, learner: Learner, dataset: Dataset, name: str = "
     training = settings.epochs > 0 or learner.interpolates
     wanted = learner.needs_features and training and going_on is None and not resumed
     features = features_of(job, dataset, backbone, "train") if wanted else None
-    session = setup(job, learner, backbone, dataset.classes, training=training)
+    session = setup(job, learner, backbone, dataset.classes, training=training, **extra)
     if going_on is not None:
         learner.load_state(going_on.tensors())
     to_device(job, session)
