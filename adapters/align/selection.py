@@ -31,7 +31,12 @@ def snd(build: Build, xs: np.ndarray, ys: np.ndarray, xt: np.ndarray, seed: int)
 
     Saito et al. 2021, eq. 1-3, temperature 0.05.
     """
-    found = unit_rows(build(xs, ys, xt).predict_proba(xt))
+    return density(build(xs, ys, xt).predict_proba(xt), seed)
+
+
+def density(probabilities: np.ndarray, seed: int) -> float:
+    """Soft neighbourhood density of predictions [m, C]."""
+    found = unit_rows(probabilities)
     if len(found) > MOST:
         found = found[np.random.default_rng(seed).permutation(len(found))[:MOST]]
     similar = found @ found.T / 0.05
@@ -48,11 +53,15 @@ def importance_weighted(build: Build, xs: np.ndarray, ys: np.ndarray, xt: np.nda
 
 def dev(build: Build, xs: np.ndarray, ys: np.ndarray, xt: np.ndarray, seed: int) -> float:
     """Deep embedded validation: the weighted risk with a control variate. You et al. 2019, eq. 9-10. Minus the risk."""
-    weights, right = _weighted_hits(build, xs, ys, xt, seed)
+    return -controlled_risk(*_weighted_hits(build, xs, ys, xt, seed))
+
+
+def controlled_risk(weights: np.ndarray, right: np.ndarray) -> float:
+    """The share of wrong answers, weighted [n], less its control variate. You et al. 2019, eq. 9-10."""
     losses = weights * (1.0 - right)
     spread = weights.var()
     eta = -np.cov(losses, weights)[0, 1] / spread if spread > 1e-12 else 0.0
-    return -float(losses.mean() + eta * weights.mean() - eta)
+    return float(losses.mean() + eta * weights.mean() - eta)
 
 
 def circular(build: Build, xs: np.ndarray, ys: np.ndarray, xt: np.ndarray, seed: int) -> float:
@@ -115,17 +124,21 @@ def _weighted_hits(
 
     A fifth of the source is held out. It is seen as the target is: through the same projection.
     """
-    from adapters.align.discriminator import domain_direction
-
     held = np.random.default_rng(seed).permutation(len(xs)) % 5 == 0
     estimator = build(xs[~held], ys[~held], xt)
     zs, zt = estimator.embed(xs, "source"), estimator.embed(xt)
-    scale = np.sqrt((zt * zt).sum(axis=1).mean()) or 1.0
-    direction, bias = domain_direction(zs[~held] / scale, zt / scale, 1.0)
-    logits = zs[held] / scale @ direction + bias
-    weights = np.exp(np.clip(logits, -20.0, 20.0))
     right = estimator.classifier.predict_proba(zs[held]).argmax(axis=1) == ys[held]
-    return weights / weights.mean(), right.astype(float)
+    return importance(zs[~held], zt, zs[held]), right.astype(float)
+
+
+def importance(source: np.ndarray, target: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """p_target / p_source [h] of held-out source features [h, d], mean 1, by logistic regression between domains."""
+    from adapters.align.discriminator import domain_direction
+
+    scale = np.sqrt((target * target).sum(axis=1).mean()) or 1.0
+    direction, bias = domain_direction(source / scale, target / scale, 1.0)
+    weights = np.exp(np.clip(held / scale @ direction + bias, -20.0, 20.0))
+    return weights / weights.mean()
 
 
 def _entropies(share: np.ndarray) -> np.ndarray:

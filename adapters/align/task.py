@@ -6,19 +6,43 @@ from pydantic import Field
 
 from studio.core.errors import UsageError
 from studio.core.registry import task
-from studio.core.sections import DataSection, EvalSection
+from studio.core.sections import DataSection, EvalSection, TrainSection
 from studio.core.task import Task
 
 if TYPE_CHECKING:
     from studio.core.recipe import Recipe
+
+OF_SOME = ("data.test", "eval.score", "eval.source_only", "eval.fallback")  # keys that some methods look at
 
 
 class AlignData(DataSection):
     source: str | None = Field(None, description="source domain; a comma joins several")
     target: str | None = Field(None, description="target domain; its labels are used for the final score only")
 
+    test: str | None = Field(
+        None,
+        description="labelled images of the target that are scored alone; null takes the target's own test or val "
+        "split, else the images it was adapted to",
+    )
+
+
+class AlignTrain(TrainSection):
+    augment: Literal["none", "crop", "flip"] = Field(
+        "flip", description="of both domains' images: none | crop: random crops | flip: and mirrored"
+    )
+    crop: float = Field(0.35, gt=0, le=1, description="smallest share of an image's area that a random crop keeps")
+
 
 class AlignEval(EvalSection):
+    selection: Literal["source-val", "label-free", "last", "oracle"] = Field(
+        "label-free", description="the rule by which a model is chosen; named beside each number"
+    )
+    score: Literal["entropy", "diversity", "importance-weighted", "dev", "snd"] = Field(
+        "diversity", description="the label-free score that chooses the epoch of a deep method"
+    )
+    source_only: bool = Field(
+        True, description="deep methods: train the same network without alignment too, and show it beside"
+    )
     fallback: Literal["none", "source-only"] = Field(
         "none", description="source-only keeps the source's classifier where params.score, label-free, prefers it"
     )
@@ -32,11 +56,27 @@ class Align(Task):
     title = "Move a classifier to another look"
     truth = "labels"
     hub_tag = "image-classification"
-    Data, Eval = AlignData, AlignEval
+    Data, Train, Eval = AlignData, AlignTrain, AlignEval
 
     def check(self, recipe: "Recipe") -> None:
-        if recipe.eval.fallback != "none" and "eval.fallback" not in recipe.method_class().uses:
+        method, keys = recipe.method_class(), {"data": recipe.data, "eval": recipe.eval}
+        for key in OF_SOME:
+            section, _, name = key.partition(".")
+            value, usual = getattr(keys[section], name), type(keys[section]).model_fields[name].default
+            if value != usual and key not in method.uses:
+                raise UsageError(f"{key}: {value} is not for {recipe.method}, which does not look at it. Leave it out.")
+        if getattr(method, "needs_checkpoint", False):
+            self._check_without_source(recipe)
+
+    def _check_without_source(self, recipe: "Recipe") -> None:
+        if recipe.model.checkpoint is None:
             raise UsageError(
-                f"eval.fallback: {recipe.eval.fallback} is not for {recipe.method}, which no label-free score compares "
-                "with source only; expected none."
+                f"model.checkpoint: {recipe.method} starts from a trained classifier, and none is named. Train one on "
+                "the source first, such as with align/source-only."
+            )
+        judged = recipe.eval.selection == "source-val" or recipe.eval.score in ("importance-weighted", "dev")
+        if judged:
+            raise UsageError(
+                f"eval: {recipe.method} has no source images to judge by. Expected eval.selection label-free with "
+                "eval.score entropy, diversity or snd, or eval.selection last."
             )

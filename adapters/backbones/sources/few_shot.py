@@ -1,7 +1,7 @@
-"""`studio/conv4` and `studio/resnet12`: the classical few-shot networks, untrained.
+"""`studio/conv4`, `studio/resnet12` and `studio/lenet`: small networks, untrained.
 
-Behind a `?` stand `image_size` (28 for conv4, 84 for resnet12), `in_chans=1` for grey images, `width` or `widths`,
-and `seed=0`: `studio/conv4?image_size=28&in_chans=1`.
+Behind a `?` stand `image_size` (28 for lenet and conv4, 84 for resnet12), `in_chans=1` for grey images, `width` or
+`widths`, and `seed=0`: `studio/conv4?image_size=28&in_chans=1`.
 """
 
 from typing import Any
@@ -19,6 +19,7 @@ def _listing(rights: Rights) -> list[dict[str, Any]]:
             "usable": True,
             "about": "Conv4, 64 channels, untrained: for meta-training on small images",
         },
+        {"name": "studio/lenet", "usable": True, "about": "LeNet, untrained: for digits, to be trained from scratch"},
         {"name": "studio/resnet12", "usable": True, "about": "ResNet-12, untrained: for meta-training"},
     ]
 

@@ -1,0 +1,21 @@
+"""TENT: each batch is made surer of, by the scales and shifts of the normalisations alone."""
+
+from torch import Tensor
+
+from adapters.align.deep.discriminator import entropies
+from adapters.align.deep.test_time.base import Online
+from studio.core.registry import register
+
+
+@register("align/tent")
+class Tent(Online):
+    """Minimises the mean entropy of a batch's predictions, with the batch's own statistics. Wang et al. 2021, eq. 1.
+
+    Long streams can end in one class; `reset` goes back to the source then, as in Niu et al. 2023, section 4.
+    """
+
+    title = "TENT"
+    paper = "Wang et al. 2021, Tent: Fully Test-Time Adaptation by Entropy Minimization"
+
+    def objective(self, features: Tensor, logits: Tensor) -> dict[str, Tensor]:
+        return {"entropy": entropies(logits.softmax(dim=1)).mean()}
