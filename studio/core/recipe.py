@@ -282,9 +282,10 @@ def _explain(model: type[BaseModel], item: dict[str, Any], where: str) -> str:
         str(part) for part in item["loc"] if not str(part).startswith(("constrained", "function"))
     ]
     key = ".".join(path)
+    shown = key if len(key) <= 100 else f"{key[:100]}..."
     if item["type"] == "extra_forbidden":
-        return f"{key}: unknown key{_whose(model, key)}.{nearest(path[-1], _fields_at(model, item['loc'][:-1]))}"
-    return f"{key}: found {_brief(item['input'])}; {item['msg'][0].lower()}{item['msg'][1:]}."
+        return f"{shown}: unknown key{_whose(model, key)}.{nearest(path[-1], _fields_at(model, item['loc'][:-1]))}"
+    return f"{shown}: found {_brief(item['input'])}; {item['msg'][0].lower()}{item['msg'][1:]}."
 
 
 def _whose(model: type[BaseModel], key: str) -> str:

@@ -21,6 +21,10 @@ class TextError(ValueError):
     """The text is no YAML or JSON, or more than is read; the message says which, and quotes nothing of it."""
 
 
+class TooMuch(TextError):
+    """The text may be YAML or JSON, and is more than is read."""
+
+
 def load_yaml(text: str, most_bytes: int = TEXT_BYTES, most_values: int = VALUES, as_text: bool = False) -> Any:
     """What a YAML text says, by the safe loader. Raises TextError.
 
@@ -29,13 +33,13 @@ def load_yaml(text: str, most_bytes: int = TEXT_BYTES, most_values: int = VALUES
     Aliases may be used, but what they unfold into counts: nine lines can stand for a billion values.
     """
     if len(text) > most_bytes:
-        raise TextError(f"it has {len(text):,} characters, more than the {most_bytes:,} that are read")
+        raise TooMuch(f"it has {len(text):,} characters, more than the {most_bytes:,} that are read")
     try:
         loader = (_TextLoader if as_text else _Loader)(text)
         try:
             node = loader.get_single_node()
             if node is not None and _unfolded(node, {}) > most_values:
-                raise TextError(f"it unfolds into more than {most_values:,} values")
+                raise TooMuch(f"it unfolds into more than {most_values:,} values")
             return None if node is None else loader.construct_document(node)
         finally:
             loader.dispose()
@@ -52,10 +56,10 @@ def load_yaml(text: str, most_bytes: int = TEXT_BYTES, most_values: int = VALUES
 def load_json(data: bytes | str, most_bytes: int = TEXT_BYTES, most_values: int = VALUES) -> Any:
     """What a JSON text in UTF-8 says. Raises TextError."""
     if len(data) > most_bytes:
-        raise TextError(f"it has {len(data):,} bytes, more than the {most_bytes:,} that are read")
+        raise TooMuch(f"it has {len(data):,} bytes, more than the {most_bytes:,} that are read")
     marks = (b",", b"[", b"{") if isinstance(data, bytes) else (",", "[", "{")
     if sum(data.count(mark) for mark in marks) > most_values:  # each takes many times its size once it is read
-        raise TextError(f"it holds more than the {most_values:,} values that are read")
+        raise TooMuch(f"it holds more than the {most_values:,} values that are read")
     try:
         return json.loads(data.decode("utf-8-sig") if isinstance(data, bytes) else data)
     except RecursionError as error:

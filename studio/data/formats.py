@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from studio.core.errors import DataError
-from studio.core.texts import TextError
+from studio.core.texts import TextError, TooMuch
 from studio.data.files.annotation_files import (
     Unreadable,
     decoded,
@@ -264,6 +264,6 @@ def _content(path: AnyPath, read: Any, limits: Limits) -> Any:
     except (OSError, UnicodeDecodeError):
         return None
     except Unreadable as error:
-        if isinstance(error.__cause__, TextError | UnicodeDecodeError):
+        if isinstance(error.__cause__, TextError | UnicodeDecodeError) and not isinstance(error.__cause__, TooMuch):
             return None
         raise

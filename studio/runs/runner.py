@@ -23,6 +23,7 @@ from studio.core.recipe import Recipe
 from studio.device.allocator import keep_freed_memory
 from studio.device.manager import DeviceManager, TorchProbe
 from studio.engine.process_rank import world
+from studio.runs.affordable import out_of_time, require_affordable
 from studio.runs.openable import require_openable
 from studio.runs.queue import Queue, cores
 from studio.store import RunFolder, Store
@@ -55,6 +56,7 @@ def submit(recipe: Recipe, store: Store) -> RunFolder:
     recipe.method_params()
     wants_ranks(recipe)
     require_openable(recipe, store)
+    require_affordable(recipe, store.home.rights)
     run = store.new_run(recipe)
     with EventWriter(run.events_path) as events:
         events.status("queued")
@@ -87,8 +89,9 @@ def execute(
     home = home.seen_by(run.visitor())
     store, devices = Store(home), DeviceManager(home)
     begun = time.monotonic()
-    watch = StopWatch(lambda: should_stop() or run.stop_requested())
     with run.hold(), answered_stop(run), Queue(home).working(run), EventWriter(run.events_path) as events:
+        late = out_of_time(home.rights, events.note)
+        watch = StopWatch(lambda: should_stop() or run.stop_requested() or late())
         result = Result(run.id, "running")
         events.status("running", resumed=resume)
         try:

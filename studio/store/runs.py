@@ -166,6 +166,10 @@ class RunFolder:
                     events.status("stopped", reason="before it began")
             return idle
 
+    def discard(self) -> None:
+        """Removes a run that was refused before anyone could begin it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
     def request_stop(self) -> None:
         """Asks the worker to save and stop; it looks at every step."""
         write_atomic(self._stop_path, b"")

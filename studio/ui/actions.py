@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.core import recipe as recipes
-from studio.core.errors import DataError, UsageError
+from studio.core.errors import DataError, StudioError, UsageError
 from studio.core.home import Home
 from studio.data.specs import parse
 from studio.device.manager import DeviceManager
@@ -79,7 +79,11 @@ class Actions:
         """Files a run, which says `notes`, in the queue; its id. Raises UsageError for a wrong recipe."""
         home = self.home
         run = submit(recipes.parse(values, notes), Store(home))
-        enqueue(run, home, owner=home.visitor)
+        try:
+            enqueue(run, home, owner=home.visitor)
+        except StudioError:  # it would stand in the list and wait for ever
+            run.discard()
+            raise
         return run.id
 
     def resume(self, run_id: str) -> None:
