@@ -107,12 +107,15 @@ def _ui_arguments(parser: argparse.ArgumentParser) -> None:
 
 @command("ui", "serve the page (also without a command)", _ui_arguments)
 def ui(args: argparse.Namespace) -> int:
+    from studio.terminal import say
     from studio.ui import serve
 
     if args.preset:
         recipes.find_preset(args.preset, Home.find())
-    if args.auth and ":" not in args.auth:
-        raise UsageError("--auth: expected USER:PASSWORD.")
+    if args.auth is not None and not all(args.auth.partition(":")):
+        raise UsageError("--auth: expected USER:PASSWORD, neither empty.")
+    if remark := Home.find().open_to_others():
+        say(remark)
     return serve(
         host=args.host, port=args.port, preset=args.preset, auth=args.auth, share=args.share, hosted=args.hosted,
         hosts=args.allow_host,

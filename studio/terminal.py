@@ -178,7 +178,7 @@ def show_doctor(facts: dict[str, Any], as_json: bool) -> int:
         )
     )
     _out.print(f"home: {facts['home']} ({facts['home_free_gb']:.1f} GB free)", markup=False)
-    for line in facts["missing"]:
+    for line in [*facts["remarks"], *facts["missing"]]:
         _out.print(f"- {line}", markup=False)
     return 0
 

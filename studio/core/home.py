@@ -24,7 +24,7 @@ class Home:
 
         Raises UsageError where the folder can't be made or written.
         """
-        chosen = root or os.environ.get("STUDIO_HOME") or Path.home() / ".transfer-studio"
+        chosen = root or os.environ.get("STUDIO_HOME") or default_root()
         home = cls(Path(chosen).expanduser().resolve())
         home._make()
         return home
@@ -34,6 +34,12 @@ class Home:
         if visitor is not None and not VISITOR.fullmatch(visitor):
             raise ValueError(f"{visitor!r} names no visitor")
         return replace(self, visitor=visitor)
+
+    def open_to_others(self) -> str | None:
+        """A sentence where other users of this machine can read the folder, which may be meant so; None else."""
+        if os.name == "nt" or not self.root.stat().st_mode & 0o077:
+            return None
+        return f"Other users of this machine can read {self.root}, runs and photos too; chmod 700 {self.root} ends it."
 
     @property
     def rights(self) -> Rights:
@@ -45,6 +51,8 @@ class Home:
         try:
             if not self.root.exists():
                 self.root.mkdir(mode=0o700, parents=True, exist_ok=True)  # runs and photos are nobody else's
+            elif self.root == default_root() and self.root.stat().st_mode & 0o077:
+                self.root.chmod(0o700)  # made by an earlier version; a folder that was named may be shared on purpose
             for folder in folders:
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -95,3 +103,8 @@ class Home:
     @property
     def index(self) -> Path:
         return self.root / "index.sqlite"
+
+
+def default_root() -> Path:
+    """Where the home is when nothing says otherwise."""
+    return Path.home() / ".transfer-studio"

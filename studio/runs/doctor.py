@@ -49,6 +49,7 @@ def examine(home: Home) -> dict[str, Any]:
         ],
         "home": str(home.root),
         "home_free_gb": round(shutil.disk_usage(home.root).free / 2**30, 2),
+        "remarks": [sentence for sentence in [home.open_to_others()] if sentence],
         "missing": [
             f"{name} is missing: {cost}.{_why(name)}"
             for name, cost in OPTIONAL.items()

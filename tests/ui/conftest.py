@@ -37,11 +37,12 @@ class Visitor:
         self.http = httpx.Client(base_url=server.url, headers=headers, timeout=60)
 
     def call(self, name: str, *arguments: Any) -> Any:
-        """The result of a public endpoint. Raises Refused with its error."""
+        """The result, or the results, of a public endpoint. Raises Refused with its error."""
         begun = self.http.post(f"/gradio_api/call/{name}", json={"data": list(arguments)})
         if begun.status_code != 200:
             raise Refused(f"{begun.status_code} {begun.text}")
-        return self._listen(f"/gradio_api/call/{name}/{begun.json()['event_id']}")[0]
+        outputs = self._listen(f"/gradio_api/call/{name}/{begun.json()['event_id']}")
+        return outputs[0] if len(outputs) == 1 else outputs
 
     def press(self, handler: str, *inputs: Any, page: str = "") -> Any:
         """The outputs of the page's own handler of this name. Raises Refused with its error."""
@@ -77,7 +78,7 @@ class Visitor:
         raise Refused("no answer")
 
 
-def _serve(home: Home, **options: Any) -> Iterator[Server]:
+def serving(home: Home, **options: Any) -> Iterator[Server]:
     app = build_app(home=home, **options)
     _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
     yield Server(home, url.rstrip("/"), app)
@@ -90,10 +91,10 @@ def hosted_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("studio.runs.queue.kick", lambda home: None)
         patch.setattr("studio.ui.actions.kick", lambda home: None)
-        yield from _serve(Home.find(tmp_path_factory.mktemp("hosted") / "home"), hosted=True)
+        yield from serving(Home.find(tmp_path_factory.mktemp("hosted") / "home"), hosted=True)
 
 
 @pytest.fixture(scope="module")
 def local_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The page of this machine's own user."""
-    yield from _serve(Home.find(tmp_path_factory.mktemp("local") / "home"))
+    yield from serving(Home.find(tmp_path_factory.mktemp("local") / "home"))
