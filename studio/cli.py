@@ -255,7 +255,9 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", help="a checkpoint's id, tag, or the run that made it")
     parser.add_argument("paths", nargs="+", metavar="PATH", help="image files, folders or videos")
     parser.add_argument("--topk", type=int, default=5)
-    parser.add_argument("--out", metavar="DIR", help="also write predictions.csv (and drawings, for boxes) into DIR")
+    parser.add_argument(
+        "--out", metavar="DIR", help="also write predictions.csv (and drawings, for boxes and masks) into DIR"
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="of a video, look at every N-th frame")
     parser.add_argument("--beside", metavar="ID", help="compare with this checkpoint, box by box (detectors)")
@@ -264,13 +266,16 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _look_arguments(parser: argparse.ArgumentParser) -> None:
-    """How a detector looks; each is a key of `eval`, with what the checkpoint was judged by as its default."""
-    look = parser.add_argument_group("detectors", "default: as the checkpoint was judged")
+    """How an image is looked at; each is a key of `eval`, with what the checkpoint was judged by as its default."""
+    look = parser.add_argument_group("boxes and masks", "default: as the checkpoint was judged")
     look.add_argument("--mirror", action="store_true", default=None, help="look at the mirrored picture too")
     look.add_argument(
         "--scales", metavar="X,X", type=_numbers, help="sizes to look at, as multiples of the checkpoint's"
     )
-    look.add_argument("--ensemble", metavar="ID,ID", type=lambda text: text.split(","), help="join these checkpoints")
+    look.add_argument("--slide", action="store_true", default=None, help="look through a sliding window (masks)")
+    look.add_argument(
+        "--ensemble", metavar="ID,ID", type=lambda text: text.split(","), help="join these checkpoints (boxes)"
+    )
     look.add_argument("--fusion", help="how boxes are joined: nms, soft-nms, soft-nms-linear, voting, nmw or wbf")
     look.add_argument("--overlap", type=float, help="IoU above which a fusion takes two boxes for one")
 
@@ -315,6 +320,8 @@ def _drawn(prediction: Any, outputs: Any) -> Any:
         drawing = prediction.answer.draw(prediction.image)
         if drawing is not None:
             prediction.drawn = outputs.write(f"{Path(prediction.name).stem}.png", drawing.save)
+        for ending, data in prediction.answer.files().items():
+            outputs.write_bytes(f"{Path(prediction.name).stem}{ending}", data)
     prediction.image = None
     return prediction
 

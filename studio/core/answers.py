@@ -32,6 +32,14 @@ class Answer:
         """What a table says of it beside label and score."""
         return ""
 
+    def said(self) -> str:
+        """What stands beside the drawing of it; empty where the drawing says all."""
+        return ""
+
+    def files(self) -> dict[str, bytes]:
+        """What a folder of outputs gets beside the drawing: the end of a file's name, and its content."""
+        return {}
+
     def records(self) -> list[dict[str, Any]]:
         """Rows of a table file, without lists in them."""
         facts = self.to_dict(1)

@@ -29,7 +29,7 @@ def features_of(job: Job, dataset: Dataset, backbone: Any, what: str) -> tuple[n
         on_note=job.events.note,
         should_stop=job.should_stop,
     )
-    _tell(job, kept, what)
+    tell_of_skipped(job, kept, what)
     return features, kept
 
 
@@ -49,7 +49,7 @@ def pixels_of(
         folder=job.folder / "pixels",
         on_progress=lambda done, total: job.events.progress(f"reading {what}", done, total),
     )
-    _tell(job, kept, what)
+    tell_of_skipped(job, kept, what)
     return pixels, kept
 
 
@@ -59,7 +59,7 @@ def warn_of_skipped(job: Job, skipped: Iterable[Skipped]) -> None:
         job.events.warning(f"left out {skip.name}: {skip.reason}")
 
 
-def _tell(job: Job, kept: Dataset, what: str) -> None:
+def tell_of_skipped(job: Job, kept: Dataset, what: str) -> None:
     warn_of_skipped(job, kept.skipped)
     if len(kept) == 0:
         raise DataError(f"{kept.spec}: no readable image is left of {what}.")

@@ -40,7 +40,7 @@ def decode(
     gone with the array. Raises StoreError where that disk is too small, and StoppedByUser.
     """
     side = round(preprocess.image_size * margin)
-    pixels = _space((len(dataset), 3, side, side), in_memory, folder)
+    pixels = space((len(dataset), 3, side, side), in_memory, folder)
     kept: list[Item] = []
     skipped: list[Skipped] = list(dataset.skipped)
 
@@ -66,8 +66,8 @@ def decode(
     return pixels[: len(kept)], replace(dataset, items=kept, skipped=skipped, splits={})
 
 
-def _space(shape: tuple[int, ...], in_memory: int | None, folder: Path | None) -> np.ndarray:
-    """Room for uint8 of this shape."""
+def space(shape: tuple[int, ...], in_memory: int | None, folder: Path | None) -> np.ndarray:
+    """Room for uint8 of this shape: in memory, or where it is more than `in_memory` in a nameless file in `folder`."""
     size = int(np.prod(shape, dtype=np.int64))
     most = SHARE * psutil.virtual_memory().available if in_memory is None else in_memory
     return np.empty(shape, np.uint8) if size <= most else _on_disk(shape, size, folder)

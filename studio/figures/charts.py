@@ -11,6 +11,7 @@ from studio.metrics import ece, mean_ci95, reliability, wilson_ci95
 COUNTED = 20  # classes up to which each cell of a confusion matrix shows its number
 TITLES = {
     "loss": "validation loss", "accuracy": "validation accuracy", "map": "validation AP", "map_50": "validation AP50",
+    "miou": "validation mIoU",
 }  # fmt: skip
 
 

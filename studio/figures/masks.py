@@ -12,7 +12,7 @@ from studio.data.masks.class_map import VOID
 from studio.figures.style import COLOURS, INK, RIGHT, figure, short, tidy
 
 STRENGTH = 0.55  # of the colours over the image
-LISTED = 20  # classes in a legend
+LISTED = 14  # classes in a legend
 GROUND = "background"  # the class that is not coloured
 
 
@@ -30,7 +30,7 @@ def draw_mask(
     image: Image.Image, mask: np.ndarray, classes: Sequence[str], shares: dict[str, float] | None = None,
     strength: float = STRENGTH,
 ) -> Image.Image:  # fmt: skip
-    """The image with class map [H, W] in colours over it, and a legend below: names, with `shares` in percent.
+    """The image with class map [H, W] in colours over it, and a legend in the corner: names, with `shares` in percent.
 
     A map of another size is stretched. Background and void stay as they are.
     """
@@ -77,30 +77,24 @@ def palette_png(mask: np.ndarray, classes: int) -> bytes:
 def with_legend(
     image: Image.Image, present: Sequence[int], classes: Sequence[str], shares: dict[str, float] | None = None
 ) -> Image.Image:
-    """The image over a strip with a swatch and name for each class that is there."""
+    """The image with a swatch and name for each class that is there, in its upper left corner."""
     colours = class_colours(len(classes))
-    entries = [
-        (classes[label] + (f" {shares[classes[label]]:.1f} %" if shares and classes[label] in shares else ""), label)
+    names = [
+        (classes[label] + (f"  {shares[classes[label]]:.1f} %" if shares and classes[label] in shares else ""), label)
         for label in list(present)[:LISTED]
     ]
-    if not entries:
+    if not names:
         return image
     font = ImageFont.load_default(size=max(10, round(max(image.size) / 45)))
-    line = font.getbbox("Ag")[3] + 8
-    places, left, row = [], 4, 0
-    for name, label in entries:
-        wide = line + round(font.getlength(name)) + 10
-        if left + wide > image.width and left > 4:
-            left, row = 4, row + 1
-        places.append((left, row, name, label))
-        left += wide
-    out = Image.new("RGB", (image.width, image.height + line * (row + 1) + 4), "white")
-    out.paste(image, (0, 0))
-    pen = ImageDraw.Draw(out)
-    for left, row, name, label in places:
-        top = image.height + 2 + row * line
-        pen.rectangle((left, top + 3, left + line - 8, top + line - 5), fill=tuple(colours[label].tolist()))
-        pen.text((left + line - 4, top + 2), name, fill=INK, font=font)
+    line = font.getbbox("Ag")[3] + 4
+    wide = line + 8 + round(max(font.getlength(name) for name, _ in names))
+    out = image.copy()
+    pen = ImageDraw.Draw(out, "RGBA")
+    pen.rectangle((0, 0, wide + 4, line * len(names) + 4), fill=(255, 255, 255, 190))
+    for row, (name, label) in enumerate(names):
+        top = 2 + row * line
+        pen.rectangle((4, top + 2, line, top + line - 2), fill=tuple(colours[label].tolist()))
+        pen.text((line + 5, top), name, fill=INK, font=font)
     return out
 
 

@@ -84,8 +84,8 @@ def form(preset):
     return forms.screen_of(recipes.read_yaml(recipes.find_preset(preset)), preset)
 
 
-PLAIN = {"boxes": None, "classes": {"cat": 3, "dog": 4}}
-BOXED = {"boxes": {"boxes": 9, "small": 0}, "classes": {"cat": 9}}
+PLAIN = {"truth": "labels", "classes": {"cat": 3, "dog": 4}}
+BOXED = {"truth": "boxes", "boxes": {"boxes": 9, "small": 0}, "classes": {"cat": 9}}
 
 
 @pytest.mark.parametrize(
@@ -115,5 +115,5 @@ def test_two_uploads_make_both_domains():
 
 def test_one_class_is_no_classifier_and_boxes_of_one_class_are_a_detector():
     with pytest.raises(DataError, match="cat"):
-        refuse_one_class({"boxes": None, "classes": {"cat": 30, "dog": 0}}, "en")
+        refuse_one_class({"truth": "labels", "classes": {"cat": 30, "dog": 0}}, "en")
     refuse_one_class(BOXED, "en")

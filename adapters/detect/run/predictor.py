@@ -41,6 +41,16 @@ class FoundBoxes(Answer):
         ]
         return rows or [{"label": None, "score": None}]
 
+    def said(self) -> str:
+        """How many of each class, and how sure."""
+        scores: dict[str, list[float]] = {}
+        for box in self._boxes():
+            scores.setdefault(box["label"], []).append(box["score"])
+        return ", ".join(
+            f"{len(of_class)} × {name} ({min(of_class):.2f} – {max(of_class):.2f})"
+            for name, of_class in sorted(scores.items(), key=lambda item: -len(item[1]))
+        )
+
     def draw(self, image: Image.Image) -> Image.Image:
         return draw_detections(image, self.detections, self.classes)
 

@@ -142,18 +142,10 @@ def build(shared: Any, tab: Any) -> None:
 
 
 def _said(answer: Any, drawn: bool, language: str) -> str:
-    """What an answer says in words; of things found in an image how many of each class, and how sure that is."""
+    """What an answer says in words, beside its drawing where there is one."""
     key, values = answer.remark or ("", {})
     sentence = say(key, language, **values) if key else ""
-    scores: dict[str, list[float]] = {}
-    for record in answer.records() if drawn else ():
-        if record.get("label") is not None:  # an image in which nothing was found has a row without one
-            scores.setdefault(str(record["label"]), []).append(float(record["score"]))
-    parts = [
-        f"{len(of_class)} × {name} ({min(of_class):.2f} – {max(of_class):.2f})"
-        for name, of_class in sorted(scores.items(), key=lambda item: -len(item[1]))
-    ]
-    return f"{sentence} {', '.join(parts)}".strip()
+    return f"{sentence} {answer.said() if drawn else ''}".strip()
 
 
 def _python(name: str) -> str:

@@ -1,0 +1,125 @@
+"""Splits in memory: each image at a short side of so many pixels, its shape kept, with its class map."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torchvision.transforms.v2 import InterpolationMode, functional
+
+from studio.core.procedure import Job
+from studio.data.files.images import BadImage, read_image, upright
+from studio.data.files.prefetch import in_order
+from studio.data.items import Dataset, Item, Skipped
+from studio.data.load_split import tell_of_skipped
+from studio.data.masks.class_map import pixels_by_class
+from studio.data.pixels import space
+
+STRIDE = 32  # pixels: sides of what a network sees are multiples of it
+LONGEST = 4  # times the short side that the long one may be; beyond that the image is squeezed
+EVERY = 16  # images between two words on progress
+Size = tuple[int, int]  # width, height
+
+
+@dataclass
+class MaskedSplit:
+    """A decoded split: images uint8 [3, h, w] and maps uint8, which may have a size of their own; one entry an image.
+
+    counts int64 [N, C + 1]: pixels of each class, the last column void.
+    """
+
+    images: list[np.ndarray]
+    maps: list[np.ndarray]
+    counts: np.ndarray
+    dataset: Dataset
+
+
+def canvas(size: Size, short: int) -> Size:
+    """The size of an image brought to a short side of `short` pixels, its shape kept as multiples of 32 allow."""
+    width, height = size
+    factor = short / min(size)
+    longest = LONGEST * short
+    return (
+        rounded(min(longest, width * factor)) if width > height else rounded(short),
+        rounded(min(longest, height * factor)) if height > width else rounded(short),
+    )
+
+
+def rounded(side: float) -> int:
+    """The nearest multiple of 32 pixels."""
+    return max(STRIDE, round(side / STRIDE) * STRIDE)
+
+
+def to_canvas(image: Image.Image, short: int) -> torch.Tensor:
+    """An RGB image as uint8 [3, h, w]."""
+    width, height = canvas(image.size, short)
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    return functional.resize(pixels, [height, width], InterpolationMode.BILINEAR, antialias=True)
+
+
+def decode_masked(job: Job, dataset: Dataset, short: int, what: str, own_size: bool = False) -> MaskedSplit:
+    """The images that can be read with their class maps, at the images' size, or at their own where `own_size`.
+
+    What can't be read is named in the events. Raises DataError where nothing can.
+    """
+
+    def load(item: Item) -> tuple[np.ndarray, np.ndarray] | BadImage:
+        try:
+            pixels = to_canvas(read_image(item.source, item.name, min_side=short), short).numpy()
+            mask = item.mask.read()  # type: ignore[union-attr]
+        except BadImage as error:
+            return error
+        return pixels, mask if own_size else at_size(mask, pixels.shape[2:0:-1])
+
+    room = _Room(job, dataset, short)
+    kept, images, maps, counts = list[Item](), [], [], []
+    skipped = list(dataset.skipped)
+    threads = max(1, job.recipe.train.workers)
+    with ThreadPoolExecutor(threads) as pool:
+        loaded = in_order(pool, load, dataset.items, ahead=8 * threads)
+        for number, (item, found) in enumerate(zip(dataset.items, loaded, strict=True), start=1):
+            if isinstance(found, BadImage):
+                skipped.append(Skipped(item.name, found.reason))
+            else:
+                kept.append(item)
+                images.append(room.put(found[0]))
+                maps.append(found[1])
+                counts.append(pixels_by_class(len(dataset.classes), found[1]))
+            if number % EVERY == 0 or number == len(dataset):
+                job.events.progress(f"reading {what}", number, len(dataset))
+    decoded = replace(dataset, items=kept, skipped=skipped, splits={})
+    tell_of_skipped(job, decoded, what)
+    return MaskedSplit(images, maps, np.array(counts), decoded)
+
+
+def at_size(mask: np.ndarray, size: Any) -> np.ndarray:
+    """A class map [H, W] at `size` (width, height), by the nearest pixel."""
+    width, height = size
+    if mask.shape == (height, width):
+        return mask
+    tensor = torch.from_numpy(np.ascontiguousarray(mask))[None]
+    return functional.resize(tensor, [height, width], InterpolationMode.NEAREST_EXACT)[0].numpy()
+
+
+class _Room:
+    """One buffer for all images of a split, on disk where they would fill the memory."""
+
+    def __init__(self, job: Job, dataset: Dataset, short: int) -> None:
+        self.at = 0
+        total = 0
+        for item in dataset.items:
+            try:
+                width, height = canvas(upright(item.source, item.name)[0], short)
+            except BadImage:
+                continue  # which decoding says too
+            total += 3 * width * height
+        self.buffer = space((total,), None, job.folder / "pixels")
+
+    def put(self, pixels: np.ndarray) -> np.ndarray:
+        """Keeps the pixels; returns them as they lie there."""
+        place = self.buffer[self.at : self.at + pixels.size].reshape(pixels.shape)
+        place[:] = pixels
+        self.at += pixels.size
+        return place

@@ -1,0 +1,75 @@
+"""The splits of a segmentation recipe."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from studio.core.errors import DataError, nearest
+from studio.core.home import Home
+from studio.data.files.digests import digests
+from studio.data.items import Dataset
+from studio.data.splits import HELD_OUT, Splits, given_splits, some, stratified
+
+if TYPE_CHECKING:
+    from studio.core.sections import LabelledData
+
+
+def resolve_mask_splits(data: "LabelledData", seed: int, home: Home | None = None) -> Splits:
+    """As `resolve_splits`, for images with masks; class indices are those of train.
+
+    Raises DataError where a split has no masks, has a class that train has not, or nothing can be held out.
+    """
+    train, val, test = given_splits(data, home)
+    for name, part in (("train", train), ("val", val), ("test", test)):
+        if part is not None:
+            require_masks(name, part)
+    if val is None:
+        groups = digests([item.source for item in train.items], home)
+        kept, held = stratified(np.zeros(len(train), np.int64), HELD_OUT, seed, groups)
+        if len(held) == 0:
+            raise DataError(f"data.train: {train.spec} has too few images to hold any out. Add some, or give data.val.")
+        val = train.subset(held)
+        train = replace(train.subset(kept), skipped=train.skipped, remarks=train.remarks)
+        note = f"Validation: {len(held)} of {len(held) + len(kept)} images held out of train, seed {seed}."
+    else:
+        val = same_classes(val, train.classes, "val")
+        note = f"Validation: {data.val or 'the split that the data came with'}."
+    if test is not None:
+        test = same_classes(test, train.classes, "test")
+    return Splits(train, val, test, note + _twice(train, val, test, home))
+
+
+def require_masks(name: str, part: Dataset) -> None:
+    """Raises DataError where images of a split carry no masks, or there are not two classes."""
+    if not part.masked:
+        said = "".join(f" {remark}" for remark in part.remarks[:3])
+        raise DataError(
+            f"data.{name}: {part.spec} has no masks. Segmentation needs masks:FOLDER with images/ and masks/, "
+            "masks:FILE.json?images=FOLDER (COCO), or builtin:scenes?truth=masks." + said
+        )
+    if len(part.classes) < 2:
+        raise DataError(f"data.{name}: {part.spec} has the class {some(part.classes)} alone; at least two are needed.")
+
+
+def same_classes(part: Dataset, classes: list[str], split: str) -> Dataset:
+    """The images with class indices into `classes`. Raises DataError for a class that is not among them."""
+    unknown = sorted(set(part.classes) - set(classes))
+    if unknown:
+        raise DataError(
+            f"data.{split}: {part.spec} has the class {unknown[0]!r}, which train has not: was it renamed, or are the "
+            f"classes named for one only (?classes=)?{nearest(unknown[0], classes)}"
+        )
+    place = [classes.index(name) for name in part.classes]
+    return replace(part, classes=classes, items=[item.relabelled(place) for item in part.items], splits={})
+
+
+def _twice(train: Dataset, val: Dataset, test: Dataset | None, home: Home | None) -> str:
+    """A sentence for each split that has images of train in it."""
+    known = set(digests([item.source for item in train.items], home)) - {None}
+    said = ""
+    for name, part in (("val", val), ("test", test)):
+        both = sum(one in known for one in digests([item.source for item in part.items], home)) if part else 0
+        if both:
+            said += f" {both} images of {name} are in train too: scores will be too good."
+    return said

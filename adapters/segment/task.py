@@ -1,0 +1,88 @@
+"""Task segment: its recipe keys, its selection rules, how its checkpoints leave, what they may be asked for again."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from studio.core.errors import UsageError
+from studio.core.registry import task
+from studio.core.sections import EvalSection, LabelledData, TrainSection
+from studio.core.task import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from studio.core.recipe import Recipe
+
+
+class SegmentData(LabelledData):
+    short_side: Annotated[int, Field(ge=32, le=8192)] | None = Field(
+        None,
+        description="pixels that the short side of an image is brought to, and windows of model.image_size are "
+        "cut from; null is model.image_size",
+    )
+
+
+class SegmentTrain(TrainSection):
+    augment: Literal["none", "crop", "flip", "distort"] = Field(
+        "distort",
+        description="none | crop: random crops | flip: and mirrored | distort: and brightness, contrast, colours",
+    )
+    zoom: float = Field(2.0, ge=1, le=4, description="crops are enlarged by up to this, and reduced as far as they fit")
+    rare_classes: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="how evenly classes are shown: images are picked by a class, rare ones more often; 0 is off, 0.01 "
+        "is DAFormer's, more is milder",
+    )
+
+
+class SegmentEval(EvalSection):
+    selection: Literal["source-val", "last", "oracle"] = Field(
+        "source-val", description="the rule by which the epoch is chosen; oracle, for adapting alone, looks at the test"
+    )
+    absent: Literal["mmseg", "cityscapes", "present", "zero"] = Field(
+        "mmseg",
+        description="classes nowhere in the truth: mmseg and cityscapes count 0 where guessed and leave out the rest, "
+        "present leaves all out, zero counts all 0",
+    )
+    only: list[str] = Field([], description="classes that count in the means, such as 16 of 19; empty is all")
+    mirror: bool = Field(False, description="look at the mirrored image too (test-time augmentation)")
+    scales: list[Annotated[float, Field(ge=0.25, le=4)]] = Field(
+        [1.0], min_length=1, max_length=8, description="sizes to look at, as multiples of data.short_side"
+    )
+    slide: bool = Field(
+        False, description="look through a window of model.image_size that slides over the image, not at all at once"
+    )
+
+
+@task
+class Segment(Task):
+    """Says of each pixel which class it is of."""
+
+    name = "segment"
+    title = "Segment images"
+    truth = "masks"
+    hub_tag = "image-segmentation"
+    starter = "segment-quick"
+    looks = ("mirror", "scales", "slide")
+    Data, Train, Eval = SegmentData, SegmentTrain, SegmentEval
+
+    def exporter(self, kind: str) -> "Callable[..., tuple[str, str]] | None":
+        from adapters.segment import exporters
+
+        return {"onnx": exporters.write_onnx, "hf": exporters.write_hf}.get(kind)
+
+    def check(self, recipe: "Recipe") -> None:
+        from studio.core.faces import Learner
+
+        cls = recipe.method_class()
+        if recipe.eval.selection == "oracle" and not (issubclass(cls, Learner) and cls.adapts()):
+            raise UsageError(f"eval.selection: oracle is not for {recipe.method}; expected source-val or last.")
+        short, window = recipe.data.short_side, recipe.model.image_size
+        if short and window and short < window:
+            raise UsageError(
+                f"data.short_side: {short} pixels are less than a window of model.image_size, {window}; expected as "
+                "many or more."
+            )

@@ -1,0 +1,87 @@
+"""Small networks for the tests of this folder: made, trained and asked; and runs small enough for tests."""
+
+import numpy as np
+import torch
+
+from adapters.segment.base import Segmenter
+from adapters.segment.data.batches import MaskBatches
+from adapters.segment.data.decoded import MaskedSplit
+from adapters.segment.task import SegmentTrain
+from studio.core import recipe as recipes
+from studio.core import registry
+from studio.core.faces import LearnerContext
+from studio.core.streams import Step
+from studio.data import open_data
+from studio.data.masks.class_map import pixels_by_class
+from studio.data.preprocess import Preprocess
+from studio.data.transforms import normalize
+from studio.runs.executors import run_inline
+from studio.runs.runner import submit
+from studio.store import Store
+
+SIZE = 64
+TINY = "timm/test_efficientnet?random"
+VIT = "timm/test_vit?random"
+NETWORKS = [cls.id for cls in registry.methods("segment") if issubclass(cls, Segmenter) and not cls.adapts()]
+SMALL = {"width": 32}
+RUN = {
+    "task": "segment",
+    "method": "segment/light-pyramid",
+    "model": {"image_size": SIZE, "backbone": TINY},
+    "data": {
+        "train": "builtin:scenes?images=8&size=96&classes=2&truth=masks",
+        "test": "builtin:scenes?images=3&size=96&classes=2&seed=5&truth=masks",
+    },
+    "params": {"width": 32},
+    "train": {"epochs": 1, "batch_size": 4},
+    "device": "cpu",
+}
+
+
+def work(values: dict, home):
+    run = submit(recipes.parse(values), Store(home))
+    return run, run_inline(run, home)
+
+
+def small(method: str, backbone: str = TINY, classes=("background", "0", "1"), **params) -> Segmenter:
+    """A network of few parameters on a tiny untrained backbone."""
+    cls = registry.get(method)
+    known = cls.Params.model_fields
+    params = {**{name: value for name, value in SMALL.items() if name in known}, **params}
+    learner = cls(cls.Params(**params))
+    backbone = registry.backbone(backbone, image_size=None if backbone == VIT else SIZE)
+    learner.setup(LearnerContext(backbone, list(classes), 0, backbone.image_size))
+    return learner
+
+
+def scenes(images: int = 4, size: int = SIZE) -> MaskedSplit:
+    """Scenes of two characters in memory."""
+    data = open_data(f"builtin:scenes?images={images}&size={size}&classes=2&most=3&truth=masks")
+    maps = [item.mask.read() for item in data.items]
+    counts = np.array([pixels_by_class(3, one) for one in maps])
+    return MaskedSplit([item.source.read().transpose(2, 0, 1).copy() for item in data.items], maps, counts, data)
+
+
+def train(learner: Segmenter, split: MaskedSplit, steps: int, lr: float = 1e-3) -> list[float]:
+    """The sum of the losses at each step, of all images at each."""
+    size = split.images[0].shape[-1]
+    batches = MaskBatches(split, Preprocess(size), SegmentTrain(batch_size=len(split.images), augment="none"))
+    optimizer = torch.optim.AdamW([group for group in learner.param_groups(lr, 0.01) if group["params"]])
+    sums = []
+    torch.manual_seed(0)
+    for step in range(steps):
+        learner.train_mode(True)
+        loss = sum(learner.losses(batches.batch(step), Step(step, steps)).values())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        sums.append(float(loss.detach()))
+    return sums
+
+
+def asked(learner: Segmenter, split: MaskedSplit) -> torch.Tensor:
+    """Logits of the images."""
+    learner.train_mode(False)
+    images = normalize(torch.from_numpy(np.stack(split.images)), Preprocess(split.images[0].shape[-1]))
+    with torch.inference_mode():
+        return learner.predict(images)

@@ -1,0 +1,93 @@
+"""Every network builds without a download, learns, and gives back the same maps from its file."""
+
+import numpy as np
+import pytest
+import torch
+from small_networks import NETWORKS, SIZE, VIT, asked, scenes, small, train
+
+from studio.core.errors import UsageError
+from studio.core.streams import Batch, Step
+from studio.data.masks.class_map import VOID
+
+
+@pytest.fixture(scope="module")
+def split():
+    return scenes()
+
+
+@pytest.mark.parametrize("method", NETWORKS)
+def test_the_loss_falls_and_a_file_gives_the_same_maps(method, split):
+    learner = small(method)
+    sums = train(learner, split, 6)
+    assert np.mean(sums[-2:]) < np.mean(sums[:2])
+    found = asked(learner, split)
+    assert found.shape[:2] == (4, 3) and found.shape[2] >= SIZE // 32
+    again = small(method)
+    again.load_state({name: tensor.clone() for name, tensor in learner.state().items()})
+    torch.testing.assert_close(asked(again, split), found, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("method", NETWORKS)
+def test_an_image_that_is_void_all_over_has_a_loss_and_its_gradient_is_finite(method, split):
+    learner = small(method)
+    learner.train_mode(True)
+    masks = torch.full((2, SIZE, SIZE), VOID, dtype=torch.uint8)
+    masks[0] = torch.from_numpy(split.maps[0])
+    losses = learner.losses(Batch(images=torch.randn(2, 3, SIZE, SIZE), masks=masks), Step(0, 1))
+    sum(losses.values()).backward()
+    gradients = [p.grad for p in learner.module.parameters() if p.grad is not None]
+    assert gradients and all(torch.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_the_same_seed_gives_the_same_network():
+    first, second = small("segment/unet").state(), small("segment/unet").state()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_plain_transformer_carries_a_pyramid_by_resampled_maps():
+    learner = small("segment/light-pyramid", VIT)
+    assert learner.resampled and not learner.any_size
+    side = learner.module.maps.backbone.image_size
+    with torch.inference_mode():
+        maps = learner.module.maps(torch.zeros(1, 3, side, side))
+    assert [tuple(one.shape[-2:]) for one in maps] == [(side // stride, side // stride) for stride in (4, 8, 16, 32)]
+    assert len({int(place) for place in learner.module.maps.indices}) > 1  # of several depths
+
+
+def test_an_output_stride_gives_a_finer_last_map():
+    plain = small("segment/deeplabv3", "timm/resnet18?random")
+    fine = small("segment/deeplabv3", "timm/resnet18?random&output_stride=8")
+    with torch.inference_mode():
+        sizes = [learner.module(torch.zeros(1, 3, SIZE, SIZE)).shape[-1] for learner in (plain, fine)]
+    assert sizes == [SIZE // 32, SIZE // 8]
+
+
+def test_rates_of_backbone_and_head_and_what_stays_frozen(split):
+    learner = small("segment/fcn", backbone_lr=0.1)
+    groups = [group for group in learner.param_groups(1e-2, 0.1) if group["params"]]
+    assert {round(group["lr"], 9) for group in groups} == {1e-3, 1e-2}
+    assert all(group["weight_decay"] == 0 for group in groups if group["params"][0].ndim <= 1)
+    counted = [id(p) for group in groups for p in group["params"]]
+    assert len(counted) == len(set(counted)) == len(list(learner.module.parameters()))
+    frozen = small("segment/linear")
+    before = {name: t.clone() for name, t in frozen.state().items() if ".backbone." in name}
+    train(frozen, split, 2, lr=0.1)
+    assert before and all(torch.equal(frozen.state()[name], tensor) for name, tensor in before.items())
+
+
+def test_another_set_of_classes_takes_all_but_the_last_layers():
+    old, new = small("segment/upernet"), small("segment/upernet", classes=("a", "b", "c", "d", "e"))
+    new.inherit(old.state())
+    same = [name for name in old.state() if torch.equal(old.state()[name], new.state()[name].reshape(-1)[:0])]
+    assert not same
+    for name, tensor in old.state().items():
+        assert "classifier" in name or torch.equal(tensor, new.state()[name])
+    with pytest.raises(UsageError, match="does not fit"):
+        small("segment/upernet", width=64).inherit(old.state())
+
+
+def test_an_auxiliary_head_learns_and_is_not_kept():
+    learner = small("segment/pspnet")
+    batch = Batch(images=torch.randn(1, 3, SIZE, SIZE), masks=torch.zeros(1, SIZE, SIZE, dtype=torch.uint8))
+    assert {"cross-entropy", "auxiliary_cross-entropy"} == learner.losses(batch, Step(0, 1)).keys()
+    assert not any(name.startswith("auxiliary") for name in learner.state())

@@ -1,0 +1,193 @@
+"""A segmentation run from every door: recipe, checkpoint, Python, command line, drawings, exports."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_networks import RUN, SIZE, VIT, work
+
+from studio import cli
+from studio.core import recipe as recipes
+from studio.core.errors import UsageError
+from studio.data import open_data
+from studio.data.masks.class_map import VOID
+from studio.data.masks.outlines import filled_by
+from studio.figures.masks import draw_errors, draw_mask, palette_png
+from studio.runs.export import export_checkpoint
+from studio.runs.predict import load_checkpoint
+
+
+def changed(**sections) -> dict:
+    return {**RUN, **{name: {**RUN.get(name, {}), **values} for name, values in sections.items()}}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A finished run, its home and a folder with two images."""
+    from studio.core.home import Home
+
+    folder = tmp_path_factory.mktemp("segment")
+    home = Home.find(folder / "home")
+    run, result = work(RUN, home)
+    assert result.status == "finished", result.error
+    images = folder / "images"
+    images.mkdir()
+    for number, item in enumerate(open_data("builtin:scenes?images=2&size=120").items):
+        Image.fromarray(item.source.read()).resize((150, 120)).save(images / f"{number}.png")
+    return run, result, home, images
+
+
+def test_metrics_say_their_convention_and_the_run_shows_itself(done):
+    run, result, _, _ = done
+    expected = {
+        "miou",
+        "miou_ci95",
+        "pixel_accuracy",
+        "mean_accuracy",
+        "fwiou",
+        "boundary_f",
+        "iou_per_class",
+        "absent",
+    }
+    assert expected <= result.metrics.keys() and result.metrics["scored_on"] == "test"
+    known = [value for value in result.metrics["iou_per_class"].values() if value is not None]
+    assert result.metrics["miou"] == pytest.approx(np.mean(known), abs=1e-6)
+    events = run.events()
+    assert {"classes", "confusion", "curves", "masks"} <= {e["name"] for e in events if e["kind"] == "figure"}
+    assert any(e["name"] == "per class" for e in events if e["kind"] == "table")
+    assert {"train/cross-entropy", "val/miou"} <= {e["name"] for e in events if e["kind"] == "scalar"}
+    assert any("void pixels" in e["message"] and "mmseg" in e["message"] for e in events if e["kind"] == "note")
+
+
+def test_an_answer_has_the_image_s_own_size_and_its_areas_fill_it(done):
+    _, result, home, images = done
+    model = load_checkpoint(result.checkpoint, home)
+    row, broken = model.predict([images / "0.png", images / "missing.png"])
+    assert (row["width"], row["height"]) == (150, 120) and "error" in broken
+    assert sum(one["area_percent"] for one in row["classes"]) == pytest.approx(100, abs=0.01)
+    covered = np.zeros((120, 150), int)
+    for one in row["classes"]:
+        inside = filled_by(one["rle"], (150, 120))
+        assert 100 * inside.mean() == pytest.approx(one["area_percent"], abs=0.001) and 0 <= one["score"] <= 1
+        covered += inside
+    assert (covered == 1).all()
+    answer = next(model.look([images / "0.png"])).answer
+    assert answer.draw(Image.open(images / "0.png")).size == (150, 120)
+    assert json.loads(json.dumps(row)) == row and "%" in answer.said()
+
+
+def test_predict_writes_drawings_and_palette_masks(done, tmp_path, capsys, monkeypatch):
+    _, result, home, images = done
+    monkeypatch.setenv("STUDIO_HOME", str(home.root))
+    arguments = ["predict", result.checkpoint, str(images), "--out", str(tmp_path), "--mirror", "--slide", "--json"]
+    assert cli.main(arguments) == 0
+    rows = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    names = {"0.png", "1.png", "0-mask.png", "1-mask.png", "predictions.csv"}
+    assert {path.name for path in tmp_path.iterdir()} == names and all("classes" in row for row in rows)
+    with Image.open(tmp_path / "0-mask.png") as mask:
+        assert mask.mode == "P" and mask.size == (150, 120) and set(np.unique(np.asarray(mask))) <= {0, 1, 2}
+
+
+def test_evaluating_a_checkpoint_again_gives_its_numbers(done):
+    _, result, home, _ = done
+    again = changed(train={"epochs": 0}, model={"checkpoint": result.checkpoint})
+    _, second = work(again, home)
+    assert second.status == "finished", second.error
+    assert second.metrics["miou"] == pytest.approx(result.metrics["miou"], abs=1e-9)
+    only = changed(train={"epochs": 0}, model={"checkpoint": result.checkpoint}, eval={"only": ["background"]})
+    _, third = work(only, home)
+    assert third.metrics["miou"] == pytest.approx(result.metrics["iou_per_class"]["background"], abs=1e-6)
+
+
+def test_a_network_that_is_none_of_transformers_has_no_hugging_face_folder(done, tmp_path):
+    _, result, home, _ = done
+    with pytest.raises(UsageError, match="no network of transformers"):
+        export_checkpoint(result.checkpoint, "hf", tmp_path / "hf", home)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_leaves_as_onnx_for_any_size(done, tmp_path):
+    import onnxruntime
+
+    _, result, home, _ = done
+    report = export_checkpoint(result.checkpoint, "onnx", tmp_path / "onnx", home)
+    assert "any size" in report["note"] and "Largest difference" in report["note"]
+    session = onnxruntime.InferenceSession(str(tmp_path / "onnx" / "model.onnx"), providers=["CPUExecutionProvider"])
+    found = session.run(None, {"images": np.zeros((1, 3, 64, 128), np.float32)})[0]
+    assert found.shape == (1, 3, 64, 128)
+
+
+def test_a_checkpoint_of_other_classes_is_gone_on_from(done):
+    _, result, home, _ = done
+    more = {name: spec.replace("classes=2", "classes=3") for name, spec in RUN["data"].items()}
+    run, second = work(changed(data=more, model={"checkpoint": result.checkpoint}), home)
+    assert second.status == "finished", second.error
+    assert any("last layers are made anew for 4" in e["message"] for e in run.events() if e["kind"] == "note")
+    run, refused = work(changed(data=more, model={"checkpoint": result.checkpoint}, train={"epochs": 0}), home)
+    assert refused.status == "failed" and "needs the same classes" in refused.error
+
+
+def test_losses_schedules_and_practice_go_through_a_run(home):
+    values = changed(
+        params={"loss": "cross-entropy+lovasz", "balance": True, "schedule": "poly"},
+        train={"ema": 0.9, "rare_classes": 0.1, "micro_batch": 2, "augment": "flip"},
+        data={"short_side": 96},
+    )
+    run, result = work(values, home)
+    assert result.status == "finished", result.error
+    assert {"train/cross-entropy", "train/lovasz"} <= {e["name"] for e in run.events() if e["kind"] == "scalar"}
+
+
+def test_a_transformer_looks_through_its_own_window(home):
+    values = changed(model={"backbone": VIT, "image_size": None}, data={"short_side": 192}, train={"max_steps": 1})
+    run, result = work(values, home)
+    assert result.status == "finished", result.error
+    assert any("maps are brought to these" in e["message"] for e in run.events() if e["kind"] == "note")
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"eval": {"selection": "oracle"}}, "oracle"),
+        ({"data": {"short_side": 32}}, "short_side"),
+        ({"params": {"loss": "hinge"}}, "params.loss"),
+        ({"train": {"mixup": 0.2}}, "mixup"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_when_a_recipe_is_read(sections, message):
+    with pytest.raises(UsageError, match=message):
+        recipes.parse(changed(**sections))
+
+
+def test_a_class_that_is_not_there_can_not_be_counted_alone(home):
+    _, result = work(changed(eval={"only": ["backgrund"]}), home)
+    assert result.status == "failed" and "background" in result.error
+
+
+def test_maps_are_drawn_at_the_image_s_size_and_written_with_a_palette():
+    image, mask = Image.new("RGB", (40, 30), "grey"), np.zeros((15, 20), np.uint8)
+    mask[5:, 10:] = 1
+    drawn = np.asarray(draw_mask(image, mask, ["background", "thing"], {"thing": 33.0}))
+    assert drawn.shape == (30, 40, 3) and (drawn[25, 35] != 128).any() and (drawn[25, 3] == 128).all()
+    truth = np.zeros((30, 40), np.uint8)
+    truth[:, :2] = VOID
+    wrong = np.asarray(draw_errors(image, mask, truth))
+    assert (wrong[25, 35] != wrong[25, 5]).any() and (wrong[25, 0] == 255).all()
+    with Image.open(io.BytesIO(palette_png(mask, 2))) as written:
+        np.testing.assert_array_equal(np.asarray(written), mask)
+        assert len(written.getpalette()) >= 6
+
+
+def test_real_street_scenes_are_read_with_their_void(shared_data):
+    folder = Path(shared_data) / "camvid_mini"
+    if not folder.is_dir():
+        pytest.skip("no camvid_mini")
+    data = open_data(f"masks:{folder}?void=11&classes=camvid")
+    assert len(data.classes) == 11 and {name: len(rows) for name, rows in data.splits.items()} == {
+        "train": 120,
+        "val": 40,
+    }
+    assert VOID in data.items[0].mask.read() and SIZE
