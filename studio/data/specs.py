@@ -18,6 +18,7 @@ from studio.core.rights import MADE_HERE, Rights
 from studio.data import readers
 from studio.data.files.limits import LIMITS, Limits
 from studio.data.items import Dataset, FeatureSet, FileSource
+from studio.data.made_of import MAKERS, inner_spec
 
 MOST_COMMAS = 8  # in one path
 _BY_SUFFIX = {".zip": "zip", ".npz": "npz", ".mat": "mat", ".txt": "list", ".csv": "list"}
@@ -46,7 +47,7 @@ def open_data(spec: str, limits: Limits = LIMITS) -> Dataset | FeatureSet:
     if len(sets) == 1:
         return sets[0]
     if all(isinstance(part, Dataset) for part in sets):
-        return _join_images(spec, sets, _domains(parts))
+        return _join_images(spec, sets, _own_domains(sets) or _domains(parts))
     if all(isinstance(part, FeatureSet) for part in sets):
         return _join_features(spec, sets, _domains(parts))
     raise DataError(f"data: {spec!r} joins images and feature vectors; only sets of one kind can be joined.")
@@ -138,6 +139,8 @@ def allows(spec: Spec, rights: Rights) -> bool:
     """Whether one who asks may open this part: a visitor what is built in, and files of their own uploads."""
     if rights.local or spec.scheme == MADE_HERE:
         return True
+    if spec.scheme in MAKERS:  # what follows the scheme is a spec itself
+        return all(allows(part, rights) for part in parse(inner_spec(spec.rest, spec.options, ())))
     paths = [Path(value) for value in spec.options.values() if _may_be_path(value)]
     return all(map(rights.may_read, [Path(spec.rest), *paths]))
 
@@ -150,6 +153,13 @@ def _refuse_too_many(spec: str, sets: list[Dataset | FeatureSet], limits: Limits
     count = sum(map(len, sets))
     if count > limits.images:
         raise DataError(f"data: {spec[:80]!r} has {count:,} images; {limits.images:,} are allowed.")
+
+
+def _own_domains(sets: list[Dataset]) -> list[str]:
+    """The name that each part gives all its images, where every part has one of its own; else none."""
+    named = [{item.domain for item in part.items} for part in sets]
+    names = [next(iter(names)) for names in named if len(names) == 1]
+    return names if len(set(names) - {None}) == len(sets) else []
 
 
 def _domains(parts: list[Spec]) -> list[str]:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from adapters.align.domains import Domain, TargetTruth, pair_of, reveal
-from adapters.align.table import AlignTable, domain_specs, read_cells
-from adapters.align.table_files import averaged, latex, markdown
+from adapters.align.table import AlignTable, domain_specs
+from adapters.tables.cells import read_cells
+from adapters.tables.files import averaged, latex, markdown
 from studio.core.errors import DataError, UsageError
 
 

@@ -9,7 +9,7 @@ from studio.data.specs import parse, schemes
 
 
 def test_a_kind_of_data_is_a_file_in_readers():
-    images = {"builtin", "folder", "hf", "list", "mat", "npz", "omniglot", "torchvision", "zip"}
+    images = {"builtin", "colored", "folder", "hf", "list", "mat", "npz", "omniglot", "rotated", "torchvision", "zip"}
     assert schemes() == images | {"coco", "csv", "cvat", "labelme", "labelstudio", "masks", "via", "voc", "yolo"}
 
 
