@@ -12,7 +12,8 @@ from studio.core.task import Task
 if TYPE_CHECKING:
     from studio.core.recipe import Recipe
 
-OF_SOME = ("data.test", "eval.score", "eval.source_only", "eval.fallback")  # keys that some methods look at
+#: keys that some methods look at
+OF_SOME = ("data.test", "eval.score", "eval.source_only", "eval.unknown", "eval.fallback")
 
 
 class AlignData(DataSection):
@@ -39,6 +40,12 @@ class AlignEval(EvalSection):
     )
     score: Literal["entropy", "diversity", "importance-weighted", "dev", "snd"] = Field(
         "diversity", description="the label-free score that chooses the epoch of a deep method"
+    )
+    unknown: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="deep methods: less sure than this is scored as unknown, where the target has other classes too",
     )
     source_only: bool = Field(
         True, description="deep methods: train the same network without alignment too, and show it beside"

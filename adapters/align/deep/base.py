@@ -59,6 +59,7 @@ class DeepLearner(Learner):
     streams = (Source, Target)
     uses = (
         "data.source", "data.target", "data.test", "train.epochs", "train.lr", "eval.score", "eval.source_only",
+        "eval.unknown",
     )  # fmt: skip
     Params = DeepParams
     module: AligningNetwork

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from adapters.align.deep.base import DeepLearner
+from adapters.align.deep.base import DeepLearner, DeepParams
 from adapters.align.deep.run.domains import Domains, resolve_domains
 from adapters.align.deep.run.judging import Judge, Look, Splits
 from adapters.align.deep.run.online import OnlinePredictor, adapt_online
@@ -76,10 +76,10 @@ def _source_only(job: Job, domains: Domains, splits: Splits) -> Judge | None:
     method: DeepLearner = job.method  # type: ignore[assignment]
     if isinstance(method, SourceOnly) or not job.recipe.eval.source_only:
         return None
-    shared = {name: getattr(method.params, name) for name in SourceOnly.Params.model_fields}
+    shared = {name: getattr(method.params, name) for name in DeepParams.model_fields}
     learner = SourceOnly(SourceOnly.Params(**shared))
     session = setup_aligner(job, learner, domains)
-    judge = Judge(job, learner, session.preprocess, splits, len(domains.classes))
+    judge = Judge(job, learner, session.preprocess, splits, len(domains.classes), "source-only")
     done = job.folder / "state" / "source-only done"
     if job.resume and (state := load_state(done)) is not None:
         learner.load_state(state)

@@ -1,11 +1,18 @@
 """No alignment: the network learns the source and is asked about the target as it is."""
 
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from adapters.align.deep.base import DeepLearner
+from adapters.align.deep.base import DeepLearner, DeepParams
 from studio.core.registry import register
 from studio.core.streams import Batch, Source, Step
+
+
+class SourceOnlyParams(DeepParams):
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="share of the target spread over all classes; 0.1 for what align/shot starts from"
+    )
 
 
 @register("align/source-only")
@@ -17,8 +24,9 @@ class SourceOnly(DeepLearner):
 
     title = "Source only (deep)"
     paper = "baseline"
+    Params = SourceOnlyParams
     streams = (Source,)
-    uses = ("data.source", "data.target", "data.test", "train.epochs", "train.lr", "eval.score", "eval.source_only")
 
     def losses(self, batch: Batch, at: Step) -> dict[str, Tensor]:
-        return {"classify": cross_entropy(self.module(batch.images), batch.labels)}
+        logits = self.module(batch.images)
+        return {"classify": cross_entropy(logits, batch.labels, label_smoothing=self.params.label_smoothing)}

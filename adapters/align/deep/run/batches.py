@@ -20,7 +20,7 @@ PLACE = {Source.name: 0, Target.name: 1}  # of a stream's draws, so that those o
 class AligningBatches:
     """The batch of a step depends on (seed, step) alone; an epoch is one pass over the first stream.
 
-    Of the source: images [B, 3, H, W], labels [B], and domains [B] where it is of several. Of the target: images, rows
+    Of the source: images [B, 3, H, W], labels [B], and domains [B] where it is of several. Of the target: images, index
     [B] among its images, and with `strong` the same images changed much (Cubuk et al. 2020).
     """
 
@@ -54,7 +54,7 @@ class AligningBatches:
             if self.domains is not None:
                 tensors["domains"] = torch.from_numpy(self.domains[rows])
             return Batch(**tensors)
-        tensors["rows"] = torch.from_numpy(rows)
+        tensors["index"] = torch.from_numpy(rows)
         if self.strong:
             tensors["strong"] = self._weak(rand_augment(pixels, draw), draw)
         return Batch(**tensors)

@@ -64,7 +64,7 @@ def resolve_domains(
             f"(train.batch_size). Add images, or set train.batch_size to {max(2, len(learned) // 2)}."
         )
     same = test is learned
-    scored = _scored(test, classes, method, bool(data.test))
+    scored = _scored(test, classes, method, recipe)
     note += f" Target: {len(learned)} images without their labels."
     if scored is not None:
         note += f" Scored on {where}; no label of the target chooses anything."
@@ -94,14 +94,15 @@ def _labelled(dataset: Dataset) -> Dataset:
     return dataset if len(rows) == len(dataset) else replace(dataset.subset(rows), skipped=dataset.skipped)
 
 
-def _scored(test: Dataset, classes: list[str], method: type[DeepLearner], asked: bool) -> Dataset | None:
+def _scored(test: Dataset, classes: list[str], method: type[DeepLearner], recipe: Recipe) -> Dataset | None:
     """What is scored, with labels as `Domains.test` has them; None where nothing has a label."""
     if (test.labels < 0).all():
-        if asked:
+        if recipe.data.test:
             raise DataError(f"data.test: {test.spec} has no labels to score by. Leave it out, or name labelled images.")
         return None
     labels = set(test.labels[test.labels >= 0].tolist())
     strange = [test.classes[label] for label in sorted(labels) if test.classes[label] not in classes]
+    lacking = [name for name in classes if name not in {test.classes[label] for label in labels}]
     if not strange:
         return relabel(test, classes, "target")
     if len(strange) == len(labels):
@@ -109,10 +110,16 @@ def _scored(test: Dataset, classes: list[str], method: type[DeepLearner], asked:
             f"data.target: no class of {test.spec} is one of the source's. It has {some(strange)}; the source has "
             f"{some(classes)}. The domains need the same names for the same classes."
         )
-    if method.setting != "open":
+    if lacking:
+        raise DataError(
+            f"data.target: {test.spec} has {some(strange)}, which the source has not, and lacks {some(lacking)} of it. "
+            "Such a universal setting is not for any method here: take one or the other out."
+        )
+    if method.setting != "open" and recipe.eval.unknown is None:
         raise DataError(
             f"data.target: {test.spec} has classes that the source has not: {some(strange)}; the source has "
-            f"{some(classes)}. {method.id} can't name them. Take them out, or use a method for open sets (align/osbp)."
+            f"{some(classes)}. {method.id} can't name them. Take them out, use a method for open sets (align/osbp), or "
+            "have what is unsure scored as unknown (eval.unknown)."
         )
     place = [classes.index(name) if name in classes else len(classes) for name in test.classes]
     items = [replace(item, label=place[item.label] if item.label >= 0 else -1) for item in test.items]

@@ -12,6 +12,7 @@ from adapters.align.deep.run.scores import SCORES, Seen, all_scores
 from studio.core.procedure import Job
 from studio.data.preprocess import Preprocess
 from studio.engine.decoded import Decoded, inputs
+from studio.store.state import load_state
 
 SAMPLED = 500  # source images of which the importance weights learn
 JUDGED = 1000  # images of the target that are looked at after each epoch
@@ -19,10 +20,11 @@ JUDGED = 1000  # images of the target that are looked at after each epoch
 
 @dataclass
 class Look:
-    """Features [N, D] and logits [N, C] of a split's images."""
+    """Features [N, D] and logits [N, C] of a split's images; what is less sure than `unknown` is guessed to be C."""
 
     features: np.ndarray
     logits: np.ndarray
+    unknown: float | None = None
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -30,11 +32,14 @@ class Look:
 
     def part(self, rows: np.ndarray) -> "Look":
         """The look at `rows`."""
-        return Look(self.features[rows], self.logits[rows])
+        return Look(self.features[rows], self.logits[rows], self.unknown)
 
     @property
     def guesses(self) -> np.ndarray:
-        return self.logits.argmax(axis=1)
+        guesses = self.logits.argmax(axis=1)
+        if self.unknown is None:
+            return guesses
+        return np.where(self.probabilities.max(axis=1) < self.unknown, self.logits.shape[1], guesses)
 
 
 @dataclass
@@ -66,16 +71,24 @@ def look_at(job: Job, learner: DeepLearner, split: Decoded, preprocess: Preproce
             answer = learner.answer(inputs(job, split, preprocess, slice(start, start + size)))
             for parts, part in zip((features, logits), answer, strict=True):
                 parts.append(part.float().cpu().numpy())
-    return Look(np.concatenate(features), np.concatenate(logits))
+    return Look(np.concatenate(features), np.concatenate(logits), job.recipe.eval.unknown)
 
 
 class Judge:
-    """Judges a learner; `evaluate` is what the loop calls after each epoch."""
+    """Judges a learner; `evaluate` is what the loop calls after each epoch. `name` is that of its training."""
 
-    def __init__(self, job: Job, learner: DeepLearner, preprocess: Preprocess, splits: Splits, classes: int) -> None:
+    def __init__(
+        self,
+        job: Job,
+        learner: DeepLearner,
+        preprocess: Preprocess,
+        splits: Splits,
+        classes: int,
+        name: str = "",
+    ) -> None:
         self.job, self.learner, self.preprocess, self.splits, self.classes = job, learner, preprocess, splits, classes
         self.rule, self.score = job.recipe.eval.selection, job.recipe.eval.score
-        self.epoch, self.warned = 0, False
+        self.epoch, self.warned = _epochs_before(job, name), False
         self.rows = evenly(len(splits.target.dataset), JUDGED)
         self.judged = splits.target.part(self.rows)
         self.scored = None if splits.test is None else splits.test.part(evenly(len(splits.test.dataset), JUDGED))
@@ -157,3 +170,9 @@ class Judge:
             )
             self.warned = True
         return True
+
+
+def _epochs_before(job: Job, name: str) -> int:
+    """How many epochs were judged before the run was stopped, so that a resumed one counts on."""
+    state = load_state(job.folder / "state" / name, on_damage=job.events.warning) if job.resume else None
+    return 0 if state is None else len(state["progress"]["history"])

@@ -4,12 +4,11 @@ import math
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cosine_similarity, cross_entropy
 
 from adapters.align.deep.discriminator import entropies
 from adapters.align.deep.test_time.base import Online, OnlineParams
-from studio.core.faces import LearnerContext
 from studio.core.registry import register
 
 
@@ -33,10 +32,7 @@ class Eata(Online):
     paper = "Niu et al. 2022, Efficient Test-Time Model Adaptation without Forgetting"
     Params = EataParams
 
-    def aids(self, context: LearnerContext) -> dict[str, nn.Module]:
-        memory = nn.Module()
-        memory.register_buffer("mean", torch.zeros(len(context.classes)))
-        return {"memory": memory}
+    _mean: Tensor | None = None  # prediction [C] of the images that taught
 
     def objective(self, features: Tensor, logits: Tensor) -> dict[str, Tensor]:
         held = self._held(logits)
@@ -47,14 +43,14 @@ class Eata(Online):
     @torch.no_grad()
     def informative(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Rows of the images that teach, and how much each counts; the mean prediction follows them."""
-        probabilities, mean = logits.softmax(dim=1), self.module.aids["memory"].mean
+        probabilities = logits.softmax(dim=1)
         entropy, limit = entropies(probabilities), self.params.surest * math.log(logits.shape[1])
         chosen = entropy < limit
-        if mean.any():
-            chosen &= cosine_similarity(probabilities, mean[None], dim=1) < self.params.similar
+        if self._mean is not None:
+            chosen &= cosine_similarity(probabilities, self._mean[None], dim=1) < self.params.similar
         if chosen.any():
             now = probabilities[chosen].mean(dim=0)
-            mean.copy_(0.9 * mean + 0.1 * now if mean.any() else now)
+            self._mean = now if self._mean is None else 0.9 * self._mean + 0.1 * now
         return chosen, torch.exp(limit - entropy[chosen])
 
     def _held(self, logits: Tensor) -> Tensor:

@@ -9,10 +9,15 @@ import torch
 from PIL import Image
 
 from studio import run
+from studio.core import recipe as recipes
 from studio.core import registry
+from studio.core.errors import UsageError
 from studio.core.faces import Learner
 from studio.core.home import Home
+from studio.runs.executors import run_inline
 from studio.runs.predict import load_checkpoint
+from studio.runs.runner import submit
+from studio.store import Store
 
 torch.set_num_threads(1)
 SIDE, CLASSES = 12, 3
@@ -79,3 +84,96 @@ def test_a_closed_set_method_goes_the_whole_way(method, folder, home, quick):
     x, _ = images_of(60, 2, seed=9)
     answers = model.predict([Image.fromarray(image).convert("RGB") for image in x])
     assert all(answer["label"] in "abc" and 0 < answer["score"] <= 1 for answer in answers)
+
+
+@pytest.fixture(scope="module")
+def trained(folder, tmp_path_factory) -> tuple[Home, str]:
+    """A source-only checkpoint to go on from."""
+    home = Home.find(tmp_path_factory.mktemp("home"))
+    return home, run(recipe(folder, "align/source-only", train={"lr": 0.01, "epochs": 6}), home=home).checkpoint
+
+
+@pytest.mark.parametrize("method", ["align/shot", "align/nrc", "align/tent", "align/bn-adapt", "align/eata"])
+def test_a_method_without_source_goes_on_from_a_checkpoint(method, folder, trained, quick):
+    home, start = trained
+    values = recipe(folder, method, model={"checkpoint": start})
+    values["data"].pop("source")
+    values["eval"].pop("source_only")
+    result = run(values, home=home)
+    assert 0 <= result.metrics["target_accuracy"] <= 1 and result.metrics["source_only_accuracy"] is not None
+    x, _ = images_of(60, 4, seed=9)
+    answers = load_checkpoint(result.checkpoint, home, device="cpu").predict(
+        [Image.fromarray(image).convert("RGB") for image in x]
+    )
+    assert len(answers) == 12 and all(answer["label"] in "abc" for answer in answers)
+
+
+@pytest.mark.parametrize("method", ["align/pada", "align/iwan", "align/etn"])
+def test_a_partial_method_takes_a_target_of_some_classes(method, folder, home, quick):
+    assert run(recipe(folder, method, "partial"), home=home).status == "finished"
+
+
+def test_an_open_set_is_scored_by_known_and_unknown(folder, home, quick):
+    result = run(recipe(folder, "align/osbp", "open"), home=home)
+    known, unknown = result.metrics["known_accuracy"], result.metrics["unknown_accuracy"]
+    assert result.metrics["h_score"] == pytest.approx(2 * known * unknown / (known + unknown) if known + unknown else 0)
+    assert load_checkpoint(result.checkpoint, home, device="cpu").classes == ["a", "b", "c", "unknown"]
+    baseline = run(recipe(folder, "align/source-only", "open", eval={"unknown": 0.5}), home=home)
+    assert 0 <= baseline.metrics["h_score"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("sections", "words"),
+    [
+        ({"data": {"target": None}}, "data.target: nothing is named"),
+        ({"data": {"target": "npz:{folder}/source.npz"}}, "one domain alone needs no alignment"),
+        ({"data": {"source": "npz:{folder}/unlabelled.npz"}}, "no label"),
+        ({"data": {"target": "npz:{folder}/open.npz"}}, "classes that the source has not: d"),
+        ({"data": {"source": "npz:{folder}/partial.npz", "target": "npz:{folder}/open.npz"}}, "has not: c, d"),
+        ({"train": {"batch_size": 64}}, "36 images, fewer than a batch of 64"),
+        ({"data": {"test": "npz:{folder}/unlabelled.npz"}}, "no labels to score by"),
+        ({"data": {"target": "npz:{folder}/unlabelled.npz"}, "eval": {"selection": "oracle"}}, "oracle chooses by"),
+    ],
+)
+def test_bad_input_is_refused_in_a_sentence_before_anything_is_trained(sections, words, folder, home, monkeypatch):
+    monkeypatch.setattr("adapters.align.deep.procedure.train", lambda *_: pytest.fail("trained"))
+    sections = json.loads(json.dumps(sections).replace("{folder}", str(folder)))
+    with pytest.raises(UsageError, match=words):
+        run(recipe(folder, "align/dann", **sections), home=home)
+
+
+def test_a_universal_setting_is_refused(folder, home):
+    np.savez(folder / "universal.npz", x=images_of(60, 12)[0], y=np.array(list("abd") * 12))
+    with pytest.raises(UsageError, match="universal setting"):
+        run(recipe(folder, "align/osbp", "universal"), home=home)
+
+
+@pytest.mark.parametrize(
+    ("method", "eval_", "words"),
+    [
+        ("align/shot", {}, "model.checkpoint: align/shot starts from a trained classifier"),
+        ("align/tca", {"score": "snd"}, "eval.score: snd is not for align/tca"),
+    ],
+)
+def test_keys_that_do_not_go_together_are_refused_when_the_recipe_is_read(method, eval_, words):
+    with pytest.raises(UsageError, match=words):
+        recipes.parse({"task": "align", "method": method, "data": {"target": "folder:a"}, "eval": eval_})
+
+
+def steps_of(filed) -> list[int]:
+    """The steps of the training that aligns, after that of source only."""
+    return [event["step"] for event in filed.events() if event.get("name") == "train/classify"]
+
+
+def test_a_resumed_run_ends_as_one_that_was_never_stopped(folder, tmp_path, quick, asked_at_every_step):
+    whole = recipe(folder, "align/cdan", train={"epochs": 3, "checkpoint_every_s": 0}, eval={"source_only": True})
+    homes = [Home.find(tmp_path / name) for name in ("once", "twice")]
+    once = run(whole, home=homes[0])
+    filed = submit(recipes.parse(whole), Store(homes[1]))
+    stopped = run_inline(filed, homes[1], should_stop=lambda: len(steps_of(filed)) >= 4)
+    assert stopped.status == "stopped"
+    twice = run_inline(filed, homes[1], resume=True)
+    assert len(steps_of(filed)) == 9
+    assert once.metrics["label_free_score"] == twice.metrics["label_free_score"]
+    tensors = [Store(home).checkpoint(end.checkpoint).tensors() for home, end in zip(homes, (once, twice), strict=True)]
+    assert all(torch.equal(tensor, tensors[1][key]) for key, tensor in tensors[0].items())

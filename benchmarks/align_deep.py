@@ -1,0 +1,154 @@
+"""Deep alignment between digits: every closed-set method beside source only, by its own label-free selection.
+
+    python benchmarks/align_deep.py ../shared/data/digits_mnist_usps.npz --cells cells.jsonl --seeds 0 1 2
+        [--tasks mnist-usps usps-mnist] [--methods dann mcc] [--epochs 10] [--images 2000 1800]
+
+The file has arrays mnist_x, mnist_y, usps_x, usps_y. As in Long et al. 2013, 2,000 images of MNIST and 1,800 of USPS
+are drawn (with the seed); a fifth of the source is its validation. Every method has its defaults, studio/lenet at 20
+pixels, the same batches and steps. Each finished run is a line of --cells, and is not run again. Prints the table of
+target accuracies (mean and standard deviation over seeds), and what each selection would have kept: its accuracy, and
+its regret against the oracle, which sees target labels.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from studio import run
+from studio.core.home import Home
+
+METHODS = [
+    "source-only", "ddc", "dan", "deep-coral", "jan", "dsan", "deep-jdot", "dann", "cdan", "adda", "mcd", "mdd",
+    "wdgrl", "bsp", "mcc", "bnm", "entropy", "afn", "ada-bn", "dsbn", "trans-norm", "fixmatch", "self-ensembling",
+    "shot", "nrc",
+]  # fmt: skip
+SELECTIONS = ("source-val", "entropy", "diversity", "importance-weighted", "dev", "snd", "last", "oracle")
+FROM_CHECKPOINT = ("shot", "nrc")  # source-free: they go on from the source-only run
+Cell = dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("digits", type=Path)
+    parser.add_argument("--cells", type=Path, default=Path("align-deep-cells.jsonl"))
+    parser.add_argument("--tasks", nargs="+", default=["mnist-usps", "usps-mnist"])
+    parser.add_argument("--methods", nargs="+", default=METHODS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--images", nargs=2, type=int, default=[2000, 1800], help="of MNIST and of USPS")
+    args = parser.parse_args()
+    cells = [json.loads(line) for line in args.cells.read_text().splitlines()] if args.cells.exists() else []
+    done = {(cell["method"], cell["task"], cell["seed"]) for cell in cells}
+    with tempfile.TemporaryDirectory() as scratch:
+        home, starts = Home.find(Path(scratch) / "home"), {}
+        for method, task, seed in wanted(args, done):
+            specs = drawn(args, seed, Path(scratch))
+            cell, checkpoint = measured(method, task, seed, specs, starts.get((task, seed)), args, home)
+            if method == "source-only":
+                starts[task, seed] = checkpoint
+            if (method, task, seed) not in done:
+                cells.append(cell)
+                with open(args.cells, "a", encoding="utf-8") as file:
+                    file.write(json.dumps(cell) + "\n")
+                print(f"{task} {method} {seed}: {cell['accuracy']:.3f} ({cell['seconds']:.0f} s)", flush=True)
+    print("\n".join([*table(cells), "", *selections(cells)]))
+
+
+def wanted(args: argparse.Namespace, done: set) -> Iterator[tuple[str, str, int]]:
+    """What is to be run; source only again where a source-free method has to start from it."""
+    for seed in args.seeds:
+        for task in args.tasks:
+            missing = [method for method in args.methods if (method, task, seed) not in done]
+            if set(missing) & set(FROM_CHECKPOINT) and "source-only" not in missing:
+                missing = ["source-only", *missing]
+            yield from ((method, task, seed) for method in missing)
+
+
+def drawn(args: argparse.Namespace, seed: int, folder: Path) -> dict[str, str]:
+    """A spec for each set, of images that are drawn once a seed."""
+    with np.load(args.digits) as arrays:
+        for name, count in zip(("mnist", "usps"), args.images, strict=True):
+            path = folder / f"{name}-{seed}.npz"
+            if not path.exists():
+                rows = np.sort(np.random.default_rng(seed).permutation(len(arrays[f"{name}_y"]))[:count])
+                np.savez(path, x=arrays[f"{name}_x"][rows], y=arrays[f"{name}_y"][rows])
+    return {name: f"npz:{folder}/{name}-{seed}.npz" for name in ("mnist", "usps")}
+
+
+def measured(
+    method: str, task: str, seed: int, specs: dict[str, str], start: str | None, args: argparse.Namespace, home: Home
+) -> tuple[Cell, str]:
+    source, _, target = task.partition("-")
+    free = method in FROM_CHECKPOINT
+    data = {"target": specs[target], **({} if free else {"source": specs[source]})}
+    recipe = {
+        "task": "align", "method": f"align/{method}", "data": data, "params": {"backbone_lr": 1.0}, "device": "cpu",
+        "model": {"backbone": "studio/lenet?in_chans=1&image_size=20", "checkpoint": start if free else None},
+        "train": {"epochs": args.epochs, "batch_size": 64, "lr": 0.002, "augment": "none", "seed": seed, "workers": 1},
+        "eval": {"source_only": False},
+    }  # fmt: skip
+    begun = time.monotonic()
+    result = run(recipe, home=home)
+    kept = {
+        "method": method, "task": task, "seed": seed, "accuracy": result.metrics["target_accuracy"],
+        "by": by_selection(epochs_of(home, result.run), free), "selection": result.metrics["selection"],
+        "seconds": time.monotonic() - begun,
+    }  # fmt: skip
+    return kept, result.checkpoint
+
+
+def epochs_of(home: Home, run_id: str) -> list[dict[str, float]]:
+    """The numbers of each epoch, as the event stream has them."""
+    epochs: dict[int, dict[str, float]] = {}
+    for line in (home.root / "runs" / run_id / "events.jsonl").read_text(encoding="utf-8").splitlines():
+        event = json.loads(line)
+        if event["kind"] == "scalar" and event["name"].startswith("val/"):
+            epochs.setdefault(event["step"], {})[event["name"].removeprefix("val/")] = event["value"]
+    return [epochs[step] for step in sorted(epochs)]
+
+
+def by_selection(epochs: list[dict[str, float]], source_free: bool) -> dict[str, float]:
+    """The target accuracy (of 1,000 images) of the epoch that each selection keeps; collapsed epochs are out."""
+    good = [epoch for epoch in epochs if epoch["score"] is not None] or epochs
+    columns = {"source-val": "accuracy", "oracle": "target_accuracy"}
+    kept = {"last": good[-1]["target_accuracy"]}
+    for name in SELECTIONS:
+        column = columns.get(name, name.replace("-", "_"))
+        if name != "last" and column in good[0]:
+            kept[name] = max(good, key=lambda epoch, column=column: epoch[column])["target_accuracy"]
+    return kept
+
+
+def table(cells: list[Cell]) -> list[str]:
+    tasks = list(dict.fromkeys(cell["task"] for cell in cells))
+    lines = ["| method | " + " | ".join(tasks) + " | seeds | seconds a run |", "|---|" + "---:|" * (len(tasks) + 2)]
+    for method in dict.fromkeys(cell["method"] for cell in cells):
+        own = [cell for cell in cells if cell["method"] == method]
+        shown = []
+        for task in tasks:
+            values = [100 * cell["accuracy"] for cell in own if cell["task"] == task]
+            shown.append(f"{np.mean(values):.1f} ± {np.std(values):.1f}" if values else "")
+        seeds = len({cell["seed"] for cell in own})
+        lines.append(f"| {method} | {' | '.join(shown)} | {seeds} | {np.mean([c['seconds'] for c in own]):.0f} |")
+    return lines
+
+
+def selections(cells: list[Cell]) -> list[str]:
+    """What each selection keeps on average over the methods that align, and what it loses to the oracle."""
+    lines = ["| selection | accuracy, % | regret, points | largest regret |", "|---|---:|---:|---:|"]
+    aligned = [cell["by"] for cell in cells if cell["method"] not in ("source-only", *FROM_CHECKPOINT)]
+    for name in SELECTIONS:
+        values = np.array([100 * by[name] for by in aligned])
+        regrets = np.array([100 * by["oracle"] for by in aligned]) - values
+        lines.append(f"| {name} | {values.mean():.1f} | {regrets.mean():.1f} | {regrets.max():.1f} |")
+    return lines
+
+
+if __name__ == "__main__":
+    main()
