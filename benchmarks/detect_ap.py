@@ -20,7 +20,7 @@ CLASSES = [f"class {number}" for number in range(20)]
 
 
 def made(images: int, boxes: int) -> tuple[list[Boxes], list[Detections]]:
-    """Ten objects a picture; `boxes` detections, some near them."""
+    """Ten objects an image; `boxes` detections, some near them."""
     draw = np.random.default_rng(0)
     truths, found = [], []
     for _ in range(images):
@@ -76,7 +76,7 @@ def main() -> None:
     rounds = [(timed(peer, *data), timed(ours, *data)) for _ in range(args.rounds)]
     theirs_s, ours_s = (min(pair[side][0] for pair in rounds) for side in (0, 1))
     apart = np.abs(np.array(rounds[0][0][1]) - np.array(rounds[0][1][1])).max()
-    print(f"{args.images} pictures, {args.boxes} boxes each: pycocotools {theirs_s:.2f} s, here {ours_s:.2f} s")
+    print(f"{args.images} images, {args.boxes} boxes each: pycocotools {theirs_s:.2f} s, here {ours_s:.2f} s")
     print(f"ratio {theirs_s / ours_s:.1f}; largest difference of the twelve numbers {apart:.1e}")
 
 

@@ -3,7 +3,7 @@
 python benchmarks/detect_domains.py --seeds 0 1 2
 python benchmarks/detect_domains.py --detector detect/faster-rcnn --adapt detect/da-faster-rcnn detect/mean-teacher
 
-Every row has the same pictures, steps and backbone, and keeps the last weights: no box of the target chooses
+Every row has the same images, steps and backbone, and keeps the last weights: no box of the target chooses
 anything. The source-only detector and the bound keep an average of their weights, as the teacher is one.
 """
 

@@ -4,7 +4,7 @@ python benchmarks/detect_fewshot.py
 python benchmarks/detect_fewshot.py --detector detect/fcos --shots 1 5 --seeds 0
 
 One detector learns three classes of `builtin:scenes` from many boxes. From it, or anew, each row learns five classes
-from so many boxes each: same pictures, steps and learning rate. The last weights are kept; nothing was trained on the
+from so many boxes each: same images, steps and learning rate. The last weights are kept; nothing was trained on the
 test scenes, and no number of them chooses anything. A seed draws the shots and all else of a row.
 """
 

@@ -1,10 +1,10 @@
-"""What detection costs: pictures a second of every detector, and a training step beside a bare loop.
+"""What detection costs: images a second of every detector, and a training step beside a bare loop.
 
     python benchmarks/detect_speed.py look [--size 320] [--batch 8] [--rounds 5]
     python benchmarks/detect_speed.py step [--size 224] [--batch 4] [--steps 6] [--rounds 5]
 
 All stand untrained on one backbone (YOLOS on a small ViT, which is its backbone) with the defaults of their method.
-`look` takes pictures in memory through the model and its post-processing, detectors in turn, and prints medians.
+`look` takes images in memory through the model and its post-processing, detectors in turn, and prints medians.
 `step` compares the training loop with the same model, optimizer and batches in a loop of ten lines, by ratios.
 """
 
@@ -59,7 +59,7 @@ def look(asked: argparse.Namespace) -> None:
                 learner.predict(images)
             if number:
                 seconds[method].append(time.perf_counter() - begun)
-    print("| | parameters | pictures a second |\n|---|---:|---:|")
+    print("| | parameters | images a second |\n|---|---:|---:|")
     for method in sorted(seconds, key=lambda one: statistics.median(seconds[one])):
         million = sum(parameter.numel() for parameter in learners[method].module.parameters()) / 1e6
         print(f"| `{method}` | {million:.1f} M | {asked.batch / statistics.median(seconds[method]):.1f} |")
@@ -94,7 +94,7 @@ def made(method: str, size: int) -> BackboneDetector:
 
 
 def made_up(batch: int, size: int, seed: int) -> Batch:
-    """A batch of noise with four boxes a picture."""
+    """A batch of noise with four boxes an image."""
     draw = torch.Generator().manual_seed(seed)
     corner = torch.rand(batch, 4, 2, generator=draw) * size * 0.6
     sides = size * (0.1 + 0.3 * torch.rand(batch, 4, 2, generator=draw))

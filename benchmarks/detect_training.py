@@ -3,7 +3,7 @@
 python benchmarks/detect_training.py
 python benchmarks/detect_training.py --data voc:bccd --size 224
 
-Every row has the same pictures, steps and seeds; the epoch is the best on val, the numbers are of test. No row chooses
+Every row has the same images, steps and seeds; the epoch is the best on val, the numbers are of test. No row chooses
 anything for another.
 """
 

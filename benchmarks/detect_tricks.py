@@ -28,7 +28,7 @@ from studio.runs.predict import Model, load_checkpoint
 OVERLAPS = (0.5, 0.55, 0.6, 0.7)
 BATCH = 8
 
-Answers = list[Detections]  # one a picture
+Answers = list[Detections]  # one an image
 Seen = dict[tuple[float, bool], Answers]  # raw boxes of each view, by scale and whether it is mirrored
 
 

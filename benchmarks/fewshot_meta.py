@@ -184,7 +184,7 @@ class Learn2learn:
 
 
 class Characters(Dataset):
-    """Omniglot from its files: a picture is opened when it is asked for, resized to 28 pixels, scaled to -1..1."""
+    """Omniglot from its files: an image is opened when it is asked for, resized to 28 pixels, scaled to -1..1."""
 
     def __init__(self, data: str) -> None:
         self.items = open_data(f"omniglot:{data}").items
@@ -194,8 +194,8 @@ class Characters(Dataset):
         return len(self.items)
 
     def __getitem__(self, number: int) -> tuple[Tensor, int]:
-        with Image.open(io.BytesIO(self.files[number].read())) as picture:
-            small = picture.convert("L").resize((28, 28), Image.Resampling.BILINEAR)
+        with Image.open(io.BytesIO(self.files[number].read())) as image:
+            small = image.convert("L").resize((28, 28), Image.Resampling.BILINEAR)
         return torch.from_numpy(np.array(small))[None].float() / 127.5 - 1, self.items[number].label
 
 

@@ -69,7 +69,7 @@ def _near_copies(folder: Path, most: int = 200) -> None:
     items = open_data(f"folder:{folder}").items
     images = [read_image(item.source, item.name) for item in items[:: max(1, len(items) // most)]]
     fingerprints = [fingerprint_of(image) for image in images]
-    print(f"near   {len(near_groups(fingerprints))} groups among {len(fingerprints)} different pictures")
+    print(f"near   {len(near_groups(fingerprints))} groups among {len(fingerprints)} different images")
     for name, alter in ALTERED.items():
         copies = [fingerprint_of(alter(image)) for image in images]
         found = sum(bool(near_groups(pair)) for pair in map(list, zip(fingerprints, copies, strict=True)))

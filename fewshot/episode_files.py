@@ -22,7 +22,7 @@ _FORM = '{"support": {"class": ["path", ...]}, "query": {"class": ["path", ...]}
 
 
 class FixedEpisodes:
-    """The episodes of a file. `paths[i]` is the picture that index i means; `classes` are sorted by name.
+    """The episodes of a file. `paths[i]` is the image that index i means; `classes` are sorted by name.
 
     Episodes may differ in ways, shots and queries; those of equal ways are scored together.
     """
@@ -46,10 +46,10 @@ class FixedEpisodes:
 
 
 def read_episodes(path: str | Path, rights: Rights = LOCAL) -> FixedEpisodes:
-    """Reads an episode file and sees that every picture is there, and may be opened by one who asks.
+    """Reads an episode file and sees that every image is there, and may be opened by one who asks.
 
     Raises DataError where the file is missing or not of the form, an episode has fewer than two classes, a query
-    class has no support, a picture is missing, or is both support and query of one episode.
+    class has no support, an image is missing, or is both support and query of one episode.
     """
     path = Path(path)
     rights.require(path, "eval.episodes_file")
@@ -62,8 +62,8 @@ def read_episodes(path: str | Path, rights: Rights = LOCAL) -> FixedEpisodes:
                 for name in names:
                     numbers.setdefault(name, len(numbers))
     paths = [path.parent / name for name in numbers]
-    for picture in paths:
-        rights.require(picture, "eval.episodes_file")
+    for image in paths:
+        rights.require(image, "eval.episodes_file")
     _check_present(path, episodes, {name for name, found in zip(numbers, paths, strict=True) if not found.is_file()})
 
     classes = sorted({name for episode in episodes for name in episode["support"]})
@@ -117,13 +117,13 @@ def _check(episode: Any, where: str) -> None:
         raise DataError(f"{where}: found {len(support)} support classes; an episode needs at least 2.")
     empty = [name for name, names in support.items() if not names]
     if empty:
-        raise DataError(f"{where}: class {empty[0]!r} has no support picture.")
+        raise DataError(f"{where}: class {empty[0]!r} has no support image.")
     unknown = sorted(set(query) - set(support))
     if unknown:
         raise DataError(f"{where}: query class {unknown[0]!r} is not among the support classes.")
     asked = {name for names in query.values() for name in names}
     if not asked:
-        raise DataError(f"{where}: there is no query picture.")
+        raise DataError(f"{where}: there is no query image.")
     both = sorted(asked & {name for names in support.values() for name in names})
     if both:
         raise DataError(f"{where}: {both[0]!r} is both support and query.")
@@ -141,9 +141,9 @@ def _check_present(path: Path, episodes: list[Any], missing: set[str]) -> None:
             for label, names in episode[side].items():
                 for name in names:
                     if name in missing:
-                        more = f" ({len(missing)} pictures are missing in all)" if len(missing) > 1 else ""
+                        more = f" ({len(missing)} images are missing in all)" if len(missing) > 1 else ""
                         raise DataError(
-                            f"eval.episodes_file: {path}, episode {at}: the {side} picture {name!r} of class "
+                            f"eval.episodes_file: {path}, episode {at}: the {side} image {name!r} of class "
                             f"{label!r} is not there{more}. Paths count from the folder of the file."
                         )
 

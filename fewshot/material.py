@@ -90,7 +90,7 @@ def drawn(job: Job, train: Photos, test: Photos | None, device: str) -> Material
 
 
 def fixed(job: Job, backbone: Any, device: str) -> Material:
-    """The episodes of eval.episodes_file. Raises DataError where one of its pictures can't be read."""
+    """The episodes of eval.episodes_file. Raises DataError where one of its images can't be read."""
     source = read_episodes(str(job.recipe.eval.episodes_file), job.rights)
     items = [Item(str(path), -1, FileSource(path)) for path in source.paths]
     spec = f"eval.episodes_file: {job.recipe.eval.episodes_file}"
@@ -98,7 +98,7 @@ def fixed(job: Job, backbone: Any, device: str) -> Material:
     if len(found.dataset) < len(items):
         broken = found.dataset.skipped[0]
         raise DataError(
-            f"{spec}: {len(items) - len(found.dataset)} pictures can't be read, the first is {broken.name} "
+            f"{spec}: {len(items) - len(found.dataset)} images can't be read, the first is {broken.name} "
             f"({broken.reason}). Fixed episodes are scored whole or not at all; mend the file or take the episode out."
         )
     return Material(source, Pools(torch.from_numpy(found.features).to(device)), found, found, "the episodes of a file")

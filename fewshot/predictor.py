@@ -92,7 +92,7 @@ class SupportPredictor(Predictor):
 
     def _neighbours(self, numbers: list[int], similarities: list[float]) -> list[tuple[Image.Image, str]]:
         captions = [f"{self._label(number)} {value:.2f}" for number, value in zip(numbers, similarities, strict=True)]
-        images = [self.support.picture(number) for number in numbers]
+        images = [self.support.thumbnail(number) for number in numbers]
         return [(image, caption) for image, caption in zip(images, captions, strict=True) if image is not None]
 
     def _label(self, number: int) -> str:

@@ -10,7 +10,7 @@ from fewshot.evaluate import EpisodeScores, evaluate
 from fewshot.material import Material, Photos, drawn, fixed, photos, train_and_test
 from fewshot.predictor import SupportPredictor, one_by_one
 from fewshot.report import metrics_of, show, show_neighbours, tell_expected
-from fewshot.support import MOST_PICTURES, SupportSet
+from fewshot.support import MOST_THUMBNAILS, SupportSet
 from fewshot.thumbnails import SIDE
 from studio.core import registry
 from studio.core.errors import DataError
@@ -117,15 +117,15 @@ def gather_support(job: Job, train: Photos, known: SupportSet | None) -> Support
     for label in np.unique(labels):
         rank[labels == label] = np.arange((labels == label).sum())
     order = np.flatnonzero(labels >= 0)
-    if len(order) > MOST_PICTURES:
+    if len(order) > MOST_THUMBNAILS:
         order = order[np.argsort(rank[order], kind="stable")]
     items = [train.dataset.items[number] for number in order]
     with ThreadPoolExecutor(max(1, job.recipe.train.workers)) as pool:
-        pictures = list(pool.map(lambda item: read_image(item.source, item.name, min_side=SIDE), items[:MOST_PICTURES]))
+        shown = list(pool.map(lambda item: read_image(item.source, item.name, min_side=SIDE), items[:MOST_THUMBNAILS]))
     classes = train.dataset.classes
     before = known or SupportSet.empty(train.features.shape[1], classes)
     names = [classes[item.label] for item in items]
-    support = before.with_photos(train.features[order], names, [item.name for item in items], pictures)
+    support = before.with_photos(train.features[order], names, [item.name for item in items], shown)
     return support.without_empty_classes()
 
 

@@ -73,9 +73,9 @@ def show_neighbours(job: Job, support: SupportSet) -> None:
             name = support.classes[support.labels[number]]
             row.append((number, f"{name} {value:.2f}", RIGHT if name == label else WRONG))
         for number, caption, frame in row:
-            picture = support.picture(number)
-            if picture is not None:
-                images.append(picture)
+            thumbnail = support.thumbnail(number)
+            if thumbnail is not None:
+                images.append(thumbnail)
                 captions.append(caption)
                 frames.append(frame)
     if images:

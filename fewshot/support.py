@@ -1,4 +1,4 @@
-"""The support set that a checkpoint holds: features, labels, names and small pictures of labelled photos.
+"""The support set that a checkpoint holds: features, labels, names and thumbnails of labelled photos.
 
 This is all there is to a few-shot classifier on a frozen backbone; teaching it is adding rows.
 """
@@ -15,15 +15,16 @@ from PIL import Image
 from fewshot import thumbnails
 from studio.core.errors import StoreError
 
-#: pictures kept of one teaching; photos beyond take part, but are not shown
-MOST_PICTURES = 2000
+#: thumbnails kept of one teaching; photos beyond take part, but are not shown
+MOST_THUMBNAILS = 2000
+STORED_TILE = "picture"  # as checkpoints call it
 
 
 @dataclass(frozen=True)
 class SupportSet:
     """Labelled photos as features.
 
-    features float32 [N, D]; labels int64 [N], indices into `classes`; names [N]; pictures [N]: (file, tile) of the
+    features float32 [N, D]; labels int64 [N], indices into `classes`; names [N]; tiles [N]: (file, tile) of the
     sheet that shows the photo, or None; sheets: JPEG files by name.
     """
 
@@ -31,7 +32,7 @@ class SupportSet:
     labels: np.ndarray
     classes: list[str]
     names: list[str]
-    pictures: list[tuple[str, int] | None]
+    tiles: list[tuple[str, int] | None]
     sheets: dict[str, bytes] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -51,18 +52,18 @@ class SupportSet:
         classes = self.classes + [name for name in dict.fromkeys(labels) if name not in self.classes]
         place = {name: number for number, name in enumerate(classes)}
         sheets = dict(self.sheets)
-        pictures: list[tuple[str, int] | None] = [None] * len(labels)
+        tiles: list[tuple[str, int] | None] = [None] * len(labels)
         for start in range(0, len(images), thumbnails.TILES):
             shown = images[start : start + thumbnails.TILES]
             file = f"photos-{len(sheets)}.jpg"
             sheets[file] = thumbnails.sheet(shown)
-            pictures[start : start + len(shown)] = [(file, tile) for tile in range(len(shown))]
+            tiles[start : start + len(shown)] = [(file, tile) for tile in range(len(shown))]
         return SupportSet(
             features=np.concatenate([self.features, features.astype(np.float32)]),
             labels=np.concatenate([self.labels, np.array([place[name] for name in labels], np.int64)]),
             classes=classes,
             names=[*self.names, *names],
-            pictures=[*self.pictures, *pictures],
+            tiles=[*self.tiles, *tiles],
             sheets=sheets,
         )
 
@@ -70,9 +71,9 @@ class SupportSet:
         """Photos of each class [C]."""
         return np.bincount(self.labels, minlength=len(self.classes))
 
-    def picture(self, number: int) -> Image.Image | None:
-        """The small picture of photo `number`, if one was kept."""
-        place = self.pictures[number]
+    def thumbnail(self, number: int) -> Image.Image | None:
+        """The thumbnail of photo `number`, if one was kept."""
+        place = self.tiles[number]
         if place is None:
             return None
         with Image.open(io.BytesIO(self.sheets[place[0]])) as paper:
@@ -84,7 +85,7 @@ class SupportSet:
 
     def files(self) -> dict[str, bytes]:
         """What a checkpoint keeps as files: the sheets, and photos.json with names and places."""
-        rows = [{"name": name, "picture": place} for name, place in zip(self.names, self.pictures, strict=True)]
+        rows = [{"name": name, STORED_TILE: tile} for name, tile in zip(self.names, self.tiles, strict=True)]
         return {**self.sheets, "photos.json": json.dumps(rows, ensure_ascii=False).encode(errors="replace")}
 
     @classmethod
@@ -95,18 +96,19 @@ class SupportSet:
         try:
             features, labels = tensors["support.features"].numpy(), tensors["support.labels"].numpy()
             rows = json.loads(checkpoint.file("photos.json"))
-            names, pictures = [row["name"] for row in rows], [row["picture"] and tuple(row["picture"]) for row in rows]
+            names = [row["name"] for row in rows]
+            tiles = [row[STORED_TILE] and tuple(row[STORED_TILE]) for row in rows]
         except (KeyError, TypeError, ValueError) as error:
             raise StoreError(f"{manifest.id}: its support set is damaged ({error}).") from error
         sheets = {name: checkpoint.file(name) for name in manifest.files if name.endswith(".jpg")}
-        found = cls(features, labels, list(manifest.classes), names, pictures, sheets)
+        found = cls(features, labels, list(manifest.classes), names, tiles, sheets)
         found._check(manifest.id)
         return found
 
     def _check(self, checkpoint: str) -> None:
-        lengths = {len(self.features), len(self.labels), len(self.names), len(self.pictures)}
+        lengths = {len(self.features), len(self.labels), len(self.names), len(self.tiles)}
         inside = len(self.labels) == 0 or (self.labels.min() >= 0 and self.labels.max() < len(self.classes))
-        shown = all(place is None or place[0] in self.sheets for place in self.pictures)
+        shown = all(tile is None or tile[0] in self.sheets for tile in self.tiles)
         if len(lengths) != 1 or self.features.ndim != 2 or not inside or not shown:
             raise StoreError(f"{checkpoint}: its support set does not fit together; it is damaged.")
 

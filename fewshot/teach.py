@@ -86,7 +86,7 @@ def restore(checkpoint: Checkpoint, device: str, home: Home) -> SupportPredictor
 def taught(
     checkpoint: Checkpoint, predictor: SupportPredictor, images: Mapping[str, Sequence[Image.Image]]
 ) -> tuple[Manifest, SupportSet]:
-    """Manifest and support set of a new checkpoint that has also seen `images`, RGB pictures by class, known or new.
+    """Manifest and support set of a new checkpoint that has also seen `images`, RGB images by class, known or new.
 
     `predictor` is the checkpoint brought to life. A correction is taught the same way: the photo, under its right
     class. The old checkpoint stays, and the new one's lineage names it; its metrics are left behind, since they are
@@ -94,12 +94,12 @@ def taught(
     Raises DataError where there is no image, or a class has no name.
     """
     labels = [label.strip() for label, given in images.items() for _ in given]
-    pictures = [image for given in images.values() for image in given]
-    if not pictures:
+    photos = [image for given in images.values() for image in given]
+    if not photos:
         raise DataError("There is nothing to teach: expected at least one photo of a class.")
     if not all(labels):
         raise DataError("A class to teach needs a name; found an empty one.")
-    features = embed_images(pictures, predictor.backbone, predictor.device)
+    features = embed_images(photos, predictor.backbone, predictor.device)
     if not np.isfinite(features).all():
         raise DataError("The backbone gives no finite numbers for these photos; look at them.")
     counts = {label: labels.count(label) for label in dict.fromkeys(labels)}
@@ -110,7 +110,7 @@ def taught(
         }
     )  # fmt: skip
     names = [f"taught: {label}" for label in labels]
-    return manifest, predictor.support.with_photos(features, labels, names, pictures)
+    return manifest, predictor.support.with_photos(features, labels, names, photos)
 
 
 class TaughtProcedure(Procedure):

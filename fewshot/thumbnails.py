@@ -1,4 +1,4 @@
-"""Small pictures of the support photos, a hundred to a JPEG sheet, so that a prediction can show what it is like."""
+"""Small copies of the support photos, a hundred to a JPEG sheet, so that a prediction can show what it is like."""
 
 import io
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def sheet(images: Sequence[Image.Image]) -> bytes:
 
 
 def tile(paper: Image.Image, number: int) -> Image.Image:
-    """The picture of this number on a sheet."""
+    """The thumbnail of this number on a sheet."""
     left, top = _corner(number)
     return paper.crop((left, top, left + SIDE, top + SIDE))
 

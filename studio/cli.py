@@ -209,7 +209,7 @@ def runs(args: argparse.Namespace) -> int:
     return show_rows(Store(Home.find()).runs(), ["run", "status", "method", "created", "checkpoint"], args.json, "runs")
 
 
-@command("show", "show a run: recipe, numbers, tables, pictures", lambda p: (_run_argument(p), _json(p)))
+@command("show", "show a run: recipe, numbers, tables, figures", lambda p: (_run_argument(p), _json(p)))
 def show(args: argparse.Namespace) -> int:
     from studio.runs.queue import Queue, kick
     from studio.store import Store
@@ -268,7 +268,7 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
 def _look_arguments(parser: argparse.ArgumentParser) -> None:
     """How an image is looked at; each is a key of `eval`, with what the checkpoint was judged by as its default."""
     look = parser.add_argument_group("boxes and masks", "default: as the checkpoint was judged")
-    look.add_argument("--mirror", action="store_true", default=None, help="look at the mirrored picture too")
+    look.add_argument("--mirror", action="store_true", default=None, help="look at the mirrored image too")
     look.add_argument(
         "--scales", metavar="X,X", type=_numbers, help="sizes to look at, as multiples of the checkpoint's"
     )

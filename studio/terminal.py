@@ -107,7 +107,7 @@ def show_run(run: Any, as_json: bool, place: int | None = None) -> int:
         _out.print(_table(["metric", "value"], [[name, _short(value)] for name, value in metrics.items()]))
     for table in tables:
         _out.print(_table(table["columns"], [[_short(cell) for cell in row] for row in table["rows"]], table["name"]))
-    for line in [*notes, *(f"picture: {path}" for path in figures)]:
+    for line in [*notes, *(f"figure: {path}" for path in figures)]:
         _out.print(line, markup=False)
     return 0
 

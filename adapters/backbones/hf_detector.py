@@ -14,7 +14,7 @@ BOOKKEEPING = ("architectures", "_name_or_path", "transformers_version", "dtype"
 
 
 class HFDetector(Backbone):
-    """A whole detector; as a backbone it gives the map that its own backbone makes of a picture.
+    """A whole detector; as a backbone it gives the map that its own backbone makes of an image.
 
     `classes` are those that its heads know.
     """

@@ -22,7 +22,7 @@ from studio.device.norms import eval_frozen_parts, freeze_statistics
 LEAST_SIDE = 64  # pixels
 LEAST = 0.01  # score below which nothing is kept: lower ones hardly change AP
 
-RAW = 300  # boxes a picture, duplicates among them
+RAW = 300  # boxes an image, duplicates among them
 
 
 class BackboneParams(Params):
@@ -36,7 +36,7 @@ class BackboneParams(Params):
     freeze_statistics: bool = Field(
         True, description="keep the pretrained batch-norm statistics, which small batches would spoil"
     )
-    most: int = Field(100, ge=1, le=1000, description="most boxes a picture")
+    most: int = Field(100, ge=1, le=1000, description="most boxes an image")
 
 
 class DetectParams(BackboneParams):
@@ -144,7 +144,7 @@ class TorchvisionDetector(BackboneDetector):
 
 
 def to_detections(found: dict[str, Tensor], first_label: int = 0) -> Detections:
-    """Detections of one picture from a library's boxes xyxy [N, 4], labels [N] and scores [N]."""
+    """Detections of one image from a library's boxes xyxy [N, 4], labels [N] and scores [N]."""
     boxes, labels, scores = (found[name].detach().float().cpu().numpy() for name in ("boxes", "labels", "scores"))
     return Detections(boxes, labels.astype(np.int64) - first_label, scores)
 

@@ -17,15 +17,15 @@ class CompareDetectorsParams(Params):
 
 @register("detect/compare")
 class CompareDetectors(Comparison):
-    """Trains each detector on the same pictures for the same epochs, each with its own defaults.
+    """Trains each detector on the same images for the same epochs, each with its own defaults.
 
-    The table gives AP, AP50 and AP by size, pictures a second when looking, the most memory that training held, the
+    The table gives AP, AP50 and AP by size, images a second when looking, the most memory that training held, the
     epoch by which 90% of the best validation AP was reached, and a checkpoint of each. One that does not fit the
     backbone is left out with a warning.
     """
 
     title = "Compare detectors"
-    paper = "the same pictures, epochs and backbone for each"
+    paper = "the same images, epochs and backbone for each"
     task = "detect"
     Params = CompareDetectorsParams
 

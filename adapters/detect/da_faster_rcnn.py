@@ -1,4 +1,4 @@
-"""DA-Faster R-CNN: features from which nobody can tell whether a picture is of the source or of the target."""
+"""DA-Faster R-CNN: features from which nobody can tell whether an image is of the source or of the target."""
 
 import torch
 from pydantic import Field
@@ -49,7 +49,7 @@ class DaFasterRcnn(FasterRcnn):
             {
                 name: of.mean(value)
                 for name, value in self.module.aids.losses(
-                    list(seen.maps.values()), seen.features, seen.picture, domain
+                    list(seen.maps.values()), seen.features, seen.image_of, domain
                 ).items()
             }
             for seen, domain, of in ((source, SOURCE, batch.source), (target, TARGET, batch.target))

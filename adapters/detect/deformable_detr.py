@@ -47,7 +47,7 @@ class DeformableDetr(TransformerDetector):
         xavier(model.encoder, model.decoder.layers, model.input_proj, model.reference_points)
         prior_bias(0.01, *module.class_embed)
         zero_last_layer(*module.bbox_embed)
-        nn.init.constant_(module.bbox_embed[0].layers[-1].bias[2:], -2.0)  # sides of an eighth of the picture
+        nn.init.constant_(module.bbox_embed[0].layers[-1].bias[2:], -2.0)  # sides of an eighth of the image
 
     def _pretrained(self, whole: HFDetector, classes: list[str]) -> None:
         if whole.module.config.two_stage:

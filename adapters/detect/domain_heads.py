@@ -17,10 +17,10 @@ class DomainHeads(nn.Module):
         self.image = nn.Sequential(nn.Conv2d(width, width, 1), nn.ReLU(), nn.Conv2d(width, 1, 1))
         self.region = nn.Sequential(nn.Linear(hidden, 256), nn.ReLU(), nn.Linear(256, 1))
 
-    def losses(self, maps: list[Tensor], regions: Tensor, picture: Tensor, domain: float) -> dict[str, Tensor]:
+    def losses(self, maps: list[Tensor], regions: Tensor, image_of: Tensor, domain: float) -> dict[str, Tensor]:
         """Named losses of one domain's batch.
 
-        maps [B, C, h, w] of each level; regions [R, D] and the row `picture` [R] of the batch each is of.
+        maps [B, C, h, w] of each level; regions [R, D] and the row `image_of` [R] of the batch each is of.
         """
         places = [self.image(reverse(level)) for level in maps]
         guesses = self.region(reverse(regions)).squeeze(1)
@@ -28,18 +28,18 @@ class DomainHeads(nn.Module):
         return {
             "domain_image": of_places,
             "domain_region": _wrong(guesses, domain) if len(guesses) else of_places * 0,
-            "domain_consistency": self._differ(maps, regions, picture) if len(guesses) else of_places * 0,
+            "domain_consistency": self._differ(maps, regions, image_of) if len(guesses) else of_places * 0,
         }
 
-    def _differ(self, maps: list[Tensor], regions: Tensor, picture: Tensor) -> Tensor:
+    def _differ(self, maps: list[Tensor], regions: Tensor, image_of: Tensor) -> Tensor:
         """How far both guesses differ, which the features too learn to make less: here no gradient is reversed."""
-        return consistency([self.image(level) for level in maps], self.region(regions).squeeze(1), picture)
+        return consistency([self.image(level) for level in maps], self.region(regions).squeeze(1), image_of)
 
 
-def consistency(places: list[Tensor], guesses: Tensor, picture: Tensor) -> Tensor:
-    """Squared distance between what a picture's places say on the mean and what each of its regions says (eq. 7)."""
+def consistency(places: list[Tensor], guesses: Tensor, image_of: Tensor) -> Tensor:
+    """Squared distance between what an image's places say on the mean and what each of its regions says (eq. 7)."""
     means = torch.stack([place.sigmoid().mean(dim=(1, 2, 3)) for place in places])  # [L, B]
-    return (means[:, picture] - guesses.sigmoid()).pow(2).mean()
+    return (means[:, image_of] - guesses.sigmoid()).pow(2).mean()
 
 
 def _wrong(logits: Tensor, domain: float) -> Tensor:

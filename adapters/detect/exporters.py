@@ -1,4 +1,4 @@
-"""Detectors for other tools: a Hugging Face folder and ONNX, both compared with the checkpoint on real pictures."""
+"""Detectors for other tools: a Hugging Face folder and ONNX, both compared with the checkpoint on real images."""
 
 from pathlib import Path
 from typing import Any
@@ -53,16 +53,16 @@ def detector_to_hf(learner: Any, preprocess: Preprocess, images: Tensor, folder:
     found = _each(_Raw(loaded), images)
     difference = _compare(_each(_Raw(learner.module), images), found, "Hugging Face", folder / "model.safetensors")
     return (
-        f"AutoModelForObjectDetection gives the same logits and boxes on {len(images)} pictures (largest difference "
+        f"AutoModelForObjectDetection gives the same logits and boxes on {len(images)} images (largest difference "
         f"{difference:.1e} of their spread)."
     )
 
 
 def detector_to_onnx(learner: Any, images: Tensor, path: Path) -> str:
-    """One picture at a time: images [1, 3, S, S] -> logits, pred_boxes. Raises as `detector_to_hf`."""
+    """One image at a time: images [1, 3, S, S] -> logits, pred_boxes. Raises as `detector_to_hf`."""
     if not learner.fixed_queries:
         raise UsageError(
-            f"{learner.id} checkpoints find boxes, whose number differs from picture to picture; they export as "
+            f"{learner.id} checkpoints find boxes, whose number differs from image to image; they export as "
             "safetensors only."
         )
     module = _Raw(learner.export_module()).eval()
@@ -71,7 +71,7 @@ def detector_to_onnx(learner: Any, images: Tensor, path: Path) -> str:
     found = tuple(np.concatenate([row[place] for row in rows]) for place in range(len(PARTS)))
     difference = _compare(_each(module, images), found, "ONNX", path)
     return (
-        f"One picture at a time, boxes cxcywh in 0..1. Largest difference from torch on {len(images)} pictures: "
+        f"One image at a time, boxes cxcywh in 0..1. Largest difference from torch on {len(images)} images: "
         f"{difference:.1e} of the spread."
     )
 

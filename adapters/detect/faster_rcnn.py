@@ -28,7 +28,7 @@ class FasterRcnnParams(DetectParams):
         False, description="of four times as many regions, learn from the hardest (online hard example mining)"
     )
     sampled: int = Field(
-        128, ge=8, le=1024, description="regions a picture that the second stage learns from; paper: 512"
+        128, ge=8, le=1024, description="regions an image that the second stage learns from; paper: 512"
     )
     cosine: float = Field(
         0.0,
@@ -36,7 +36,7 @@ class FasterRcnnParams(DetectParams):
         le=1000,
         description="name a region by its cosine with each class, times this; 20 in the paper; 0: off",
     )
-    proposals: int = Field(300, ge=10, le=2000, description="regions a picture that go to the second stage")
+    proposals: int = Field(300, ge=10, le=2000, description="regions an image that go to the second stage")
 
 
 @register("detect/faster-rcnn")
@@ -57,7 +57,7 @@ class FasterRcnn(TorchvisionDetector):
 
     @property
     def hard(self) -> int | None:
-        """How many regions a picture are learned where only the hardest are; None: all that were drawn."""
+        """How many regions an image are learned where only the hardest are; None: all that were drawn."""
         return self.params.sampled if self.params.hard else None
 
     def losses(self, batch: Batch, at: Step) -> dict[str, Tensor]:

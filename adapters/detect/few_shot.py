@@ -31,7 +31,7 @@ class FewShot(Comparison):
     """Trains a detector on many boxes, once, then three times on the few of `data.train` (`data.shots` a class).
 
     Once its last layers alone learn, once all of it, and once a new detector learns from the shots alone; same
-    pictures, steps and learning rate. The table gives AP of the classes known before and of the new ones (in the paper
+    images, steps and learning rate. The table gives AP of the classes known before and of the new ones (in the paper
     bAP and nAP); its first row is the detector before the shots, on the classes it knew. Wang et al. 2020, section 3.
     """
 

@@ -27,7 +27,7 @@ TERMS |= {"fgl": "distribution", "ddf": "distribution"}
 
 
 class QueryParams(BackboneParams):
-    queries: int = Field(50, ge=1, le=2000, description="how many things can be found in a picture, at most")
+    queries: int = Field(50, ge=1, le=2000, description="how many things can be found in an image, at most")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout in the transformer; 0.1 in DETR")
     lora: int = Field(
         0, ge=0, le=512, description="rank of LoRA updates of attention, for a detector that is trained already: all "
@@ -115,7 +115,7 @@ class TransformerDetector(BackboneDetector):
         if self.queries_from_maps and self.params.queries > places:
             raise UsageError(
                 f"params.queries: {self.params.queries} queries begin at places of the maps, which are only {places} "
-                f"in inputs of {side} pixels, as {key} has them. Fewer queries or larger pictures fit."
+                f"in inputs of {side} pixels, as {key} has them. Fewer queries or larger images fit."
             )
 
     def _pretrained(self, whole: HFDetector, classes: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Mean teacher: a slow copy of the detector draws boxes on target pictures, and the detector learns from them."""
+"""Mean teacher: a slow copy of the detector draws boxes on target images, and the detector learns from them."""
 
 import copy
 from collections.abc import Sequence
@@ -35,9 +35,9 @@ class MeanTeacherParams(Params):
 class MeanTeacher(Detector):
     """Any detector, taught on the target by an average of itself.
 
-    The teacher sees a target picture as it is, the student the same with its colours and sharpness changed and a part
+    The teacher sees a target image as it is, the student the same with its colours and sharpness changed and a part
     hidden; boxes of which the teacher is sure are the student's labels. As in the paper their places are not learned,
-    for a sure class says nothing of a sure place; pictures in which the teacher is sure of nothing teach nothing. The
+    for a sure class says nothing of a sure place; images in which the teacher is sure of nothing teach nothing. The
     teacher is what predicts. Liu et al. 2021, section 3, between domains as in Li et al. 2022 (without its adversary).
     """
 
@@ -124,6 +124,6 @@ class MeanTeacher(Detector):
 
 
 def _real(found: Detections) -> Detections:
-    """Without boxes that the edge of the picture has cut down to a line."""
+    """Without boxes that the edge of the image has cut down to a line."""
     kept = (found.xyxy[:, 2:] - found.xyxy[:, :2] > 1).all(axis=1)
     return Detections(found.xyxy[kept], found.labels[kept], found.scores[kept])

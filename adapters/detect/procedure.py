@@ -35,8 +35,8 @@ from studio.engine.session import Session, restore, save_checkpoint, setup, to_d
 from studio.metrics.detection import best_threshold, coco_ap
 from studio.store import Checkpoint
 
-FEW_STEPS = 20  # of an epoch, at least, where data.shots leaves few pictures
-BATCH = 8  # pictures looked at together when judging
+FEW_STEPS = 20  # of an epoch, at least, where data.shots leaves few images
+BATCH = 8  # images looked at together when judging
 PLAIN = TTA()
 
 
@@ -164,7 +164,7 @@ class DetectorPredictor(BoxPredictor):
 def predict_split(
     job: Job, learner: Detector, split: Split, preprocess: Preprocess, tta: TTA = PLAIN
 ) -> list[Detections]:
-    """What the detector finds in a split, in pixels of the pictures."""
+    """What the detector finds in a split, in pixels of the images."""
     learner.train_mode(False)
     answers = []
     for view in views_of(learner, preprocess, tta):

@@ -47,7 +47,7 @@ def stages(backbone: Any) -> tuple[list[int], list[int]]:
     of = {one["reduction"]: (place, one["num_chs"]) for place, one in enumerate(info)}
     if not hasattr(backbone.module, "forward_intermediates") or not {8, 16, 32} <= of.keys():
         raise UsageError(
-            f"model.backbone: a detector needs maps at 1/8, 1/16 and 1/32 of the picture; {backbone.spec} has none. "
+            f"model.backbone: a detector needs maps at 1/8, 1/16 and 1/32 of the image; {backbone.spec} has none. "
             "CNNs and hierarchical transformers of timm fit, such as pip/tf_efficientnet_lite0 or timm/resnet18."
         )
     chosen = [of[stride] for stride in (8, 16, 32)]

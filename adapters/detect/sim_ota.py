@@ -17,7 +17,7 @@ def assign(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Places, the row of `truth` each learns, and their overlap with it: (places [P], rows [P], IoU [P]).
 
-    For the A places of one picture: boxes [A, 4] xyxy, logits [A, C] and objectness [A] as predicted, centres [A, 2]
+    For the A places of one image: boxes [A, 4] xyxy, logits [A, C] and objectness [A] as predicted, centres [A, 2]
     and strides [A] in pixels; truth [N, 4] and labels [N].
     """
     inside, central = _near(centres, strides, truth)

@@ -39,7 +39,7 @@ def at_strides(backbone: Any, strides: tuple[int, ...]) -> tuple[list[int], list
     if not hasattr(backbone.module, "forward_intermediates") or not set(strides) <= of.keys():
         wanted = " and ".join(f"1/{stride}" for stride in strides)
         raise UsageError(
-            f"model.backbone: this detector needs maps at {wanted} of the picture; {backbone.spec} has none. "
+            f"model.backbone: this detector needs maps at {wanted} of the image; {backbone.spec} has none. "
             "CNNs and hierarchical transformers of timm fit, such as pip/tf_efficientnet_lite0 or timm/resnet18."
         )
     return [of[stride][0] for stride in strides], [of[stride][1] for stride in strides]

@@ -14,11 +14,11 @@ SMOOTH = 1 / 9  # where the loss of corners goes over from square to straight, a
 
 @dataclass
 class Regions:
-    """Maps of the pyramid {level: [B, C, h, w]}, features [R, D] of all regions, and the picture [R] each is of."""
+    """Maps of the pyramid {level: [B, C, h, w]}, features [R, D] of all regions, and the image of each [R]."""
 
     maps: "OrderedDict[str, Tensor]"
     features: Tensor
-    picture: Tensor
+    image_of: Tensor
 
 
 def rpn_roi_losses(
@@ -26,7 +26,7 @@ def rpn_roi_losses(
 ) -> tuple[dict[str, Tensor], Regions]:
     """The four losses of both stages, and the regions they are of, in training mode.
 
-    `hard`: of all regions drawn, learn from so many a picture, those with the highest loss (`hardest`).
+    `hard`: of all regions drawn, learn from so many an image, those with the highest loss (`hardest`).
     """
     batch, targets = module.transform(list(images), targets)
     maps = module.backbone(batch.tensors)
@@ -39,14 +39,14 @@ def rpn_roi_losses(
     if hard is None:
         kept = torch.arange(len(classified), device=classified.device)
     else:
-        kept = hardest(torch.cat(proposals), (classified + placed).detach(), regions.picture, hard)
+        kept = hardest(torch.cat(proposals), (classified + placed).detach(), regions.image_of, hard)
     count = max(1, len(kept))
     losses |= {"loss_classifier": classified[kept].sum() / count, "loss_box_reg": placed[kept].sum() / count}
     return losses, regions
 
 
 def propose_unlabelled(module: Any, images: Tensor) -> Regions:
-    """The regions that are proposed in pictures without labels; in training mode, with gradients."""
+    """The regions that are proposed in images without labels; in training mode, with gradients."""
     batch, _ = module.transform(list(images), None)
     maps = module.backbone(batch.tensors)
     module.rpn.eval()  # in training mode it asks for labels
@@ -57,17 +57,17 @@ def propose_unlabelled(module: Any, images: Tensor) -> Regions:
     return _regions(module.roi_heads, maps, [one[:most] for one in proposals], batch.image_sizes)
 
 
-def hardest(boxes: Tensor, losses: Tensor, picture: Tensor, count: int) -> Tensor:
-    """Rows of the `count` regions of each picture whose loss is highest, none of which lie on each other.
+def hardest(boxes: Tensor, losses: Tensor, image_of: Tensor, count: int) -> Tensor:
+    """Rows of the `count` regions of each image whose loss is highest, none of which lie on each other.
 
     Shrivastava et al. 2016, Training Region-based Object Detectors with Online Hard Example Mining, section 4.2.
     """
     from torchvision.ops import batched_nms
 
-    rows = batched_nms(boxes, losses, picture, ALIKE)  # the hardest first
+    rows = batched_nms(boxes, losses, image_of, ALIKE)  # the hardest first
     place = torch.zeros_like(rows)
-    for one in picture.unique():
-        of = picture[rows] == one
+    for one in image_of.unique():
+        of = image_of[rows] == one
         place[of] = torch.arange(int(of.sum()), device=rows.device)
     return rows[place < count]
 

@@ -44,7 +44,7 @@ class YoloX(TorchvisionDetector):
 
 
 class _Yolox(nn.Module):
-    """Called as torchvision's detectors are: with targets it gives losses, else what it finds in each picture."""
+    """Called as torchvision's detectors are: with targets it gives losses, else what it finds in each image."""
 
     def __init__(self, pyramid: Pyramid, classes: int, depth: int, nms: float, most: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The picture of a ranking."""
+"""The image of a ranking."""
 
 import numpy as np
 from matplotlib.figure import Figure

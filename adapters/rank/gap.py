@@ -23,7 +23,7 @@ TOLD_APART = 1.5  # A-distance: a linear classifier is right about the domain of
 TINY = 1e-9  # a class gap below it is none
 RULE = (
     "Rule: `gap to classes` is the domains' MMD² over the mean MMD² of a source class and the other classes, in one "
-    "kernel. At 1 or more the look of the pictures moves features further than their class does, so that what is "
+    "kernel. At 1 or more the look of the images moves features further than their class does, so that what is "
     "learned on the source may name looks. It is a rule of thumb, not a bound; target labels were not used."
 )
 

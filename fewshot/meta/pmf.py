@@ -27,7 +27,7 @@ MOMENTUM = 0.9
 class PmfParams(MetaParams):
     crops: bool = Field(True, description="random crops and flips of training images: for photos, not for characters")
     freeze_statistics: bool = Field(
-        True, description="keep the pretrained batch-norm statistics, which a few pictures of a task would spoil"
+        True, description="keep the pretrained batch-norm statistics, which a few images of a task would spoil"
     )
     finetune_steps: int = Field(50, ge=1, le=10_000, description="steps of fine-tuning on an episode's support")
     finetune_lr: float | None = Field(

@@ -34,9 +34,9 @@ def gather_support(learner: MetaLearner, pools: list[Pool], device: str) -> Supp
         found = embed_rows(learner, pool, rows, device)
         items = [pool.dataset.items[row] for row in rows]
         names = [pool.dataset.classes[item.label] for item in items]
-        pictures = [read_image(item.source, item.name, min_side=SIDE) for item in items]
+        images = [read_image(item.source, item.name, min_side=SIDE) for item in items]
         support = support or SupportSet.empty(found.shape[1])
-        support = support.with_photos(found, names, [item.name for item in items], pictures)
+        support = support.with_photos(found, names, [item.name for item in items], images)
     assert support is not None
     return support
 

@@ -220,7 +220,7 @@ class Detector(Learner):
     `losses` gets images [B, 3, H, W], boxes [B, M, 4] and labels [B, M], -1 where padded.
     """
 
-    #: `module(pixel_values=...)` gives as many answers for every picture, logits [B, Q, C] and pred_boxes [B, Q, 4]
+    #: `module(pixel_values=...)` gives as many answers for every image, logits [B, Q, C] and pred_boxes [B, Q, 4]
     fixed_queries: ClassVar[bool] = False
     #: classes that a detector which was pretrained as a whole knows already, once `setup` has seen it
     pretrained_classes: "list[str] | None" = None

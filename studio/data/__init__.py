@@ -1,6 +1,6 @@
 """Data: readers, the one door for images, checks, splits, transforms, the feature cache.
 
-May use studio.core and studio.store. `open_data(spec)` reads any spec; `read_image` opens any picture;
+May use studio.core and studio.store. `open_data(spec)` reads any spec; `read_image` opens any image;
 adding a kind of data is adding a file to `readers/`.
 """
 

@@ -33,7 +33,7 @@ from studio.data.readers import list as list_reader
 OPTIONS = {
     "annotations": "the file or folder of annotations, where several are there; none reads class folders",
     **masks.OPTIONS, **via.OPTIONS, **csv.OPTIONS, **voc.OPTIONS, **coco.OPTIONS, **yolo.OPTIONS,
-    "images": "the folder of the pictures, where it is not found beside the annotations",
+    "images": "the folder of the images, where it is not found beside the annotations",
 }  # fmt: skip
 READERS = {
     "coco": coco, "csv": csv, "cvat": cvat, "labelme": labelme, "labelstudio": labelstudio, "list": list_reader,

@@ -1,7 +1,7 @@
 """What a dataset is: labelled images by name, or feature vectors.
 
-An `Item` does not hold a picture; it knows where its bytes are. `studio.data.files.images.read_image` is the
-one door through which every picture comes.
+An `Item` does not hold an image; it knows where its bytes are. `studio.data.files.images.read_image` is the
+one door through which every image comes.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ class ImageSource(Protocol):
         """The encoded file, or pixels uint8 [H, W] or [H, W, 3]."""
 
     def digest(self) -> str:
-        """SHA-256 of the content, as hex: the same picture has the same digest wherever it lies."""
+        """SHA-256 of the content, as hex: the same image has the same digest wherever it lies."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Dataset:
 
     @property
     def boxed(self) -> bool:
-        """Whether its pictures carry boxes."""
+        """Whether its images carry boxes."""
         return bool(self.items) and all(item.boxes is not None for item in self.items)
 
     @property

@@ -1,4 +1,4 @@
-"""Which images are trained on and which are not: deterministic, stratified, the same picture never on both sides."""
+"""Which images are trained on and which are not: deterministic, stratified, the same image never on both sides."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -231,7 +231,7 @@ def _hold_out(train: Dataset, seed: int, home: Home | None) -> tuple[Dataset, Da
 
 
 def _leaks(train: Dataset, given: dict[str, Dataset], home: Home | None) -> str:
-    """A sentence for each given split that has pictures of train in it."""
+    """A sentence for each given split that has images of train in it."""
     if not given:
         return ""
     known = set(digests([item.source for item in train.items], home)) - {None}
@@ -240,7 +240,7 @@ def _leaks(train: Dataset, given: dict[str, Dataset], home: Home | None) -> str:
         for name, part in given.items()
     }
     return "".join(
-        f" {count} of the {len(given[name])} pictures of {name} are in train too: scores will be too good."
+        f" {count} of the {len(given[name])} images of {name} are in train too: scores will be too good."
         for name, count in counts.items()
         if count
     )

@@ -1,4 +1,4 @@
-"""From a picture to a backbone's input, and random crops of whole batches."""
+"""From an image to a backbone's input, and random crops of whole batches."""
 
 import math
 
@@ -22,7 +22,7 @@ _MODES = {
 def to_input(image: Image.Image, preprocess: Preprocess, margin: float = 1.0) -> Tensor:
     """An RGB image as uint8 [3, S, S], resized and cropped, not yet normalised.
 
-    S is image_size, or a little more for training: `margin` times that, with more of the picture around the
+    S is image_size, or a little more for training: `margin` times that, with more of the image around the
     crop as long as there is some. Antialiased on bytes, which differs from Pillow by 2 of 255 at most.
     """
     side = round(preprocess.image_size * margin)

@@ -1,4 +1,4 @@
-"""Pictures of results, as matplotlib figures that nobody else can change: no pyplot, no global state.
+"""Figures of results, in matplotlib, that nobody else can change: no pyplot, no global state.
 
 May use studio.core and studio.metrics. Colours are told apart by colour-blind eyes too; fonts fall back
 to ones that have Chinese where the machine has them.

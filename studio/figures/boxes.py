@@ -1,4 +1,4 @@
-"""Pictures with boxes drawn on them, and precision-recall curves."""
+"""Images with boxes drawn on them, and precision-recall curves."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ KEPT, MISSED, WRONG = "#009E73", "#E69F00", "#D55E00"
 
 
 def draw_boxes(image: Image.Image, boxes: Boxes, classes: Sequence[str]) -> Image.Image:
-    """A copy of the picture with the boxes of a data set in the colour of their class."""
+    """A copy of the image with the boxes of a data set in the colour of their class."""
     marks = [
         (corners, COLOURS[label % (len(COLOURS) - 1)], classes[label])
         for corners, label in zip(boxes.xyxy, boxes.labels, strict=True)
@@ -24,7 +24,7 @@ def draw_boxes(image: Image.Image, boxes: Boxes, classes: Sequence[str]) -> Imag
 
 
 def draw_detections(image: Image.Image, found: Detections, classes: Sequence[str]) -> Image.Image:
-    """A copy of the picture with each box in the colour of its class, its name and score above it."""
+    """A copy of the image with each box in the colour of its class, its name and score above it."""
     marks = [
         (corners, COLOURS[label % (len(COLOURS) - 1)], f"{classes[label]} {score:.2f}")
         for corners, label, score in zip(found.xyxy, found.labels, found.scores, strict=True)
@@ -36,7 +36,7 @@ def draw_side_by_side(
     image: Image.Image, boxes: Sequence[Sequence[dict[str, Any]]], common: Sequence[Sequence[bool]],
     names: Sequence[str],
 ) -> Image.Image:  # fmt: skip
-    """The picture once for each model, under its name: boxes that the others have too green, its own alone yellow.
+    """The image once for each model, under its name: boxes that the others have too green, its own alone yellow.
 
     `boxes[m]` are {label, score, box} of model m, and `common[m]` says of each whether it is the others' too.
     """
@@ -58,7 +58,7 @@ def draw_side_by_side(
 
 
 def draw_judged(image: Image.Image, truth: Boxes, judged: Judged, classes: Sequence[str]) -> Image.Image:
-    """The picture with kept detections green, wrong ones red-orange, and missed objects yellow."""
+    """The image with kept detections green, wrong ones red-orange, and missed objects yellow."""
     missed = (judged.taken < 0) & ~truth.ignore
     marks = [
         (corners, MISSED, f"missed {classes[label]}")

@@ -1,4 +1,4 @@
-"""Grids of pictures with a caption each."""
+"""Grids of images with a caption each."""
 
 from collections.abc import Sequence
 

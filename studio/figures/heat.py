@@ -1,4 +1,4 @@
-"""Heat laid over pictures."""
+"""Heat laid over images."""
 
 import numpy as np
 from matplotlib import colormaps

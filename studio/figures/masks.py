@@ -41,9 +41,9 @@ def draw_mask(
     if classes and classes[0].casefold() == GROUND:
         shown &= mask != 0
     out[shown] = (1 - strength) * out[shown] + strength * colours[mask[shown]]
-    picture = Image.fromarray(out.round().astype(np.uint8))
+    painted = Image.fromarray(out.round().astype(np.uint8))
     present = [label for label in np.unique(mask[shown]).tolist()]
-    return with_legend(picture, present, classes, shares)
+    return with_legend(painted, present, classes, shares)
 
 
 def draw_errors(image: Image.Image, mask: np.ndarray, truth: np.ndarray) -> Image.Image:

@@ -17,7 +17,7 @@ TWELVE = (
 def coco_ap(truths: Sequence[Boxes], found: Sequence[Detections], classes: Sequence[str]) -> dict[str, Any]:
     """COCO's twelve numbers in 0..1 (`TWELVE`), and `map_per_class` {class: AP}; None where nothing is there to find.
 
-    `truths[i]` and `found[i]` are of picture i, in pixels of one and the same size: small is below 32 x 32 pixels,
+    `truths[i]` and `found[i]` are of image i, in pixels of one and the same size: small is below 32 x 32 pixels,
     large above 96 x 96. Boxes to ignore count as crowds: finding them is neither right nor wrong.
     Lin et al. 2014, Microsoft COCO.
     """
@@ -29,7 +29,7 @@ def coco_ap(truths: Sequence[Boxes], found: Sequence[Detections], classes: Seque
     judge.accumulate()
     judge.summarize()
     numbers = {name: _known(value) for name, value in zip(TWELVE, judge.stats, strict=False)}
-    precision = judge.eval["precision"][:, :, :, 0, -1]  # [IoU, recall, class], all sizes, 100 a picture
+    precision = judge.eval["precision"][:, :, :, 0, -1]  # [IoU, recall, class], all sizes, 100 an image
     per_class = {name: _mean(precision[:, :, label]) for label, name in enumerate(classes)}
     return {**numbers, "map_per_class": per_class}
 

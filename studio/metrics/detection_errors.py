@@ -16,7 +16,7 @@ PLACED, NEAR = 0.5, 0.1  # overlap from which a box is in its place, and from wh
 
 @dataclass(frozen=True)
 class Judged:
-    """Of one picture: the kind of each detection (index into KINDS, -1 on an ignored box), and which boxes were found.
+    """Of one image: the kind of each detection (index into KINDS, -1 on an ignored box), and which boxes were found.
 
     `kinds` int64 [N] for the detections surest first; `taken` int64 [M] the detection that found each box, or -1.
     """

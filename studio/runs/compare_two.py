@@ -1,4 +1,4 @@
-"""Two detectors on one picture: what both find, and what only one of them does."""
+"""Two detectors on one image: what both find, and what only one of them does."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ class PairComparison:
 
     rows: tuple[dict[str, Any], dict[str, Any]]
     common: tuple[list[bool], list[bool]]
-    drawn: Image.Image  # the picture twice, side by side
+    drawn: Image.Image  # the image twice, side by side
 
     @property
     def counts(self) -> dict[str, int]:
@@ -32,18 +32,18 @@ class PairComparison:
 
 
 def compare_two(first: Model, second: Model, image: str | Path | Image.Image) -> PairComparison:
-    """What two checkpoints find in one picture, each from its own threshold on, matched by class and overlap.
+    """What two checkpoints find in one image, each from its own threshold on, matched by class and overlap.
 
-    Raises UsageError where one of them finds no boxes, or the picture can't be read.
+    Raises UsageError where one of them finds no boxes, or the image can't be read.
     """
-    picture = read_for_people(image)
-    rows = (first.predict([picture])[0], second.predict([picture])[0])
+    opened = read_for_people(image)
+    rows = (first.predict([opened])[0], second.predict([opened])[0])
     for model, row in zip((first, second), rows, strict=True):
         if "boxes" not in row:
             raise UsageError(f"{model.checkpoint.id} was made by {model.checkpoint.manifest.method}: it has no boxes.")
     common = match(rows[0]["boxes"], rows[1]["boxes"])
     names = [_name(model) for model in (first, second)]
-    return PairComparison(rows, common, draw_side_by_side(picture, [row["boxes"] for row in rows], common, names))
+    return PairComparison(rows, common, draw_side_by_side(opened, [row["boxes"] for row in rows], common, names))
 
 
 def match(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> tuple[list[bool], list[bool]]:

@@ -131,8 +131,8 @@ def _sample(preprocess: Preprocess, count: int = 8) -> torch.Tensor:
         open_data("builtin:digits?per_class=1").items[: count // 2]
         + open_data("builtin:glyphs?classes=4&per_class=1").items[: count // 2]
     )
-    pictures = [to_input(read_image(item.source, item.name), preprocess) for item in items]
-    return normalize(torch.stack(pictures), preprocess)
+    images = [to_input(read_image(item.source, item.name), preprocess) for item in items]
+    return normalize(torch.stack(images), preprocess)
 
 
 def _refuse_if_off(expected: np.ndarray, found: np.ndarray, what: str, path: Path) -> float:

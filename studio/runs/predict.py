@@ -149,7 +149,7 @@ def teach_checkpoint(
 
 
 def split_films(paths: Iterable[str | Path]) -> tuple[list[Path], list[Path]]:
-    """Pictures and folders, and video files, among `paths`."""
+    """Images and folders, and video files, among `paths`."""
     films = [path for path in map(Path, paths) if is_video(path)]
     return [path for path in map(Path, paths) if not is_video(path)], films
 

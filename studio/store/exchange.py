@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 WEIGHTS, MANIFEST, PREPROCESSOR, CARD, FILES = (
     "model.safetensors", "manifest.json", "preprocessor.json", "README.md", "files",
 )  # fmt: skip
-PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 CONFIGS = ("config.json", "preprocessor_config.json")
 MAX_MEMBERS, MAX_RATIO, MAX_BYTES = 1000, 200, 64 << 30
 
@@ -186,7 +186,7 @@ def _tensors(path: Path) -> "dict[str, Tensor]":
 def _kept(path: Path) -> bytes:
     """A file that comes along: JSON, a JPEG, PNG or WebP, or safetensors, by what it holds and not by its name."""
     data = path.read_bytes()
-    if data.startswith(PICTURES) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP"):
+    if data.startswith(IMAGES) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP"):
         return data
     try:
         if data.lstrip()[:1] in (b"{", b"["):

@@ -1,4 +1,4 @@
-"""Pictures made on the spot, for all tests of data."""
+"""Images made on the spot, for all tests of data."""
 
 import io
 from collections.abc import Callable
@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 
-def picture(seed: int = 0, size: tuple[int, int] = (64, 48)) -> Image.Image:
-    """A smooth RGB picture that no other seed gives."""
+def image(seed: int = 0, size: tuple[int, int] = (64, 48)) -> Image.Image:
+    """A smooth RGB image that no other seed gives."""
     cells = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     return Image.fromarray(cells).resize(size, Image.Resampling.BICUBIC)
 
@@ -23,7 +23,7 @@ def encoded(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
 
 @pytest.fixture
 def draw() -> Callable[..., Image.Image]:
-    return picture
+    return image
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def photos() -> Callable[[Path, dict[str, int]], Path]:
             (root / folder).mkdir(parents=True, exist_ok=True)
             for number in range(count):
                 written += 1
-                (root / folder / f"{number}.jpg").write_bytes(encoded(picture(written)))
+                (root / folder / f"{number}.jpg").write_bytes(encoded(image(written)))
         return root
 
     return write

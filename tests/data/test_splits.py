@@ -1,4 +1,4 @@
-"""Splits: deterministic, stratified, no class lost, and the same picture never on both sides."""
+"""Splits: deterministic, stratified, no class lost, and the same image never on both sides."""
 
 from collections import Counter
 
@@ -99,7 +99,7 @@ def test_a_fifth_of_an_undivided_folder_is_held_out(photos, tmp_path):
     assert [item.name for item in again.val.items] == [item.name for item in found.val.items]
 
 
-def test_copies_of_one_picture_are_never_on_both_sides(photos, tmp_path):
+def test_copies_of_one_image_are_never_on_both_sides(photos, tmp_path):
     root = photos(tmp_path, {"cat": 6, "dog": 6})
     for number in range(6):
         for copy in "abc":
@@ -154,11 +154,11 @@ def test_classes_that_train_has_not_are_named(photos, tmp_path):
         split(f"folder:{tmp_path / 'a' / 'train'}", test=f"folder:{tmp_path / 'b'}")
 
 
-def test_pictures_of_train_in_val_or_test_are_counted_in_the_note(photos, tmp_path):
+def test_images_of_train_in_val_or_test_are_counted_in_the_note(photos, tmp_path):
     root = photos(tmp_path, {"train/cat": 3, "train/dog": 3, "val/cat": 2, "val/dog": 2})
     assert "too good" not in split(f"folder:{root}").note
     (root / "val" / "cat" / "9.jpg").write_bytes((root / "train" / "cat" / "0.jpg").read_bytes())
-    assert "1 of the 5 pictures of val are in train too: scores will be too good." in split(f"folder:{root}").note
+    assert "1 of the 5 images of val are in train too: scores will be too good." in split(f"folder:{root}").note
 
 
 def test_what_was_left_out_stays_known(photos, tmp_path):

@@ -1,4 +1,4 @@
-"""From picture to input: timm's transform to within rounding, the same crops from the same state."""
+"""From image to input: timm's transform to within rounding, the same crops from the same state."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_squashing_keeps_everything_in_view():
     assert shown.shape == (3, 40, 40) and shown[1, :, 0].max() < 40 and shown[1, :, -1].min() == 255
 
 
-def test_a_margin_is_more_of_the_picture_around_the_same_view():
+def test_a_margin_is_more_of_the_image_around_the_same_view():
     preprocess = Preprocess(64, 0.8)
     plain, wide = to_input(smooth(300, 200), preprocess), to_input(smooth(300, 200), preprocess, margin=1.25)
     assert wide.shape == (3, 80, 80) and torch.equal(wide[:, 8:72, 8:72], plain)
@@ -65,7 +65,7 @@ def test_augmentation_is_a_function_of_its_generator():
     assert torch.equal(augment(batch, preprocess, torch.Generator().set_state(state)), after)
 
 
-def test_crops_lie_in_the_picture_and_keep_the_share_that_was_asked_for():
+def test_crops_lie_in_the_image_and_keep_the_share_that_was_asked_for():
     side = 100
     ramp = torch.arange(side, dtype=torch.uint8)
     across = torch.stack([ramp.expand(side, side), ramp.view(-1, 1).expand(side, side), torch.zeros(side, side)])

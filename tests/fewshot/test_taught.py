@@ -76,7 +76,7 @@ def test_teaching_a_new_class_makes_a_new_checkpoint_and_leaves_the_old_one(home
     assert load_checkpoint(new.id, home).predict([photo("white", 99)])[0]["label"] == "white"
     assert load_checkpoint(old, home).classes == ["blue", "green", "red"]
     old_files, new_files = (Store(home).checkpoint(name).manifest.files for name in (old, new.id))
-    assert new_files["photos-0.jpg"] == old_files["photos-0.jpg"]  # pictures are stored once
+    assert new_files["photos-0.jpg"] == old_files["photos-0.jpg"]  # images are stored once
     image, caption = next(load_checkpoint(new.id, home).look([photo("white", 0)])).answer.neighbours[0]
     assert caption.startswith("white ") and np.asarray(image).mean() > 200
     assert Store(home).verify() == []
@@ -136,14 +136,14 @@ def test_a_run_can_teach_a_checkpoint_further_or_only_evaluate_it(home, photos, 
 
 
 def test_an_episode_file_is_scored_and_needs_no_train(home, photos):
-    pictures = {colour: [f"{colour}/{n}.png" for n in range(4)] for colour in ("blue", "green")}
-    episode = {"support": {c: p[:2] for c, p in pictures.items()}, "query": {c: p[2:] for c, p in pictures.items()}}
+    images = {colour: [f"{colour}/{n}.png" for n in range(4)] for colour in ("blue", "green")}
+    episode = {"support": {c: p[:2] for c, p in images.items()}, "query": {c: p[2:] for c, p in images.items()}}
     file = photos / "episodes.json"
     file.write_text(json.dumps([episode, episode]))
     asked = {"episodes_file": str(file)}
     result = run(recipe(photos, data={}, eval=asked), home=home)
     assert result.checkpoint is None and result.metrics["episodes"] == 2 and result.metrics["accuracy"] == 1.0
-    (photos / "blue" / "1.png").write_text("no picture")
+    (photos / "blue" / "1.png").write_text("no image")
     with pytest.raises(UsageError, match=r"blue/1\.png"):
         run(recipe(photos, data={}, eval=asked), home=home)
 

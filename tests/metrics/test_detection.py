@@ -75,8 +75,8 @@ CASES = {
     "random": a_set(1),
     "large": a_set(2, images=40, classes=9, extra=20),
     "crowds": a_set(3, crowd=0.6),
-    "over a hundred a picture": a_set(4, images=2, extra=150, most=40),
-    "one picture without anything": ([Boxes.of([], [])], [NOTHING], ["a"]),
+    "over a hundred an image": a_set(4, images=2, extra=150, most=40),
+    "one image without anything": ([Boxes.of([], [])], [NOTHING], ["a"]),
     "no boxes at all": ([Boxes.of([], [])] * 3, a_set(5, images=3)[1], ["a", "b", "c", "d"]),
     "nothing found": (a_set(6)[0], [NOTHING] * 12, ["a", "b", "c", "d"]),
     "one box found exactly": (

@@ -1,4 +1,4 @@
-"""Films in and out, and two detectors on one picture."""
+"""Films in and out, and two detectors on one image."""
 
 import json
 from pathlib import Path
@@ -121,7 +121,7 @@ def test_without_the_library_it_says_how_to_get_it(tmp_path, monkeypatch):
         list(video.frames(tmp_path / "film.mp4"))
 
 
-def test_films_are_told_from_pictures():
+def test_films_are_told_from_images():
     stills, films = split_films(["a.png", "b.MP4", "folder", "c.mov"])
     assert [str(one) for one in stills] == ["a.png", "folder"] and [str(one) for one in films] == ["b.MP4", "c.mov"]
 
@@ -138,12 +138,12 @@ def test_boxes_are_matched_once_by_class_and_overlap():
 
 
 def test_two_detectors_are_drawn_side_by_side():
-    picture = frame(0)
-    alike = compare_two(model(Bright()), model(Bright(), "two"), picture)
+    image = frame(0)
+    alike = compare_two(model(Bright()), model(Bright(), "two"), image)
     assert alike.counts == {"both": 1, "first_only": 0, "second_only": 0}
-    other = compare_two(model(Bright()), model(Bright(label=0), "two"), picture)
+    other = compare_two(model(Bright()), model(Bright(label=0), "two"), image)
     assert other.counts == {"both": 0, "first_only": 1, "second_only": 1}
-    assert alike.drawn.width > 2 * picture.width and alike.drawn.height > picture.height
+    assert alike.drawn.width > 2 * image.width and alike.drawn.height > image.height
     assert np.any(np.asarray(alike.drawn) != np.asarray(other.drawn))
 
 

@@ -34,9 +34,9 @@ def photos_zip() -> bytes:
     with zipfile.ZipFile(data, "w") as archive:
         for name in ("cat", "dog"):
             for number in range(3):
-                picture = io.BytesIO()
-                Image.fromarray(np.full((24, 24, 3), 40 * number + 9 * len(name), np.uint8)).save(picture, "PNG")
-                archive.writestr(f"{name}/{number}.png", picture.getvalue())
+                image = io.BytesIO()
+                Image.fromarray(np.full((24, 24, 3), 40 * number + 9 * len(name), np.uint8)).save(image, "PNG")
+                archive.writestr(f"{name}/{number}.png", image.getvalue())
     return data.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""Augmented batches of pictures with boxes."""
+"""Augmented batches of images with boxes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode, functional
 
-from adapters.detect.data.mixing import Picture, mosaic, paste
+from adapters.detect.data.mixing import BoxedImage, mosaic, paste
 from adapters.detect.data.transforms import augment, disturb, pad, resized
 from adapters.detect.task import DetectTrain
 from studio.core.streams import Batch, StreamBatches
@@ -53,7 +53,7 @@ class BoxBatches:
         return Batch(images=normalize(torch.stack(images), self.preprocess), boxes=corners, labels=classes, **more)
 
     def _order(self, epoch: int) -> np.ndarray:
-        """Rows of the pictures in an epoch: all come once before any comes again."""
+        """Rows of the images in an epoch: all come once before any comes again."""
         draw = np.random.default_rng((self.settings.seed, epoch))
         laps = -(-self.steps_per_epoch * self.batch_size // len(self.boxes))
         return np.concatenate([draw.permutation(len(self.boxes)) for _ in range(laps)])
@@ -65,22 +65,22 @@ class BoxBatches:
             return side
         return input_side(side, 1 - spread + 2 * spread * float(torch.rand((), generator=draw)))
 
-    def _one(self, row: int, side: int, draw: torch.Generator) -> Picture:
-        picture = self._picture(row)
+    def _one(self, row: int, side: int, draw: torch.Generator) -> BoxedImage:
+        image = self._image(row)
         settings = self.settings
         if settings.copy_paste and torch.rand((), generator=draw) < settings.copy_paste:
             other = int(torch.randint(len(self.boxes), (), generator=draw))
-            picture = paste(picture, self._picture(other), self._masks(other), draw)
+            image = paste(image, self._image(other), self._masks(other), draw)
         if settings.mosaic and torch.rand((), generator=draw) < settings.mosaic:
             others = torch.randint(len(self.boxes), (3,), generator=draw).tolist()
-            picture = mosaic([picture, *map(self._picture, others)], draw)
+            image = mosaic([image, *map(self._image, others)], draw)
         if settings.augment == "none":
-            return resized(picture, side)
+            return resized(image, side)
         flip = settings.augment == "flip"
-        return augment(*picture, side, draw, settings.crop, mirror=flip, colour=flip)
+        return augment(*image, side, draw, settings.crop, mirror=flip, colour=flip)
 
-    def _picture(self, row: int) -> Picture:
-        """A picture as it is, with the boxes that are learned."""
+    def _image(self, row: int) -> BoxedImage:
+        """An image as it is, with the boxes that are learned."""
         wanted = ~self.boxes[row].ignore
         return (
             torch.from_numpy(np.ascontiguousarray(self.pixels[row])),
@@ -123,7 +123,7 @@ class DomainBatches:
         return StreamBatches(source=self.source.batch(step), target=target)
 
     def _rows(self, step: int) -> list[int]:
-        """Pictures of the target: each comes once before any comes again."""
+        """Images of the target: each comes once before any comes again."""
         count = len(self.pixels)
         places = range(step * self.batch_size, (step + 1) * self.batch_size)
         orders = {

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def resolve_box_domains(data: "DetectData", seed: int, home: Home | None = None) -> Domains:
     """What a recipe's data.source, data.target and data.test name. The target's boxes, if any, are taken away here.
 
-    The test is what data.test names, else the target's own test or val split, else its training pictures. Boxes of
+    The test is what data.test names, else the target's own test or val split, else its training images. Boxes of
     classes that the source has not are left out of it. Raises UsageError where a domain is not named, DataError
     where the source has no boxes.
     """
@@ -39,7 +39,7 @@ def resolve_box_domains(data: "DetectData", seed: int, home: Home | None = None)
 
 
 def of_classes(dataset: Dataset, classes: list[str]) -> tuple[Dataset, int]:
-    """The pictures with their boxes of `classes` alone, and how many others there were. Raises DataError if none."""
+    """The images with their boxes of `classes` alone, and how many others there were. Raises DataError if none."""
     if not dataset.boxed:
         raise DataError(f"data.test: {dataset.spec} has no boxes to score by.")
     items: list[Item] = []

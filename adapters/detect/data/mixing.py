@@ -1,4 +1,4 @@
-"""Pictures made of several, boxes along with the pixels: mosaics, and things pasted from one picture into another."""
+"""Images made of several, boxes along with the pixels: mosaics, and things pasted from one image into another."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,11 @@ from adapters.detect.data.transforms import inside
 
 HIDDEN = 0.7  # share of a thing that may be covered before it is no longer there
 
-Picture = tuple[Tensor, Tensor, Tensor]  # pixels uint8 [3, S, S], boxes xyxy [N, 4], labels [N]
+BoxedImage = tuple[Tensor, Tensor, Tensor]  # pixels uint8 [3, S, S], boxes xyxy [N, 4], labels [N]
 
 
-def mosaic(four: Sequence[Picture], draw: torch.Generator) -> Picture:
-    """Four pictures of S pixels laid in a square of 2 S, of which a random window of S..2 S is brought back to S.
+def mosaic(four: Sequence[BoxedImage], draw: torch.Generator) -> BoxedImage:
+    """Four images of S pixels laid in a square of 2 S, of which a random window of S..2 S is brought back to S.
 
     Every window has the middle in it, so parts of all four are seen. Boxes are cut at its edges; those of which less
     than 30 % is left are dropped. Bochkovskiy et al. 2020, YOLOv4, section 3.3.
@@ -33,14 +33,14 @@ def mosaic(four: Sequence[Picture], draw: torch.Generator) -> Picture:
     return pixels, *inside(moved, labels, float(side))
 
 
-def paste(picture: Picture, other: Picture, masks: Tensor | None, draw: torch.Generator) -> Picture:
-    """A random half of the things of another picture laid over this one, each moved to a place of its own.
+def paste(image: BoxedImage, other: BoxedImage, masks: Tensor | None, draw: torch.Generator) -> BoxedImage:
+    """A random half of the things of another image laid over this one, each moved to a place of its own.
 
     `masks` bool [M, S, S] say which pixels are the other's things; where None, whole boxes are pasted. Things that
-    end up hidden by more than 70 % are dropped, be they of this picture or pasted before. Ghiasi et al. 2021, Simple
+    end up hidden by more than 70 % are dropped, be they of this image or pasted before. Ghiasi et al. 2021, Simple
     Copy-Paste, section 3, without its changes of scale.
     """
-    pixels, boxes, labels = picture[0].clone(), picture[1].clone(), picture[2].clone()
+    pixels, boxes, labels = image[0].clone(), image[1].clone(), image[2].clone()
     side = pixels.shape[-1]
     seen = torch.ones(len(boxes), dtype=torch.float32)  # share that is still to be seen of each thing
     for number in (torch.rand(len(other[1]), generator=draw) < 0.5).nonzero().flatten().tolist():

@@ -1,4 +1,4 @@
-"""Few shots: so many boxes of each class, in pictures where nothing else is left that could be taken for background."""
+"""Few shots: so many boxes of each class, in images where nothing else is left that could be taken for background."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from studio.data.items import Dataset, ImageSource, Item
 
 @dataclass(frozen=True, eq=False)
 class Painted:
-    """A picture of which some things are painted over in its mean colour.
+    """An image of which some things are painted over in its mean colour.
 
     `kept` and `hidden` are corners xyxy [N, 4] in its pixels; what lies in a kept box is seen.
     """
@@ -38,18 +38,18 @@ class Painted:
 
 
 def few_shots(data: Dataset, shots: int, seed: int) -> Dataset:
-    """`shots` boxes of each class (all, where there are fewer) and the pictures they are in; told in its remarks.
+    """`shots` boxes of each class (all, where there are fewer) and the images they are in; told in its remarks.
 
-    In a picture of which not all boxes are picked, the other things are painted over. Boxes to ignore stay.
+    In an image of which not all boxes are picked, the other things are painted over. Boxes to ignore stay.
     """
     boxes = [item.boxes if item.boxes is not None else Boxes.of([], []) for item in data.items]
     learned = [np.where(one.ignore, -1, one.labels) for one in boxes]
     picked = pick(learned, len(data.classes), shots, seed)
-    items = [_left(data.items[picture], rows) for picture, rows in sorted(picked.items())]
+    items = [_left(data.items[image], rows) for image, rows in sorted(picked.items())]
     labels = np.array([learned[at][row] for at, rows in picked.items() for row in rows], np.int64)
     counts = np.bincount(labels, minlength=len(data.classes))
     hidden = [item.source.hidden for item in items if isinstance(item.source, Painted)]
-    said = f"Shots: {counts.sum()} boxes, {shots} of each class, in {len(items)} pictures, seed {seed}."
+    said = f"Shots: {counts.sum()} boxes, {shots} of each class, in {len(items)} images, seed {seed}."
     if hidden:
         said += f" {sum(map(len, hidden))} other things in {len(hidden)} of them are painted over."
     few = [f"{name} ({count})" for name, count in zip(data.classes, counts, strict=True) if count < shots]
@@ -59,37 +59,37 @@ def few_shots(data: Dataset, shots: int, seed: int) -> Dataset:
 
 
 def pick(labels: Sequence[np.ndarray], classes: int, shots: int, seed: int) -> dict[int, list[int]]:
-    """Rows of the boxes that are picked, by their picture; of each class `shots`, or all where there are fewer.
+    """Rows of the boxes that are picked, by their image; of each class `shots`, or all where there are fewer.
 
-    labels[i] int [N_i] are the classes of the boxes in picture i, -1 for those that are not learned. Pictures come in
+    labels[i] int [N_i] are the classes of the boxes in image i, -1 for those that are not learned. Images come in
     an order drawn by `seed`: first each whose boxes are all still wanted, then, for what is lacking, single boxes.
     """
     draw = np.random.default_rng(seed)
     wanted = np.full(classes, shots)
     picked: dict[int, list[int]] = {}
     order = draw.permutation(len(labels)).tolist()
-    for picture in order:
-        rows = np.flatnonzero(labels[picture] >= 0)
-        counts = np.bincount(labels[picture][rows], minlength=classes)
+    for image in order:
+        rows = np.flatnonzero(labels[image] >= 0)
+        counts = np.bincount(labels[image][rows], minlength=classes)
         if len(rows) and (counts <= wanted).all():
-            picked[picture] = rows.tolist()
+            picked[image] = rows.tolist()
             wanted -= counts
-    for picture in order:
-        for row in [] if picture in picked else draw.permutation(len(labels[picture])).tolist():
-            label = labels[picture][row]
+    for image in order:
+        for row in [] if image in picked else draw.permutation(len(labels[image])).tolist():
+            label = labels[image][row]
             if label >= 0 and wanted[label]:
-                picked.setdefault(picture, []).append(row)
+                picked.setdefault(image, []).append(row)
                 wanted[label] -= 1
-    return {picture: sorted(rows) for picture, rows in picked.items()}
+    return {image: sorted(rows) for image, rows in picked.items()}
 
 
 def original(source: ImageSource) -> ImageSource:
-    """The picture before anything was painted over."""
+    """The image before anything was painted over."""
     return source.source if isinstance(source, Painted) else source
 
 
 def _left(item: Item, picked: list[int]) -> Item:
-    """The picture with the boxes that are picked and those to ignore; the others are painted over."""
+    """The image with the boxes that are picked and those to ignore; the others are painted over."""
     boxes = item.boxes
     assert boxes is not None  # something was picked
     keep = boxes.ignore.copy()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def resolve_box_splits(data: "DetectData", seed: int, home: Home | None = None) -> Splits:
-    """As `resolve_splits`, for pictures with boxes; class indices are those of train.
+    """As `resolve_splits`, for images with boxes; class indices are those of train.
 
     Of train only `data.shots` boxes of each class are left, where that is given, once any validation is held out.
     Raises DataError where a split has no boxes, or names a class that train has not.
@@ -30,19 +30,17 @@ def resolve_box_splits(data: "DetectData", seed: int, home: Home | None = None) 
         groups = digests([item.source for item in train.items], home)
         kept, held = stratified(np.zeros(len(train), np.int64), HELD_OUT, seed, groups)
         if len(held) == 0:
-            raise DataError(
-                f"data.train: {train.spec} has too few pictures to hold any out. Add some, or give data.val."
-            )
+            raise DataError(f"data.train: {train.spec} has too few images to hold any out. Add some, or give data.val.")
         val = train.subset(held)
         train = replace(train.subset(kept), skipped=train.skipped, remarks=train.remarks)
-        note = f"Validation: {len(held)} of {len(held) + len(kept)} pictures held out of train, seed {seed}."
+        note = f"Validation: {len(held)} of {len(held) + len(kept)} images held out of train, seed {seed}."
     else:
         val = _same_classes(val, train.classes, "val")
         note = f"Validation: {data.val or 'the split that the data came with'}."
     for name, part in (("train", train), ("val", val)):
         if not _learned(part):
             raise DataError(
-                f"data.train: too few pictures of {train.spec} have boxes: once validation is held out, {name} has "
+                f"data.train: too few images of {train.spec} have boxes: once validation is held out, {name} has "
                 "none left. Add some, or give data.val."
             )
     if test is not None:
@@ -65,7 +63,7 @@ def _require_boxes(name: str, part: Dataset) -> None:
         )
     count = sum(len(item.boxes) for item in part.items if item.boxes is not None)
     if not count:
-        raise DataError(f"data.{name}: no picture of {part.spec} has a usable box. See `launch.py data check`.")
+        raise DataError(f"data.{name}: no image of {part.spec} has a usable box. See `launch.py data check`.")
     if not _learned(part):
         raise DataError(
             f"data.{name}: all {count} boxes of {part.spec} are crowds or difficult objects, which are ignored: there "
@@ -98,11 +96,11 @@ def _labels(part: Dataset) -> np.ndarray:
 
 
 def _twice(train: Dataset, val: Dataset, test: Dataset | None, home: Home | None) -> str:
-    """A sentence for each split that has pictures of train in it."""
+    """A sentence for each split that has images of train in it."""
     known = set(digests([original(item.source) for item in train.items], home)) - {None}
     said = ""
     for name, part in (("val", val), ("test", test)):
         both = sum(one in known for one in digests([item.source for item in part.items], home)) if part else 0
         if both:
-            said += f" {both} pictures of {name} are in train too: scores will be too good."
+            said += f" {both} images of {name} are in train too: scores will be too good."
     return said

@@ -1,4 +1,4 @@
-"""Pictures and their boxes changed together: flips, crops, zooming out, colour."""
+"""Images and their boxes changed together: flips, crops, zooming out, colour."""
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ KEPT = 0.3  # share of a box that a crop must leave for the box to be kept
 
 
 def scaled(xyxy: np.ndarray, size: tuple[int, int], side: int) -> np.ndarray:
-    """Boxes of a picture of `size` (width, height) when it is squashed to a square of `side` pixels."""
+    """Boxes of an image of `size` (width, height) when it is squashed to a square of `side` pixels."""
     factors = np.array([side / size[0], side / size[1]] * 2, np.float32)
     return np.asarray(xyxy, np.float32) * factors
 
@@ -18,9 +18,9 @@ def augment(
     pixels: Tensor, boxes: Tensor, labels: Tensor, side: int, draw: torch.Generator, smallest: float, mirror: bool,
     colour: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """One picture uint8 [3, S, S] -> uint8 [3, side, side], with its boxes [N, 4] and labels [N] where they end up.
+    """One image uint8 [3, S, S] -> uint8 [3, side, side], with its boxes [N, 4] and labels [N] where they end up.
 
-    Half the time a crop of `smallest`..1 of the area, aspect 3/4..4/3; half of the pictures are mirrored; brightness,
+    Half the time a crop of `smallest`..1 of the area, aspect 3/4..4/3; half of the images are mirrored; brightness,
     contrast and saturation within 20 %. All from `draw`. Boxes of which less than 30 % is left are dropped.
     """
     full = pixels.shape[-1]
@@ -38,7 +38,7 @@ def augment(
 
 
 def disturb(pixels: Tensor, draw: torch.Generator) -> Tensor:
-    """A picture uint8 [3, S, S] whose things stay where they are: colours, sharpness, and a part hidden.
+    """An image uint8 [3, S, S] whose things stay where they are: colours, sharpness, and a part hidden.
 
     Colours within 40 % four times of five, grey one time of five, blurred half the time, and half the time a
     rectangle of 2..10 % of the area is grey. Liu et al. 2021, Unbiased Teacher, table 6, with a smaller rectangle.
@@ -68,17 +68,17 @@ def _coloured(pixels: Tensor, most: float, draw: torch.Generator) -> Tensor:
     return pixels
 
 
-def resized(picture: tuple[Tensor, Tensor, Tensor], side: int) -> tuple[Tensor, Tensor, Tensor]:
-    """A picture uint8 [3, S, S] with its boxes and labels, brought to `side` pixels."""
-    pixels, boxes, labels = picture
+def resized(image: tuple[Tensor, Tensor, Tensor], side: int) -> tuple[Tensor, Tensor, Tensor]:
+    """An image uint8 [3, S, S] with its boxes and labels, brought to `side` pixels."""
+    pixels, boxes, labels = image
     full = pixels.shape[-1]
     if full == side:
-        return picture
+        return image
     return functional.resize(pixels, [side, side], antialias=True), boxes * (side / full), labels
 
 
 def pad(boxes: list[Tensor], labels: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Boxes [B, M, 4] and labels [B, M] of pictures with different numbers of them; labels are -1 where padded."""
+    """Boxes [B, M, 4] and labels [B, M] of images with different numbers of them; labels are -1 where padded."""
     most = max(1, *(len(one) for one in labels))
     corners = torch.zeros(len(boxes), most, 4)
     classes = torch.full((len(boxes), most), -1, dtype=torch.int64)
@@ -89,7 +89,7 @@ def pad(boxes: list[Tensor], labels: list[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def _window(full: int, smallest: float, draw: torch.Generator) -> tuple[int, int, int, int]:
-    """(top, left, height, width) of a crop, the whole picture half the time."""
+    """(top, left, height, width) of a crop, the whole image half the time."""
     whole, share, shape, down, right = torch.rand(5, generator=draw).tolist()
     if whole < 0.5:
         return 0, 0, full, full

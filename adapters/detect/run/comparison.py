@@ -1,4 +1,4 @@
-"""How detectors are compared: each is trained on the same pictures for the same epochs; one table, one picture."""
+"""How detectors are compared: each is trained on the same images for the same epochs; one table, one image."""
 
 import time
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ from studio.store.state import load_state, save_state
 
 MOST_OF = 0.9  # share of the best validation AP by which the speed of learning is told
 COLUMNS = [
-    "detector", "AP", "AP50", "AP small", "AP medium", "AP large", "pictures/s", "memory MB", "best epoch",
+    "detector", "AP", "AP50", "AP small", "AP medium", "AP large", "images/s", "memory MB", "best epoch",
     "epochs to 90%", "seconds", "checkpoint",
 ]  # fmt: skip
 BASE = "before the shots"  # the row of what the others go on from
@@ -84,13 +84,13 @@ class ComparingDetectors(Procedure):
                 "map_by_name": {name: one.metrics["map"] for name, one in results.items()},
                 "selection": recipe.eval.selection,
                 "scored_on": f"{'val' if splits.test is None else 'test'}; the best of {len(results)} on these very "
-                "pictures",
+                "images",
             },
             results[best].checkpoint,
         )
 
     def _pretrain(self, job: Job, splits: Splits, stage: PretrainStage) -> Trained:
-        """What others go on from, trained on its own data and scored on their pictures, for the classes it knows."""
+        """What others go on from, trained on its own data and scored on their images, for the classes it knows."""
         values = job.recipe.model_dump()
         for key, value in (stage.overrides or {}).items():
             recipes.put(values, key, value)

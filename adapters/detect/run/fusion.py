@@ -1,7 +1,7 @@
-"""Several answers to one picture made one: suppression, softened suppression, voting, weighted fusion.
+"""Several answers to one image made one: suppression, softened suppression, voting, weighted fusion.
 
 All of them look at one class at a time, and take boxes from the surest on. Overlaps are IoU, which does not
-change when a picture is stretched, so corners may be in pixels or in 0..1.
+change when an image is stretched, so corners may be in pixels or in 0..1.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ def fuse(
     found: Sequence[Detections], how: str = "wbf", overlap: float = 0.55, weights: Sequence[float] | None = None,
     most: int | None = None,
 ) -> Detections:  # fmt: skip
-    """One answer from several: `found[m]` is what view or model m found in the same picture.
+    """One answer from several: `found[m]` is what view or model m found in the same image.
 
     `overlap` is the IoU above which two boxes are taken for one thing; `weights[m]` how much model m is believed
     (1 where left out). At most `most` boxes are kept. The surest come first; boxes without area are dropped.

@@ -1,4 +1,4 @@
-"""What a detect run shows of itself: AP by its contract names, curves, kinds of errors, pictures."""
+"""What a detect run shows of itself: AP by its contract names, curves, kinds of errors, images."""
 
 from typing import Any
 
@@ -16,17 +16,17 @@ from studio.figures.boxes import draw_detections, draw_judged, precision_recall_
 from studio.metrics.detection import coco_ap, known_and_new, precision_recall, voc_ap50
 from studio.metrics.detection_errors import KINDS, count_errors, judge
 
-PICTURES = 6
-LOOKED_AT, SUREST = 3, 3  # pictures and queries whose looking is drawn
+IMAGES = 6
+LOOKED_AT, SUREST = 3, 3  # images and queries whose looking is drawn
 
 
 def report(
     job: Job, dataset: Dataset, truths: list[Boxes], found: list[Detections], threshold: float,
     history: list[dict[str, float]], before: list[str] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Metrics of what was found in the pictures of `dataset`; figures and tables go into the run.
+    """Metrics of what was found in the images of `dataset`; figures and tables go into the run.
 
-    Errors are counted, and pictures drawn, for detections of at least `threshold`. `before`: the classes that the
+    Errors are counted, and images drawn, for detections of at least `threshold`. `before`: the classes that the
     detector knew when it went on from another; then AP is told of these and of the new ones too.
     """
     classes = dataset.classes
@@ -52,7 +52,7 @@ def report(
         metrics.update(known_and_new(metrics["map_per_class"], before))
         columns, rows = [*columns, "before"], [[*row, "known" if row[0] in before else "new"] for row in rows]
     job.table("per class", columns, rows)
-    worst = sorted(range(len(truths)), key=lambda i: -_faults(truths[i], judged[i]))[:PICTURES]
+    worst = sorted(range(len(truths)), key=lambda i: -_faults(truths[i], judged[i]))[:IMAGES]
     images = [draw_judged(read_image(dataset.items[i].source), truths[i], judged[i], classes) for i in worst]
     captions = [f"{dataset.items[i].name}: {_faults(truths[i], judged[i])} faults" for i in worst]
     job.figure("boxes", grid_figure(images, captions, columns=3, tile=3.4))
@@ -60,17 +60,17 @@ def report(
 
 
 def show_queries(job: Job, learner: Detector, split: Decoded, preprocess: Preprocess) -> None:
-    """Where the surest queries look in the first pictures of a split, where the detector has queries."""
+    """Where the surest queries look in the first images of a split, where the detector has queries."""
     looked = learner.queries_look(inputs(job, split, preprocess, slice(0, LOOKED_AT)), SUREST)
     if looked is None:
         return
     name, found, heats = looked
     images, captions = [], []
     for pixels, seen, heat in zip(split.pixels, found, heats, strict=False):
-        picture = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+        image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
         for query in range(len(seen)):
             one = Detections(*(part[query : query + 1] for part in (seen.xyxy, seen.labels, seen.scores)))
-            images.append(draw_detections(overlay(picture, heat[query].cpu().numpy()), one, split.dataset.classes))
+            images.append(draw_detections(overlay(image, heat[query].cpu().numpy()), one, split.dataset.classes))
             captions.append(f"{name}: {split.dataset.classes[seen.labels[query]]} {seen.scores[query]:.2f}")
     job.figure("attention", grid_figure(images, captions, columns=SUREST))
 

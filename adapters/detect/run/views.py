@@ -1,4 +1,4 @@
-"""Looking at a picture more than once: mirrored, at several sizes, by several detectors; and one answer from all."""
+"""Looking at an image more than once: mirrored, at several sizes, by several detectors; and one answer from all."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from studio.data.boxes import Detections
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import normalize
 
-MOST = 300  # boxes a picture that a fusion leaves
+MOST = 300  # boxes an image that a fusion leaves
 
 
 @dataclass(frozen=True)
@@ -53,17 +53,17 @@ class View:
     before_nms: bool = False
 
     def find(self, pixels: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
-        """Detections in pixels of pictures of `sizes` (width, height), of inputs uint8 [B, 3, S, S]."""
+        """Detections in pixels of images of `sizes` (width, height), of inputs uint8 [B, 3, S, S]."""
         inputs = normalize(pixels.flip(-1) if self.mirrored else pixels, self.preprocess)
         found = self.learner.predict_before_nms(inputs) if self.before_nms else self.learner.predict(inputs)
         side = pixels.shape[-1]
         if self.mirrored:
             found = [replace(one, xyxy=np.abs(one.xyxy[:, [2, 1, 0, 3]] - [side, 0, side, 0])) for one in found]
-        return [in_picture(one, size, side) for one, size in zip(found, sizes, strict=True)]
+        return [in_image(one, size, side) for one, size in zip(found, sizes, strict=True)]
 
 
 def views_of(learner: Detector, preprocess: Preprocess, tta: TTA) -> list[View]:
-    """Every way in which `tta` has one detector see a picture, the plain one first where it is among them."""
+    """Every way in which `tta` has one detector see an image, the plain one first where it is among them."""
     before_nms = tta.fusion not in (None, "wbf")  # the others are what a detector does to its own boxes
     size = preprocess.image_size
     sides = [size if scale == 1 else input_side(size, scale) for scale in tta.scales]
@@ -77,14 +77,14 @@ def views_of(learner: Detector, preprocess: Preprocess, tta: TTA) -> list[View]:
 
 
 def joined(answers: Sequence[Sequence[Detections]], tta: TTA) -> list[Detections]:
-    """One answer a picture; `answers[v][i]` is what view v found in picture i."""
+    """One answer an image; `answers[v][i]` is what view v found in image i."""
     if len(answers) == 1 and tta.fusion is None:
         return list(answers[0])
     return [fuse(found, tta.how, tta.overlap, most=MOST) for found in zip(*answers, strict=True)]
 
 
-def in_picture(found: Detections, size: tuple[int, int], side: int) -> Detections:
-    """Detections in a square input of `side` pixels as they lie in the picture of `size`, cut at its edges."""
+def in_image(found: Detections, size: tuple[int, int], side: int) -> Detections:
+    """Detections in a square input of `side` pixels as they lie in the image of `size`, cut at its edges."""
     factors = np.array([size[0] / side, size[1] / side] * 2, np.float32)
     corners = np.clip(found.xyxy * factors, 0, np.array([size[0], size[1]] * 2, np.float32))
     return Detections(corners, found.labels, found.scores)

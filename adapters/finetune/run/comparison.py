@@ -1,4 +1,4 @@
-"""How learners are compared: each is trained on the same images in the same order; one table, one picture."""
+"""How learners are compared: each is trained on the same images in the same order; one table, one image."""
 
 import time
 from dataclasses import dataclass

@@ -49,9 +49,11 @@ def show_where_it_looks(job: Job, learner: Learner, split: Decoded, preprocess: 
     if found is None:
         return
     name, heat = found
-    pictures = [Image.fromarray(pixels.transpose(1, 2, 0)) for pixels in np.asarray(chosen.pixels)]
+    originals = [Image.fromarray(pixels.transpose(1, 2, 0)) for pixels in np.asarray(chosen.pixels)]
     heats = heat.float().cpu().numpy()
-    pairs = [image for picture, one in zip(pictures, heats, strict=True) for image in (picture, overlay(picture, one))]
+    pairs = [
+        image for original, heat in zip(originals, heats, strict=True) for image in (original, overlay(original, heat))
+    ]
     captions = [text for label in chosen.dataset.labels for text in (chosen.dataset.classes[label], name)]
     job.figure("attention", grid_figure(pairs, captions))
 

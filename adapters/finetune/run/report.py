@@ -1,4 +1,4 @@
-"""What a classify run shows of itself: numbers by their contract names, tables and pictures."""
+"""What a classify run shows of itself: numbers by their contract names, tables and images."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def report(
 
 
 def _mistakes(job: Job, probabilities: np.ndarray, dataset: Dataset) -> None:
-    """The most confident mistakes, as a picture and a table."""
+    """The most confident mistakes, as an image and a table."""
     labels, guesses = dataset.labels, probabilities.argmax(axis=1)
     wrong = np.flatnonzero(guesses != labels)
     worst = wrong[np.argsort(-probabilities[wrong].max(axis=1))][:MISTAKES]

@@ -37,7 +37,7 @@ ALIKE = 0.1  # of the ink: two characters that differ less are one class
 
 @dataclass(frozen=True)
 class GlyphSource:
-    """One picture of a character; it is drawn when it is read."""
+    """One image of a character; it is drawn when it is read."""
 
     character: str
     font: str
@@ -49,7 +49,7 @@ class GlyphSource:
         return draw_glyph(self.character, self.font, self.number, self.size, self.seed)
 
     def digest(self) -> str:
-        """Of what decides the picture, so that nothing is drawn to find out whether its features are known."""
+        """Of what decides the image, so that nothing is drawn to find out whether its features are known."""
         import matplotlib
 
         return hashlib.sha256(f"{self!r} {matplotlib.__version__} {PIL.__version__}".encode()).hexdigest()
@@ -70,8 +70,8 @@ def draw_glyph(character: str, font: str, number: int, size: int, seed: int) -> 
     paper, pen = draw.uniform(170, 255, 3), draw.uniform(0, 90, 3)
     if draw.random() < 0.3:
         paper, pen = pen, paper
-    picture = paper * (1 - ink) + pen * ink + draw.normal(0, 4, (size, size, 1))
-    return np.clip(np.round(picture), 0, 255).astype(np.uint8)
+    image = paper * (1 - ink) + pen * ink + draw.normal(0, 4, (size, size, 1))
+    return np.clip(np.round(image), 0, 255).astype(np.uint8)
 
 
 @cache

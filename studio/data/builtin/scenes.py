@@ -1,6 +1,6 @@
-"""`builtin:scenes`: pictures with characters strewn over them, with boxes and masks, in four looks; no download.
+"""`builtin:scenes`: images with characters strewn over them, with boxes and masks, in four looks; no download.
 
-Every picture is drawn anew from (seed, number); the same number shows the same things in each look, so that
+Every image is drawn anew from (seed, number); the same number shows the same things in each look, so that
 two looks are one scene in two kinds of weather.
 """
 
@@ -38,7 +38,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture; it is drawn when it is read."""
+    """One image; it is drawn when it is read."""
 
     number: int
     size: int
@@ -104,12 +104,12 @@ class Scene:
             w, h = draw.integers(self.size // 16, self.size // 3, 2).tolist()
             colour = tuple(draw.integers(120, 236, 3).tolist())
             (pen.ellipse if draw.random() < 0.5 else pen.rectangle)((x, y, x + w, y + h), fill=colour)
-        picture = np.asarray(ground, np.float32).copy()
+        image = np.asarray(ground, np.float32).copy()
         for thing in self.things:
             x1, y1, x2, y2 = thing.corners
             ink = thing.ink[..., None].astype(np.float32) / 255.0
-            picture[y1:y2, x1:x2] = picture[y1:y2, x1:x2] * (1 - ink) + np.array(thing.pen, np.float32) * ink
-        return picture
+            image[y1:y2, x1:x2] = image[y1:y2, x1:x2] * (1 - ink) + np.array(thing.pen, np.float32) * ink
+        return image
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def scenes(images: int, classes: int, size: int, look: str, most: int, seed: int
 
 
 def _thing(characters: list[str], size: int, draw: np.random.Generator) -> Thing:
-    """A character of some font, turned, an eighth to a third of the picture high, somewhere in it."""
+    """A character of some font, turned, an eighth to a third of the image high, somewhere in it."""
     label = int(draw.integers(len(characters)))
     font = list(FONTS)[int(draw.integers(len(FONTS)))]
     height = int(size * draw.uniform(0.12, 0.36))
@@ -151,7 +151,7 @@ def _thing(characters: list[str], size: int, draw: np.random.Generator) -> Thing
 
 
 def _looked(clear: np.ndarray, look: str, draw: np.random.Generator) -> np.ndarray:
-    """A clear picture in another look, uint8."""
+    """A clear image in another look, uint8."""
     size = len(clear)
     if look == "fog":  # Koschmieder's law: light that the fog scatters takes the place of the scene's, more far up
         depth = np.linspace(1.0, 0.35, size)[:, None, None]

@@ -46,10 +46,10 @@ def _digits(limits: Limits, per_class: str | None = None) -> Dataset:
 def _glyphs(
     limits: Limits, classes: str = "200", per_class: str = "24", domain: str = "", size: str = "64", seed: str = "0"
 ) -> Dataset:
-    """Characters as classes (the digits first, then letters), fonts as domains; every picture is another.
+    """Characters as classes (the digits first, then letters), fonts as domains; every image is another.
 
-    `domain` keeps some fonts, such as domain=serif or domain=serif+serif-bold; `per_class` pictures are
-    shared out evenly over them. The same options give the same pictures.
+    `domain` keeps some fonts, such as domain=serif or domain=serif+serif-bold; `per_class` images are
+    shared out evenly over them. The same options give the same images.
     """
     fonts = _fonts(domain)
     characters = alphabet()
@@ -72,7 +72,7 @@ def _scenes(
 ) -> Dataset:  # fmt: skip
     """Scenes of characters with boxes: 1 to `most` in each, in the look clear, fog, night or infrared.
 
-    The same options give the same pictures; another look shows the same things. `truth=masks` gives class maps.
+    The same options give the same images; another look shows the same things. `truth=masks` gives class maps.
     """
     from studio.data.builtin.scenes import LOOKS, scenes
 

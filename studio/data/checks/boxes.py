@@ -11,18 +11,18 @@ from studio.data.boxes import iou
 from studio.data.items import Dataset
 
 SMALL, LARGE = 32**2, 96**2  # pixels: COCO's bounds of area
-HIDDEN = 0.01  # share of a picture below which a thing has few pixels left once the picture is made small
+HIDDEN = 0.01  # share of an image below which a thing has few pixels left once the image is made small
 FEW = 20  # boxes a class below which a detector is fragile
 
 
 def boxes_by_class(data: Dataset, rows: Iterable[int]) -> dict[str, int]:
-    """Boxes of each class in the pictures `rows` that are learned: crowds and difficult ones do not count."""
+    """Boxes of each class in the images `rows` that are learned: crowds and difficult ones do not count."""
     counted = Counter(label for row in rows for label in _of(data, row).labels[~_of(data, row).ignore].tolist())
     return {name: counted.get(label, 0) for label, name in enumerate(data.classes)}
 
 
 def measure_boxes(data: Dataset, sizes: dict[int, tuple[int, int]]) -> dict[str, Any]:
-    """Numbers on the boxes of the pictures in `sizes` (index -> width, height)."""
+    """Numbers on the boxes of the images in `sizes` (index -> width, height)."""
     areas = np.concatenate([_areas(_of(data, row).xyxy) for row in sizes] or [np.zeros(0)])
     shares = [_areas(_of(data, row).xyxy) / (size[0] * size[1]) for row, size in sizes.items()]
     shares_all = np.concatenate(shares or [np.zeros(0)])
@@ -72,7 +72,7 @@ def box_problems(counts: dict[str, int], splits: dict[str, dict[str, int]], numb
             "model.image_size than you otherwise would."
         )
     if numbers["images_without_boxes"]:
-        said.append(f"{numbers['images_without_boxes']} pictures have no box; they are learned as background.")
+        said.append(f"{numbers['images_without_boxes']} images have no box; they are learned as background.")
     if numbers["drawn_twice"]:
         said.append(f"{numbers['drawn_twice']} boxes lie on another of their class almost exactly (IoU over 0.95).")
     train = splits.get("train", {})

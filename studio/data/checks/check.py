@@ -27,14 +27,14 @@ from studio.data.specs import open_data
 
 FEW = 5  # images a class below which even a few-shot head is fragile
 UNEVEN = 3  # times the smallest class that the largest may have before it is said
-TINY = 32  # pixels of the short side that say little, where most pictures have many more
+TINY = 32  # pixels of the short side that say little, where most images have many more
 
 
 @dataclass
 class Report:
     """What was found; `problems` are sentences for a person, most pressing first.
 
-    Groups of pictures are lists of names: `duplicates` are the same file twice, `near_duplicates` the same
+    Groups of images are lists of names: `duplicates` are the same file twice, `near_duplicates` the same
     photo saved in another way; `leaks` and `near_leaks` are those of them that lie in two splits, `conflicts`
     exact ones that lie in two classes. `sizes` are sides in pixels. `truth` is what the items carry: labels, boxes or
     masks. `classes` and `splits` count boxes for detection, and pixels for segmentation; `boxes` says how large those
@@ -69,7 +69,7 @@ class Report:
 
 @dataclass(frozen=True)
 class _Seen:
-    """One readable picture."""
+    """One readable image."""
 
     digest: str
     fingerprint: Fingerprint
@@ -256,7 +256,7 @@ def _class_problems(report: Report) -> list[str]:
 def _groups(what: str, groups: list[list[str]]) -> list[str]:
     if not groups:
         return []
-    verb = "1 picture is" if len(groups) == 1 else f"{len(groups)} pictures are"
+    verb = "1 image is" if len(groups) == 1 else f"{len(groups)} images are"
     return [f"{verb} {what}: {_listed([' = '.join(group[:3]) for group in groups], 2)}."]
 
 

@@ -1,8 +1,8 @@
-"""Pictures that are nearly the same: compressed again, resized, brightened, marked, but the same photo.
+"""Images that are nearly the same: compressed again, resized, brightened, marked, but the same photo.
 
-Two fingerprints at each picture: a difference hash (64 bits) finds candidates fast, and the correlation of small
+Two fingerprints at each image: a difference hash (64 bits) finds candidates fast, and the correlation of small
 grey copies confirms them. Measured on photos, cartoons, sketches and handwriting: of copies at JPEG
-quality 20, at half size or of another shape 97 to 100 in 100 are found, and of 3,958 different pictures
+quality 20, at half size or of another shape 97 to 100 in 100 are found, and of 3,958 different images
 none is taken for another (benchmarks/open_and_check.py). A crop of 5% on each side is not found.
 """
 
@@ -14,13 +14,13 @@ from PIL import Image
 NEAR_BITS = 6  # of 64, in which the hashes of near copies may differ
 ALIKE = 0.98  # correlation of their small grey copies
 SMALL = 16  # pixels of a side of these
-FLAT = 2.0  # standard deviation (of 255) below which a picture shows too little to be compared
+FLAT = 2.0  # standard deviation (of 255) below which an image shows too little to be compared
 CHUNK = 256  # rows compared at once
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What of a picture is compared: hash, 64 bits; small uint8 [SMALL * SMALL]."""
+    """What of an image is compared: hash, 64 bits; small uint8 [SMALL * SMALL]."""
 
     hash: int
     small: np.ndarray
@@ -34,7 +34,7 @@ def fingerprint_of(image: Image.Image) -> Fingerprint:
 
 
 def difference_hash(grey: Image.Image) -> int:
-    """64 bits: whether each of 8 x 8 cells is brighter than its right neighbour, of the picture at 9 x 8."""
+    """64 bits: whether each of 8 x 8 cells is brighter than its right neighbour, of the image at 9 x 8."""
     cells = np.asarray(grey.convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
     return int.from_bytes(np.packbits(cells[:, :-1] > cells[:, 1:]).tobytes(), "big")
 
@@ -42,7 +42,7 @@ def difference_hash(grey: Image.Image) -> int:
 def near_groups(fingerprints: list[Fingerprint]) -> list[list[int]]:
     """Groups of two or more indices that are linked by near likeness, each sorted.
 
-    All pairs are compared, some 10 s for 100,000 pictures; the memory is that of CHUNK rows.
+    All pairs are compared, some 10 s for 100,000 images; the memory is that of CHUNK rows.
     """
     if len(fingerprints) < 2:
         return []

@@ -1,6 +1,6 @@
 """From the annotations of any format to one internal form: boxes checked one by one, and every fault named.
 
-A reader hands over `Annotated` pictures; `gather` gives a Dataset whose items carry `Boxes`.
+A reader hands over `Annotated` images; `gather` gives a Dataset whose items carry `Boxes`.
 """
 
 from collections import Counter
@@ -50,14 +50,14 @@ class Annotated:
 class _Placed:
     """An annotated image whose file was looked at: its size as the boxes were drawn, and how it is to be turned."""
 
-    picture: Annotated
+    image: Annotated
     size: tuple[int, int]
     orientation: int
     straight: bool
 
 
 def gather(
-    what: str, classes: list[str], pictures: Iterable[Annotated], missing: list[Skipped], remarks: list[str],
+    what: str, classes: list[str], images: Iterable[Annotated], missing: list[Skipped], remarks: list[str],
     limits: Limits, numbers: Numbers = CORNERS, remedy: str = "Write ?",
 ) -> Dataset:  # fmt: skip
     """The dataset of all images that can be used. `what` names the data in messages, `numbers` what a row means.
@@ -69,28 +69,28 @@ def gather(
     """
     out = Dataset("", classes, [], list(missing), remarks=list(remarks))
     mended: Counter[str] = Counter()
-    placed = [_placed(picture, out.skipped, mended, limits) for picture in _once(pictures, out)]
+    placed = [_placed(image, out.skipped, mended, limits) for image in _once(images, out)]
     there = [one for one in placed if one is not None]
     if not there:
         first = f" The first reason: {out.skipped[0].name}: {out.skipped[0].reason}." if out.skipped else ""
-        raise DataError(f"{what}: no annotated picture can be used.{first}")
+        raise DataError(f"{what}: no annotated image can be used.{first}")
     plain = [
         (row, one.size)
         for one in there
-        for row, meaning in zip(one.picture.rows, one.picture.meanings, strict=True)
+        for row, meaning in zip(one.image.rows, one.image.meanings, strict=True)
         if meaning is None
     ]
     judge(what, numbers, np.array([row for row, _ in plain]), np.array([size for _, size in plain]), remedy)
     marks: dict[str, list[int]] = {}
     for one in there:
-        picture = one.picture
-        if picture.split:
-            marks.setdefault(picture.split, []).append(len(out.items))
-        boxes = _boxes(picture, one.size, numbers, out.skipped, mended)
+        image = one.image
+        if image.split:
+            marks.setdefault(image.split, []).append(len(out.items))
+        boxes = _boxes(image, one.size, numbers, out.skipped, mended)
         if not one.straight:
             boxes = replace(boxes, xyxy=turned(boxes.xyxy, one.size, one.orientation))
-            mended["pictures are turned by their EXIF, and their boxes, drawn on the stored picture, with them"] += 1
-        out.items.append(Item(picture.name, -1, picture.source, boxes=boxes))
+            mended["images are turned by their EXIF, and their boxes, drawn on the stored image, with them"] += 1
+        out.items.append(Item(image.name, -1, image.source, boxes=boxes))
     out.splits = marks
     out.remarks += _counted(mended)
     return out
@@ -107,18 +107,18 @@ def counted(count: int, sentence: str) -> list[str]:
     return [f"{count} {sentence}"] if count else []
 
 
-def _once(pictures: Iterable[Annotated], out: Dataset) -> list[Annotated]:
+def _once(images: Iterable[Annotated], out: Dataset) -> list[Annotated]:
     """One of each image and split. Equal entries are joined; different ones for one image are left out by name."""
     groups: dict[object, list[Annotated]] = {}
-    for picture in pictures:
-        place = picture.source.path if isinstance(picture.source, FileSource) else getattr(picture.source, "name", None)
-        groups.setdefault((place or id(picture), picture.split), []).append(picture)
+    for image in images:
+        place = image.source.path if isinstance(image.source, FileSource) else getattr(image.source, "name", None)
+        groups.setdefault((place or id(image), image.split), []).append(image)
     kept, joined = [], 0
     for group in groups.values():
         first = group[0]
         if len({one.entry or one.name for one in group}) > 1 or len({one.stated for one in group}) > 1:
             names = ", ".join(dict.fromkeys(one.entry or one.name for one in group[:3]))
-            out.skipped.append(Skipped(names, f"several annotations mean the same picture, {first.name}"))
+            out.skipped.append(Skipped(names, f"several annotations mean the same image, {first.name}"))
             continue
         for other in group[1:]:
             joined += 1
@@ -126,22 +126,22 @@ def _once(pictures: Iterable[Annotated], out: Dataset) -> list[Annotated]:
                 first.add(*row)
         kept.append(first)
     if joined:
-        out.remarks.append(f"{joined} pictures are annotated more than once; their boxes were put together.")
+        out.remarks.append(f"{joined} images are annotated more than once; their boxes were put together.")
     return kept
 
 
-def _placed(picture: Annotated, skipped: list[Skipped], mended: Counter[str], limits: Limits) -> _Placed | None:
+def _placed(image: Annotated, skipped: list[Skipped], mended: Counter[str], limits: Limits) -> _Placed | None:
     try:
-        shown, orientation = upright(picture.source, picture.name, limits)
+        shown, orientation = upright(image.source, image.name, limits)
     except BadImage as error:
-        skipped.append(Skipped(picture.name, error.reason))
+        skipped.append(Skipped(image.name, error.reason))
         return None
     stored = shown[::-1] if orientation >= 5 else shown
-    straight = drawn_upright(picture, shown, stored, orientation)
+    straight = drawn_upright(image, shown, stored, orientation)
     size = shown if straight else stored
-    if picture.stated and picture.stated != size:
-        mended[f"state another size than their file has, such as {picture.name} ({picture.stated} for {size})"] += 1
-    return _Placed(picture, size, orientation, straight)
+    if image.stated and image.stated != size:
+        mended[f"state another size than their file has, such as {image.name} ({image.stated} for {size})"] += 1
+    return _Placed(image, size, orientation, straight)
 
 
 def join_splits(parts: Sequence[tuple[str, Dataset]]) -> Dataset:
@@ -158,20 +158,20 @@ def join_splits(parts: Sequence[tuple[str, Dataset]]) -> Dataset:
     return out
 
 
-def drawn_upright(picture: Annotated, shown: tuple[int, int], stored: tuple[int, int], orientation: int) -> bool:
-    """Whether the boxes were drawn on the upright picture (of size `shown`) or on the stored one.
+def drawn_upright(image: Annotated, shown: tuple[int, int], stored: tuple[int, int], orientation: int) -> bool:
+    """Whether the boxes were drawn on the upright image (of size `shown`) or on the stored one.
 
     A stated size with exchanged sides tells the two apart. Where it can't, the boxes of COCO and VOC are of the stored
-    picture, as pycocotools and torchvision read them; those of YOLO are of the upright one, as its trainers do, and so
+    image, as pycocotools and torchvision read them; those of YOLO are of the upright one, as its trainers do, and so
     are those of tools that show it so: CVAT, LabelMe, Label Studio, VIA.
     """
-    if stored != shown and picture.stated in (stored, shown):
-        return picture.stated == shown
-    return orientation == 1 or picture.upright
+    if stored != shown and image.stated in (stored, shown):
+        return image.stated == shown
+    return orientation == 1 or image.upright
 
 
 def turned(xyxy: np.ndarray, stored: tuple[int, int], orientation: int) -> np.ndarray:
-    """Boxes [N, 4] of a picture of the size it is stored in, as they lie once it is upright (EXIF orientation 2..8)."""
+    """Boxes [N, 4] of an image of the size it is stored in, as they lie once it is upright (EXIF orientation 2..8)."""
     width, height = stored
     x, y = xyxy[:, [0, 2]], xyxy[:, [1, 3]]
     if orientation in (2, 3, 7, 8):
@@ -184,12 +184,12 @@ def turned(xyxy: np.ndarray, stored: tuple[int, int], orientation: int) -> np.nd
 
 
 def _boxes(
-    picture: Annotated, size: tuple[int, int], numbers: Numbers, skipped: list[Skipped], mended: Counter[str]
+    image: Annotated, size: tuple[int, int], numbers: Numbers, skipped: list[Skipped], mended: Counter[str]
 ) -> Boxes:
     """The usable boxes of an image of this size, inside it."""
     width, height = size
     kept, places = [], []
-    for number, (row, meaning) in enumerate(zip(picture.rows, picture.meanings, strict=True)):
+    for number, (row, meaning) in enumerate(zip(image.rows, image.meanings, strict=True)):
         how = meaning or numbers
         x1, y1, x2, y2 = how.corners(np.array([row]), np.array([size]))[0].tolist()
         reason = other_unit(row, how)
@@ -201,24 +201,24 @@ def _boxes(
         if reason is None and (x2 == x1 or y2 == y1):
             reason = f"the box has no area ({x1:g}, {y1:g}, {x2:g}, {y2:g})"
         elif reason is None and (x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height):
-            reason = f"the box ({x1:g}, {y1:g}, {x2:g}, {y2:g}) lies outside the picture of {width} x {height}"
+            reason = f"the box ({x1:g}, {y1:g}, {x2:g}, {y2:g}) lies outside the image of {width} x {height}"
         if reason:
-            skipped.append(Skipped(f"{picture.name}, box {number + 1}", reason))
+            skipped.append(Skipped(f"{image.name}, box {number + 1}", reason))
             continue
         if min(x1, y1) < -SLACK or x2 > width + SLACK or y2 > height + SLACK:
-            mended["boxes reached outside their picture, and were cut off at its edge"] += 1
+            mended["boxes reached outside their image, and were cut off at its edge"] += 1
         corners = np.array((max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)), np.float32)
         if not (corners[2:] > corners[:2]).all():
-            skipped.append(Skipped(f"{picture.name}, box {number + 1}", "the box has no area inside the picture"))
+            skipped.append(Skipped(f"{image.name}, box {number + 1}", "the box has no area inside the image"))
             continue
         kept.append(corners)
         places.append(number)
-    labels, ignore = np.array(picture.labels, np.int64), np.array(picture.ignore, bool)
+    labels, ignore = np.array(image.labels, np.int64), np.array(image.ignore, bool)
     return Boxes.of(kept, labels[places] if places else [], ignore[places] if places else None)
 
 
 def _counted(mended: Counter[str]) -> list[str]:
-    """A sentence for each kind of thing; pictures of another size name one of them."""
+    """A sentence for each kind of thing; images of another size name one of them."""
     sizes = [key for key in mended if key.startswith("state another size")]
     said = [f"{count} {key}." for key, count in mended.items() if key not in sizes]
-    return said + ([f"{len(sizes)} pictures {sizes[0]}."] if sizes else [])
+    return said + ([f"{len(sizes)} images {sizes[0]}."] if sizes else [])

@@ -22,8 +22,8 @@ FORMS: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
 }
 UNITS = {
     "pixels": "pixels",
-    "shares": "shares of the picture (0..1)",
-    "percent": "percent of the picture",
+    "shares": "shares of the image (0..1)",
+    "percent": "percent of the image",
 }
 OPTIONS = {
     "boxes": f"the form of a box's four numbers: {', '.join(FORMS)}",
@@ -76,7 +76,7 @@ def judge(what: str, numbers: Numbers, rows: np.ndarray, sizes: np.ndarray, reme
     if numbers.unit == "pixels" and tiny.mean() >= 0.5:
         raise DataError(
             f"{what}: {int(tiny.sum())} of {len(rows)} boxes have no number above 1: they are written in shares of "
-            f"their pictures, not in pixels. {remedy}units=shares"
+            f"their images, not in pixels. {remedy}units=shares"
         )
     fits = fitting(numbers, rows, sizes)
     if fits.mean() > 1 - OUTSIDE:
@@ -98,7 +98,7 @@ def judge(what: str, numbers: Numbers, rows: np.ndarray, sizes: np.ndarray, reme
     options = [] if best.form == numbers.form else [f"boxes={best.form}"]
     options += [] if best.unit == numbers.unit else [f"units={best.unit}"]
     raise DataError(
-        f"{what}: only {int(fits.sum())} of {len(rows)} boxes lie inside their pictures, but {round(most * len(rows))} "
+        f"{what}: only {int(fits.sum())} of {len(rows)} boxes lie inside their images, but {round(most * len(rows))} "
         f"do when they are read as {' '.join(words)}. {remedy}{'&'.join(options)} (or "
         f"{'boxes=' + numbers.form}, if they are right as they are)."
     )
@@ -109,9 +109,9 @@ def other_unit(row: Sequence[float], numbers: Numbers) -> str | None:
     if numbers.asked or not np.isfinite(row).all():
         return None
     if numbers.unit == "pixels" and np.abs(row).max() <= SHARE:
-        return "its numbers are all within 0..1: shares of the picture, among boxes in pixels"
+        return "its numbers are all within 0..1: shares of the image, among boxes in pixels"
     if numbers.unit == "shares" and np.abs(row).max() > 2:
-        return "its numbers are pixels; expected shares of the picture, 0..1"
+        return "its numbers are pixels; expected shares of the image, 0..1"
     return None
 
 

@@ -66,7 +66,7 @@ class ImageFinder:
                 return Found(path)
         parts = _parts(written)
         if not self.outward and _leads_out(written):
-            return Found(None, "its path leads out of the folder of pictures")
+            return Found(None, "its path leads out of the folder of images")
         if not parts:
             return Found(None, f"{written[:80]!r} names no image")
         last = parts[-1]
@@ -85,7 +85,7 @@ class ImageFinder:
         return list(dict.fromkeys(path for entries in self._images().values() for _, path in entries))
 
     def _missing(self) -> str:
-        return f"the picture is missing in {', '.join(map(str, self.roots[:2]))}"
+        return f"the image is missing in {', '.join(map(str, self.roots[:2]))}"
 
     def _images(self) -> dict[str, list[tuple[tuple[str, ...], AnyPath]]]:
         """Images by name and by stem, in one spelling, with the parts of their paths in it."""

@@ -1,4 +1,4 @@
-"""The one door for pictures: whatever the file, out comes an upright RGB image, or a reason why not.
+"""The one door for images: whatever the file, out comes an upright RGB image, or a reason why not.
 
 Honours EXIF orientation; takes greyscale, palette, alpha (put on white), CMYK, 16-bit and animated
 files (the first frame). No state of Pillow is changed: sizes are judged here, from the header.
@@ -30,7 +30,7 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class BadImage(Exception):
-    """A picture that can't be used: its name, and the reason in a few words."""
+    """An image that can't be used: its name, and the reason in a few words."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name}: {reason}")
@@ -43,7 +43,7 @@ def read_image(
     min_side: int | None = None,
     limits: Limits = LIMITS,
 ) -> Image.Image:
-    """The picture as an upright RGB image. Raises BadImage.
+    """The image as an upright RGB image. Raises BadImage.
 
     `min_side` says how small it will be resized (pixels of its short side). A JPEG whose sides divide evenly
     may then be decoded at 1/2, 1/4 or 1/8 of its size, as long as the short side stays at least twice
@@ -51,7 +51,7 @@ def read_image(
     photos, benchmarks/open_and_check.py), for a fraction of the time. The same file and `min_side` always
     give the same pixels.
     """
-    name = name or (str(source) if isinstance(source, (str, Path)) else "picture")
+    name = name or (str(source) if isinstance(source, (str, Path)) else "image")
     raw = _content(source, name, limits)
     if isinstance(raw, np.ndarray):
         return Image.fromarray(raw).convert("RGB")
@@ -98,7 +98,7 @@ def inspect_image(source: ImageSource, name: str, limits: Limits = LIMITS) -> Si
 
 
 def upright(source: ImageSource, name: str, limits: Limits = LIMITS) -> tuple[Size, int]:
-    """Size of the upright picture, as `read_image` gives it, and the EXIF orientation (1..8) it is stored in.
+    """Size of the upright image, as `read_image` gives it, and the EXIF orientation (1..8) it is stored in.
 
     Orientations from 5 on are stored lying: their sides are exchanged. Raises BadImage as `inspect_image`.
     """
@@ -116,7 +116,7 @@ def stored_size(raw: bytes | np.ndarray, name: str, limits: Limits = LIMITS) -> 
 
 
 class Unidentified(BadImage):
-    """The bytes at hand don't tell what picture this is."""
+    """The bytes at hand don't tell what image this is."""
 
 
 def kind_of(source: ImageSource) -> str | None:
@@ -200,7 +200,7 @@ def _what_else(raw: bytes) -> str:
 def _draft_size(size: Size, least: int) -> Size:
     """The smallest size that is `size` divided by 8, 4 or 2 with a short side of at least `least`, or `size`.
 
-    With a remainder the decoder would round the size up, and so shift the picture by a part of a pixel.
+    With a remainder the decoder would round the size up, and so shift the image by a part of a pixel.
     """
     for divisor in (8, 4, 2):
         if all(side % divisor == 0 and side // divisor >= least for side in size):
@@ -221,7 +221,7 @@ def _orientation(source: ImageSource) -> int:
         if image.format == "PNG" and "exif" not in image.info:
             image.load()  # its EXIF may follow the pixels
         found = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # a decoder may raise anything on damaged bytes; `read_image` leaves such pictures as they are
+    except Exception:  # a decoder may raise anything on damaged bytes; `read_image` leaves such images as they are
         return 1
     return found if found in range(1, 9) else 1
 
@@ -229,7 +229,7 @@ def _orientation(source: ImageSource) -> int:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         ImageOps.exif_transpose(image, in_place=True)
-    except Exception:  # damaged EXIF says nothing of how the picture was held
+    except Exception:  # damaged EXIF says nothing of how the image was held
         return image
     return image
 

@@ -12,16 +12,16 @@ from studio.data.items import ArraySource
 
 @dataclass(frozen=True, eq=False)
 class RowSource:
-    """The picture in one row: `rows[index]`, by way of `picture(row)` (bytes of a file, or an image of Pillow)."""
+    """The image in one row: `rows[index]`, by way of `image(row)` (bytes of a file, or an image of Pillow)."""
 
     rows: Any
     index: int
-    picture: Any
+    image: Any
     lock: threading.Lock = field(repr=False)  # such datasets seldom say that threads may share them
 
     def read(self) -> bytes | np.ndarray:
         with self.lock:
-            found = self.picture(self.rows[self.index])
+            found = self.image(self.rows[self.index])
         return found if isinstance(found, bytes) else np.asarray(found.convert("RGB"))
 
     def digest(self) -> str:

@@ -22,7 +22,7 @@ MISSING = "Video needs PyAV, which is not installed. Install it with: pip instal
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame: its number from 0, its time in seconds, the upright RGB picture."""
+    """One frame: its number from 0, its time in seconds, the upright RGB image."""
 
     number: int
     time_s: float
@@ -57,7 +57,7 @@ def frames(path: Path, every: int = 1, limits: Limits = LIMITS) -> Iterator[Fram
 
 
 class Writer:
-    """Writes pictures of one size as an MP4; a context manager, and nothing is left of a video that broke off."""
+    """Writes images of one size as an MP4; a context manager, and nothing is left of a video that broke off."""
 
     def __init__(self, path: Path, rate: float) -> None:
         """`rate`: frames a second."""
@@ -110,7 +110,7 @@ def _opened(path: Path) -> Any:
         raise DataError(f"{path.name} can't be read as a video ({str(error)[:120]}).") from error
     if not container.streams.video:
         container.close()
-        raise DataError(f"{path.name} holds no pictures, perhaps sound alone.")
+        raise DataError(f"{path.name} holds no images, perhaps sound alone.")
     return container
 
 

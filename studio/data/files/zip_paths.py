@@ -110,5 +110,5 @@ AnyPath = Path | ZipPath
 
 
 def source_of(path: AnyPath) -> ImageSource:
-    """Where the bytes of the picture at `path` are."""
+    """Where the bytes of the image at `path` are."""
     return ZipSource(path.archive, str(path.path)) if isinstance(path, ZipPath) else FileSource(path)

@@ -24,7 +24,7 @@ from studio.data.items import Dataset, Skipped
 from studio.data.masks.outlines import unpacked
 
 OPTIONS = {
-    "images": "the folder of the pictures (default: that of the file)",
+    "images": "the folder of the images (default: that of the file)",
     **NUMBERS,
     "crowds": "learn: boxes that are marked iscrowd are learned like the others",
 }
@@ -112,7 +112,7 @@ def _folders(path: AnyPath, options: dict[str, str]) -> list[AnyPath]:
     if "images" in options:
         folder = path.root / options["images"] if not isinstance(path, Path) else Path(options["images"]).expanduser()
         if not folder.is_dir():
-            raise DataError(f"{path.name}: there is no folder {folder}. Name that of the pictures with ?images=FOLDER.")
+            raise DataError(f"{path.name}: there is no folder {folder}. Name that of the images with ?images=FOLDER.")
         return [folder]
     around_it = [path.parent, path.parent / "images", path.parent.parent, path.parent.parent / "images"]
     if isinstance(path, Path):
@@ -161,7 +161,7 @@ def _images(
         shown = ", ".join(str(key) for key in ids.twice[:6])
         raise DataError(
             f"{path.name}: {len(ids.twice)} image ids occur twice ({shown}), so their boxes may belong to either "
-            "picture. Give each picture its own id (in CVAT: export each task by itself, or rename equal files)."
+            "image. Give each image its own id (in CVAT: export each task by itself, or rename equal files)."
         )
     out: list[tuple[object, Annotated | None]] = []
     for one in unique:

@@ -29,7 +29,7 @@ from studio.data.readers import via
 from studio.data.readers.cvat import image_folders
 
 OPTIONS = {
-    "images": "the folder of the pictures (default: images, or beside the file)",
+    "images": "the folder of the images (default: images, or beside the file)",
     **NUMBERS,
     "image": "the column of the image", "class": "the column of the class",
     "encoding": "that of the file, where it is not UTF-8",

@@ -22,7 +22,7 @@ from studio.data.files.no_such import no_such
 from studio.data.files.zip_paths import AnyPath, source_of
 from studio.data.items import Dataset, Skipped
 
-OPTIONS = {"images": "the folder of the pictures (default: images, or beside the file)"}
+OPTIONS = {"images": "the folder of the images (default: images, or beside the file)"}
 
 
 def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
@@ -43,7 +43,7 @@ def read_from(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
         video = (
             "; this is CVAT for video, so export it as 'CVAT for images 1.1'" if tree.find("track") is not None else ""
         )
-        raise DataError(f"{path.name}: expected <annotations> with an <image> for each picture{video}.")
+        raise DataError(f"{path.name}: expected <annotations> with an <image> for each image{video}.")
     missing: list[Skipped] = []
     stated = [class_name(label.findtext("name") or "") for label in tree.iterfind("meta//label")]
     shapes = [shape for image in images for shape in image if shape.get("label") and shape.tag != "tag"]
@@ -63,7 +63,7 @@ def image_folders(path: AnyPath, options: dict[str, str]) -> list[AnyPath]:
     if "images" in options:
         folder = Path(options["images"]).expanduser() if isinstance(path, Path) else path.root / options["images"]
         if not folder.is_dir():
-            raise DataError(f"{path.name}: there is no folder {folder}. Name that of the pictures with ?images=FOLDER.")
+            raise DataError(f"{path.name}: there is no folder {folder}. Name that of the images with ?images=FOLDER.")
         return [folder]
     places = [path.parent / "images", path.parent]
     return [place for place in places if place.is_dir()]

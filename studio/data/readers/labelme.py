@@ -22,7 +22,7 @@ from studio.data.files.zip_paths import AnyPath, source_of
 from studio.data.items import Dataset, Skipped
 from studio.data.readers.cvat import AROUND
 
-OPTIONS = {"images": "the folder of the pictures (default: beside the JSONs, or where they say)"}
+OPTIONS = {"images": "the folder of the images (default: beside the JSONs, or where they say)"}
 
 
 def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
@@ -74,7 +74,7 @@ def read_from(root: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
         split = next((SPLITS[part.lower()] for part in below.split("/")[:-1] if part.lower() in SPLITS), None)
         annotated.append(_annotated(file, content, found.path, labels, split, missing, counts))
     remarks = ["Read as LabelMe's JSON.", *counted(counts["around"], AROUND)]
-    remarks += counted(counts["renamed"], "files name another picture inside; the one with their own name was taken.")
+    remarks += counted(counts["renamed"], "files name another image inside; the one with their own name was taken.")
     return gather(str(root), labels, annotated, missing, remarks, limits, Numbers("xyxy", asked=False), "Mend it: ?")
 
 
@@ -82,7 +82,7 @@ def _folders(root: AnyPath, options: dict[str, str]) -> list[AnyPath]:
     if "images" in options:
         folder = Path(options["images"]).expanduser() if isinstance(root, Path) else root.root / options["images"]
         if not folder.is_dir():
-            raise DataError(f"{root}: there is no folder {folder}. Name that of the pictures with ?images=FOLDER.")
+            raise DataError(f"{root}: there is no folder {folder}. Name that of the images with ?images=FOLDER.")
         return [folder]
     return [place for place in (root, root.parent / "images") if place.is_dir()]
 

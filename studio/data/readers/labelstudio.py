@@ -22,7 +22,7 @@ from studio.data.files.zip_paths import AnyPath, source_of
 from studio.data.items import Dataset, Skipped
 from studio.data.readers.cvat import AROUND, ellipse, image_folders
 
-OPTIONS = {"images": "the folder of the pictures (default: images, or beside the file)"}
+OPTIONS = {"images": "the folder of the images (default: images, or beside the file)"}
 KINDS = ("rectanglelabels", "polygonlabels", "ellipselabels", "labels")
 IMAGE_SUFFIX = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
@@ -59,7 +59,7 @@ def read_from(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
             continue
         annotated.append(_annotated(name, found.path, results, classes, missing, counts))
     remarks = ["Read as Label Studio's JSON.", *counted(counts["around"], AROUND)]
-    remarks += counted(counts["several"], "pictures have several annotations; the first of each was taken.")
+    remarks += counted(counts["several"], "images have several annotations; the first of each was taken.")
     return gather(path.name, classes, annotated, missing, remarks, limits, Numbers("xyxy", "percent", asked=True))
 
 

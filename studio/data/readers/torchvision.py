@@ -37,7 +37,7 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     labels = _labels(rest, rows)
     names = [str(name) for name in getattr(rows, "classes", [])] or [str(i) for i in range(1 + int(labels.max()))]
     lock = threading.Lock()
-    items = [Item(f"{rest}[{i}]", int(label), RowSource(rows, i, _picture, lock)) for i, label in enumerate(labels)]
+    items = [Item(f"{rest}[{i}]", int(label), RowSource(rows, i, _image, lock)) for i, label in enumerate(labels)]
     return Dataset("", names, items)
 
 
@@ -83,5 +83,5 @@ def _labels(name: str, rows: Any) -> np.ndarray:
         raise DataError(f"torchvision:{name} has no single class for each image.") from error
 
 
-def _picture(row: Any) -> Any:
+def _image(row: Any) -> Any:
     return row[0]

@@ -25,7 +25,7 @@ from studio.data.items import Dataset, Skipped
 from studio.data.readers.cvat import AROUND, ellipse, image_folders
 
 OPTIONS = {
-    "images": "the folder of the pictures (default: images, or beside the file)",
+    "images": "the folder of the images (default: images, or beside the file)",
     "class": "the attribute of a region that is its class",
 }
 CLASS = ("class", "label", "name", "type", "category", "object")
@@ -81,7 +81,7 @@ def _images_of(content: Any) -> list[Any]:
 def _from_json(path: AnyPath, limits: Limits) -> list[tuple[str, list[dict[str, Any]]]]:
     content = read_json(path, limits)
     if not is_via(content):
-        raise DataError(f"{path.name}: expected VIA's JSON, with a filename and regions for each picture.")
+        raise DataError(f"{path.name}: expected VIA's JSON, with a filename and regions for each image.")
     out = []
     for one in _images_of(content):
         regions = one["regions"]

@@ -25,7 +25,7 @@ from studio.data.items import Dataset, Skipped
 from studio.data.readers import cvat
 
 OPTIONS = {
-    "images": "the folder of the pictures (default: JPEGImages, images, or beside the annotations)",
+    "images": "the folder of the images (default: JPEGImages, images, or beside the annotations)",
     **NUMBERS,
     "difficult": "learn: objects that are marked difficult are learned like the others",
 }
@@ -70,7 +70,7 @@ def read_from(root: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
     lone = [path for path in finder.files() if path not in set(images.values())]
     lone = [path for path in lone if path.stem not in {file.stem for file in files if file not in trees}]
     if lone:
-        remarks.append(f"{len(lone)} pictures have no annotation, such as {lone[0].stem}; they are left out.")
+        remarks.append(f"{len(lone)} images have no annotation, such as {lone[0].stem}; they are left out.")
     remarks += _said(counts)
     return gather(str(root), names, annotated, missing, remarks, limits, numbers, f"Write voc:{root}?")
 
@@ -97,7 +97,7 @@ def _folders(root: AnyPath, options: dict[str, str]) -> list[AnyPath]:
     for place in places:
         if place.is_dir() and any(file.suffix.lower() in SUFFIXES for file in place.rglob("*")):
             return [place]
-    raise DataError(f"{root}: no pictures are in {', '.join(map(str, places))}. Name their folder with ?images=FOLDER.")
+    raise DataError(f"{root}: no images are in {', '.join(map(str, places))}. Name their folder with ?images=FOLDER.")
 
 
 def _images(
@@ -119,18 +119,18 @@ def _images(
         theirs = [file for file in files if file.stem == path.stem]
         for file in files if len(files) > 1 else ():
             if theirs != [file]:
-                missing.append(Skipped(file.name, f"its picture, {path.name}, is that of another annotation too"))
+                missing.append(Skipped(file.name, f"its image, {path.name}, is that of another annotation too"))
                 del found[file]
     renamed = [file for file, image in found.items() if image.respelled and file.stem == image.path.stem]
     clashes = [file.stem for file in found if len(own.get(normalize("NFC", file.stem), [])) > 1]
     remarks = []
     if renamed:
         remarks.append(
-            f"{len(renamed)} annotations name another picture inside, such as {renamed[0].name}; the picture with "
+            f"{len(renamed)} annotations name another image inside, such as {renamed[0].name}; the image with "
             "their own name was taken."
         )
     if clashes:
-        remarks.append(f"{len(clashes)} names are those of two pictures, such as {clashes[0]}; <filename> decided.")
+        remarks.append(f"{len(clashes)} names are those of two images, such as {clashes[0]}; <filename> decided.")
     return {file: image.path for file, image in found.items() if image.path is not None}, remarks
 
 
@@ -147,7 +147,7 @@ def _within(file: AnyPath, top: AnyPath, finder: ImageFinder, named: str) -> Fou
 
 
 def _lost(reason: str) -> str:
-    return reason.replace("the picture is missing", "its picture is missing")
+    return reason.replace("the image is missing", "its image is missing")
 
 
 def _annotated(

@@ -88,9 +88,7 @@ def _read(found: _Set, options: dict[str, str], limits: Limits) -> Dataset:
     every = [image for images in found.images.values() for image in images]
     text_of = texts.of(every, found.missing)
     if every and not text_of:
-        raise DataError(
-            f"{found.what}: none of its {len(every)} pictures has a text; looked for {_places(every[0])[0]}."
-        )
+        raise DataError(f"{found.what}: none of its {len(every)} images has a text; looked for {_places(every[0])[0]}.")
     annotated = [
         _annotated(image, split, text_of.get(image), lines, found.missing, limits)
         for split, images in found.images.items()
@@ -98,7 +96,7 @@ def _read(found: _Set, options: dict[str, str], limits: Limits) -> Dataset:
         if image not in texts.unclear
     ]
     lines.refuse_unclear(found.what)
-    found.missing += [Skipped(name, "its picture is missing") for name in texts.orphans(set(text_of.values()))]
+    found.missing += [Skipped(name, "its image is missing") for name in texts.orphans(set(text_of.values()))]
     remarks = found.remarks + lines.said()
     if ids != list(range(len(ids))):
         remarks.append(f"Class ids have gaps ({ids[:6]}); they were numbered anew.")
@@ -154,7 +152,7 @@ class _Texts:
         for text, both in shared.items():
             if len(both) > 1:
                 names = ", ".join(image.name for image in both[:3])
-                missing.append(Skipped(names, f"{text.name} may belong to either picture"))
+                missing.append(Skipped(names, f"{text.name} may belong to either image"))
                 self.unclear.update(both)
         return out
 
@@ -216,7 +214,7 @@ def _from_yaml(path: AnyPath, options: dict[str, str], limits: Limits) -> _Set:
     content = read_yaml(path, limits, as_text=True)
     splits = _by_split(content)
     if not splits.get("train") or not isinstance(content.get("names"), (list, dict, str)):
-        raise DataError(f"{path.name}: expected `train` (a folder of pictures) and `names` (the classes).")
+        raise DataError(f"{path.name}: expected `train` (a folder of images) and `names` (the classes).")
     names = _names(content["names"], path, options, limits)
     out = _Set(path.name, names, {}, _kpt_shape(content.get("kpt_shape")))
     base = str(content.get("path") or "")
@@ -393,5 +391,5 @@ def _with_images(out: _Set, folder: AnyPath) -> _Set:
                 split = next((SPLITS[p.lower()] for p in PurePosixPath(below).parts[:-1] if p.lower() in SPLITS), None)
                 out.images.setdefault(split, []).append(path)
     if not any(out.images.values()):
-        raise DataError(f"{out.what}: no pictures were found below {folder}.")
+        raise DataError(f"{out.what}: no images were found below {folder}.")
     return out

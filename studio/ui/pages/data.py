@@ -48,7 +48,7 @@ def build(shared: Any) -> None:
 
     def use(data_spec: str, sent: str, part: str, request: gr.Request) -> tuple[Any, ...]:
         found = shared.actions.examine(data_spec)
-        report, pictures = found.report, found.images
+        report, samples = found.report, found.images
         language = language_of(request)
         if part in ("train", "source"):
             refuse_one_class(report, language)
@@ -57,7 +57,7 @@ def build(shared: Any) -> None:
             *shared.form.fill(with_data(forms.read_screen(sent), data_spec, report, part), language),
             data_spec,
             html.report_card(report, language_of(request)),
-            gr.Gallery(pictures, visible=bool(pictures)),
+            gr.Gallery(samples, visible=bool(samples)),
             gr.Button(visible=True),
         )
 

@@ -29,7 +29,7 @@ def build(shared: Any) -> None:
     curves_fault = gr.HTML(elem_id="run-curves-fault", visible=False)
     figures = gr.Gallery(
         columns=2, height=420, visible=False, elem_id="run-figures", object_fit="contain",
-        label=word("train.pictures"), buttons=["fullscreen", "download"],
+        label=word("train.figures"), buttons=["fullscreen", "download"],
     )  # fmt: skip
     figures_fault = gr.HTML(elem_id="run-figures-fault", visible=False)
     seen, points, drawn = gr.State(()), gr.State(()), gr.State(())  # how far each part has come

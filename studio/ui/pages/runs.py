@@ -29,7 +29,7 @@ def build(shared: Any, tab: Any) -> None:
     difference = gr.Dataframe(
         visible=False, interactive=False, elem_id="runs-difference", label=word("runs.difference")
     )
-    pictures = gr.Gallery(
+    figures = gr.Gallery(
         columns=3, visible=False, elem_id="runs-figures", object_fit="contain", buttons=["fullscreen", "download"]
     )
 
@@ -70,7 +70,7 @@ def build(shared: Any, tab: Any) -> None:
     private = {"api_visibility": "private", "show_progress": "hidden"}
     for event in (tab.select, refresh.click):
         event(listing, [chosen], [table, chosen, other], **private)
-    chosen.change(show, [chosen], [state, pictures], **private)
+    chosen.change(show, [chosen], [state, figures], **private)
     for component in (chosen, other):
         component.change(compare, [chosen, other], [difference], **private)
     table.select(_selected, [table], [chosen], **private)

@@ -86,7 +86,7 @@ def test_a_batch_has_the_targets_pixels_and_none_of_its_boxes(batches):
     assert sorted(shown[:5]) == sorted(shown[5:]) == list(range(5))
 
 
-def test_regions_are_to_say_what_their_picture_says():
+def test_regions_are_to_say_what_their_image_says():
     places = [torch.zeros(2, 1, 3, 3), torch.full((2, 1, 2, 2), 100.0)]  # says 0.5, and 1
     guesses = torch.tensor([0.0, -100.0, 100.0])  # says 0.5, 0 and 1
     wanted = np.mean([0, 0.25, 0.25, 0.25, 1, 0])
@@ -96,11 +96,11 @@ def test_regions_are_to_say_what_their_picture_says():
 def test_features_learn_to_hide_the_domain_and_to_agree():
     torch.manual_seed(0)
     heads = DomainHeads(8, 16)
-    level, regions, picture = torch.randn(2, 8, 4, 4), torch.randn(3, 16, requires_grad=True), torch.tensor([0, 0, 1])
+    level, regions, image = torch.randn(2, 8, 4, 4), torch.randn(3, 16, requires_grad=True), torch.tensor([0, 0, 1])
     for name, wanted in (("domain_region", 1), ("domain_consistency", -1)):
-        before = heads.losses([level], regions, picture, 1.0)[name]
+        before = heads.losses([level], regions, image, 1.0)[name]
         (towards,) = torch.autograd.grad(before, regions)
-        after = heads.losses([level], regions - 0.1 * towards / towards.norm(), picture, 1.0)[name]
+        after = heads.losses([level], regions - 0.1 * towards / towards.norm(), image, 1.0)[name]
         assert (after - before).sign() == wanted
 
 
@@ -122,14 +122,14 @@ def test_two_stages_taken_apart_have_the_losses_of_torchvision(batches):
     assert whole.keys() == apart.keys()
     for name in whole:
         assert float(apart[name]) == pytest.approx(float(whole[name]), rel=1e-5)
-    assert len(regions.features) == len(regions.picture) and set(regions.picture.tolist()) == {0, 1}
+    assert len(regions.features) == len(regions.image_of) and set(regions.image_of.tolist()) == {0, 1}
 
 
 def test_the_hardest_regions_are_kept_and_none_twice():
     boxes = torch.tensor([[0, 0, 10, 10], [0, 0, 10, 9.5], [20, 20, 30, 30], [40, 40, 50, 50], [0, 0, 10, 10]]).float()
     losses = torch.tensor([1.0, 0.9, 0.2, 0.5, 0.1])
     kept = hardest(boxes, losses, torch.tensor([0, 0, 0, 0, 1]), 2)
-    assert sorted(kept.tolist()) == [0, 3, 4]  # 1 lies on 0; the second picture has one region only
+    assert sorted(kept.tolist()) == [0, 3, 4]  # 1 lies on 0; the second image has one region only
 
 
 def test_hard_examples_change_what_the_second_stage_learns_from(batches):
@@ -173,7 +173,7 @@ def test_the_teacher_is_believed_after_the_burn_in_and_follows_the_student(batch
             torch.testing.assert_close(tensor, before[name] + share * (now[name] - before[name]))
 
 
-def test_only_sure_boxes_teach_and_pictures_without_any_teach_nothing(batches):
+def test_only_sure_boxes_teach_and_images_without_any_teach_nothing(batches):
     learner = taught("detect/fcos", burn_in=0, threshold=0.7)
     corners = np.array([[1, 1, 9, 9], [2, 2, 8, 8], [5, 0, 9, 0]], np.float32)  # the last was cut to a line
     sure = Detections(corners, np.array([0, 1, 0]), np.array([0.8, 0.6, 0.9]))

@@ -29,7 +29,7 @@ def learned(method: str, scenes, backbone: str | None = None):
 def test_a_folder_for_transformers_gives_the_same_logits_and_boxes(method, scenes, tmp_path):
     learner = learned(method, scenes, RESNET if method != "detect/yolos" else None)
     note = detector_to_hf(learner, PREPROCESS, _sample(PREPROCESS), tmp_path)
-    assert "the same logits and boxes on 8 pictures" in note
+    assert "the same logits and boxes on 8 images" in note
     backbone = registry.backbone(f"file:{tmp_path}", image_size=SIZE)  # and back again
     assert backbone.preprocess.mean == pytest.approx(PREPROCESS.mean)
     again = registry.get(method)()
@@ -55,9 +55,9 @@ def test_what_transformers_builds_otherwise_is_refused_with_the_difference(scene
 @pytest.mark.parametrize("method", [name for name in OURS if name != "detect/deformable-detr"])
 def test_onnx_gives_the_same_logits_and_boxes(method, scenes, tmp_path):
     note = detector_to_onnx(learned(method, scenes), _sample(PREPROCESS), tmp_path / "model.onnx")
-    assert "Largest difference from torch on 8 pictures" in note and (tmp_path / "model.onnx").is_file()
+    assert "Largest difference from torch on 8 images" in note and (tmp_path / "model.onnx").is_file()
     if method == OURS[0]:
-        with pytest.raises(UsageError, match="number differs from picture to picture"):
+        with pytest.raises(UsageError, match="number differs from image to image"):
             detector_to_onnx(small("detect/fcos"), _sample(PREPROCESS), tmp_path / "model.onnx")
 
 

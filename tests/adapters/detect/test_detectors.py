@@ -43,7 +43,7 @@ def test_the_same_seed_gives_the_same_detector():
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_a_picture_without_boxes_has_a_loss_too(scenes):
+def test_a_image_without_boxes_has_a_loss_too(scenes):
     pixels, _, preprocess = scenes
     images = normalize(torch.from_numpy(pixels[:2]), preprocess)
     batch = Batch(images=images, boxes=torch.zeros(2, 1, 4), labels=torch.full((2, 1), -1))

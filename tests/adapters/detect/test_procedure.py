@@ -31,18 +31,18 @@ def changed(**sections) -> dict:
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    """A finished run, its home and a folder with two pictures."""
+    """A finished run, its home and a folder with two images."""
     from studio.core.home import Home
 
     folder = tmp_path_factory.mktemp("detect")
     home = Home.find(folder / "home")
     run, result = work(SMALL, home)
     assert result.status == "finished", result.error
-    pictures = folder / "pictures"
-    pictures.mkdir()
+    images = folder / "images"
+    images.mkdir()
     for number, item in enumerate(open_data("builtin:scenes?images=2&size=120").items):
-        Image.fromarray(item.source.read()).resize((150, 120)).save(pictures / f"{number}.png")
-    return run, result, home, pictures
+        Image.fromarray(item.source.read()).resize((150, 120)).save(images / f"{number}.png")
+    return run, result, home, images
 
 
 def test_metrics_have_the_names_of_the_contract(done):
@@ -56,26 +56,26 @@ def test_metrics_have_the_names_of_the_contract(done):
     assert {"train/classification", "val/map", "val/map_50"} <= names
 
 
-def test_a_checkpoint_gives_boxes_in_pixels_of_the_picture(done):
-    _, result, home, pictures = done
+def test_a_checkpoint_gives_boxes_in_pixels_of_the_image(done):
+    _, result, home, images = done
     model = load_checkpoint(result.checkpoint, home)
     model.predictor.threshold = 0.0
-    for row in model.predict([pictures / "0.png", pictures / "missing.png"])[:1]:
+    for row in model.predict([images / "0.png", images / "missing.png"])[:1]:
         assert (row["width"], row["height"]) == (150, 120) and row["boxes"]
         corners = np.array([box["box"] for box in row["boxes"]])
         assert (corners >= 0).all() and (corners[:, [0, 2]] <= 150).all() and (corners[:, [1, 3]] <= 120).all()
         scores = [box["score"] for box in row["boxes"]]
         assert scores == sorted(scores, reverse=True) and row["score"] == scores[0]
-        drawn = next(model.look([pictures / "0.png"])).answer.draw(Image.open(pictures / "0.png"))
+        drawn = next(model.look([images / "0.png"])).answer.draw(Image.open(images / "0.png"))
         assert drawn.size == (150, 120)
-        assert np.any(np.asarray(drawn) != np.asarray(Image.open(pictures / "0.png")))
-    assert "error" in model.predict([pictures / "missing.png"])[0]
+        assert np.any(np.asarray(drawn) != np.asarray(Image.open(images / "0.png")))
+    assert "error" in model.predict([images / "missing.png"])[0]
 
 
 def test_predict_draws_into_a_folder(done, tmp_path, capsys, monkeypatch):
-    _, result, home, pictures = done
+    _, result, home, images = done
     monkeypatch.setenv("STUDIO_HOME", str(home.root))
-    assert cli.main(["predict", result.checkpoint, str(pictures), "--out", str(tmp_path), "--json"]) == 0
+    assert cli.main(["predict", result.checkpoint, str(images), "--out", str(tmp_path), "--json"]) == 0
     rows = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
     assert [Path(row["image"]).name for row in rows] == ["0.png", "1.png"] and all("boxes" in row for row in rows)
     assert {path.name for path in tmp_path.iterdir()} == {"0.png", "1.png", "predictions.csv"}

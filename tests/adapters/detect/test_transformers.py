@@ -45,7 +45,7 @@ def test_the_named_losses_add_up_to_the_models_own(method, scenes):
 
 
 @pytest.mark.parametrize("method", OURS)
-def test_boxes_are_those_of_as_many_queries_as_asked_for_and_lie_in_the_picture(method, scenes):
+def test_boxes_are_those_of_as_many_queries_as_asked_for_and_lie_in_the_image(method, scenes):
     learner = small(method)
     learner.train_mode(True)
     learner.losses(batch_of(scenes), Step(0, 1))

@@ -64,7 +64,7 @@ def test_a_place_that_says_the_right_class_costs_less():
     assert assign(boxes, logits, torch.zeros(len(centres)), centres, strides, truth, labels)[0].tolist() == [27]
 
 
-def test_a_picture_without_boxes_teaches_no_place():
+def test_a_image_without_boxes_teaches_no_place():
     centres, strides = places()
     at, rows, overlaps = assign(
         torch.zeros(len(centres), 4), torch.zeros(len(centres), 2), torch.zeros(len(centres)), centres, strides,

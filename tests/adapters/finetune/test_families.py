@@ -29,12 +29,12 @@ METHODS = {
 NO_HF = {"finetune/vpt": "no Hugging Face form", "hf-siglip-vision": "onnx and safetensors"}
 DATA = {"train": "builtin:digits?per_class=4"}
 TRAIN = {"epochs": 1, "batch_size": 8, "max_steps": 2, "workers": 1, "precision": "fp32"}
-PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8))
+IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8))
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """No pictures are drawn, and the images on which exports are compared are made once."""
+    """No images are drawn, and the images on which exports are compared are made once."""
     monkeypatch.setattr("studio.core.procedure.Job.figure", lambda *_: None)
     monkeypatch.setattr("studio.runs.export.open_data", opened)
 
@@ -58,7 +58,7 @@ def test_a_family_goes_the_whole_way_by_every_method_that_fits(home, tmp_path, f
         result = run({**recipe, "model": model}, home=home)
         assert result.status == "finished" and 0 <= result.metrics["accuracy"] <= 1
         made[method] = result.checkpoint
-        once, again = (load_checkpoint(result.checkpoint, home, device="cpu").predict([PICTURE])[0] for _ in range(2))
+        once, again = (load_checkpoint(result.checkpoint, home, device="cpu").predict([IMAGE])[0] for _ in range(2))
         assert once == again and once["label"] in "0123456789" and 0 < once["score"] <= 1, method
         leaves_as_a_hugging_face_folder(home, tmp_path / method.replace("/", "-"), family, method, result.checkpoint)
     said = export_checkpoint(made["finetune/lora"], "onnx", tmp_path / "onnx", home)

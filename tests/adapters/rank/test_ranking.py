@@ -198,7 +198,7 @@ def test_a_file_that_cannot_be_read_is_named(home, tmp_path):
         for number in range(4):
             pixels = np.random.default_rng((number, ord(label))).integers(0, 255, (32, 32, 3), np.uint8)
             Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{number}.png")
-    (tmp_path / "photos" / "a" / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "photos" / "a" / "broken.png").write_bytes(b"no image")
     folder = f"folder:{tmp_path / 'photos'}"
     model = {"backbone": "studio/conv4", "image_size": 32}
     for values in (

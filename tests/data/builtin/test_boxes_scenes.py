@@ -1,4 +1,4 @@
-"""Scenes, splits of boxes, and what moves pictures and boxes together."""
+"""Scenes, splits of boxes, and what moves images and boxes together."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_wrong_options_of_scenes_are_refused(spec):
         open_data(f"builtin:scenes?{spec}")
 
 
-def a_picture(side: int = 64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def a_image(side: int = 64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Black, with two bright rectangles and their boxes."""
     pixels = torch.zeros(3, side, side, dtype=torch.uint8)
     boxes = torch.tensor([[8.0, 12.0, 24.0, 28.0], [36.0, 30.0, 56.0, 60.0]])
@@ -61,7 +61,7 @@ def a_picture(side: int = 64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 def test_boxes_stay_around_what_they_are_of():
-    pixels, boxes, labels = a_picture()
+    pixels, boxes, labels = a_image()
     kept = 0
     for seed in range(60):
         draw = torch.Generator().manual_seed(seed)
@@ -114,6 +114,6 @@ def test_a_class_renamed_between_splits_is_said(home):
         resolve_box_splits(data, 0, home)
 
 
-def test_pictures_without_boxes_are_refused_for_detection(home):
+def test_images_without_boxes_are_refused_for_detection(home):
     with pytest.raises(DataError, match="data.train: builtin:digits has no boxes"):
         resolve_box_splits(DetectData(train="builtin:digits"), 0, home)

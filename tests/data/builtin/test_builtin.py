@@ -39,7 +39,7 @@ def test_a_class_is_a_shape_of_its_own():
     assert all(character.strip() for character in alphabet())
 
 
-def test_the_same_options_give_the_same_pictures_also_from_many_threads():
+def test_the_same_options_give_the_same_images_also_from_many_threads():
     spec = "builtin:glyphs?classes=30&per_class=14&size=32"
     first = [item.source.read() for item in open_data(spec).items]
     with ThreadPoolExecutor(8) as pool:
@@ -50,12 +50,12 @@ def test_the_same_options_give_the_same_pictures_also_from_many_threads():
     assert other.digest() != open_data(spec).items[0].source.digest()
 
 
-def test_every_picture_shows_its_character():
+def test_every_image_shows_its_character():
     for character in (*alphabet()[::37], "."):
         for font in FONTS:
-            picture = draw_glyph(character, font, 0, 48, 0).astype(float)
-            edge = np.concatenate([picture[0], picture[-1]]).mean(0)
-            assert (np.abs(picture - edge).mean(2) > 40).mean() > 0.002, f"{character} in {font}"
+            image = draw_glyph(character, font, 0, 48, 0).astype(float)
+            edge = np.concatenate([image[0], image[-1]]).mean(0)
+            assert (np.abs(image - edge).mean(2) > 40).mean() > 0.002, f"{character} in {font}"
 
 
 def test_domains_can_be_chosen():
@@ -63,7 +63,7 @@ def test_domains_can_be_chosen():
     assert [item.domain for item in data.items] == ["serif", "mono"] * 6
 
 
-def test_a_thousand_pictures_are_there_in_a_moment():
+def test_a_thousand_images_are_there_in_a_moment():
     items = open_data("builtin:glyphs?classes=50&per_class=20").items
     begun = time.process_time()
     for item in items:

@@ -50,8 +50,8 @@ def test_copies_leaks_and_contradictions_are_told_apart(photos, tmp_path):
     assert report.conflicts == [["train/cat/2.jpg", "train/dog/both.jpg"]]
     assert report.near_duplicates == []
     text = "\n".join(report.problems)
-    assert "1 picture is in two splits, so scores would be too good: train/cat/1.jpg = val/cat/leak.jpg." in text
-    assert "1 picture is in two classes" in text and "3 pictures are there more than once" in text
+    assert "1 image is in two splits, so scores would be too good: train/cat/1.jpg = val/cat/leak.jpg." in text
+    assert "1 image is in two classes" in text and "3 images are there more than once" in text
 
 
 def test_the_same_photo_saved_in_another_way_is_found_and_counts_as_a_leak(photos, tmp_path):
@@ -77,7 +77,7 @@ def test_a_single_class_and_classes_missing_in_train_are_said(photos, tmp_path):
     assert "Classes of val that train has not: emu." in check(f"folder:{root}").problems
 
 
-def test_tiny_pictures_among_large_ones_are_named(photos, tmp_path, draw):
+def test_tiny_images_among_large_ones_are_named(photos, tmp_path, draw):
     root = photos(tmp_path, {"cat": 5, "dog": 0})
     for number in range(10):
         draw(100 + number, (300, 200)).save(root / "dog" / f"{number}.jpg")
@@ -149,7 +149,7 @@ def test_near_copies_are_grouped_and_others_are_not(encode):
     assert near_groups([fingerprint_of(image) for image in [original, *copies, *others]]) == [[0, 1, 2, 3, 4]]
 
 
-def test_blank_pictures_are_not_called_copies_of_each_other():
+def test_blank_images_are_not_called_copies_of_each_other():
     blanks = [Image.new("RGB", (50, 50), (value,) * 3) for value in (0, 100, 255)]
     ramp = np.tile(np.linspace(0, 5, 50), (50, 1))
     shaded = [Image.fromarray((start + ramp).astype(np.uint8)) for start in (90, 99)]

@@ -35,7 +35,7 @@ SIDES = {1: "top left", 2: "top right", 3: "bottom right", 4: "bottom left", 5: 
          7: "right bottom", 8: "left bottom"}  # fmt: skip
 SUFFIX = {"PPM": ".ppm", "JPEG": ".jpg", "TIFF": ".tif"}
 
-pictures = st.fixed_dictionaries({
+images = st.fixed_dictionaries({
     "kind": st.sampled_from(list(MODES)),
     "mode": st.integers(0, 20),  # of those that the format has
     "size": st.one_of(st.tuples(st.integers(1, 24), st.integers(1, 24)), st.just((190, 130))),
@@ -185,10 +185,10 @@ def image_right(folder: Path, drawn: dict[str, Any]) -> None:
 
 def image_odd(folder: Path, drawn: tuple[dict[str, Any], list[tuple[int, bytes]], int]) -> None:
     """A damaged file is an image or a BadImage, by every door, and a set with it says so."""
-    picture, changes, cut = drawn
-    modes = MODES[picture["kind"]]
-    mode = modes[picture["mode"] % len(modes)]
-    raw = bytearray(encoded(picture, mode, stored_values(picture, mode)))
+    image, changes, cut = drawn
+    modes = MODES[image["kind"]]
+    mode = modes[image["mode"] % len(modes)]
+    raw = bytearray(encoded(image, mode, stored_values(image, mode)))
     for place, part in changes:
         raw[place % len(raw) : place % len(raw) + len(part)] = part
     (folder / "cat").mkdir(parents=True)
@@ -212,6 +212,6 @@ def image_odd(folder: Path, drawn: tuple[dict[str, Any], list[tuple[int, bytes]]
 
 damage = st.lists(st.tuples(st.integers(0, 4000), st.binary(min_size=1, max_size=8)), max_size=4)
 CASES = {
-    "image right": (pictures, image_right),
-    "image odd": (st.tuples(pictures, damage, st.one_of(st.just(0), st.integers(0, 300))), image_odd),
+    "image right": (images, image_right),
+    "image odd": (st.tuples(images, damage, st.one_of(st.just(0), st.integers(0, 300))), image_odd),
 }

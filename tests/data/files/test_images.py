@@ -1,4 +1,4 @@
-"""The one door for pictures: every kind of file comes out as the same upright RGB picture."""
+"""The one door for images: every kind of file comes out as the same upright RGB image."""
 
 import io
 
@@ -14,7 +14,7 @@ from studio.data.items import ArraySource, FileSource
 
 
 def distance(first: Image.Image, second: Image.Image) -> float:
-    """Mean difference of two pictures of one size, in grey levels."""
+    """Mean difference of two images of one size, in grey levels."""
     assert (first.mode, first.size) == (second.mode, second.size) == ("RGB", second.size)
     return float(np.abs(np.asarray(first, float) - np.asarray(second, float)).mean())
 
@@ -32,13 +32,13 @@ def distance(first: Image.Image, second: Image.Image) -> float:
         ("GIF", {}, 12),
     ],
 )
-def test_every_format_gives_the_picture(draw, encode, kind, options, tolerance):
+def test_every_format_gives_the_image(draw, encode, kind, options, tolerance):
     assert distance(read_image(encode(draw(), kind, **options)), draw()) <= tolerance
 
 
 @pytest.mark.parametrize("kind", ("JPEG", "PNG", "WEBP", "TIFF"))
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_picture_comes_out_upright_however_the_camera_was_held(draw, encode, kind, orientation):
+def test_a_image_comes_out_upright_however_the_camera_was_held(draw, encode, kind, orientation):
     shown = draw()
     undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # orientation -> the transposition that stores it so
     stored = shown.transpose(Image.Transpose(undo[orientation])) if orientation > 1 else shown
@@ -58,7 +58,7 @@ def test_orientation_holds_for_palettes_sixteen_bits_and_reduced_decoding(draw, 
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
-def test_damaged_exif_does_not_cost_the_picture(draw, encode):
+def test_damaged_exif_does_not_cost_the_image(draw, encode):
     raw = encode(draw(), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01\x03\0\x01\0\0\0\xff")
     assert distance(read_image(raw), draw()) < 6
 
@@ -98,7 +98,7 @@ def test_sixteen_bits_keep_the_upper_byte(encode):
     assert np.asarray(read_image(netpbm))[0, :, 0].tolist() == [0, 255]
 
 
-def test_float_pictures_keep_0_to_1_and_stretch_all_else(encode):
+def test_float_images_keep_0_to_1_and_stretch_all_else(encode):
     unit = Image.fromarray(np.array([[0.0, 0.5, 1.0]], np.float32))
     wide = Image.fromarray(np.array([[-10.0, 0.0, np.nan, 10.0]], np.float32))
     assert np.asarray(read_image(encode(unit, "TIFF")))[0, :, 0].tolist() == [0, 128, 255]
@@ -165,7 +165,7 @@ def test_limits_can_be_set_lower(draw, encode, tmp_path):
             inspect_image(FileSource(path), "a.png", limits)
 
 
-def test_a_picture_of_a_kind_that_starts_other_programs_is_not_opened():
+def test_a_image_of_a_kind_that_starts_other_programs_is_not_opened():
     postscript = io.BytesIO()
     Image.new("RGB", (8, 8)).save(postscript, "EPS")
     with pytest.raises(BadImage, match="its content is text"):  # and not: it is damaged, which a decoder would say

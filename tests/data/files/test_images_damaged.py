@@ -1,4 +1,4 @@
-"""Bad pictures: each a BadImage with its name and a reason a person understands, at no cost, never another error."""
+"""Bad images: each a BadImage with its name and a reason a person understands, at no cost, never another error."""
 
 import struct
 import tracemalloc
@@ -40,7 +40,7 @@ def test_an_empty_file_is_called_empty(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", (b"not a picture", "<html>Größe</html>".encode(), b"version https://git-lfs.github.com")
+    "text", (b"not an image", "<html>Größe</html>".encode(), b"version https://git-lfs.github.com")
 )
 def test_a_text_with_the_name_of_a_photo_is_called_text(text):
     assert "text" in refused(text)
@@ -73,7 +73,7 @@ def test_a_missing_file_is_named(tmp_path):
     assert "can't be read" in refused(tmp_path / "nowhere.jpg")
 
 
-def test_a_picture_of_40000_by_40000_costs_nothing(tmp_path):
+def test_a_image_of_40000_by_40000_costs_nothing(tmp_path):
     path = tmp_path / "giant.png"
     path.write_bytes(giant_png())
     tracemalloc.start()
@@ -87,7 +87,7 @@ def test_a_picture_of_40000_by_40000_costs_nothing(tmp_path):
     assert most < 8 * 2**20
 
 
-def test_the_giant_picture_of_these_tests_is_a_valid_one():
+def test_the_giant_image_of_these_tests_is_a_valid_one():
     small = read_image(giant_png(4000, 4000))
     assert small.size == (4000, 4000) and small.getpixel((3999, 3999)) == (255, 255, 255)
 
@@ -122,7 +122,7 @@ def samples():
     end=st.none() | st.integers(0, 2000),
     min_side=st.none() | st.integers(1, 16),
 )
-def test_whatever_is_in_a_file_it_is_a_picture_or_a_bad_image(samples, which, changes, end, min_side):
+def test_whatever_is_in_a_file_it_is_a_image_or_a_bad_image(samples, which, changes, end, min_side):
     raw = bytearray(samples[which])
     for place, value in changes:
         raw[place % len(raw)] = value

@@ -264,7 +264,7 @@ def test_labelme_shapes_have_the_box_around_them_and_lines_are_named(tmp_path):
     data = open_data(f"labelme:{tmp_path}")
     assert [item.name for item in data.items] == ["a.jpg"]
     np.testing.assert_allclose(data.items[0].boxes.xyxy, [[10, 12, 54, 48], [40, 30, 60, 50]], atol=0.01)
-    assert "a line of 'nut' has no box" in said(data) and "name another picture inside" in said(data)
+    assert "a line of 'nut' has no box" in said(data) and "name another image inside" in said(data)
 
 
 def test_a_turned_box_of_label_studio_turns_about_its_corner(tmp_path):

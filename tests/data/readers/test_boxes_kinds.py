@@ -69,15 +69,15 @@ def yolo(
     return f"yolo:{root / 'data.yaml'}"
 
 
-def coco(root: Path, change=lambda annotation, number: None, picture=lambda entry, number: None, count=6, **top) -> str:
-    """COCO's JSON of `count` images, each entry and annotation as `picture` and `change` leave it."""
+def coco(root: Path, change=lambda annotation, number: None, edit=lambda entry, number: None, count=6, **top) -> str:
+    """COCO's JSON of `count` images, each image and annotation as `edit` and `change` leave it."""
     images(root, count)
     content = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "nut"}, {"id": 2, "name": "bolt"}]}
     for number in range(count):
         x1, y1, x2, y2 = box(number)
         entry = {"id": number + 1, "file_name": f"{number}.jpg", "width": SIZE[0], "height": SIZE[1]}
         one = {"id": number, "image_id": number + 1, "category_id": number % 2 + 1, "bbox": [x1, y1, x2 - x1, y2 - y1]}
-        picture(entry, number)
+        edit(entry, number)
         change(one, number)
         content["images"].append(entry)
         content["annotations"].append(one)
@@ -213,7 +213,7 @@ def test_voc_and_tables_in_shares_are_found_out_too(tmp_path):
         (tmp_path / "Annotations").mkdir(exist_ok=True)
         shape = "<bndbox><xmin>.1</xmin><ymin>.2</ymin><xmax>.5</xmax><ymax>.6</ymax></bndbox>"
         (tmp_path / "Annotations" / f"{stem}.xml").write_text(xml(0, f"{stem}.jpg", shape=shape))
-    with pytest.raises(DataError, match="shares of their pictures.*units=shares"):
+    with pytest.raises(DataError, match="shares of their images.*units=shares"):
         open_data(f"voc:{tmp_path}")
     rows = "ImageID,LabelName,XMin,XMax,YMin,YMax\n0,nut,0.1,0.5,0.2,0.6\n1,nut,0.1,0.5,0.2,0.6\n"
     (tmp_path / "JPEGImages" / "boxes.csv").write_text(rows)
@@ -357,7 +357,7 @@ def test_ids_that_themselves_tell_number_from_text_stay_apart():
 
 def test_an_id_of_two_images_is_refused_by_name(tmp_path):
     with pytest.raises(DataError, match=r"3 image ids occur twice \(1, 2, 3\)"):
-        open_data(coco(tmp_path, picture=lambda entry, number: entry.update(id=number // 2 + 1)))
+        open_data(coco(tmp_path, edit=lambda entry, number: entry.update(id=number // 2 + 1)))
     again = json.loads((tmp_path / "ann.json").read_text())
     again["images"] = [{"id": 1, "file_name": "0.jpg"}, {"id": 1, "file_name": "0.jpg"}]  # the very same entry
     (tmp_path / "ann.json").write_text(json.dumps(again))
@@ -365,14 +365,15 @@ def test_an_id_of_two_images_is_refused_by_name(tmp_path):
 
 
 def test_two_entries_for_one_image_are_joined_where_they_are_alike_and_left_out_where_not(tmp_path):
-    spec = coco(tmp_path, picture=lambda entry, number: entry.update(file_name=f"{number // 2}.jpg"))
+    spec = coco(tmp_path, edit=lambda entry, number: entry.update(file_name=f"{number // 2}.jpg"))
     data = open_data(spec)
     assert [len(item.boxes) for item in data.items] == [2, 2, 2] and "annotated more than once" in said(data)
     spec = coco(
-        tmp_path, picture=lambda entry, number: entry.update(file_name="x/0.jpg" if number == 1 else f"{number}.jpg")
+        tmp_path,
+        edit=lambda entry, number: entry.update(file_name="x/0.jpg" if number == 1 else f"{number}.jpg"),
     )
     data = open_data(spec)
-    assert len(data) == 4 and "several annotations mean the same picture, 0.jpg" in said(data)
+    assert len(data) == 4 and "several annotations mean the same image, 0.jpg" in said(data)
 
 
 def test_a_grouping_category_is_no_class(tmp_path):
@@ -465,7 +466,10 @@ def test_a_json_and_a_yaml_may_be_utf16(tmp_path):
     ],
 )  # fmt: skip
 def test_an_image_is_found_however_its_name_is_written(tmp_path, written):
-    right(open_data(coco(tmp_path, picture=lambda entry, n: entry.update(file_name=written.format(n)))), list(range(6)))
+    right(
+        open_data(coco(tmp_path, edit=lambda entry, n: entry.update(file_name=written.format(n)))),
+        list(range(6)),
+    )
 
 
 @pytest.mark.parametrize(
@@ -476,14 +480,14 @@ def test_an_image_is_found_however_its_name_is_written(tmp_path, written):
 @pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
 def test_percent_case_and_accents_are_seen_through(tmp_path, on_disk, written, forms):
     image(tmp_path / "images" / normalize(forms[0], on_disk))
-    coco(tmp_path, picture=lambda entry, n: entry.update(file_name=normalize(forms[1], written)), count=1)
+    coco(tmp_path, edit=lambda entry, n: entry.update(file_name=normalize(forms[1], written)), count=1)
     os.remove(tmp_path / "images" / "0.jpg")
     data = open_data(f"coco:{tmp_path / 'ann.json'}?images={tmp_path / 'images'}")
     right(data, [0])
 
 
 def test_of_several_images_that_could_be_meant_none_is_taken(tmp_path):
-    spec = coco(tmp_path, picture=lambda entry, n: entry.update(file_name="A.jpg" if n == 0 else f"{n}.jpg"))
+    spec = coco(tmp_path, edit=lambda entry, n: entry.update(file_name="A.jpg" if n == 0 else f"{n}.jpg"))
     image(tmp_path / "images" / "one" / "a.jpg")
     image(tmp_path / "images" / "two" / "a.jpg")
     data = open_data(spec)
@@ -501,7 +505,7 @@ def test_links_are_followed_and_names_that_climb_are_not(tmp_path):
     (tmp_path / "images").rename(tmp_path / "elsewhere")
     (tmp_path / "images").symlink_to(tmp_path / "elsewhere")  # the whole folder
     right(open_data(spec))
-    data = open_data(coco(tmp_path / "two", picture=lambda e, n: e.update(file_name="..\\x.jpg" if n else "0.jpg")))
+    data = open_data(coco(tmp_path / "two", edit=lambda e, n: e.update(file_name="..\\x.jpg" if n else "0.jpg")))
     assert len(data) == 1 and "leads out" in said(data)
 
 
@@ -535,7 +539,7 @@ def test_images_of_the_same_name_in_other_splits_are_not_mixed_up(tmp_path):
         for split, shift in (("train", 0), ("val", 1)):
             for number, item in enumerate(data.part(split).items):
                 np.testing.assert_allclose(item.boxes.xyxy, [box(number + shift)], atol=0.01)
-        assert "val/3.jpg: the picture is missing" in said(data)
+        assert "val/3.jpg: the image is missing" in said(data)
     one = open_data(f"{archive}?annotations=valid/_annotations.coco.json")
     assert [item.source.name for item in one.items] == [f"valid/{number}.jpg" for number in range(3)]
 
@@ -546,11 +550,11 @@ def test_an_xml_with_its_own_image_is_not_put_on_another(tmp_path):
         path.write_text(path.read_text().replace(f"<filename>{path.stem}.jpg", "<filename>0.jpg"))
     data = open_data(f"voc:{tmp_path}")
     right(data, list(range(6)))
-    assert "5 annotations name another picture inside" in said(data)
+    assert "5 annotations name another image inside" in said(data)
     (tmp_path / "Annotations" / "lost.xml").write_text(xml(3, "0.jpg"))
     data = open_data(f"voc:{tmp_path}")
     right(data, list(range(6)))
-    assert "lost.xml: its picture, 0.jpg, is that of another annotation too" in said(data)
+    assert "lost.xml: its image, 0.jpg, is that of another annotation too" in said(data)
 
 
 def test_of_two_images_with_a_stem_the_one_that_is_named_is_taken(tmp_path):
@@ -559,7 +563,7 @@ def test_of_two_images_with_a_stem_the_one_that_is_named_is_taken(tmp_path):
         image(tmp_path / "JPEGImages" / f"{number}.png", (64, 64))
     data = open_data(f"voc:{tmp_path}")
     right(data, list(range(6)))
-    assert "3 names are those of two pictures" in said(data)
+    assert "3 names are those of two images" in said(data)
     (tmp_path / "Annotations" / "0.xml").write_text(xml(0, "0"))
     assert "0.xml: several images could be meant" in said(open_data(f"voc:{tmp_path}"))
 
@@ -640,7 +644,7 @@ def test_a_text_that_may_belong_to_either_of_two_images_is_named(tmp_path):
     image(tmp_path / "images" / "0.png")
     data = open_data(spec)
     right(data)
-    assert len(data) == 5 and "0.txt may belong to either picture" in said(data)
+    assert len(data) == 5 and "0.txt may belong to either image" in said(data)
 
 
 def test_a_list_of_images_may_name_missing_ones_also_in_a_zip(tmp_path):
@@ -657,5 +661,5 @@ def test_a_list_of_images_may_name_missing_ones_also_in_a_zip(tmp_path):
 def test_no_text_at_all_says_where_they_were_looked_for(tmp_path):
     spec = yolo(tmp_path)
     (tmp_path / "labels").rename(tmp_path / "annotations")
-    with pytest.raises(DataError, match=r"none of its 6 pictures has a text; looked for .*labels/0\.txt"):
+    with pytest.raises(DataError, match=r"none of its 6 images has a text; looked for .*labels/0\.txt"):
         open_data(spec)

@@ -16,7 +16,7 @@ SIZE = (100, 80)
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Three pictures."""
+    """Three images."""
     (tmp_path / "images").mkdir()
     draw = np.random.default_rng(0)
     for name in ("a", "b", "c"):
@@ -133,14 +133,12 @@ def test_yolo_texts_in_corners_or_pixels_are_found_out(root):
 
 def test_yolo_names_what_it_can_not_read(root):
     data = open_data(yolo(root, {"a": "0 0.5 0.5 0.1 0.1\nhello\n7 0.5 0.5 0.1 0.1", "lost": "0 0.5 0.5 0.1 0.1"}))
-    assert (
-        "a.txt, line 2" in reasons(data) and "no class 7" in reasons(data) and "lost.txt: its picture" in reasons(data)
-    )
+    assert "a.txt, line 2" in reasons(data) and "no class 7" in reasons(data) and "lost.txt: its image" in reasons(data)
     outline = open_data(yolo(root, {"a": "1 0.1 0.2 0.5 0.2 0.5 0.6 0.1 0.6"})).items[0].boxes
     np.testing.assert_allclose(outline.xyxy, [[10, 16, 50, 48]], atol=1e-4)
 
 
-def test_a_missing_picture_and_an_annotation_without_one_are_named(root):
+def test_a_missing_image_and_an_annotation_without_one_are_named(root):
     boxes = [
         {"id": 1, "image_id": 10, "category_id": 3, "bbox": [1, 1, 5, 5]},
         {"id": 2, "image_id": 77, "category_id": 3, "bbox": [1, 1, 5, 5]},
@@ -150,12 +148,12 @@ def test_a_missing_picture_and_an_annotation_without_one_are_named(root):
     (root / "images" / "b.png").unlink()
     data = open_data(spec)
     assert len(data) == 2
-    for part in ("b.png: the picture is missing", "annotation 2: there is no image", "annotation 3: there is no categ"):
+    for part in ("b.png: the image is missing", "annotation 2: there is no image", "annotation 3: there is no categ"):
         assert part in reasons(data)
     voc(root, "a", thing("cat", 1, 1, 9, 9))
     voc(root, "gone", thing("cat", 1, 1, 9, 9))
     found = open_data(f"voc:{root}?images={root / 'images'}")
-    assert "gone.xml: its picture is missing" in reasons(found)
+    assert "gone.xml: its image is missing" in reasons(found)
     assert any("c; they are left out" in remark or "no annotation" in remark for remark in found.remarks)
 
 

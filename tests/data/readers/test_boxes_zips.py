@@ -1,4 +1,4 @@
-"""Annotated pictures in a zip are what they are in a folder, whatever the format."""
+"""Annotated images in a zip are what they are in a folder, whatever the format."""
 
 import io
 import json
@@ -55,7 +55,7 @@ def packed(folder, files: dict[str, str | bytes]):
 
 
 @pytest.mark.parametrize("files", [VOC, COCO, YOLO], ids=["voc", "coco", "yolo"])
-def test_a_zip_of_any_format_has_its_boxes_and_pictures(tmp_path, files):
+def test_a_zip_of_any_format_has_its_boxes_and_images(tmp_path, files):
     data = open_data(f"zip:{packed(tmp_path, files)}")
     assert data.classes == ["cat"] and len(data) == 2 and data.boxed
     for item in data.items:

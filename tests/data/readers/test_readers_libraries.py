@@ -88,7 +88,7 @@ class FakeImage:
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path, draw, encode):
-    """The library `datasets`, of the version asked for, with one set of three pictures on its hub."""
+    """The library `datasets`, of the version asked for, with one set of three images on its hub."""
     (tmp_path / "c.png").write_bytes(encode(draw(3), "PNG"))
     cells = [{"bytes": encode(draw(number), "PNG"), "path": None} for number in (1, 2)]
     cells.append({"bytes": None, "path": str(tmp_path / "c.png")})
@@ -148,7 +148,7 @@ def test_only_names_of_the_hub_are_passed_on(hub, name):
     assert calls == []
 
 
-def test_a_broken_picture_of_another_library_is_found_when_read(hub, monkeypatch):
+def test_a_broken_image_of_another_library_is_found_when_read(hub, monkeypatch):
     from studio.data.files.images import BadImage
 
     hub([0, 0, 0], names=["cat"])

@@ -79,12 +79,12 @@ def test_a_bomb_that_lies_about_its_size_stays_within_what_it_claims(make, tmp_p
     assert len(found) == 2 and [skip.name for skip in found.skipped] == ["cat/2.jpg"]
 
 
-def test_blank_pictures_that_pack_well_are_no_bomb(make, draw, encode):
+def test_blank_images_that_pack_well_are_no_bomb(make, draw, encode):
     blank = encode(draw().resize((1000, 800)).point(lambda _: 255), "BMP")  # 2.4 MB to a few kB
     assert len(open_data(make({"cat/1.bmp": blank, "dog/1.bmp": blank}))) == 2
 
 
-def test_a_member_that_is_too_large_for_a_picture_is_named_and_left_out(make, draw, encode):
+def test_a_member_that_is_too_large_for_a_image_is_named_and_left_out(make, draw, encode):
     spec = make({"cat/1.jpg": None, "dog/1.jpg": None, "dog/big.bmp": encode(draw(size=(300, 300)), "BMP")})
     (skip,) = open_data(spec, Limits(file_bytes=100_000)).skipped
     assert skip.name == "dog/big.bmp" and "MB allowed" in skip.reason

@@ -1,4 +1,4 @@
-"""Boxes of pictures that EXIF turns lie where the things are in the upright picture."""
+"""Boxes of images that EXIF turns lie where the things are in the upright image."""
 
 import json
 
@@ -11,7 +11,7 @@ from studio.data.files.annotations import turned
 from studio.data.files.images import upright
 from studio.data.items import FileSource
 
-WIDE, HIGH = 64, 48  # of the stored picture
+WIDE, HIGH = 64, 48  # of the stored image
 BOX = (40, 8, 60, 20)  # a white thing in it
 
 
@@ -25,13 +25,13 @@ def stored(path, orientation: int) -> None:
 
 
 def seen(path) -> tuple[int, int, int, int]:
-    """Where the white thing is in the picture as it is read."""
+    """Where the white thing is in the image as it is read."""
     rows, columns = np.nonzero(np.asarray(read_image(path))[..., 0] > 127)
     return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_boxes_turn_as_the_picture_does(tmp_path, orientation):
+def test_boxes_turn_as_the_image_does(tmp_path, orientation):
     path = tmp_path / "a.png"
     stored(path, orientation)
     size, found = upright(FileSource(path), "a.png")
@@ -51,13 +51,13 @@ def coco(folder, orientation: int, size: tuple[int, int] | None, box: tuple[int,
     return open_data(f"coco:{folder / 'a.json'}")
 
 
-def test_boxes_drawn_on_the_stored_picture_are_turned_and_it_is_said(tmp_path):
+def test_boxes_drawn_on_the_stored_image_are_turned_and_it_is_said(tmp_path):
     data = coco(tmp_path, 6, (WIDE, HIGH), BOX)
     assert data.items[0].boxes.xyxy[0].tolist() == list(seen(tmp_path / "a.png"))
     assert any("turned by their EXIF" in remark for remark in data.remarks)
 
 
-def test_boxes_drawn_on_the_upright_picture_are_left_as_they_are(tmp_path):
+def test_boxes_drawn_on_the_upright_image_are_left_as_they_are(tmp_path):
     stored(tmp_path / "a.png", 6)
     upright_box = seen(tmp_path / "a.png")
     data = coco(tmp_path, 6, (HIGH, WIDE), upright_box)
@@ -65,12 +65,12 @@ def test_boxes_drawn_on_the_upright_picture_are_left_as_they_are(tmp_path):
 
 
 @pytest.mark.parametrize("orientation", [3, 6])
-def test_without_a_size_that_tells_coco_means_the_stored_picture(tmp_path, orientation):
+def test_without_a_size_that_tells_coco_means_the_stored_image(tmp_path, orientation):
     data = coco(tmp_path, orientation, None, BOX)
     assert data.items[0].boxes.xyxy[0].tolist() == list(seen(tmp_path / "a.png"))
 
 
-def test_yolo_means_the_upright_picture(tmp_path):
+def test_yolo_means_the_upright_image(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "labels").mkdir()
     stored(tmp_path / "images" / "a.png", 6)
@@ -82,7 +82,7 @@ def test_yolo_means_the_upright_picture(tmp_path):
     np.testing.assert_allclose(data.items[0].boxes.xyxy[0], (x1, y1, x2, y2), atol=1e-3)
 
 
-def test_tools_in_a_browser_mean_the_upright_picture(tmp_path):
+def test_tools_in_a_browser_mean_the_upright_image(tmp_path):
     stored(tmp_path / "a.png", 6)
     x1, y1, x2, y2 = seen(tmp_path / "a.png")
     shape = {"name": "rect", "x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1}

@@ -1,4 +1,4 @@
-"""Two domains: the target comes without its boxes, and is scored on pictures of its own."""
+"""Two domains: the target comes without its boxes, and is scored on images of its own."""
 
 import pytest
 
@@ -10,7 +10,7 @@ CLEAR = "builtin:scenes?images=10&size=64&classes=2"
 FOG = "builtin:scenes?images=6&size=64&classes=2&look=fog&seed=1"
 
 
-def test_the_target_has_pictures_and_no_boxes():
+def test_the_target_has_images_and_no_boxes():
     found = resolve_box_domains(DetectData(source=CLEAR, target=FOG), 0)
     assert len(found.target) == 6
     assert not any(hasattr(item, name) for item in found.target.items for name in ("boxes", "label"))

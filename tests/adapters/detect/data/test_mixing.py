@@ -1,4 +1,4 @@
-"""Boxes move with their pixels and keep their labels, whatever pictures are made of."""
+"""Boxes move with their pixels and keep their labels, whatever images are made of."""
 
 from dataclasses import replace
 
@@ -16,8 +16,8 @@ from studio.data.preprocess import Preprocess
 SIDE = 64
 
 
-def picture(colour: int, box: tuple[int, int, int, int], label: int):
-    """A grey picture with one filled box of its own colour."""
+def image(colour: int, box: tuple[int, int, int, int], label: int):
+    """A grey image with one filled box of its own colour."""
     pixels = torch.full((3, SIDE, SIDE), 20, dtype=torch.uint8)
     x1, y1, x2, y2 = box
     pixels[:, y1:y2, x1:x2] = colour
@@ -25,7 +25,7 @@ def picture(colour: int, box: tuple[int, int, int, int], label: int):
 
 
 FOUR = [
-    picture(colour, box, label)
+    image(colour, box, label)
     for label, (colour, box) in enumerate(
         [(240, (30, 30, 60, 60)), (180, (4, 30, 34, 60)), (130, (30, 4, 60, 34)), (80, (4, 4, 34, 34))]
     )
@@ -50,9 +50,9 @@ def test_in_a_mosaic_each_box_lies_on_its_pixels(seed):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_pasted_things_bring_their_box_and_label(seed):
-    here, other = picture(200, (0, 0, 8, 8), 0), picture(100, (30, 40, 46, 60), 3)
+    here, other = image(200, (0, 0, 8, 8), 0), image(100, (30, 40, 46, 60), 3)
     pixels, boxes, labels = paste(here, other, None, torch.Generator().manual_seed(seed))
-    assert torch.equal(here[0], picture(200, (0, 0, 8, 8), 0)[0])  # what was given is as it was
+    assert torch.equal(here[0], image(200, (0, 0, 8, 8), 0)[0])  # what was given is as it was
     for box, label in zip(boxes.int().tolist(), labels.tolist(), strict=True):
         if label == 3:
             x1, y1, x2, y2 = box
@@ -60,13 +60,13 @@ def test_pasted_things_bring_their_box_and_label(seed):
 
 
 def test_half_of_the_things_are_pasted():
-    here, other = picture(200, (0, 0, 4, 4), 0), picture(100, (30, 40, 46, 60), 3)
+    here, other = image(200, (0, 0, 4, 4), 0), image(100, (30, 40, 46, 60), 3)
     pasted = [3 in paste(here, other, None, torch.Generator().manual_seed(seed))[2] for seed in range(60)]
     assert 15 < sum(pasted) < 45
 
 
 def test_only_ink_is_pasted_where_masks_are_known():
-    here, other = picture(200, (0, 0, 1, 1), 0), picture(100, (10, 10, 30, 30), 3)
+    here, other = image(200, (0, 0, 1, 1), 0), image(100, (10, 10, 30, 30), 3)
     masks = torch.zeros(1, SIDE, SIDE, dtype=torch.bool)
     masks[0, 10:30, 10:20] = True  # the left half of the box
     draws = (paste(here, other, masks, torch.Generator().manual_seed(seed)) for seed in range(20))
@@ -76,7 +76,7 @@ def test_only_ink_is_pasted_where_masks_are_known():
 
 
 def test_what_is_covered_is_no_longer_there():
-    small, large = picture(200, (20, 20, 40, 40), 0), picture(100, (0, 0, 64, 64), 3)
+    small, large = image(200, (20, 20, 40, 40), 0), image(100, (0, 0, 64, 64), 3)
     draws = (paste(small, large, None, torch.Generator().manual_seed(seed)) for seed in range(20))
     pixels, boxes, labels = next(one for one in draws if 3 in one[2])
     assert labels.tolist() == [3] and boxes.tolist() == [[0, 0, 64, 64]] and (pixels == 100).all()
@@ -101,7 +101,7 @@ def test_every_step_has_a_size_of_its_own_and_is_the_same_again():
         assert (first.boxes[real] <= first.images.shape[-1]).all() and (first.boxes >= 0).all()
 
 
-def test_boxes_grow_with_the_picture():
+def test_boxes_grow_with_the_image():
     plain, large = batches(augment="none"), batches(augment="none", multi_scale=0.5)
     step = next(step for step in range(20) if large.batch(step).images.shape[-1] == 96)
     torch.testing.assert_close(large.batch(step).boxes, plain.batch(step).boxes * 1.5)

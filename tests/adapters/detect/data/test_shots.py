@@ -1,4 +1,4 @@
-"""Few shots of boxes: as many of each class as asked for, and no other thing left to be seen in their pictures."""
+"""Few shots of boxes: as many of each class as asked for, and no other thing left to be seen in their images."""
 
 import json
 
@@ -19,11 +19,11 @@ from studio.data.files.images import upright
 from studio.data.items import ArraySource, Dataset, Item
 
 CLASSES = 4
-labels_of_a_picture = st.lists(st.integers(-1, CLASSES - 1), max_size=6).map(lambda one: np.array(one, np.int64))
-pictures = st.lists(labels_of_a_picture, min_size=1, max_size=12)
+labels_of_a_image = st.lists(st.integers(-1, CLASSES - 1), max_size=6).map(lambda one: np.array(one, np.int64))
+images = st.lists(labels_of_a_image, min_size=1, max_size=12)
 
 
-@given(pictures, st.integers(1, 5), st.integers(0, 9))
+@given(images, st.integers(1, 5), st.integers(0, 9))
 def test_each_class_has_as_many_boxes_as_asked_for_or_all_it_has(labels, shots, seed):
     picked = pick(labels, CLASSES, shots, seed)
     for label in range(CLASSES):
@@ -34,7 +34,7 @@ def test_each_class_has_as_many_boxes_as_asked_for_or_all_it_has(labels, shots, 
     assert picked == pick(labels, CLASSES, shots, seed)
 
 
-def test_pictures_that_fit_as_a_whole_come_first():
+def test_images_that_fit_as_a_whole_come_first():
     labels = [np.array([0, 0, 0]), *[np.array([0, 1])] * 4]
     for seed in range(5):
         picked = pick(labels, 2, 2, seed)
@@ -42,7 +42,7 @@ def test_pictures_that_fit_as_a_whole_come_first():
 
 
 def boxed(*boxes: Boxes, classes=("cat", "dog", "cow")) -> Dataset:
-    """Pictures of noise, 40 pixels wide and 30 high."""
+    """Images of noise, 40 pixels wide and 30 high."""
     draw = np.random.default_rng(0)
     items = [
         Item(f"{number}", -1, ArraySource(draw.integers(0, 256, (30, 40, 3), dtype=np.uint8)), boxes=one)
@@ -69,7 +69,7 @@ def test_what_was_not_picked_is_painted_over_and_what_was_is_seen_whole():
 
 def test_counts_and_what_is_lacking_are_told():
     said = few_shots(boxed(Boxes.of([[0, 0, 5, 5], [9, 9, 15, 15], [20, 9, 30, 15]], [0, 0, 1])), 2, 3).remarks[-1]
-    assert "Shots: 3 boxes, 2 of each class, in 1 pictures, seed 3." in said
+    assert "Shots: 3 boxes, 2 of each class, in 1 images, seed 3." in said
     assert "fewer of dog (1), cow (0)" in said and "painted" not in said
     said = few_shots(boxed(Boxes.of([[0, 0, 5, 5], [9, 9, 15, 15]], [0, 0])), 1, 3).remarks[-1]
     assert "1 other things in 1 of them are painted over" in said
@@ -98,13 +98,13 @@ def test_validation_is_held_out_first_and_said_and_the_seed_picks():
     assert {item.name for item in few.train.items} <= {item.name for item in whole.train.items}
     held = sum(len(item.boxes) for item in few.val.items)
     assert f"It has {held} boxes, by which the epoch is chosen" in few.note
-    assert f"{len(few.train)} pictures of test are in train too" in few.note
+    assert f"{len(few.train)} images of test are in train too" in few.note
     other = resolve_box_splits(DetectData(train=scenes, val=scenes, shots=2), 1)
     again = resolve_box_splits(DetectData(train=scenes, val=scenes, shots=2), 2)
     assert [item.name for item in other.train.items] != [item.name for item in again.train.items]
 
 
-def test_shots_are_of_any_data_with_boxes_and_a_turned_picture_stays_turned(tmp_path):
+def test_shots_are_of_any_data_with_boxes_and_a_turned_image_stays_turned(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
     for folder in ("images", "labels", "JPEGImages", "Annotations"):
         (tmp_path / folder).mkdir()

@@ -10,13 +10,13 @@ from studio.runs.predict import load_checkpoint
 from studio.runs.runner import submit
 from studio.store import Store
 
-PICTURES = "builtin:scenes?images=8&size=64&classes=2"
+IMAGES = "builtin:scenes?images=8&size=64&classes=2"
 SMALL = {
     "task": "detect",
     "method": "detect/mean-teacher",
     "model": {"image_size": 64, "backbone": "timm/resnet18?random"},
     "data": {
-        "source": PICTURES, "target": f"{PICTURES}&look=fog&seed=1",
+        "source": IMAGES, "target": f"{IMAGES}&look=fog&seed=1",
         "test": "builtin:scenes?images=4&size=64&classes=2&look=fog&seed=2",
     },
     "params": {
@@ -26,7 +26,7 @@ SMALL = {
     "eval": {"selection": "last"},
     "device": "cpu",
 }  # fmt: skip
-PLAIN = {"method": "detect/fcos", "params": {}, "data": {"train": PICTURES}}
+PLAIN = {"method": "detect/fcos", "params": {}, "data": {"train": IMAGES}}
 
 
 def work(home, **changes):
@@ -75,11 +75,11 @@ def test_a_stopped_adaptation_goes_on_with_its_teacher(home):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"data": {"train": PICTURES}}, "data.source: nothing is named"),
+        ({"data": {"train": IMAGES}}, "data.source: nothing is named"),
         ({"eval": {"selection": "label-free"}}, "eval.selection: found 'label-free'"),
         ({"params": {"detector": "detect/da-faster-rcnn"}}, "params.detector"),
         (
-            {"method": "detect/fcos", "params": {}, "data": {"train": PICTURES}, "eval": {"selection": "oracle"}},
+            {"method": "detect/fcos", "params": {}, "data": {"train": IMAGES}, "eval": {"selection": "oracle"}},
             "oracle",
         ),
     ],

@@ -1,4 +1,4 @@
-"""Detectors on one table: the same pictures for each, and a checkpoint of each."""
+"""Detectors on one table: the same images for each, and a checkpoint of each."""
 
 import pytest
 from small_runs import SMALL, work
@@ -23,7 +23,7 @@ def test_each_detector_has_a_row_and_leaves_a_checkpoint(home):
     assert set(result.metrics["map_by_name"]) == set(PAIR) and result.metrics["best"] in PAIR
     for row in table["rows"]:
         named = dict(zip(COLUMNS, row, strict=True))
-        assert named["pictures/s"] > 0 and named["memory MB"] > 0
+        assert named["images/s"] > 0 and named["memory MB"] > 0
         model = load_checkpoint(named["checkpoint"], home)
         assert model.checkpoint.manifest.method == named["detector"] and model.classes == ["0", "1"]
     assert any(one["kind"] == "figure" and one["name"] == "comparison" for one in run.events())

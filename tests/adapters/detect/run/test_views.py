@@ -1,4 +1,4 @@
-"""A picture looked at several times: every view gives boxes in its pixels, and one answer comes of them."""
+"""An image looked at several times: every view gives boxes in its pixels, and one answer comes of them."""
 
 import json
 
@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from adapters.detect.run.predictor import BoxPredictor
-from adapters.detect.run.views import TTA, Ensemble, View, in_picture, joined, views_of
+from adapters.detect.run.views import TTA, Ensemble, View, in_image, joined, views_of
 from studio import cli
 from studio.core import recipe as recipes
 from studio.core.errors import UsageError
@@ -45,7 +45,7 @@ def plain(size: int) -> Preprocess:
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_a_view_gives_boxes_in_pixels_of_the_picture(mirrored):
+def test_a_view_gives_boxes_in_pixels_of_the_image(mirrored):
     pixels = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
     pixels[:, :, 16:32, 8:40] = 255
     found = View(Bright(), plain(64), mirrored).find(pixels, [(128, 64)])[0]
@@ -79,10 +79,10 @@ class Says(BoxPredictor):
 
 
 def test_an_ensemble_goes_by_the_names_of_classes():
-    picture = Image.new("RGB", (10, 10))
-    found = Ensemble([Says(["a", "b"], 1), Says(["b", "a"], 0)], TTA(), 0.5).boxes([picture])[0]
+    image = Image.new("RGB", (10, 10))
+    found = Ensemble([Says(["a", "b"], 1), Says(["b", "a"], 0)], TTA(), 0.5).boxes([image])[0]
     assert found.labels.tolist() == [1] and found.scores.tolist() == [0.5]
-    alone = Ensemble([Says(["a", "b"], 1), Says(["b", "a"], 1)], TTA(), 0.5).boxes([picture])[0]
+    alone = Ensemble([Says(["a", "b"], 1), Says(["b", "a"], 1)], TTA(), 0.5).boxes([image])[0]
     assert sorted(alone.labels.tolist()) == [0, 1] and alone.scores.tolist() == [0.25, 0.25]
     with pytest.raises(UsageError, match="know different classes"):
         Ensemble([Says(["a", "b"], 0), Says(["a", "c"], 0)], TTA(), 0.5)
@@ -111,8 +111,8 @@ def test_a_run_judges_as_eval_says_and_its_checkpoint_looks_the_same_way(two):
     model = load_checkpoint(result.checkpoint, home)
     assert isinstance(model.predictor, Ensemble) and len(model.predictor.members) == 2
     assert model.predictor.members[0].tta == TTA(True, (1.0, 1.5), None, 0.55)
-    picture = Image.new("RGB", (150, 120), "white")
-    for found in model.predictor.boxes([picture]):
+    image = Image.new("RGB", (150, 120), "white")
+    for found in model.predictor.boxes([image]):
         assert (found.xyxy[:, [0, 2]] <= 150).all() and (found.xyxy >= 0).all()
 
 
@@ -138,17 +138,17 @@ def test_raw_boxes_have_duplicates_and_leave_the_detector_as_it_was(two):
 def test_predict_takes_the_ways_of_looking_and_refuses_others(two, tmp_path, capsys, monkeypatch):
     home, (first, second) = two
     monkeypatch.setenv("STUDIO_HOME", str(home.root))
-    picture = tmp_path / "white.png"
-    Image.new("RGB", (96, 96), "white").save(picture)
+    image = tmp_path / "white.png"
+    Image.new("RGB", (96, 96), "white").save(image)
     words = ["--mirror", "--scales", "1,1.5", "--ensemble", second, "--fusion", "wbf", "--overlap", "0.6", "--json"]
-    assert cli.main(["predict", first, str(picture), *words]) == 0
+    assert cli.main(["predict", first, str(image), *words]) == 0
     assert "boxes" in json.loads(capsys.readouterr().out.strip().splitlines()[-1])[0]
-    assert cli.main(["predict", first, str(picture), "--fusion", "median"]) == 2
+    assert cli.main(["predict", first, str(image), "--fusion", "median"]) == 2
     assert "look.fusion" in capsys.readouterr().err
     with pytest.raises(UsageError, match="unknown key 'miror'.*mirror"):
         load_checkpoint(first, home, look={"miror": True})
 
 
-def test_boxes_go_back_to_the_picture():
+def test_boxes_go_back_to_the_image():
     found = Detections(np.array([[16, 16, 32, 48], [-5, 0, 70, 64]], np.float32), np.zeros(2, int), np.ones(2))
-    np.testing.assert_allclose(in_picture(found, (128, 32), 64).xyxy, [[32, 8, 64, 24], [0, 0, 128, 32]])
+    np.testing.assert_allclose(in_image(found, (128, 32), 64).xyxy, [[32, 8, 64, 24], [0, 0, 128, 32]])
