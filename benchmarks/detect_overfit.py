@@ -14,10 +14,11 @@ import time
 import torch
 
 from adapters.detect.data.batches import BoxBatches
+from adapters.detect.face import Detector
 from adapters.detect.initializers import unit_norms
 from adapters.detect.task import DetectTrain
 from studio.core import registry
-from studio.core.faces import Detector, LearnerContext
+from studio.core.faces import LearnerContext
 from studio.core.phases import warmup_cosine
 from studio.core.streams import Step
 from studio.data import open_data

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from adapters.backbones.face import Backbone
 from adapters.backbones.seeds import seeded
 from adapters.detect.classes import ClassRows, take_over
+from adapters.detect.face import Detector
 from adapters.finetune.classifier import load_into
 from studio.core.errors import UsageError
-from studio.core.faces import Detector, LearnerContext
+from studio.core.faces import LearnerContext
 from studio.core.registry import Params
 from studio.core.streams import Batch, Step
 from studio.data.boxes import Detections

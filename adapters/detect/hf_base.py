@@ -169,7 +169,7 @@ class TransformerDetector(BackboneDetector):
     def export_module(self) -> nn.Module:
         return merged(self.module) if self.params.lora else self.module
 
-    def queries_look(self, images: Tensor, most: int) -> tuple[str, list[Detections], list[Tensor]]:
+    def query_heatmaps(self, images: Tensor, most: int) -> tuple[str, list[Detections], list[Tensor]]:
         self.train_mode(False)
         return where_queries_look(self, images, most)
 

@@ -9,9 +9,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from adapters.detect.data.transforms import pad
+from adapters.detect.face import Detector
 from studio.core import registry
 from studio.core.errors import UsageError
-from studio.core.faces import Detector, LearnerContext
+from studio.core.faces import LearnerContext
 from studio.core.phases import Teacher
 from studio.core.recipe import validate
 from studio.core.registry import Params, register

@@ -10,6 +10,7 @@ from adapters.detect.data.batches import BoxBatches, DomainBatches, input_side
 from adapters.detect.data.domains import resolve_box_domains
 from adapters.detect.data.splits import resolve_box_splits
 from adapters.detect.data.transforms import scaled
+from adapters.detect.face import Detector
 from adapters.detect.run.predictor import BoxPredictor
 from adapters.detect.run.report import report, show_queries
 from adapters.detect.run.views import TTA, Ensemble, joined, stacked, views_of
@@ -17,7 +18,6 @@ from adapters.detect.task import DetectEval
 from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import UsageError
-from studio.core.faces import Detector
 from studio.core.home import Home
 from studio.core.procedure import Job, Outcome, Procedure
 from studio.core.registry import procedure

@@ -1,4 +1,4 @@
-"""The faces of a method: EpisodeHead, Estimator, Learner, and Detector, a Learner of boxes.
+"""The faces of a method: EpisodeHead, Estimator, Learner, and Comparison of several Learners.
 
 Each is small. A method fills one of them and never writes its own loop, optimizer, seed handling or
 checkpoint code. Tensors and arrays are named by shape: T episodes, S supports, Q queries, W ways,
@@ -8,19 +8,15 @@ N items, D features, C classes, B batch.
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from studio.core.errors import UsageError
 from studio.core.phases import ALL, Optimizer, Phase, Teacher
 from studio.core.registry import Method
 from studio.core.streams import Step, Stream, Train
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy as np
     from torch import Tensor, nn
 
     from studio.core.recipe import Recipe
-    from studio.data.boxes import Detections
 
 
 @dataclass(frozen=True)
@@ -41,6 +37,7 @@ class Episodes:
 class EpisodeHead(Method):
     """Few-shot on frozen features: a pure function from episodes to scores, no state between calls."""
 
+    face = "EpisodeHead"
     uses = ("data.train", "eval.ways", "eval.shots")
     #: looks at all queries of an episode together
     transductive: ClassVar[bool] = False
@@ -58,6 +55,8 @@ class Estimator(Method):
     `classify` estimators see `fit(x, y)`. `align` estimators see `fit(source, labels, target)`:
     there is no argument through which target labels could enter.
     """
+
+    face = "Estimator"
 
     def fit(self, *arrays: "np.ndarray", **options: Any) -> "Estimator":
         raise NotImplementedError
@@ -106,6 +105,7 @@ class PretrainStage:
 class Comparison(Method):
     """Several learners trained on the same images in one run, and one table of them."""
 
+    face = "Comparison"
     uses = ("data.train", "train.epochs", "train.lr")
     #: one that does not fit the backbone is left out with a warning instead of ending the run
     skips: bool = True
@@ -122,6 +122,7 @@ class Comparison(Method):
 class Learner(Method):
     """What trains. The one loop (`studio.engine.loop`) draws the batches, sums the losses, steps, logs and saves."""
 
+    face = "Learner"
     uses = ("data.train", "train.epochs", "train.lr")
     #: what it learns from; with several, `losses` gets a batch of each: `batch.source`, `batch.target`
     streams: ClassVar[tuple[Stream, ...]] = (Train,)
@@ -212,44 +213,3 @@ class Learner(Method):
     def load_state(self, state: dict[str, "Tensor"]) -> None:
         """The inverse of `state`."""
         self.module.load_state_dict(state)
-
-
-class Detector(Learner):
-    """A Learner of boxes: all corners are xyxy in pixels of the input.
-
-    `losses` gets images [B, 3, H, W], boxes [B, M, 4] and labels [B, M], -1 where padded.
-    """
-
-    #: `module(pixel_values=...)` gives as many answers for every image, logits [B, Q, C] and pred_boxes [B, Q, 4]
-    fixed_queries: ClassVar[bool] = False
-    #: classes that a detector which was pretrained as a whole knows already, once `setup` has seen it
-    pretrained_classes: "list[str] | None" = None
-
-    @property
-    def needs_start(self) -> bool:
-        """It learns on top of what a trained detector knows, and can't begin without one."""
-        return False
-
-    def require_side(self, side: int, key: str) -> None:
-        """Raises UsageError, naming the `key` that asks for it, where a square input of `side` pixels is too small."""
-
-    def predict(self, images: "Tensor") -> "list[Detections]":  # type: ignore[override]
-        """What is found in each of images [B, 3, H, W], by the model's own post-processing; in evaluation mode."""
-        raise NotImplementedError
-
-    def inherit(self, state: "dict[str, Tensor]", before: "Sequence[str]", classes: "Sequence[str]") -> list[str]:
-        """Takes over the tensors of the same detector made for the classes `before`; returns those it knew already."""
-        raise NotImplementedError
-
-    def queries_look(self, images: "Tensor", most: int) -> "tuple[str, list[Detections], list[Tensor]] | None":
-        """Where the surest `most` queries look: a name, what they found in each of images [B, 3, S, S], and heat
-        [most, h, w] in 0..1 of each; None where there are no queries."""
-        return None
-
-    def save_hugging_face(self, preprocess: Any, folder: Any) -> None:
-        """Writes a folder for AutoModelForObjectDetection; UsageError where the detector is none of transformers."""
-        raise UsageError(f"format hf: {self.id} is no detector of transformers; it exports as safetensors only.")
-
-    def predict_before_nms(self, images: "Tensor") -> "list[Detections]":
-        """As `predict`, with the boxes that it would drop as duplicates of surer ones."""
-        return self.predict(images)

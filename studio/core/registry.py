@@ -53,14 +53,15 @@ class Params(BaseModel):
 class Method:
     """What every method says of itself. The faces (`studio.core.faces`) build on it.
 
-    Class attributes: `id` (set by `register`), `title` (a few words), `paper` (where it comes from),
-    `task` (the recipe task it serves), `Params`, `uses`.
+    Class attributes: `id` (set by `register`), `title` (a few words), `paper` (where it comes from), `task` (the recipe
+    task it serves), `face` (what it is given to do, set by the face), `Params`, `uses`.
     """
 
     id: str = ""
     title: str = ""
     paper: str = ""
     task: str = "classify"
+    face: str = "Method"
     Params: type[Params] = Params
     #: recipe keys that a person setting it up wants to see first
     uses: tuple[str, ...] = ("data.train",)
@@ -208,11 +209,6 @@ def get(method_id: str) -> type[Method]:
     return _METHODS[method_id]
 
 
-def face_of(cls: type[Method]) -> str:
-    """The name of the face that a method fills."""
-    return next((base.__name__ for base in cls.__mro__ if base.__module__ == "studio.core.faces"), "Method")
-
-
 def describe(cls: type[Method]) -> dict[str, Any]:
     """A method as plain data: what `launch.py methods --json`, the page and the docs show."""
     return {
@@ -220,7 +216,7 @@ def describe(cls: type[Method]) -> dict[str, Any]:
         "task": cls.task,
         "title": cls.title,
         "paper": cls.paper,
-        "face": face_of(cls),
+        "face": cls.face,
         "transductive": bool(getattr(cls, "transductive", False)),
         "about": (cls.__doc__ or "").strip(),
         "params": [describe_field(name, field) for name, field in cls.Params.model_fields.items()],

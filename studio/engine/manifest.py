@@ -3,7 +3,6 @@
 from typing import Any
 
 from studio.core.procedure import Job
-from studio.core.registry import face_of
 from studio.store import Manifest
 
 
@@ -24,7 +23,7 @@ def manifest_of(
             "architecture": backbone.architecture,
         }
     return Manifest(
-        face=face_of(type(job.method)),
+        face=job.method.face,
         task=recipe.task,
         method=recipe.method,
         title=job.method.title,

@@ -6,6 +6,7 @@ from typing import Any
 
 from adapters.detect.data.domains import of_classes
 from adapters.detect.data.splits import resolve_box_splits
+from adapters.detect.face import Detector
 from adapters.detect.procedure import (
     box_batches,
     decoded_split,
@@ -16,7 +17,7 @@ from adapters.detect.procedure import (
 )  # fmt: skip
 from studio.core import recipe as recipes
 from studio.core.errors import UsageError
-from studio.core.faces import Comparison, Detector, PretrainStage
+from studio.core.faces import Comparison, PretrainStage
 from studio.core.procedure import Job, Outcome, Procedure
 from studio.core.registry import procedure
 from studio.data.boxes import shared

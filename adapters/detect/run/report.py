@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from studio.core.faces import Detector
+from adapters.detect.face import Detector
 from studio.core.procedure import Job
 from studio.data import Dataset, read_image
 from studio.data.boxes import Boxes, Detections
@@ -61,7 +61,7 @@ def report(
 
 def show_queries(job: Job, learner: Detector, split: Decoded, preprocess: Preprocess) -> None:
     """Where the surest queries look in the first images of a split, where the detector has queries."""
-    looked = learner.queries_look(inputs(job, split, preprocess, slice(0, LOOKED_AT)), SUREST)
+    looked = learner.query_heatmaps(inputs(job, split, preprocess, slice(0, LOOKED_AT)), SUREST)
     if looked is None:
         return
     name, found, heats = looked

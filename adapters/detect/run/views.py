@@ -9,11 +9,11 @@ from PIL import Image
 from torch import Tensor
 
 from adapters.detect.data.batches import input_side
+from adapters.detect.face import Detector
 from adapters.detect.run.fusion import fuse
 from adapters.detect.run.predictor import BoxPredictor
 from adapters.detect.task import DetectEval
 from studio.core.errors import UsageError
-from studio.core.faces import Detector
 from studio.data.boxes import Detections
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import normalize

@@ -5,9 +5,10 @@ import re
 import torch
 
 from adapters.detect.data.batches import BoxBatches
+from adapters.detect.face import Detector
 from adapters.detect.task import DetectTrain
 from studio.core import registry
-from studio.core.faces import Detector, LearnerContext
+from studio.core.faces import LearnerContext
 from studio.core.streams import Step
 from studio.data.transforms import normalize
 

@@ -15,7 +15,7 @@ OURS = [name for name in DETECTORS if issubclass(registry.get(name), Transformer
 def test_the_surest_queries_have_a_box_and_a_map_each(method, scenes):
     pixels, _, preprocess = scenes
     learner = small(method)
-    name, found, heats = learner.queries_look(normalize(torch.from_numpy(pixels[:2]), preprocess), 3)
+    name, found, heats = learner.query_heatmaps(normalize(torch.from_numpy(pixels[:2]), preprocess), 3)
     assert name == ("attention" if method in ("detect/detr", "detect/conditional-detr", "detect/yolos") else name)
     assert len(found) == len(heats) == 2
     for one, heat, whole in zip(found, heats, look(learner, scenes), strict=False):
@@ -23,7 +23,7 @@ def test_the_surest_queries_have_a_box_and_a_map_each(method, scenes):
         assert float(heat.min()) == 0.0 and float(heat.max()) == 1.0
         assert one.xyxy.min() >= 0 and one.xyxy.max() <= SIZE
         assert float(one.scores[0]) == pytest.approx(float(whole.scores[0]), abs=1e-4)
-    assert small("detect/fcos").queries_look(torch.zeros(1, 3, SIZE, SIZE), 3) is None
+    assert small("detect/fcos").query_heatmaps(torch.zeros(1, 3, SIZE, SIZE), 3) is None
 
 
 @pytest.mark.parametrize("method", OURS)

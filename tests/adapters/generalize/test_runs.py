@@ -79,7 +79,7 @@ def drawn() -> None:
 
 def test_every_method_is_tried_here():
     assert sorted(f"generalize/{name}" for name in METHODS) == [
-        cls.id for cls in registry.methods("generalize") if registry.face_of(cls) == "Learner"
+        cls.id for cls in registry.methods("generalize") if cls.face == "Learner"
     ]
 
 

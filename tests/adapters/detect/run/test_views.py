@@ -7,12 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
+from adapters.detect.face import Detector
 from adapters.detect.run.predictor import BoxPredictor
 from adapters.detect.run.views import TTA, Ensemble, View, in_image, joined, views_of
 from studio import cli
 from studio.core import recipe as recipes
 from studio.core.errors import UsageError
-from studio.core.faces import Detector
 from studio.core.home import Home
 from studio.data.boxes import Detections
 from studio.data.preprocess import Preprocess

@@ -1,0 +1,96 @@
+"""Checkpoints: listed, verified, brought in and written for other tools."""
+
+import argparse
+from pathlib import Path
+
+from studio.cli.parser import command, json_option
+from studio.core.errors import UsageError
+from studio.core.home import Home
+from studio.core.stdout import print_json
+
+
+@command("checkpoints", "list checkpoints", json_option)
+def checkpoints(args: argparse.Namespace) -> int:
+    from studio.store import Store
+    from studio.terminal import show_rows
+
+    return show_rows(
+        Store(Home.find()).checkpoints(),
+        ["checkpoint", "method", "created", "classes", "tags"],
+        args.json,
+        "checkpoints",
+    )
+
+
+@command(
+    "verify",
+    "check the store's files against their hashes",
+    lambda p: (p.add_argument("checkpoint", nargs="?"), json_option(p)),
+)
+def verify(args: argparse.Namespace) -> int:
+    from studio.store import Store
+    from studio.terminal import say
+
+    problems = [str(problem) for problem in Store(Home.find()).verify(args.checkpoint)]
+    if args.json:
+        print_json({"problems": problems})
+    else:
+        say("\n".join(problems) or "Everything is as it was written.")
+    return 1 if problems else 0
+
+
+@command(
+    "gc",
+    "remove data that nothing refers to",
+    lambda p: (p.add_argument("--dry-run", action="store_true"), json_option(p)),
+)
+def gc(args: argparse.Namespace) -> int:
+    from studio.store import Store
+    from studio.terminal import say
+
+    report = Store(Home.find()).gc(dry_run=args.dry_run)
+    if args.json:
+        print_json(report)
+    else:
+        did = "Would remove" if args.dry_run else "Removed"
+        say(f"{did} {len(report['removed'])} files, {report['bytes'] / 2**20:.1f} MB.")
+    return 0
+
+
+@command("import", "bring a checkpoint in from a folder or zip", lambda p: (p.add_argument("path"), json_option(p)))
+def import_(args: argparse.Namespace) -> int:
+    from studio.store import Store
+    from studio.terminal import say
+
+    checkpoint = Store(Home.find()).import_(Path(args.path))
+    print_json({"checkpoint": checkpoint.id}) if args.json else say(f"Imported as {checkpoint.id}")
+    return 0
+
+
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint")
+    parser.add_argument("--format", choices=["safetensors", "onnx", "hf"], default="safetensors")
+    parser.add_argument("--out", required=True, metavar="DIR")
+    parser.add_argument("--push", metavar="ORG/NAME", help="upload to the Hugging Face Hub, with the token in HF_TOKEN")
+    parser.add_argument("--public", action="store_true", help="with --push: anyone may see it (default: private)")
+    json_option(parser)
+
+
+@command("export", "write a checkpoint for other tools", _export_arguments)
+def export(args: argparse.Namespace) -> int:
+    from studio.runs.export import export_checkpoint
+    from studio.runs.push import check_push, push
+    from studio.terminal import say
+
+    if args.public and not args.push:
+        raise UsageError("--public: it says how to push; name the repository with --push ORG/NAME.")
+    if args.push:
+        check_push(args.push)
+    report = export_checkpoint(args.checkpoint, args.format, Path(args.out))
+    if args.push:
+        report["url"] = push(Path(args.out), args.push, args.public)
+    print_json(report) if args.json else say(
+        f"Wrote {', '.join(report['files'])} to {report['folder']}. {report['note']}"
+        + (f" Pushed to {report['url']}." if args.push else "")
+    )
+    return 0

@@ -1,0 +1,58 @@
+"""The commands, the arguments they declare, and the parser that is made of them."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from studio.core.errors import nearest
+
+
+class _Parser(argparse.ArgumentParser):
+    """Unknown commands are refused with the nearest known one."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        if "invalid choice" in message and self._subparsers is not None:
+            wrong = message.split("'")[1]
+            message = f"there is no command {wrong!r}.{nearest(wrong, COMMANDS)}"
+        self.print_usage(sys.stderr)
+        self.exit(2, f"error: {message}\n")
+
+
+COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {}
+
+
+def command(name: str, about: str, arguments: Callable[[argparse.ArgumentParser], Any] | None = None) -> Any:
+    """Registers a command: its name, one line about it, and what declares its arguments."""
+
+    def add(function: Callable[[argparse.Namespace], int | None]) -> Callable[[argparse.Namespace], int | None]:
+        def declare(parser: argparse.ArgumentParser) -> None:
+            if arguments is not None:
+                arguments(parser)
+            parser.set_defaults(command_function=function)
+
+        COMMANDS[name] = (about, declare)
+        return function
+
+    return add
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """With every command that was imported."""
+    from studio import __version__
+
+    parser = _Parser(
+        prog="launch.py",
+        description="Transfer Studio: move pretrained vision models to your classes.",
+        epilog="`launch.py test [pytest arguments]` runs the tests. Runs and checkpoints are kept in STUDIO_HOME.",
+    )
+    parser.add_argument("--version", action="version", version=f"Transfer Studio {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
+    for name, (about, declare) in COMMANDS.items():
+        declare(commands.add_parser(name, help=about, description=about))
+    return parser
+
+
+def json_option(parser: argparse.ArgumentParser) -> None:
+    """Declares --json."""
+    parser.add_argument("--json", action="store_true", help="print one JSON value as the last line of stdout")
