@@ -94,14 +94,16 @@ def fixed(job: Job, backbone: Any, device: str) -> Material:
     source = read_episodes(str(job.recipe.eval.episodes_file), job.rights)
     items = [Item(str(path), -1, FileSource(path)) for path in source.paths]
     spec = f"eval.episodes_file: {job.recipe.eval.episodes_file}"
-    found = photos(job, Dataset(spec, source.classes, items), backbone, "the episodes")
-    if len(found.dataset) < len(items):
-        broken = found.dataset.skipped[0]
+    embedded = photos(job, Dataset(spec, source.classes, items), backbone, "the episodes")
+    if len(embedded.dataset) < len(items):
+        broken = embedded.dataset.skipped[0]
         raise DataError(
-            f"{spec}: {len(items) - len(found.dataset)} images can't be read, the first is {broken.name} "
+            f"{spec}: {len(items) - len(embedded.dataset)} images can't be read, the first is {broken.name} "
             f"({broken.reason}). Fixed episodes are scored whole or not at all; mend the file or take the episode out."
         )
-    return Material(source, Pools(torch.from_numpy(found.features).to(device)), found, found, "the episodes of a file")
+    return Material(
+        source, Pools(torch.from_numpy(embedded.features).to(device)), embedded, embedded, "the episodes of a file"
+    )
 
 
 def photos(job: Job, dataset: Dataset, backbone: Any, what: str) -> Photos:

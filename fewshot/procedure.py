@@ -147,8 +147,8 @@ def only_evaluate(job: Job) -> dict[str, Any]:
     spec, split = (data.test, "test") if data.test else (data.train, "train")
     if spec is None:
         raise DataError("data.test: nothing is given to evaluate on; expected something like folder:photos.")
-    found = photos(job, relabel(images(spec, job.home), predictor.classes, split), predictor.backbone, split)
-    probabilities, labels = predictor.of_features(found.features), found.dataset.labels
+    embedded = photos(job, relabel(images(spec, job.home), predictor.classes, split), predictor.backbone, split)
+    probabilities, labels = predictor.of_features(embedded.features), embedded.dataset.labels
     job.figure("confusion", confusion_figure(confusion(labels, probabilities.argmax(1), len(predictor.classes)),
                                              predictor.classes))  # fmt: skip
     return {**classification_report(probabilities, labels), "scored_on": split}

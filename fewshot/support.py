@@ -101,9 +101,9 @@ class SupportSet:
         except (KeyError, TypeError, ValueError) as error:
             raise StoreError(f"{manifest.id}: its support set is damaged ({error}).") from error
         sheets = {name: checkpoint.file(name) for name in manifest.files if name.endswith(".jpg")}
-        found = cls(features, labels, list(manifest.classes), names, tiles, sheets)
-        found._check(manifest.id)
-        return found
+        support = cls(features, labels, list(manifest.classes), names, tiles, sheets)
+        support._check(manifest.id)
+        return support
 
     def _check(self, checkpoint: str) -> None:
         lengths = {len(self.features), len(self.labels), len(self.names), len(self.tiles)}

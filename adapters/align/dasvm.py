@@ -33,10 +33,10 @@ class Dasvm(Aligner):
         self.projection = Identity()
         self.classifier = make_classifier("svm").fit(xs, ys, self.count)
         for _ in range(self.params.rounds):
-            found = self.classifier.predict_proba(xt)
-            guesses = found.argmax(axis=1)
+            probabilities = self.classifier.predict_proba(xt)
+            guesses = probabilities.argmax(axis=1)
             labels[labels != guesses] = -1
-            sure = found.max(axis=1)
+            sure = probabilities.max(axis=1)
             source_sure = self.classifier.predict_proba(xs)[np.arange(len(xs)), ys]
             for label in range(self.count):
                 fresh = np.flatnonzero((guesses == label) & (labels < 0))

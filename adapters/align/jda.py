@@ -35,10 +35,10 @@ class Jda(Aligner):
             factors, weights = self.discrepancy(xs, ys, xt, guesses)
             placed, projection = problem.solve(factors, weights / frobenius(factors, weights))
             zs, zt = placed[: len(xs)], placed[len(xs) :]
-            found = make_classifier(self.params.classifier).fit(zs, ys, self.count).predict_proba(zt)
-            if np.array_equal(found.argmax(axis=1), guesses):
+            probabilities = make_classifier(self.params.classifier).fit(zs, ys, self.count).predict_proba(zt)
+            if np.array_equal(probabilities.argmax(axis=1), guesses):
                 break
-            guesses = found.argmax(axis=1)
+            guesses = probabilities.argmax(axis=1)
         return zs, projection
 
     def discrepancy(

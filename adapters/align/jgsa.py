@@ -41,8 +41,8 @@ class Jgsa(Aligner):
         for _ in range(self.params.iterations):
             gaps = mean_gaps(s, ys, t, guesses, self.count)
             unwanted = fixed + gaps.T @ gaps / (self.count * (1 / len(s) + 1 / len(t)))
-            found = largest_generalized(wanted, unwanted, self.params.dim)
-            source, target = (Linear(half, self.params.unit) for half in np.split(found, 2))
+            directions = largest_generalized(wanted, unwanted, self.params.dim)
+            source, target = (Linear(half, self.params.unit) for half in np.split(directions, 2))
             now = self._guess(source(s), ys, target(t))
             if np.array_equal(now, guesses):
                 break

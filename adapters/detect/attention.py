@@ -22,11 +22,11 @@ def where_queries_look(learner: Any, images: Tensor, most: int) -> tuple[str, li
     with torch.inference_mode(False), torch.enable_grad():
         seen, heat = look(learner, images.detach().clone(), most)
     side = images.shape[-1]
-    found = [
+    detections = [
         to_detections({"boxes": box * side, "labels": label, "scores": score})
         for box, label, score in zip(seen.boxes, seen.labels, seen.scores, strict=True)
     ]
-    return name, found, [_unit(one.detach()) for one in heat]
+    return name, detections, [_unit(heatmap.detach()) for heatmap in heat]
 
 
 @dataclass
@@ -82,11 +82,11 @@ def _weighed(learner: Any, images: Tensor, most: int) -> tuple[_Surest, list[Ten
     finally:
         hook.remove()
     surest = _surest(learner, output, most)
-    size = max(one.shape[-1] for one in held)
+    size = max(level.shape[-1] for level in held)
     heats = []
     for query in range(surest.places.shape[1]):
         slopes = torch.autograd.grad(surest.logits[:, query].sum(), held, retain_graph=True)
-        parts = [(one * slope).sum(dim=1, keepdim=True).abs() for one, slope in zip(held, slopes, strict=True)]
+        parts = [(level * slope).sum(dim=1, keepdim=True).abs() for level, slope in zip(held, slopes, strict=True)]
         heats.append(sum(interpolate(part, (size, size), mode="bilinear") for part in parts)[:, 0])
     return surest, list(torch.stack(heats, dim=1))
 

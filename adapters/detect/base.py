@@ -71,7 +71,9 @@ class BackboneDetector(Detector):
         """Has only the last layers learn, where `heads_only`."""
         if self.params.heads_only:
             for name, parameter in self.module.named_parameters():
-                parameter.requires_grad_(any(re.search(one, name) for one in (*self.class_rows, *self.box_layers)))
+                parameter.requires_grad_(
+                    any(re.search(pattern, name) for pattern in (*self.class_rows, *self.box_layers))
+                )
 
     def param_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         own = {id(parameter) for parameter in self._backbone.parameters()}
@@ -132,7 +134,7 @@ class TorchvisionDetector(BackboneDetector):
         return targets
 
     def predict(self, images: Tensor) -> list[Detections]:
-        return [to_detections(found, self.first_label) for found in self.module(list(images))]
+        return [to_detections(output, self.first_label) for output in self.module(list(images))]
 
     def predict_before_nms(self, images: Tensor) -> list[Detections]:
         last = getattr(self.module, "roi_heads", self.module)  # the part that drops duplicates
@@ -144,9 +146,9 @@ class TorchvisionDetector(BackboneDetector):
             last.nms_thresh, last.detections_per_img = kept
 
 
-def to_detections(found: dict[str, Tensor], first_label: int = 0) -> Detections:
+def to_detections(output: dict[str, Tensor], first_label: int = 0) -> Detections:
     """Detections of one image from a library's boxes xyxy [N, 4], labels [N] and scores [N]."""
-    boxes, labels, scores = (found[name].detach().float().cpu().numpy() for name in ("boxes", "labels", "scores"))
+    boxes, labels, scores = (output[name].detach().float().cpu().numpy() for name in ("boxes", "labels", "scores"))
     return Detections(boxes, labels.astype(np.int64) - first_label, scores)
 
 

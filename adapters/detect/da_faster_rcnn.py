@@ -43,18 +43,20 @@ class DaFasterRcnn(FasterRcnn):
         return self.module
 
     def losses(self, batch: StreamBatches, at: Step) -> dict[str, Tensor]:
-        found, source = rpn_roi_losses(self.module, batch.source.images, self.targets(batch.source), self.hard)
+        supervised, source = rpn_roi_losses(self.module, batch.source.images, self.targets(batch.source), self.hard)
         target = propose_unlabelled(self.module, batch.target.images)
-        guessed = [
+        by_domain = [
             {
-                name: of.mean(value)
+                name: stream.mean(value)
                 for name, value in self.module.aids.losses(
-                    list(seen.maps.values()), seen.features, seen.image_of, domain
+                    list(regions.maps.values()), regions.features, regions.image_of, domain
                 ).items()
             }
-            for seen, domain, of in ((source, SOURCE, batch.source), (target, TARGET, batch.target))
+            for regions, domain, stream in ((source, SOURCE, batch.source), (target, TARGET, batch.target))
         ]
-        return found | {name: self.params.adversary * sum(one[name] for one in guessed) / 2 for name in guessed[0]}
+        return supervised | {
+            name: self.params.adversary * sum(of_domain[name] for of_domain in by_domain) / 2 for name in by_domain[0]
+        }
 
     def state(self) -> dict[str, Tensor]:
         return whole_state(self.module)

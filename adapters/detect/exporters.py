@@ -40,8 +40,8 @@ class _Raw(nn.Module):
         self.module = module
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        found = self.module(pixel_values=images)
-        return found.logits, found.pred_boxes
+        output = self.module(pixel_values=images)
+        return output.logits, output.pred_boxes
 
 
 def detector_to_hf(learner: Any, preprocess: Preprocess, images: Tensor, folder: Path) -> str:
@@ -50,8 +50,8 @@ def detector_to_hf(learner: Any, preprocess: Preprocess, images: Tensor, folder:
 
     learner.save_hugging_face(preprocess, folder)
     loaded = AutoModelForObjectDetection.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
-    found = _each(_Raw(loaded), images)
-    difference = _compare(_each(_Raw(learner.module), images), found, "Hugging Face", folder / "model.safetensors")
+    exported = _each(_Raw(loaded), images)
+    difference = _compare(_each(_Raw(learner.module), images), exported, "Hugging Face", folder / "model.safetensors")
     return (
         f"AutoModelForObjectDetection gives the same logits and boxes on {len(images)} images (largest difference "
         f"{difference:.1e} of their spread)."
@@ -67,9 +67,9 @@ def detector_to_onnx(learner: Any, images: Tensor, path: Path) -> str:
         )
     module = _Raw(learner.export_module()).eval()
     session = _written(module, images[:1], path)
-    rows = [session.run(None, {"images": one[None].numpy()}) for one in images]
-    found = tuple(np.concatenate([row[place] for row in rows]) for place in range(len(PARTS)))
-    difference = _compare(_each(module, images), found, "ONNX", path)
+    rows = [session.run(None, {"images": image[None].numpy()}) for image in images]
+    exported = tuple(np.concatenate([row[part] for row in rows]) for part in range(len(PARTS)))
+    difference = _compare(_each(module, images), exported, "ONNX", path)
     return (
         f"One image at a time, boxes cxcywh in 0..1. Largest difference from torch on {len(images)} images: "
         f"{difference:.1e} of the spread."
@@ -80,7 +80,7 @@ def _written(module: nn.Module, images: Tensor, path: Path) -> Any:
     """A session of the file, by torch's exporter of graphs, or by the older one that records: some pass one only."""
     import onnxruntime
 
-    said = []
+    refusals = []
     for graphs in (True, False):
         try:
             torch.onnx.export(
@@ -90,35 +90,35 @@ def _written(module: nn.Module, images: Tensor, path: Path) -> Any:
             return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         except Exception as error:
             path.unlink(missing_ok=True)
-            said.append(f"{type(error).__name__}: {' '.join(str(error).split())[:120]}")
-    raise StudioError(f"This model can't be written as ONNX ({'; '.join(said)}).")
+            refusals.append(f"{type(error).__name__}: {' '.join(str(error).split())[:120]}")
+    raise StudioError(f"This model can't be written as ONNX ({'; '.join(refusals)}).")
 
 
 def _each(module: nn.Module, images: Tensor) -> tuple[np.ndarray, ...]:
     with torch.inference_mode():
-        rows = [module(one[None]) for one in images]
-    return tuple(torch.cat([row[place] for row in rows]).numpy() for place in range(len(PARTS)))
+        rows = [module(image[None]) for image in images]
+    return tuple(torch.cat([row[part] for row in rows]).numpy() for part in range(len(PARTS)))
 
 
-def _compare(expected: tuple[np.ndarray, ...], found: tuple[np.ndarray, ...], what: str, path: Path) -> float:
+def _compare(expected: tuple[np.ndarray, ...], exported: tuple[np.ndarray, ...], what: str, path: Path) -> float:
     """The larger difference of logits and boxes, in shares of their spread. Raises StudioError where it is too large.
 
     Queries have no order, and rounding may exchange two that score alike: each is compared with its nearest.
     """
-    spreads = [max(float(np.ptp(one)), 1e-6) for one in expected]
+    spreads = [max(float(np.ptp(queries)), 1e-6) for queries in expected]
     scaled, other = (
         np.concatenate([part / spread for part, spread in zip(parts, spreads, strict=True)], axis=2)
-        for parts in (expected, found)
+        for parts in (expected, exported)
     )
-    order = np.stack([_nearest(one, two) for one, two in zip(scaled, other, strict=True)])
+    order = np.stack([_nearest(queries, others) for queries, others in zip(scaled, other, strict=True)])
     apart = np.abs(scaled - np.take_along_axis(other, order[..., None], axis=1)).max(axis=(0, 1))
     classes = expected[0].shape[2]
     differences = [float(apart[:classes].max()), float(apart[classes:].max())]
     if not max(differences) <= TOLERANCE:
         path.unlink(missing_ok=True)
-        said = ", ".join(f"{name} by {value:.2e}" for name, value in zip(PARTS, differences, strict=True))
+        faults = ", ".join(f"{name} by {value:.2e}" for name, value in zip(PARTS, differences, strict=True))
         raise StudioError(
-            f"The {what} model computes something else: {said} of their spread (allowed {TOLERANCE:g}). "
+            f"The {what} model computes something else: {faults} of their spread (allowed {TOLERANCE:g}). "
             "It was not kept."
         )
     return max(differences)

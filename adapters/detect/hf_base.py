@@ -152,9 +152,9 @@ class TransformerDetector(BackboneDetector):
         for boxes, classes in zip(batch.boxes, batch.labels, strict=True):
             real = classes >= 0
             labels.append({"class_labels": classes[real], "boxes": centred(boxes[real]) / side})
-        found = self.module(pixel_values=batch.images, labels=labels).loss_dict
+        losses = self.module(pixel_values=batch.images, labels=labels).loss_dict
         sums: dict[str, Tensor] = {}
-        for name, value in found.items():
+        for name, value in losses.items():
             kind = name.split("_")[1] if name.startswith("loss_") else None
             if kind in TERMS:
                 weighted = value * self.weight(kind)
@@ -180,8 +180,8 @@ class TransformerDetector(BackboneDetector):
 
     def predict(self, images: Tensor) -> list[Detections]:
         sizes = torch.tensor([images.shape[-2:]] * len(images), device=images.device)
-        found = self._post(self.module(pixel_values=images), threshold=LEAST, target_sizes=sizes)
-        return [_surest(to_detections(one), self.params.most) for one in found]
+        outputs = self._post(self.module(pixel_values=images), threshold=LEAST, target_sizes=sizes)
+        return [_surest(to_detections(output), self.params.most) for output in outputs]
 
 
 def stand_in(channels: list[int]) -> dict[str, Any]:
@@ -204,7 +204,7 @@ def encoder_decoder(params: Any, channels: list[int]) -> dict[str, Any]:
 
 def labelled(classes: list[str]) -> dict[str, Any]:
     """The fields of a config that name the classes."""
-    return {"id2label": dict(enumerate(classes)), "label2id": {name: place for place, name in enumerate(classes)}}
+    return {"id2label": dict(enumerate(classes)), "label2id": {name: index for index, name in enumerate(classes)}}
 
 
 def model_of(config: Any) -> nn.Module:
@@ -240,6 +240,6 @@ def _float(value: Any) -> Any:
     return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value
 
 
-def _surest(found: Detections, most: int) -> Detections:
-    kept = found.above(0.0)
-    return Detections(kept.xyxy[:most], kept.labels[:most], kept.scores[:most])
+def _surest(detections: Detections, most: int) -> Detections:
+    ordered = detections.above(0.0)
+    return Detections(ordered.xyxy[:most], ordered.labels[:most], ordered.scores[:most])

@@ -68,15 +68,15 @@ def _renamed(ours: dict[str, Tensor], wanted: dict[str, Tensor], path: str, spec
     """Our tensors under the names that transformers gives them; timm calls some layers otherwise in a pyramid."""
     inside = f"{path}.backbone.module."
     known = {_dotless(name.removeprefix(inside)): tensor for name, tensor in ours.items() if name.startswith(inside)}
-    found = {}
+    renamed = {}
     for name, tensor in wanted.items():
         own = ours.get(name)
         if name.startswith(f"{path}."):
             own = known.get(_dotless(name.removeprefix(f"{path}.").removeprefix("_backbone.").removeprefix("model.")))
         if own is None or own.shape != tensor.shape:
             raise UsageError(f"format hf: transformers builds {spec} otherwise ({name}); safetensors fits it.")
-        found[name] = torch.clone(own.detach()).cpu()
-    return found
+        renamed[name] = torch.clone(own.detach()).cpu()
+    return renamed
 
 
 def _dotless(name: str) -> str:

@@ -72,27 +72,28 @@ class MeanTeacher(Detector):
         return cls(validate(cls.Params, self.params.detector_params, "params.detector_params"))
 
     def losses(self, batch: StreamBatches, at: Step) -> dict[str, Tensor]:
-        taught = self.student.losses(batch.source, at)
+        supervised = self.student.losses(batch.source, at)
         if at.step < self.params.burn_in:
-            return taught
+            return supervised
         boxes, labels = self.drawn(batch.target.images)
         rows = (labels >= 0).any(dim=1)
         if not rows.any():
-            return taught
-        seen = Batch(images=batch.target.strong[rows], boxes=boxes[rows], labels=labels[rows])
+            return supervised
+        pseudo = Batch(images=batch.target.strong[rows], boxes=boxes[rows], labels=labels[rows])
         from_teacher = {
             f"target_{name}": batch.target.mean(value) * self.params.weight
-            for name, value in self.student.losses(seen, at).items()
+            for name, value in self.student.losses(pseudo, at).items()
             if self.params.places or not any(word in name for word in PLACES)
         }
-        return taught | from_teacher
+        return supervised | from_teacher
 
     @torch.no_grad()
     def drawn(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The boxes [B, M, 4] and labels [B, M] (-1 where padded) of which the teacher is sure."""
-        sure = [_real(found.above(self.params.threshold)) for found in self.teacher.predict(images)]
+        sure = [_real(detections.above(self.params.threshold)) for detections in self.teacher.predict(images)]
         boxes, labels = pad(
-            [torch.from_numpy(found.xyxy).float() for found in sure], [torch.from_numpy(found.labels) for found in sure]
+            [torch.from_numpy(detections.xyxy).float() for detections in sure],
+            [torch.from_numpy(detections.labels) for detections in sure],
         )
         return boxes.to(images.device), labels.to(images.device)
 
@@ -124,7 +125,7 @@ class MeanTeacher(Detector):
             detector.load_state(state)
 
 
-def _real(found: Detections) -> Detections:
+def _real(detections: Detections) -> Detections:
     """Without boxes that the edge of the image has cut down to a line."""
-    kept = (found.xyxy[:, 2:] - found.xyxy[:, :2] > 1).all(axis=1)
-    return Detections(found.xyxy[kept], found.labels[kept], found.scores[kept])
+    kept = (detections.xyxy[:, 2:] - detections.xyxy[:, :2] > 1).all(axis=1)
+    return Detections(detections.xyxy[kept], detections.labels[kept], detections.scores[kept])

@@ -87,11 +87,13 @@ class Detecting(Procedure):
         if progress.best is not None and recipe.eval.selection != "last":
             learner.load_state(progress.best)
         scored = test or val
-        seen = predict_with_tta(job, session, val)
-        threshold = best_threshold(val.truths, seen, len(session.classes))
-        found = predict_with_tta(job, session, scored) if test else seen
+        val_detections = predict_with_tta(job, session, val)
+        threshold = best_threshold(val.truths, val_detections, len(session.classes))
+        detections = predict_with_tta(job, session, scored) if test else val_detections
         show_queries(job, learner, val.decoded, preprocess)
-        metrics = report(job, scored.decoded.dataset, scored.truths, found, threshold, progress.history, session.before)
+        metrics = report(
+            job, scored.decoded.dataset, scored.truths, detections, threshold, progress.history, session.before
+        )
         metrics.update(throughput, **before, selection=recipe.eval.selection, scored_on="test" if test else "val")
         metrics["score_threshold"] = round(threshold, 4)
         if progress.best_epoch > 0 and recipe.eval.selection != "last":
@@ -172,12 +174,12 @@ def predict_split(
         name = f"{split.decoded.dataset.spec} at {side} pixels"
         same = side == split.side
         decoded = split.decoded if same else decode_split(job, split.decoded.dataset, view.preprocess, name)
-        found: list[Detections] = []
+        detections: list[Detections] = []
         with torch.inference_mode():
             for start in range(0, len(split.truths), BATCH):
                 rows = slice(start, start + BATCH)
-                found += view.find(stacked(decoded.pixels[rows], job.device), split.sizes[rows])
-        answers.append(found)
+                detections += view.find(stacked(decoded.pixels[rows], job.device), split.sizes[rows])
+        answers.append(detections)
     return joined(answers, tta)
 
 
@@ -189,11 +191,11 @@ def predict_with_tta(job: Job, session: Session, split: Split) -> list[Detection
         return predict_split(job, session.learner, split, session.preprocess, tta)
     alone = DetectorPredictor(session.learner, session.classes, session.preprocess, job.device, 0.5, tta)
     together = ensemble_of(alone, settings, job.device, job.home, job.store)
-    items, found = split.decoded.dataset.items, list[Detections]()
+    items, detections = split.decoded.dataset.items, list[Detections]()
     for first in range(0, len(items), BATCH):
-        found += together.boxes([read_image(item.source, item.name) for item in items[first : first + BATCH]])
+        detections += together.boxes([read_image(item.source, item.name) for item in items[first : first + BATCH]])
         job.events.progress("looking together", min(first + BATCH, len(items)), len(items))
-    return found
+    return detections
 
 
 def train_detector(job: Job, session: Session, batches: Batches, val: Split, name: str = "") -> Progress:
@@ -208,8 +210,8 @@ def _before(job: Job, session: Session, test: Split) -> dict[str, float]:
 
 
 def _judge(job: Job, session: Session, val: Split) -> dict[str, float]:
-    found = predict_split(job, session.learner, val, session.preprocess)
-    numbers = coco_ap(val.truths, found, session.classes)
+    detections = predict_split(job, session.learner, val, session.preprocess)
+    numbers = coco_ap(val.truths, detections, session.classes)
     scores = {name: numbers[name] or 0.0 for name in ("map", "map_50")}
     return {**scores, "score": scores["map"]}
 

@@ -54,7 +54,7 @@ def propose_unlabelled(module: Any, images: Tensor) -> Regions:
         proposals, _ = module.rpn(batch, maps)
     module.rpn.train()
     most = module.roi_heads.fg_bg_sampler.batch_size_per_image
-    return _regions(module.roi_heads, maps, [one[:most] for one in proposals], batch.image_sizes)
+    return _regions(module.roi_heads, maps, [boxes[:most] for boxes in proposals], batch.image_sizes)
 
 
 def hardest(boxes: Tensor, losses: Tensor, image_of: Tensor, count: int) -> Tensor:
@@ -65,16 +65,16 @@ def hardest(boxes: Tensor, losses: Tensor, image_of: Tensor, count: int) -> Tens
     from torchvision.ops import batched_nms
 
     rows = batched_nms(boxes, losses, image_of, ALIKE)  # the hardest first
-    place = torch.zeros_like(rows)
-    for one in image_of.unique():
-        of = image_of[rows] == one
-        place[of] = torch.arange(int(of.sum()), device=rows.device)
-    return rows[place < count]
+    rank = torch.zeros_like(rows)
+    for image in image_of.unique():
+        rows_of = image_of[rows] == image
+        rank[rows_of] = torch.arange(int(rows_of.sum()), device=rows.device)
+    return rows[rank < count]
 
 
 def _regions(heads: Any, maps: "OrderedDict[str, Tensor]", proposals: list[Tensor], sizes: list[Any]) -> Regions:
     features = heads.box_head(heads.box_roi_pool(maps, proposals, sizes))
-    counts = torch.tensor([len(one) for one in proposals], device=features.device)
+    counts = torch.tensor([len(boxes) for boxes in proposals], device=features.device)
     return Regions(maps, features, torch.arange(len(proposals), device=features.device).repeat_interleave(counts))
 
 

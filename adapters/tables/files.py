@@ -17,8 +17,8 @@ def averaged(
     for method in methods:
         values: list[float | None] = []
         for task in tasks:
-            found = [cells.get((method, task, seed), {}).get("accuracy") for seed in range(seeds)]
-            values.append(None if None in found else 100.0 * float(np.mean(found)))
+            accuracies = [cells.get((method, task, seed), {}).get("accuracy") for seed in range(seeds)]
+            values.append(None if None in accuracies else 100.0 * float(np.mean(accuracies)))
         values.append(None if None in values else float(np.mean(values)))
         rows.append((method, values))
     return rows

@@ -137,8 +137,10 @@ class AdaptingHead(EpisodeHead):
         for number, (labels, asked) in enumerate(zip(episodes.labels, episodes.query_mask, strict=True)):
             given = labels >= 0  # padding takes no part, in the statistics of a batch neither
             support, query = episodes.support[number][given], episodes.query[number][asked]
-            found = self.learner.pixel_scores(support.unflatten(1, shape), labels[given], query.unflatten(1, shape))
-            scores[number, asked] = found.float()
+            episode_scores = self.learner.pixel_scores(
+                support.unflatten(1, shape), labels[given], query.unflatten(1, shape)
+            )
+            scores[number, asked] = episode_scores.float()
         return scores
 
 

@@ -98,8 +98,8 @@ class Pmf(MetricLearner):
         rows = []
         for lr in CANDIDATES:
             self.lr = lr
-            found = score(self, pool, source, job.device, should_stop=job.should_stop)
-            rows.append([lr, round(found.interval[0], 4)])
+            result = score(self, pool, source, job.device, should_stop=job.should_stop)
+            rows.append([lr, round(result.interval[0], 4)])
         job.table("fine-tuning on held-out classes", ["learning rate", "accuracy"], rows)
         self.lr = max(rows, key=lambda row: row[1])[0]
         job.events.note(f"Episodes are fine-tuned with learning rate {self.lr:g}, chosen on held-out classes.")

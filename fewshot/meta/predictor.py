@@ -31,12 +31,12 @@ def gather_support(learner: MetaLearner, pools: list[Pool], device: str) -> Supp
     for pool in pools:
         labels = pool.dataset.labels
         rows = np.concatenate([np.flatnonzero(labels == label)[:each] for label in range(len(pool.dataset.classes))])
-        found = embed_rows(learner, pool, rows, device)
+        features = embed_rows(learner, pool, rows, device)
         items = [pool.dataset.items[row] for row in rows]
         names = [pool.dataset.classes[item.label] for item in items]
         images = [read_image(item.source, item.name, min_side=SIDE) for item in items]
-        support = support or SupportSet.empty(found.shape[1])
-        support = support.with_photos(found, names, [item.name for item in items], images)
+        support = support or SupportSet.empty(features.shape[1])
+        support = support.with_photos(features, names, [item.name for item in items], images)
     assert support is not None
     return support
 

@@ -151,14 +151,14 @@ def start(job: Job) -> tuple[Any, Checkpoint | None]:
 
 def decoded(job: Job, splits: Splits, backbone: Any) -> dict[str, Pool]:
     """The pools of train, val and, where there is one, test."""
-    params, found = job.method.params, {}
+    params, pools = job.method.params, {}
     for name, dataset in (("train", splits.train), ("val", splits.val), ("test", splits.test)):
         if dataset is not None:
             margin = CROP_MARGIN if name == "train" and params.crops else 1.0
             pixels, kept = pixels_of(job, dataset, backbone.preprocess, name, margin)
             turned = params.rotations == "all" or (params.rotations == "train" and name == "train")
-            found[name] = Pool(one_channel(torch.from_numpy(pixels)), kept, TURNS if turned else 1)
-    return found
+            pools[name] = Pool(one_channel(torch.from_numpy(pixels)), kept, TURNS if turned else 1)
+    return pools
 
 
 def train(job: Job, learner: MetaLearner, pools: dict[str, Pool], backbone: Any) -> list[dict[str, float]]:

@@ -46,12 +46,12 @@ class Pool:
     def images(self, index: Tensor) -> Tensor:
         """Pixels uint8 [*index.shape, C, S, S] of image numbers."""
         flat = index.flatten()
-        found = self.pixels[flat % len(self.pixels)]
+        pixels = self.pixels[flat % len(self.pixels)]
         turned = flat // len(self.pixels)
         for turn in range(1, self.turns):
             rows = turned == turn
-            found[rows] = found[rows].rot90(turn, (2, 3))
-        return found.unflatten(0, index.shape)
+            pixels[rows] = pixels[rows].rot90(turn, (2, 3))
+        return pixels.unflatten(0, index.shape)
 
     def sampler(self, ways: int, shots: int, queries: int, episodes: int, seed: int, stream: int = 0) -> EpisodeSampler:
         """Episodes of these images. Raises DataError for too few classes, or images of one."""

@@ -67,13 +67,13 @@ def model_for(task: str) -> type[Recipe]:
 
 def fields_of(task: str) -> dict[str, Any]:
     """Every key of a task's recipes, dotted, with its pydantic field; the method's params are not among them."""
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for name, field in model_for(task).model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            found |= {f"{name}.{key}": below for key, below in field.annotation.model_fields.items()}
+            fields |= {f"{name}.{key}": below for key, below in field.annotation.model_fields.items()}
         else:
-            found[name] = field
-    return found
+            fields[name] = field
+    return fields
 
 
 def parse(values: dict[str, Any], notes: Sequence[str] = ()) -> Recipe:
@@ -179,8 +179,8 @@ def find_preset(name_or_file: str, home: Home | None = None) -> Path:
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping, by the safe loader. Raises UsageError where it is anything else."""
     try:
-        found = path.stat()
-        return copy.deepcopy(_read_yaml(path, found.st_ino, found.st_mtime_ns, found.st_size))
+        status = path.stat()
+        return copy.deepcopy(_read_yaml(path, status.st_ino, status.st_mtime_ns, status.st_size))
     except (TextError, UnicodeDecodeError, OSError) as error:
         raise UsageError(f"{path}: this is no readable YAML file ({error}).") from error
 

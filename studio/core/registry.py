@@ -197,8 +197,8 @@ def load() -> None:
 def methods(task: str | None = None) -> list[type[Method]]:
     """All methods, or those of one task, by id."""
     load()
-    found = [cls for cls in _METHODS.values() if task in (None, cls.task)]
-    return sorted(found, key=lambda cls: cls.id)
+    chosen = [cls for cls in _METHODS.values() if task in (None, cls.task)]
+    return sorted(chosen, key=lambda cls: cls.id)
 
 
 def get(method_id: str) -> type[Method]:

@@ -27,7 +27,7 @@ class PairComparison:
     def counts(self) -> dict[str, int]:
         """How many boxes both have, and how many the first or the second alone."""
         both = sum(self.common[0])
-        first, second = (sum(not one for one in marks) for marks in self.common)
+        first, second = (sum(not matched for matched in marks) for marks in self.common)
         return {"both": both, "first_only": first, "second_only": second}
 
 

@@ -164,8 +164,8 @@ def _state_of(part: Spec) -> Any:
 
 
 def _stamp(path: Path) -> str:
-    found = path.stat()
-    return f"{found.st_size} {found.st_mtime_ns} {found.st_ino}"
+    status = path.stat()
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
 
 
 def _digest(lines: Iterator[str]) -> str:

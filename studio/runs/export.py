@@ -66,8 +66,8 @@ def _onnx(name: str, folder: Path, home: Home) -> str:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     with torch.inference_mode():
         expected = module(images).numpy()
-    found = session.run(None, {"images": images.numpy()})[0]
-    difference = _refuse_if_off(expected, found, "ONNX", path)
+    exported = session.run(None, {"images": images.numpy()})[0]
+    difference = _refuse_if_off(expected, exported, "ONNX", path)
     _describe(folder, model, preprocess)
     return f"Largest difference from torch on {len(images)} images: {difference:.1e} of the spread of the logits."
 
@@ -135,9 +135,9 @@ def _sample(preprocess: Preprocess, count: int = 8) -> torch.Tensor:
     return normalize(torch.stack(images), preprocess)
 
 
-def _refuse_if_off(expected: np.ndarray, found: np.ndarray, what: str, path: Path) -> float:
+def _refuse_if_off(expected: np.ndarray, exported: np.ndarray, what: str, path: Path) -> float:
     spread = max(float(expected.max() - expected.min()), 1e-6)
-    difference = float(np.abs(expected - found).max()) / spread
+    difference = float(np.abs(expected - exported).max()) / spread
     if not difference <= TOLERANCE:
         path.unlink(missing_ok=True)
         raise StudioError(

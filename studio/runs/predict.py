@@ -178,8 +178,8 @@ def image_files(paths: Iterable[str | Path]) -> Files:
     images, left_out = list[Path](), list[Path]()
     for path in map(Path, paths):
         if path.is_dir():
-            found, others = part(walk(path)[0])
-            images += [path / name for name in found]
+            images_below, others = part(walk(path)[0])
+            images += [path / name for name in images_below]
             left_out += [path / name for name in others]
         elif path.exists():
             images.append(path)

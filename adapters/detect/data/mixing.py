@@ -23,8 +23,8 @@ def mosaic(four: Sequence[BoxedImage], draw: torch.Generator) -> BoxedImage:
     rows = [torch.cat([four[place][0], four[place + 1][0]], dim=2) for place in (0, 2)]
     whole = torch.cat(rows, dim=1)
     shifts = [(0, 0), (side, 0), (0, side), (side, side)]
-    boxes = torch.cat([one[1] + torch.tensor([x, y, x, y]) for one, (x, y) in zip(four, shifts, strict=True)])
-    labels = torch.cat([one[2] for one in four])
+    boxes = torch.cat([image[1] + torch.tensor([x, y, x, y]) for image, (x, y) in zip(four, shifts, strict=True)])
+    labels = torch.cat([image[2] for image in four])
     share, down, right = torch.rand(3, generator=draw).tolist()
     length = round(side * (1 + share))
     top, left = (int(place * (2 * side - length + 1)) for place in (down, right))

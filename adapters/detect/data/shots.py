@@ -33,8 +33,8 @@ class Painted:
         return painted
 
     def digest(self) -> str:
-        said = f"{self.source.digest()} without {self.hidden.tolist()} but {self.kept.tolist()}"
-        return hashlib.sha256(said.encode()).hexdigest()
+        text = f"{self.source.digest()} without {self.hidden.tolist()} but {self.kept.tolist()}"
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def few_shots(data: Dataset, shots: int, seed: int) -> Dataset:
@@ -43,19 +43,19 @@ def few_shots(data: Dataset, shots: int, seed: int) -> Dataset:
     In an image of which not all boxes are picked, the other things are painted over. Boxes to ignore stay.
     """
     boxes = [item.boxes if item.boxes is not None else Boxes.of([], []) for item in data.items]
-    learned = [np.where(one.ignore, -1, one.labels) for one in boxes]
+    learned = [np.where(each.ignore, -1, each.labels) for each in boxes]
     picked = pick(learned, len(data.classes), shots, seed)
     items = [_left(data.items[image], rows) for image, rows in sorted(picked.items())]
     labels = np.array([learned[at][row] for at, rows in picked.items() for row in rows], np.int64)
     counts = np.bincount(labels, minlength=len(data.classes))
     hidden = [item.source.hidden for item in items if isinstance(item.source, Painted)]
-    said = f"Shots: {counts.sum()} boxes, {shots} of each class, in {len(items)} images, seed {seed}."
+    remark = f"Shots: {counts.sum()} boxes, {shots} of each class, in {len(items)} images, seed {seed}."
     if hidden:
-        said += f" {sum(map(len, hidden))} other things in {len(hidden)} of them are painted over."
+        remark += f" {sum(map(len, hidden))} other things in {len(hidden)} of them are painted over."
     few = [f"{name} ({count})" for name, count in zip(data.classes, counts, strict=True) if count < shots]
     if few:
-        said += f" There are fewer of {', '.join(few[:20])}."
-    return replace(data, items=items, splits={}, remarks=[*data.remarks, said])
+        remark += f" There are fewer of {', '.join(few[:20])}."
+    return replace(data, items=items, splits={}, remarks=[*data.remarks, remark])
 
 
 def pick(labels: Sequence[np.ndarray], classes: int, shots: int, seed: int) -> dict[int, list[int]]:

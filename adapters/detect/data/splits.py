@@ -56,10 +56,10 @@ def resolve_box_splits(data: "DetectData", seed: int, home: Home | None = None) 
 
 def _require_boxes(name: str, part: Dataset) -> None:
     if not part.boxed:
-        said = "".join(f" {remark}" for remark in part.remarks[:3])
+        remarks = "".join(f" {remark}" for remark in part.remarks[:3])
         raise DataError(
             f"data.{name}: {part.spec} has no boxes. Detection needs voc:FOLDER, coco:FILE.json?images=FOLDER, "
-            "yolo:DATA.yaml, an export of another tool, or builtin:scenes." + said
+            "yolo:DATA.yaml, an export of another tool, or builtin:scenes." + remarks
         )
     count = sum(len(item.boxes) for item in part.items if item.boxes is not None)
     if not count:
@@ -79,8 +79,8 @@ def _same_classes(part: Dataset, classes: list[str], split: str) -> Dataset:
             f"data.{split}: {part.spec} has the class {unknown[0]!r}, which train has not: was it renamed?"
             f"{nearest(unknown[0], classes)}"
         )
-    place = [classes.index(name) if name in classes else -1 for name in part.classes]
-    items = [item.relabelled(place) for item in part.items]
+    index_of = [classes.index(name) if name in classes else -1 for name in part.classes]
+    items = [item.relabelled(index_of) for item in part.items]
     return Dataset(part.spec, classes, items, part.skipped, remarks=part.remarks)
 
 
@@ -97,10 +97,12 @@ def _labels(part: Dataset) -> np.ndarray:
 
 def _twice(train: Dataset, val: Dataset, test: Dataset | None, home: Home | None) -> str:
     """A sentence for each split that has images of train in it."""
-    known = set(digests([original(item.source) for item in train.items], home)) - {None}
-    said = ""
+    in_train = set(digests([original(item.source) for item in train.items], home)) - {None}
+    sentences = ""
     for name, part in (("val", val), ("test", test)):
-        both = sum(one in known for one in digests([item.source for item in part.items], home)) if part else 0
-        if both:
-            said += f" {both} images of {name} are in train too: scores will be too good."
-    return said
+        shared = (
+            sum(digest in in_train for digest in digests([item.source for item in part.items], home)) if part else 0
+        )
+        if shared:
+            sentences += f" {shared} images of {name} are in train too: scores will be too good."
+    return sentences

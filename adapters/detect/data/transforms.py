@@ -102,7 +102,7 @@ def _window(full: int, smallest: float, draw: torch.Generator) -> tuple[int, int
 def inside(boxes: Tensor, labels: Tensor, side: float) -> tuple[Tensor, Tensor]:
     """Boxes cut at the edges of a square, without those that lost most of themselves."""
     cut = boxes.clamp(0, side)
-    areas = ((one[:, 2] - one[:, 0]) * (one[:, 3] - one[:, 1]) for one in (cut, boxes))
+    areas = ((corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1]) for corners in (cut, boxes))
     left, whole = areas
     enough = (left >= KEPT * whole) & ((cut[:, 2:] - cut[:, :2]) > 1).all(dim=1)
     return cut[enough], labels[enough]

@@ -74,15 +74,15 @@ class ComparingDetectors(Procedure):
                 if not results:  # where the first fails, it is the recipe or the data
                     raise
                 job.events.warning(f"{name} is left out: {error}")
-        told = rows(results) if stage is None else with_known(results, first)
-        job.table("comparison", COLUMNS if stage is None else [*COLUMNS[:3], *KNOWN, *COLUMNS[3:]], told)
-        job.figure("comparison", compared_curves_figure({name: one.history for name, one in results.items()}))
+        table = rows(results) if stage is None else with_known(results, first)
+        job.table("comparison", COLUMNS if stage is None else [*COLUMNS[:3], *KNOWN, *COLUMNS[3:]], table)
+        job.figure("comparison", compared_curves_figure({name: trained.history for name, trained in results.items()}))
         best = max(results, key=lambda name: results[name].metrics["map"] or 0.0)
         return Outcome(
             {
                 **results[best].metrics,
                 "best": best,
-                "map_by_name": {name: one.metrics["map"] for name, one in results.items()},
+                "map_by_name": {name: trained.metrics["map"] for name, trained in results.items()},
                 "selection": recipe.eval.selection,
                 "scored_on": f"{'val' if splits.test is None else 'test'}; the best of {len(results)} on these very "
                 "images",
@@ -125,13 +125,13 @@ class ComparingDetectors(Procedure):
         detections = predict_split(own, learner, val, session.preprocess)
         threshold = best_threshold(val.truths, detections, len(session.classes))
         test = val if splits.test is None else decoded_split(own, splits.test, session.preprocess, "test")
-        looked = time.monotonic()
-        found = predict_with_tta(own, session, test)
-        numbers = coco_ap(test.truths, found, session.classes)
+        begun_test = time.monotonic()
+        test_detections = predict_with_tta(own, session, test)
+        numbers = coco_ap(test.truths, test_detections, session.classes)
         metrics = {
             **numbers,
             **(known_and_new(numbers["map_per_class"], known) if known is not None else {}),
-            "images_per_s": round(len(found) / (time.monotonic() - looked), 2),
+            "images_per_s": round(len(test_detections) / (time.monotonic() - begun_test), 2),
             "peak_memory_mb": costs["peak_memory_mb"],
             "best_epoch": progress.best_epoch,
             "score_threshold": round(threshold, 4),
@@ -148,12 +148,12 @@ def _short(score: float | None) -> float | None:
 def rows(results: dict[str, Trained]) -> list[list[Any]]:
     """A row a detector, best first."""
     table = []
-    for name, one in sorted(results.items(), key=lambda pair: -(pair[1].metrics["map"] or 0.0)):
-        scores = [one.metrics[key] for key in ("map", "map_50", "map_small", "map_medium", "map_large")]
+    for name, trained in sorted(results.items(), key=lambda pair: -(pair[1].metrics["map"] or 0.0)):
+        scores = [trained.metrics[key] for key in ("map", "map_50", "map_small", "map_medium", "map_large")]
         table.append([
-            name, *map(_short, scores), one.metrics["images_per_s"],
-            one.metrics["peak_memory_mb"], one.metrics["best_epoch"], epochs_to(one.history), round(one.seconds, 1),
-            one.checkpoint,
+            name, *map(_short, scores), trained.metrics["images_per_s"],
+            trained.metrics["peak_memory_mb"], trained.metrics["best_epoch"], epochs_to(trained.history),
+            round(trained.seconds, 1), trained.checkpoint,
         ])  # fmt: skip
     return table
 

@@ -17,7 +17,7 @@ Cluster = list[int]
 
 
 def fuse(
-    found: Sequence[Detections], how: str = "wbf", overlap: float = 0.55, weights: Sequence[float] | None = None,
+    answers: Sequence[Detections], how: str = "wbf", overlap: float = 0.55, weights: Sequence[float] | None = None,
     most: int | None = None,
 ) -> Detections:  # fmt: skip
     """One answer from several: `found[m]` is what view or model m found in the same image.
@@ -27,11 +27,11 @@ def fuse(
     """
     if how not in _METHODS:
         raise ValueError(f"there is no fusion {how!r}; expected one of {', '.join(FUSIONS)}")
-    trust = np.ones(len(found)) if weights is None else np.asarray(weights, np.float64)
-    xyxy = np.concatenate([np.zeros((0, 4)), *(one.xyxy for one in found)]).astype(np.float64)
-    labels = np.concatenate([np.zeros(0, np.int64), *(one.labels for one in found)])
-    scores = np.concatenate([np.zeros(0), *(one.scores for one in found)]).astype(np.float64)
-    model = np.repeat(np.arange(len(found)), [len(one) for one in found])
+    trust = np.ones(len(answers)) if weights is None else np.asarray(weights, np.float64)
+    xyxy = np.concatenate([np.zeros((0, 4)), *(detections.xyxy for detections in answers)]).astype(np.float64)
+    labels = np.concatenate([np.zeros(0, np.int64), *(detections.labels for detections in answers)])
+    scores = np.concatenate([np.zeros(0), *(detections.scores for detections in answers)]).astype(np.float64)
+    model = np.repeat(np.arange(len(answers)), [len(detections) for detections in answers])
     there = (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])
     parts = []
     for label in np.unique(labels[there]):

@@ -55,14 +55,14 @@ class FoundBoxes(Answer):
         return draw_detections(image, self.detections, self.classes)
 
     def _boxes(self) -> list[dict[str, Any]]:
-        found = self.detections
+        detections = self.detections
         return [
             {
                 "label": self.classes[label],
                 "score": round(float(score), 6),
                 "box": [round(float(side), 2) for side in corners],
             }
-            for corners, label, score in zip(found.xyxy, found.labels, found.scores, strict=True)
+            for corners, label, score in zip(detections.xyxy, detections.labels, detections.scores, strict=True)
         ]
 
 

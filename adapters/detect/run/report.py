@@ -21,7 +21,7 @@ LOOKED_AT, SUREST = 3, 3  # images and queries whose looking is drawn
 
 
 def report(
-    job: Job, dataset: Dataset, truths: list[Boxes], found: list[Detections], threshold: float,
+    job: Job, dataset: Dataset, truths: list[Boxes], detections: list[Detections], threshold: float,
     history: list[dict[str, float]], before: list[str] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Metrics of what was found in the images of `dataset`; figures and tables go into the run.
@@ -30,17 +30,17 @@ def report(
     detector knew when it went on from another; then AP is told of these and of the new ones too.
     """
     classes = dataset.classes
-    metrics = coco_ap(truths, found, classes)
-    areas = voc_ap50(truths, found, len(classes))
+    metrics = coco_ap(truths, detections, classes)
+    areas = voc_ap50(truths, detections, len(classes))
     known = [area for area in areas if area is not None]
-    eleven = [area for area in voc_ap50(truths, found, len(classes), eleven_points=True) if area is not None]
+    eleven = [area for area in voc_ap50(truths, detections, len(classes), eleven_points=True) if area is not None]
     metrics["voc_ap50"] = sum(known) / len(known) if known else None
     metrics["voc07_ap50"] = sum(eleven) / len(eleven) if eleven else None
-    curves = [(name, *precision_recall(truths, found, label)[:2]) for label, name in enumerate(classes)]
+    curves = [(name, *precision_recall(truths, detections, label)[:2]) for label, name in enumerate(classes)]
     job.figure("precision-recall", precision_recall_figure(curves, areas))
     if history:
         job.figure("curves", curves_figure(history))
-    judged = [judge(truth, guess.above(threshold)) for truth, guess in zip(truths, found, strict=True)]
+    judged = [judge(truth, answer.above(threshold)) for truth, answer in zip(truths, detections, strict=True)]
     job.table(
         f"boxes at score {threshold:.2f} and above",
         ["class", "objects", "right", "missed", *KINDS[1:]],
@@ -61,17 +61,17 @@ def report(
 
 def show_queries(job: Job, learner: Detector, split: Decoded, preprocess: Preprocess) -> None:
     """Where the surest queries look in the first images of a split, where the detector has queries."""
-    looked = learner.query_heatmaps(inputs(job, split, preprocess, slice(0, LOOKED_AT)), SUREST)
-    if looked is None:
+    heatmaps = learner.query_heatmaps(inputs(job, split, preprocess, slice(0, LOOKED_AT)), SUREST)
+    if heatmaps is None:
         return
-    name, found, heats = looked
+    name, detections, heats = heatmaps
     images, captions = [], []
-    for pixels, seen, heat in zip(split.pixels, found, heats, strict=False):
+    for pixels, surest, heat in zip(split.pixels, detections, heats, strict=False):
         image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
-        for query in range(len(seen)):
-            one = Detections(*(part[query : query + 1] for part in (seen.xyxy, seen.labels, seen.scores)))
-            images.append(draw_detections(overlay(image, heat[query].cpu().numpy()), one, split.dataset.classes))
-            captions.append(f"{name}: {split.dataset.classes[seen.labels[query]]} {seen.scores[query]:.2f}")
+        for query in range(len(surest)):
+            box = Detections(*(part[query : query + 1] for part in (surest.xyxy, surest.labels, surest.scores)))
+            images.append(draw_detections(overlay(image, heat[query].cpu().numpy()), box, split.dataset.classes))
+            captions.append(f"{name}: {split.dataset.classes[surest.labels[query]]} {surest.scores[query]:.2f}")
     job.figure("attention", grid_figure(images, captions, columns=SUREST))
 
 

@@ -55,11 +55,14 @@ class View:
     def find(self, pixels: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
         """Detections in pixels of images of `sizes` (width, height), of inputs uint8 [B, 3, S, S]."""
         inputs = normalize(pixels.flip(-1) if self.mirrored else pixels, self.preprocess)
-        found = self.learner.predict_before_nms(inputs) if self.before_nms else self.learner.predict(inputs)
+        answers = self.learner.predict_before_nms(inputs) if self.before_nms else self.learner.predict(inputs)
         side = pixels.shape[-1]
         if self.mirrored:
-            found = [replace(one, xyxy=np.abs(one.xyxy[:, [2, 1, 0, 3]] - [side, 0, side, 0])) for one in found]
-        return [in_image(one, size, side) for one, size in zip(found, sizes, strict=True)]
+            answers = [
+                replace(detections, xyxy=np.abs(detections.xyxy[:, [2, 1, 0, 3]] - [side, 0, side, 0]))
+                for detections in answers
+            ]
+        return [in_image(detections, size, side) for detections, size in zip(answers, sizes, strict=True)]
 
 
 def views_of(learner: Detector, preprocess: Preprocess, tta: TTA) -> list[View]:
@@ -80,14 +83,14 @@ def joined(answers: Sequence[Sequence[Detections]], tta: TTA) -> list[Detections
     """One answer an image; `answers[v][i]` is what view v found in image i."""
     if len(answers) == 1 and tta.fusion is None:
         return list(answers[0])
-    return [fuse(found, tta.how, tta.overlap, most=MOST) for found in zip(*answers, strict=True)]
+    return [fuse(of_image, tta.how, tta.overlap, most=MOST) for of_image in zip(*answers, strict=True)]
 
 
-def in_image(found: Detections, size: tuple[int, int], side: int) -> Detections:
+def in_image(detections: Detections, size: tuple[int, int], side: int) -> Detections:
     """Detections in a square input of `side` pixels as they lie in the image of `size`, cut at its edges."""
     factors = np.array([size[0] / side, size[1] / side] * 2, np.float32)
-    corners = np.clip(found.xyxy * factors, 0, np.array([size[0], size[1]] * 2, np.float32))
-    return Detections(corners, found.labels, found.scores)
+    corners = np.clip(detections.xyxy * factors, 0, np.array([size[0], size[1]] * 2, np.float32))
+    return Detections(corners, detections.labels, detections.scores)
 
 
 class Ensemble(BoxPredictor):
@@ -109,8 +112,8 @@ class Ensemble(BoxPredictor):
         return joined([self._of(member, images) for member in self.members], replace(self.tta, fusion=self.tta.how))
 
     def _of(self, member: BoxPredictor, images: list[Image.Image]) -> list[Detections]:
-        place = np.array([self.classes.index(name) for name in member.classes], np.int64)
-        return [replace(found, labels=place[found.labels]) for found in member.boxes(images)]
+        index_of = np.array([self.classes.index(name) for name in member.classes], np.int64)
+        return [replace(detections, labels=index_of[detections.labels]) for detections in member.boxes(images)]
 
 
 def stacked(images: Sequence[np.ndarray], device: str) -> Tensor:
