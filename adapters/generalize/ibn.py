@@ -37,7 +37,7 @@ class Ibn(Generalizer):
         for norm in firsts:
             norm.register_forward_pre_hook(instance_normalise)
 
-    def plain(self) -> None:
+    def export_module(self) -> None:
         """The layers alone do not compute the same."""
         return
 

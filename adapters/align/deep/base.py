@@ -139,7 +139,7 @@ class DeepLearner(Learner):
     def features(self, images: Tensor) -> Tensor:
         return self.answer(images)[0]
 
-    def plain(self) -> nn.Module | None:
+    def export_module(self) -> nn.Module | None:
         """None where a bottleneck lies between backbone and head."""
         return None if self.params.bottleneck else self.module
 

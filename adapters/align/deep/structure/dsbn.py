@@ -53,5 +53,5 @@ class Dsbn(DeepLearner):
             norm.domain = TARGET
         return super().answer(images)
 
-    def plain(self) -> nn.Module | None:
+    def export_module(self) -> nn.Module | None:
         return None

@@ -31,5 +31,5 @@ class TransNorm(Cdan):
             norm.first = len(batch.source)
         return super().look(batch)
 
-    def plain(self) -> nn.Module | None:
+    def export_module(self) -> nn.Module | None:
         return None
