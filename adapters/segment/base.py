@@ -146,7 +146,7 @@ class Segmenter(Learner):
         if training and self.params.backbone_lr == 0:
             self._backbone.eval()
 
-    def plain(self) -> nn.Module:
+    def export_module(self) -> nn.Module:
         return self.module
 
     def state(self) -> dict[str, Tensor]:

@@ -42,7 +42,12 @@ def looks_of(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _looks() -> dict[str, Any]:
-    return {name: task.Eval.model_fields[name] for task in registry.tasks() for name in task.looks}
+    """The fields by name; of several tasks that have one, the first describes it."""
+    fields: dict[str, Any] = {}
+    for task in registry.tasks():
+        for name in task.looks:
+            fields.setdefault(name, task.Eval.model_fields[name])
+    return fields
 
 
 def read_arguments(tool: Tool, words: list[str]) -> tuple[argparse.Namespace, dict[str, Any]]:

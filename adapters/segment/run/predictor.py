@@ -88,7 +88,7 @@ class MaskPredictor(Predictor):
             return class_maps(found, [image.size])[0]
 
     def module(self) -> nn.Module:
-        return FullSize(self.learner.plain())
+        return FullSize(self.learner.export_module())
 
 
 class FullSize(nn.Module):
