@@ -36,7 +36,7 @@ def test_every_room_is_under_a_contract() -> None:
     ]
     layers = " | ".join(contracts[0]["layers"]).split(" | ")
     rooms = {f"studio.{module.name}" for module in pkgutil.iter_modules(studio.__path__) if module.ispkg}
-    assert rooms - {"studio.bootstrap"} == set(layers) - {"studio.cli"}
+    assert rooms - {"studio.bootstrap"} == set(layers)
 
 
 def test_core_leaves_torch_and_gradio_alone() -> None:
