@@ -38,7 +38,7 @@ class Detector(Learner):
         """Takes over the tensors of the same detector made for the classes `before`; returns those it knew already."""
         raise NotImplementedError
 
-    def queries_look(self, images: Tensor, most: int) -> tuple[str, list[Detections], list[Tensor]] | None:
+    def query_heatmaps(self, images: Tensor, most: int) -> tuple[str, list[Detections], list[Tensor]] | None:
         """Where the surest `most` queries look: a name, what they found in each of images [B, 3, S, S], and heat
         [most, h, w] in 0..1 of each; None where there are no queries."""
         return None
