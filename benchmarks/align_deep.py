@@ -1,13 +1,16 @@
-"""Deep alignment between digits: every closed-set method beside source only, by its own label-free selection.
+"""Deep alignment: every closed-set method beside source only, by its own label-free selection.
 
     python benchmarks/align_deep.py ../shared/data/digits_mnist_usps.npz --cells cells.jsonl --seeds 0 1 2
         [--tasks mnist-usps usps-mnist] [--methods dann mcc] [--epochs 10] [--images 2000 1800]
+    python benchmarks/align_deep.py ../shared/data/office_mini --cells office.jsonl --seeds 0 --epochs 3
+        [--tasks webcam-dslr dslr-webcam] [--methods dann mcc] [--size 96]
 
-The file has arrays mnist_x, mnist_y, usps_x, usps_y. As in Long et al. 2013, 2,000 images of MNIST and 1,800 of USPS
-are drawn (with the seed); a fifth of the source is its validation. Every method has its defaults, studio/lenet at 20
-pixels, the same batches and steps. Each finished run is a line of --cells, and is not run again. Prints the table of
-target accuracies (mean and standard deviation over seeds), and what each selection would have kept: its accuracy, and
-its regret against the oracle, which sees target labels.
+A file has arrays mnist_x, mnist_y, usps_x, usps_y. As in Long et al. 2013, 2,000 images of MNIST and 1,800 of USPS
+are drawn (with the seed); studio/lenet at 20 pixels learns them from scratch. A folder has a folder a domain, on which
+pip/tf_efficientnet_lite0 is tuned. A fifth of the source is its validation. Every method has its defaults, and the same
+batches and steps. Each finished run is a line of --cells, and is not run again. Prints the table of target accuracies
+(mean and standard deviation over seeds), and what each selection would have kept: its accuracy, and its regret against
+the oracle, which sees target labels.
 """
 
 import argparse
@@ -15,6 +18,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +33,31 @@ METHODS = [
     "shot", "nrc",
 ]  # fmt: skip
 SELECTIONS = ("source-val", "entropy", "diversity", "importance-weighted", "dev", "snd", "last", "oracle")
+OF_DIGITS = {
+    "model": {"backbone": "studio/lenet?in_chans=1&image_size=20"}, "params": {"backbone_lr": 1.0},
+    "train": {"batch_size": 64, "lr": 0.002, "augment": "none"},
+}  # fmt: skip
+OF_PHOTOS = {
+    "model": {"backbone": "pip/tf_efficientnet_lite0"}, "params": {},
+    "train": {"batch_size": 16, "lr": 0.001, "augment": "flip"},
+}  # fmt: skip
 FROM_CHECKPOINT = ("shot", "nrc")  # source-free: they go on from the source-only run
 Cell = dict[str, Any]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("digits", type=Path)
+    parser.add_argument("data", type=Path, help="a file of digits, or a folder of domains")
     parser.add_argument("--cells", type=Path, default=Path("align-deep-cells.jsonl"))
-    parser.add_argument("--tasks", nargs="+", default=["mnist-usps", "usps-mnist"])
+    parser.add_argument("--tasks", nargs="+", help="SOURCE-TARGET (default: both ways between digits, or all pairs)")
     parser.add_argument("--methods", nargs="+", default=METHODS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--images", nargs=2, type=int, default=[2000, 1800], help="of MNIST and of USPS")
+    parser.add_argument("--size", type=int, default=96, help="side of the photos in pixels")
     args = parser.parse_args()
+    folders = sorted(folder.name for folder in args.data.iterdir()) if args.data.is_dir() else ["mnist", "usps"]
+    args.tasks = args.tasks or ["-".join(pair) for pair in permutations(folders, 2)]
     cells = [json.loads(line) for line in args.cells.read_text().splitlines()] if args.cells.exists() else []
     done = {(cell["method"], cell["task"], cell["seed"]) for cell in cells}
     with tempfile.TemporaryDirectory() as scratch:
@@ -71,8 +86,10 @@ def wanted(args: argparse.Namespace, done: set) -> Iterator[tuple[str, str, int]
 
 
 def drawn(args: argparse.Namespace, seed: int, folder: Path) -> dict[str, str]:
-    """A spec for each set, of images that are drawn once a seed."""
-    with np.load(args.digits) as arrays:
+    """A spec for each domain; images of digits are drawn once a seed."""
+    if args.data.is_dir():
+        return {domain.name: f"folder:{domain}" for domain in args.data.iterdir()}
+    with np.load(args.data) as arrays:
         for name, count in zip(("mnist", "usps"), args.images, strict=True):
             path = folder / f"{name}-{seed}.npz"
             if not path.exists():
@@ -87,11 +104,14 @@ def measured(
     source, _, target = task.partition("-")
     free = method in FROM_CHECKPOINT
     data = {"target": specs[target], **({} if free else {"source": specs[source]})}
+    start = start if free else None
+    own = OF_PHOTOS if args.data.is_dir() else OF_DIGITS
+    size = {"image_size": args.size} if args.data.is_dir() else {}
     recipe = {
-        "task": "align", "method": f"align/{method}", "data": data, "params": {"backbone_lr": 1.0}, "device": "cpu",
-        "model": {"backbone": "studio/lenet?in_chans=1&image_size=20", "checkpoint": start if free else None},
-        "train": {"epochs": args.epochs, "batch_size": 64, "lr": 0.002, "augment": "none", "seed": seed, "workers": 1},
-        "eval": {"source_only": False},
+        "task": "align", "method": f"align/{method}", "data": data, "params": own["params"], "device": "cpu",
+        "model": {**own["model"], **size, "checkpoint": start},
+        "train": {**own["train"], "epochs": args.epochs, "seed": seed, "workers": 1},
+        "eval": {} if free else {"source_only": False},
     }  # fmt: skip
     begun = time.monotonic()
     result = run(recipe, home=home)

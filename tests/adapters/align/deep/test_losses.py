@@ -17,6 +17,7 @@ from adapters.align.deep.adversarial.wdgrl import slope_penalty
 from adapters.align.deep.distance.deep_jdot import label_costs, transport_plan
 from adapters.align.deep.distance.dsan import local_mmd
 from adapters.align.deep.distance.jan import OF_PREDICTIONS, joint_kernel
+from adapters.align.deep.distance.m3sda import moment_distance
 from adapters.align.deep.kernels import gaussians
 from adapters.align.deep.objective.afn import growth_wanted
 from adapters.align.deep.objective.bnm import nuclear_norm
@@ -109,6 +110,17 @@ def test_dsan_is_the_mean_of_the_classes_own_mmd():
         total += weights @ kernel.numpy() @ weights
     found = local_mmd(kernel, torch.eye(4, dtype=torch.float64)[labels], torch.from_numpy(shares))
     assert float(found) == pytest.approx(total / 4)
+
+
+def test_m3sda_compares_the_moments_of_every_two_domains():
+    one, two, target = (drawn(5 + seed, 3, seed=seed).numpy() for seed in range(3))
+    expected = 0.0
+    for power in (1, 2):
+        means = [(x**power).mean(axis=0) for x in (one, two, target)]
+        expected += np.linalg.norm(means[0] - means[1])
+        expected += (np.linalg.norm(means[0] - means[2]) + np.linalg.norm(means[1] - means[2])) / 2
+    found = moment_distance([torch.from_numpy(x) for x in (one, two)], torch.from_numpy(target), 2)
+    assert float(found) == pytest.approx(expected)
 
 
 def test_deep_jdots_plan_costs_what_pots_does():

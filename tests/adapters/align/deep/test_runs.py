@@ -8,12 +8,20 @@ import pytest
 import torch
 from PIL import Image
 
+from adapters.align.deep.distance.m3sda import M3sda, parts
+from adapters.align.deep.run.batches import AligningBatches
+from adapters.align.task import AlignTrain
 from studio import run
 from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import UsageError
 from studio.core.faces import Learner
 from studio.core.home import Home
+from studio.core.streams import Source, Target
+from studio.data import open_data
+from studio.data.pixels import decode
+from studio.data.preprocess import Preprocess
+from studio.engine.decoded import Decoded
 from studio.runs.executors import run_inline
 from studio.runs.predict import load_checkpoint
 from studio.runs.runner import submit
@@ -84,6 +92,41 @@ def test_a_closed_set_method_goes_the_whole_way(method, folder, home, quick):
     x, _ = images_of(60, 2, seed=9)
     answers = model.predict([Image.fromarray(image).convert("RGB") for image in x])
     assert all(answer["label"] in "abc" and 0 < answer["score"] <= 1 for answer in answers)
+
+
+def test_several_sources_are_told_apart_by_name(folder, home, quick, monkeypatch):
+    seen = []
+    monkeypatch.setattr(M3sda, "align", lambda self, source, target, at: seen.append(parts(source)) or {})
+    source = f"npz:{folder}/source.npz,{folder}/partial.npz"
+    assert run(recipe(folder, "align/m3sda", data={"source": source}), home=home).status == "finished"
+    assert max(map(len, seen)) == 2
+
+
+def test_a_batch_of_the_target_has_no_labels_and_depends_on_the_step_alone(folder):
+    def split(name: str) -> Decoded:
+        return Decoded(*decode(open_data(f"npz:{folder}/{name}.npz"), preprocess, margin=1.2))
+
+    preprocess = Preprocess(16, squash=True)
+    target = split("target")
+    made = AligningBatches(
+        (Source, Target), split("source"), target, preprocess, AlignTrain(batch_size=12), strong=True
+    )
+    batch, again = made.batch(7), made.batch(7)
+    assert batch.target.names == ["images", "index", "strong"] and "labels" in batch.source
+    assert torch.equal(batch.target.strong, again.target.strong) and torch.equal(
+        batch.source.images, again.source.images
+    )
+    assert not torch.equal(batch.target.images, batch.target.strong)
+    shown = torch.cat([made.batch(step).target.index for step in range(3)])
+    assert sorted(shown.tolist()) == list(range(36))  # each image comes once before any comes again
+
+
+def test_collapsed_epochs_are_never_the_best_and_are_warned_of(folder, home, quick, monkeypatch):
+    monkeypatch.setattr("adapters.align.deep.run.judging.classes_predicted", lambda guesses, classes: 1.0)
+    run(recipe(folder, "align/bnm"), home=home)
+    warnings = [event["message"] for event in events_of(home) if event["kind"] == "warning"]
+    assert any("fallen into few classes" in text for text in warnings)
+    assert any("No epoch was good" in text for text in warnings)
 
 
 @pytest.fixture(scope="module")
