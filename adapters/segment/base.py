@@ -1,6 +1,7 @@
 """What all networks for class maps share: a backbone's maps, a head, losses, learning rates; and blocks of heads."""
 
 import math
+from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -69,6 +70,8 @@ class Segmenter(Learner):
     strides: ClassVar[tuple[int, ...]] = (4, 8, 16, 32)
     #: a second head on this map of `strides` learns beside the first, and is left out of predictions
     auxiliary_on: ClassVar[int | None] = None
+    #: it is solved at one look (`solve`), not trained
+    solved: ClassVar[bool] = False
     #: weights of the classes in the losses of pixels, where `params.balance`
     weights: Tensor | None = None
     _backbone: nn.Module
@@ -108,6 +111,10 @@ class Segmenter(Learner):
         """Called once before training: pixels int64 [N, C] of each class in each image."""
         if self.params.balance:
             self.weights = median_frequency(pixels)
+
+    def solve(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Where `solved`: learns from normalised images [B, 3, h, w] and their maps uint8 [B, h, w], once."""
+        raise NotImplementedError
 
     def losses(self, batch: Batch, at: Step) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}

@@ -1,9 +1,13 @@
 """How a Segmenter is run: decode once, train in the one loop, judge by mIoU, leave a checkpoint that draws masks."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode, functional
 
 from adapters.segment.base import Segmenter
 from adapters.segment.data.batches import MaskBatches
@@ -19,6 +23,7 @@ from studio.core.errors import UsageError, nearest
 from studio.core.home import Home
 from studio.core.procedure import Job, Outcome, Procedure
 from studio.core.registry import procedure
+from studio.data.transforms import normalize
 from studio.engine.loop import Progress
 from studio.engine.meters import Meter
 from studio.engine.session import Session, restore, save_checkpoint, setup, to_device, train
@@ -46,8 +51,12 @@ class Segmenting(Procedure):
         meter, progress = Meter(job.device), Progress()
         if settings.epochs:
             split = decode_masked(job, splits.train, look.short, "train")
-            progress = train_segmenter(job, session, split, val, look)
-            meter.images = min(settings.batch_size, len(split.images)) * progress.step
+            if session.learner.solved:
+                session.learner.solve(looks_of(job, split, session))
+                meter.images = len(split.images)
+            else:
+                progress = train_segmenter(job, session, split, val, look)
+                meter.images = min(settings.batch_size, len(split.images)) * progress.step
         throughput = meter.read()
         if progress.best is not None and recipe.eval.selection != "last":
             session.learner.load_state(progress.best)
@@ -78,6 +87,18 @@ def look_of(job: Job, session: Session) -> Look:
             "more, or a smaller model.image_size."
         )
     return Look.of(recipe.eval, short)
+
+
+def looks_of(job: Job, split: MaskedSplit, session: Session) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each image of a split, normalised, with its map, on the job's device; as a window where it must have one size."""
+    session.learner.train_mode(False)
+    side = None if session.learner.any_size else session.preprocess.image_size
+    for pixels, mask in zip(split.images, split.maps, strict=True):
+        image, truth = torch.from_numpy(pixels), torch.from_numpy(np.ascontiguousarray(mask))
+        if side is not None:
+            image = functional.resize(image, [side, side], antialias=True)
+            truth = functional.resize(truth[None], [side, side], InterpolationMode.NEAREST_EXACT)[0]
+        yield normalize(image[None].to(job.device), session.preprocess), truth[None].to(job.device)
 
 
 def train_segmenter(

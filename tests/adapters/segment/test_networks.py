@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from small_networks import NETWORKS, SIZE, VIT, asked, scenes, small, train
+from small_networks import NETWORKS, SIZE, VIT, asked, encoder_folder, scenes, small, train
 
+from adapters.segment.mask2former import by_class
+from studio.core import registry
 from studio.core.errors import UsageError
 from studio.core.streams import Batch, Step
 from studio.data.masks.class_map import VOID
@@ -78,8 +80,6 @@ def test_rates_of_backbone_and_head_and_what_stays_frozen(split):
 def test_another_set_of_classes_takes_all_but_the_last_layers():
     old, new = small("segment/upernet"), small("segment/upernet", classes=("a", "b", "c", "d", "e"))
     new.inherit(old.state())
-    same = [name for name in old.state() if torch.equal(old.state()[name], new.state()[name].reshape(-1)[:0])]
-    assert not same
     for name, tensor in old.state().items():
         assert "classifier" in name or torch.equal(tensor, new.state()[name])
     with pytest.raises(UsageError, match="does not fit"):
@@ -91,3 +91,17 @@ def test_an_auxiliary_head_learns_and_is_not_kept():
     batch = Batch(images=torch.randn(1, 3, SIZE, SIZE), masks=torch.zeros(1, SIZE, SIZE, dtype=torch.uint8))
     assert {"cross-entropy", "auxiliary_cross-entropy"} == learner.losses(batch, Step(0, 1)).keys()
     assert not any(name.startswith("auxiliary") for name in learner.state())
+
+
+def test_segformer_needs_an_encoder_of_its_kind_and_takes_its_weights():
+    with pytest.raises(UsageError, match="segformer-head"):
+        small("segment/segformer", "timm/test_efficientnet?random")
+    learner = small("segment/segformer")
+    own = registry.backbone(encoder_folder(), image_size=SIZE).module.segformer.state_dict()
+    inside = learner.whole().segformer.state_dict()
+    assert own.keys() == inside.keys() and all(torch.equal(own[name], inside[name]) for name in own)
+
+
+def test_mask2former_learns_a_mask_for_each_class_that_an_image_shows():
+    labels, masks = by_class(torch.tensor([[3, 3], [VOID, 0]], dtype=torch.uint8))
+    assert labels.tolist() == [0, 3] and masks.sum((1, 2)).tolist() == [1, 2]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from small_networks import RUN, SIZE, VIT, work
+from small_networks import RUN, SIZE, VIT, encoder_folder, work
 
 from studio import cli
 from studio.core import recipe as recipes
@@ -106,6 +106,19 @@ def test_a_network_that_is_none_of_transformers_has_no_hugging_face_folder(done,
     _, result, home, _ = done
     with pytest.raises(UsageError, match="no network of transformers"):
         export_checkpoint(result.checkpoint, "hf", tmp_path / "hf", home)
+
+
+def test_segformer_leaves_as_a_folder_that_transformers_reads(home, tmp_path):
+    from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation
+
+    values = changed(model={"backbone": encoder_folder()}, train={"max_steps": 1})
+    _, result = work({**values, "method": "segment/segformer"}, home)
+    assert result.status == "finished", result.error
+    report = export_checkpoint(result.checkpoint, "hf", tmp_path / "hf", home)
+    assert "same logits" in report["note"]
+    model = AutoModelForSemanticSegmentation.from_pretrained(tmp_path / "hf", local_files_only=True)
+    assert model.config.id2label == {0: "background", 1: "0", 2: "1"}
+    assert AutoImageProcessor.from_pretrained(tmp_path / "hf", local_files_only=True).size["height"] == SIZE
 
 
 @pytest.mark.slow

@@ -1,0 +1,53 @@
+"""What the networks of transformers share here: built by its config, left as a folder that it reads."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from adapters.backbones import hf_model
+from adapters.backbones.hf_preprocess import RESAMPLE
+from adapters.segment.base import Segmenter
+from studio.data.masks.class_map import VOID
+from studio.data.preprocess import Preprocess
+
+
+class TransformersSegmenter(Segmenter):
+    """A network whose module is one of transformers, whole; `processor` is what it calls that of its images."""
+
+    processor: ClassVar[str]
+
+    def save_hugging_face(self, preprocess: Preprocess, classes: list[str], folder: Path) -> None:
+        import transformers
+
+        side = preprocess.image_size
+        with hf_model.quiet():
+            self.whole().save_pretrained(folder)
+            getattr(transformers, self.processor)(
+                size={"height": side, "width": side}, do_normalize=True, image_mean=list(preprocess.mean),
+                image_std=list(preprocess.std), do_reduce_labels=False, ignore_index=VOID,
+                resample=next(number for number, kind in RESAMPLE.items() if kind == preprocess.interpolation),
+            ).save_pretrained(folder)  # fmt: skip
+
+    def whole(self) -> nn.Module:
+        """The model of transformers."""
+        return self.module.model
+
+
+def labelled(classes: list[str]) -> dict[str, Any]:
+    """The fields of a config that name the classes."""
+    return {"id2label": dict(enumerate(classes)), "label2id": {name: place for place, name in enumerate(classes)}}
+
+
+class Whole(nn.Module):
+    """images [B, 3, H, W] -> logits [B, C, h, w] of a semantic model of transformers."""
+
+    def __init__(self, model: nn.Module, any_size: bool) -> None:
+        super().__init__()
+        self.model, self.any_size = model, any_size
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model(pixel_values=images).logits
+
+    def outputs(self, images: Tensor) -> list[tuple[str, float, Tensor]]:
+        return [("", 1.0, self(images))]
