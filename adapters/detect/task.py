@@ -62,6 +62,7 @@ class Detect(Task):
     truth = "boxes"
     hub_tag = "object-detection"
     starter = "detect-quick"
+    own_minutes = 15.0
     looks = ("mirror", "scales", "ensemble", "fusion", "overlap")
     Data, Train, Eval = DetectData, DetectTrain, DetectEval
 

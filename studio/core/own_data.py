@@ -4,9 +4,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from studio.core import registry
+
 #: keys whose values a preset chooses for small built-in images and their classes
 FITTED = ("model.image_size", "eval.ways")
 BUILT_IN = re.compile(r"\bbuiltin:")
+#: how long training takes: a preset's epochs fit the size of its built-in data
+BUDGET = ("train.epochs", "train.minutes", "train.max_steps")
 OTHER = re.compile(r"(?<![\w+-])(?!builtin:)[A-Za-z][\w+-]*:")  # a scheme such as `folder:` or `voc:`
 
 
@@ -30,7 +34,20 @@ def fit_to_own_data(values: dict[str, Any], given: Mapping[str, Any]) -> list[st
                 f"{key}: {value} is for the preset's built-in data; with other data ({own[0]}) {default} is taken. "
                 f"Give {key} to have another."
             )
-    return notes
+    return notes + _take_budget(values, given, own)
+
+
+def _take_budget(values: dict[str, Any], given: Mapping[str, Any], own: list[str]) -> list[str]:
+    """Where a task's own data are trained on for so many minutes, puts these for the preset's epochs, and says so."""
+    minutes = registry.task_named(given.get("task") or values.get("task") or "classify").own_minutes
+    train = values.get("train", {})
+    if minutes is None or "data.train" not in own or "epochs" not in train or any(key in given for key in BUDGET):
+        return []
+    epochs, train["minutes"] = train.pop("epochs"), minutes
+    return [
+        f"train.epochs: {epochs} is for the preset's built-in data; with other data (data.train) training takes about "
+        f"{minutes:g} minutes. Give train.epochs or train.minutes to have another."
+    ]
 
 
 def _replaces_built_in(values: dict[str, Any], key: str, value: Any) -> bool:

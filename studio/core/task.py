@@ -34,6 +34,8 @@ class Task:
     hub_tag: ClassVar[str | None] = None
     #: the preset that a person with data of this truth begins with
     starter: ClassVar[str | None] = None
+    #: minutes of training on a person's own data, instead of the epochs that a preset states for its built-in set
+    own_minutes: ClassVar[float | None] = None
     #: keys of `eval` that can be changed when a checkpoint predicts
     looks: ClassVar[tuple[str, ...]] = ()
 

@@ -6,7 +6,8 @@ from typing import Any
 from studio.core import recipe as recipes
 from studio.core.errors import StudioError
 from studio.core.home import Home
-from studio.core.own_data import FITTED
+from studio.core import registry
+from studio.core.own_data import BUDGET, FITTED
 from studio.core.recipe import Recipe
 
 
@@ -36,7 +37,8 @@ def _differences(recipe: Recipe, preset: str, home: Home | None) -> list[str]:
     base, flat = _flatten(_facts(recipes.load(preset, home=home))), _flatten(_facts(recipe))
     changed = {key: value for key, value in flat.items() if base.get(key) != value}
     if any(key.startswith("data.") for key in changed):  # what fits the preset's own data would not stay with other
-        changed |= {key: flat[key] for key in FITTED if key in flat}
+        fitted = FITTED + (BUDGET if registry.task_named(recipe.task).own_minutes else ())
+        changed |= {key: flat[key] for key in fitted if key in flat}
     return [f"{key}={'null' if value is None else value}" for key, value in changed.items()]
 
 

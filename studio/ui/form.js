@@ -32,7 +32,8 @@ function fitToOwnData(edited) {  // what a preset states for its small built-in 
   if (!edited.dataset.key?.startsWith("data.")) return;
   if (!edited.defaultValue.startsWith("builtin:") || !own.test(edited.value)) return;
   for (const entry of element.querySelectorAll("[data-own]"))
-    if (entry.value === entry.defaultValue) entry.value = entry.dataset.own;
+    if (entry.value === entry.defaultValue && (entry.dataset.ownOf ?? edited.dataset.key) === edited.dataset.key)
+      entry.value = entry.dataset.own;
 }
 
 function draw() {

@@ -88,6 +88,9 @@ def _input(key: str, name: str, annotation: Any, text: str | bool, method: str) 
 
 def _fitted(key: str, method: str) -> str:
     """Where a preset's value is for its built-in data alone, what stands there instead once other data are named."""
+    minutes = registry.task_named(registry.get(method).task).own_minutes
+    if key == "train.minutes" and minutes:
+        return f" data-own='{forms.to_text(minutes)}' data-own-of='data.train'"
     return f" data-own='{escape(str(forms.to_text(forms.default_of(key, method))))}'" if key in FITTED else ""
 
 

@@ -18,7 +18,8 @@ from studio.core.recipe import Recipe
 
 #: the fields shown at once, of those that a method uses; what else its task has is under all settings
 SIMPLE = (
-    "data.train", "model.backbone", "data.source", "data.target", "train.epochs", "train.lr", "eval.ways", "eval.shots",
+    "data.train", "model.backbone", "data.source", "data.target", "train.epochs", "train.minutes", "train.lr",
+    "eval.ways", "eval.shots",
 )  # fmt: skip
 _ELSEWHERE = ("about", "task", "method", "params", *SIMPLE)
 DEFAULT_METHOD = Recipe.model_fields["method"].default
@@ -87,7 +88,7 @@ def keys(screen: Screen) -> tuple[list[str], list[str], list[str]]:
     known = recipes.fields_of(method.task)
 
     def matters(key: str) -> bool:
-        if key in ("model.backbone", *method.uses):
+        if key in ("model.backbone", *method.uses) or (key == "train.minutes" and "train.epochs" in method.uses):
             return True
         return screen.texts.get(key, "") not in ("", False, to_text(default_of(key, screen.method)))
 

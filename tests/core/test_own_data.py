@@ -90,3 +90,14 @@ def test_quickstart_on_own_photos_has_the_accuracy_of_fewshot_photos(home, share
     first, second = (run(preset, own, home=home).metrics for preset in ("quickstart", "fewshot-photos"))
     assert 0.2 < first["accuracy"] < 1.0
     assert first["accuracy"] == second["accuracy"]
+
+
+def test_a_detector_trains_for_a_time_on_own_data_and_for_its_epochs_where_these_are_given():
+    own = {"data.train": "voc:photos"}
+    before, after = recipes.load("detect-quick"), recipes.load("detect-quick", own)
+    assert (before.train.epochs, before.train.minutes) == (16, None)
+    assert after.train.minutes == 15 and "train.epochs: 16 is for the preset's built-in data" in " ".join(after.notes)
+    for given in ({"train.epochs": 3}, {"train.minutes": 2.0}, {"train.max_steps": 9}):
+        recipe = recipes.load("detect-quick", own | given)
+        assert recipe.train.minutes == given.get("train.minutes")
+    assert recipes.load("small-data-cnn", {"data.train": "folder:photos"}).train.minutes is None
