@@ -6,6 +6,7 @@ images into a folder, which is kept for as long as the data stay as they are.
 
 import argparse
 import hashlib
+import heapq
 import json
 import os
 import secrets
@@ -14,12 +15,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 import psutil
 from PIL import Image
 
@@ -192,13 +195,26 @@ def _shown(spec: str, out: Path, home: Home) -> list[tuple[str, str]]:
     if not isinstance(data, Dataset) or not data.items:
         return []
     shown = []
-    for item in data.items[:: max(1, len(data) // SHOWN)][:SHOWN]:
+    for item in _spread(data):
         with suppress(BadImage, OSError):  # the report names it
             image = _small(item, data)
             name = f"{len(shown)}.png"
             image.save(out / name)
             shown.append((name, data.classes[item.label] if data.truth == "labels" else item.name))
     return shown
+
+
+def _spread(data: Dataset) -> list[Item]:
+    """At most SHOWN images: the first of every class, then the second of each, ...; without classes, evenly spaced."""
+    if data.truth != "labels":
+        places = np.linspace(0, len(data) - 1, min(SHOWN, len(data))).round().astype(int)
+        return [data.items[place] for place in places]
+    met: Counter[int] = Counter()
+    ranks = []
+    for place, item in enumerate(data.items):
+        ranks.append((met[item.label], item.label, place))
+        met[item.label] += 1
+    return [data.items[place] for *_, place in heapq.nsmallest(SHOWN, ranks)]
 
 
 def _small(item: Item, data: Dataset) -> Any:

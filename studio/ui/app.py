@@ -47,6 +47,8 @@ def _theme() -> gr.themes.Base:
         **strong,
         **{f"{name}_dark": shade for name, shade in strong.items()},
         color_accent="*primary_700",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
         block_info_text_color="*neutral_600",
         block_info_text_color_dark="*neutral_300",
         block_label_text_color="*neutral_600",

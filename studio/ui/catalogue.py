@@ -1,14 +1,16 @@
 """The words of the page: `words/en.json` and `words/zh.json`, the same keys in both but for the help of fields.
 
 A recipe key's English help is its field's own, under `field.KEY`, and a tool's words are its own, under `tool.NAME`;
-`words/zh.json` has both in Chinese. The help of
-methods' parameters is written once, in English, in the methods; `words/zh-params.json` has it in Chinese.
+`words/zh.json` has both in Chinese. What methods, presets and runs say in English is written once, where they are; by
+these texts `words/zh-params.json` has the help of parameters in Chinese, `zh-abouts.json` what methods and presets are,
+`zh-tables.json` the words of tables, and `zh-errors.json` the sentences of errors, as patterns.
 
 Fixed words are translated in the browser (`word`); words made on the server, such as a status with
 a number in it, are looked up by the visitor's language (`say`).
 """
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -70,8 +72,28 @@ def language_of(request: gr.Request | None) -> str:
 
 
 def translated(text: str, language: str) -> str:
-    """The help of a method's parameter in a language; as it is where `words/zh-params.json` hasn't got it yet."""
-    return words("zh-params").get(text, text) if language == "zh" else text
+    """What a method, a preset or a table says, in a language; as it is where it has not been translated yet."""
+    return _chinese().get(text, text) if language == "zh" else text
+
+
+def explained(message: str, language: str) -> str:
+    """An error or a warning in a language: the sentences that are known, with what they name; the rest as it is."""
+    if language != "zh":
+        return message
+    for pattern, chinese in _error_patterns():
+        message = pattern.sub(chinese, message)
+    return message
+
+
+@cache
+def _chinese() -> dict[str, str]:
+    return {**words("zh-params"), **words("zh-abouts"), **words("zh-tables")}
+
+
+@cache
+def _error_patterns() -> list[tuple[re.Pattern[str], str]]:
+    pairs = json.loads((_FOLDER / "zh-errors.json").read_text(encoding="utf-8"))
+    return [(re.compile(pattern), chinese) for pattern, chinese in pairs]
 
 
 def say(key: str, language: str, **values: Any) -> str:

@@ -4,9 +4,9 @@ import shlex
 from typing import Any
 
 from studio.core import recipe as recipes
+from studio.core import registry
 from studio.core.errors import StudioError
 from studio.core.home import Home
-from studio.core import registry
 from studio.core.own_data import BUDGET, FITTED
 from studio.core.recipe import Recipe
 

@@ -11,7 +11,7 @@ from studio.core.errors import StudioError, UsageError
 from studio.core.home import Home
 from studio.core.rights import LOCAL, Rights
 from studio.ui import form_html, forms
-from studio.ui.catalogue import language_of, say, word
+from studio.ui.catalogue import language_of, say, translated, word
 from studio.ui.forms import Screen
 from studio.ui.guard import guarded
 
@@ -70,7 +70,7 @@ class Form:
     def fill(self, screen: Screen, language: str) -> list[Any]:
         """New values of `filled`: the form says `screen`."""
         preset = screen.preset if screen.preset in self._known() else None
-        return [preset, screen.method, _about(screen.method), form_html.drawn(screen, language, self.rights)]
+        return [preset, screen.method, _about(screen.method, language), form_html.drawn(screen, language, self.rights)]
 
     def of_preset(self, name: str, before: str = "") -> Screen:
         """The form of a preset; the person's own training data stay where it learns from such data too."""
@@ -123,7 +123,7 @@ def _methods() -> list[tuple[str, str]]:
     return [(f"{cls.id}  ·  {cls.title}" if cls.title else cls.id, cls.id) for cls in registry.methods()]
 
 
-def _about(method_id: str) -> str:
+def _about(method_id: str, language: str) -> str:
     facts = registry.describe(registry.get(method_id))
-    first = facts["about"].split("\n\n")[0].replace("\n", " ")
+    first = translated(facts["about"].split("\n\n")[0].replace("\n", " "), language)
     return f"{first}\n\n*{facts['paper']}*" if facts["paper"] else first

@@ -28,7 +28,7 @@ def draw(screen: Screen, language: str, rights: Rights = LOCAL) -> str:
     about = str(screen.texts.get("about", ""))
     return (
         f"<form id='recipe-form' autocomplete='off' data-stamp='{secrets.token_hex(4)}' {_facts(screen)}><fieldset>"
-        f"<p id='recipe-about'>{escape(about)}</p>{_hidden('about', about)}"
+        f"<p id='recipe-about'>{escape(translated(about, language))}</p>{_hidden('about', about)}"
         f"<div class='fields'>{_fields(simple, screen, language)}</div>"
         f"{_folded('train-more', say('train.more', language), _fields(more, screen, language))}"
         f"{_folded('train-params', say('train.params', language), _fields(own, screen, language) or _none(language))}"
@@ -99,7 +99,9 @@ def _label(key: str, language: str) -> str:
 
 
 def _help(key: str, description: str, language: str) -> str:
-    return words(language).get(f"field.{key}") or translated(description, language)
+    """A field's own help; where tasks share a key, each has words of its own."""
+    shared = words("en").get(f"field.{key}") == description and words(language).get(f"field.{key}")
+    return shared or translated(description, language)
 
 
 def _backbones(rights: Rights) -> str:

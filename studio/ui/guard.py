@@ -11,8 +11,10 @@ from html import escape
 from typing import Any
 
 import gradio as gr
+from gradio.context import LocalContext
 
 from studio.core.errors import StudioError
+from studio.ui.catalogue import explained, language_of
 
 _log = logging.getLogger("studio.ui")
 
@@ -25,7 +27,8 @@ def guarded(handler: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return handler(*args, **options)
         except StudioError as error:
-            raise gr.Error(_as_text(str(error)), duration=12, print_exception=False) from error
+            sentence = explained(str(error), language_of(LocalContext.request.get(None)))
+            raise gr.Error(_as_text(sentence), duration=12, print_exception=False) from error
         except gr.Error:
             raise
         except Exception as error:

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from studio.ui.catalogue import say, words
+from studio.ui.catalogue import explained, say, translated, words
 from studio.ui.views import View
 
 HEADLINES = (
@@ -42,7 +42,7 @@ def run_state(seen: View, language: str) -> str:
         parts.append(f"<div class='bar'><div style='width:{share:.1f}%'></div></div>")
         parts.append(f"<div>{escape(seen.what)} {seen.done} / {seen.total}</div>")
     if seen.error:
-        parts.append(f"<div class='error-box'>{escape(seen.error)}</div>")
+        parts.append(f"<div class='error-box'>{escape(explained(seen.error, language))}</div>")
     parts.append(numbers(seen.metrics, language))
     if seen.checkpoint:
         parts.append(f"<div>{escape(say('run.checkpoint', language, name=seen.checkpoint))}</div>")
@@ -113,7 +113,7 @@ def report_card(report: dict[str, Any], language: str) -> str:
     more = f"<p>… {len(counts) - 40}</p>" if len(counts) > 40 else ""
     problems = report["problems"]
     listed = (
-        "".join(f"<li>{escape(line)}</li>" for line in problems[:40])
+        "".join(f"<li>{escape(explained(line, language))}</li>" for line in problems[:40])
         or f"<li>{escape(say('data.fine', language))}</li>"
     )
     head = say("data.found", language, images=report["images"], classes=len(counts))
@@ -132,8 +132,9 @@ def _class_row(name: str, count: int, most: int) -> str:
 
 def table(event: dict[str, Any], language: str) -> str:
     """A table event of a run, to be copied or kept as CSV."""
-    head = "".join(f"<th>{escape(str(column))}</th>" for column in event["columns"])
-    body = "".join("<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for row in event["rows"][:200])
+    head = "".join(f"<th>{escape(translated(str(column), language))}</th>" for column in event["columns"])
+    shown = [[_cell(cell, language) for cell in row] for row in event["rows"][:200]]
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in shown)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([event["columns"], *event["rows"]])
     data, file = quote(text.getvalue()), escape(f"{event['name']}.csv".replace("/", "-"))
@@ -144,10 +145,11 @@ def table(event: dict[str, Any], language: str) -> str:
     )
     return (
         f"<details class='run-table'{' open' if len(event['rows']) <= OPEN_ROWS else ''}>"
-        f"<summary>{escape(event['name'])}</summary>"
+        f"<summary>{escape(translated(event['name'], language))}</summary>"
         f"<div class='wide' tabindex='0'><table><tr>{head}</tr>{body}</table></div><p>{links}</p></details>"
     )
 
 
-def _cell(cell: Any) -> str:
-    return escape(number(cell) if isinstance(cell, float) else "" if cell is None else str(cell))
+def _cell(cell: Any, language: str) -> str:
+    text = translated(cell, language) if isinstance(cell, str) else "" if cell is None else str(cell)
+    return escape(number(cell) if isinstance(cell, float) else text)

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from studio.core.errors import DataError
+from studio.data.items import ArraySource, Dataset, Item
 from studio.runs import examine
-from studio.runs.examine import KEPT, Bounds, Examiner
+from studio.runs.examine import KEPT, Bounds, Examiner, _spread
 from studio.ui.actions import Actions
 
 
@@ -46,6 +47,16 @@ def test_the_report_and_images_come_from_another_process_once_for_the_same_conte
     (photos / "cat" / "0.jpg").unlink()
     assert examiner.examine(f"folder:{photos}", home).report["images"] == 4 and len(counted) == 2
     assert {path.name[0] for path in (home.root / "examined").iterdir()} & {"."} == set()
+
+
+@pytest.mark.parametrize(("classes", "per_class", "shown"), [(5, 6, 16), (20, 3, 16), (2, 3, 6), (1, 1, 1)])
+def test_the_images_that_are_shown_are_of_as_many_classes_as_fit(classes, per_class, shown):
+    labels = [label for label in range(classes) for _ in range(per_class)]
+    items = [
+        Item(str(number), label, ArraySource(np.zeros((4, 4, 3), np.uint8))) for number, label in enumerate(labels)
+    ]
+    spread = _spread(Dataset("", list(map(str, range(classes))), items))
+    assert len(spread) == shown and len({item.label for item in spread}) == min(classes, shown)
 
 
 def test_what_takes_too_long_or_too_much_memory_is_ended_and_said(home):

@@ -294,13 +294,35 @@ def test_the_page_speaks_the_visitors_language(served, browser, locale, word):
 
 def test_on_a_phone_nothing_sticks_out_to_the_side(served, browser):
     page = open_page(browser, served[1], width=390, height=844)
-    for name, part in (("Start", "#start-demo"), ("Data", "#data-use-boxes"), ("Train", "#recipe-form")):
+    parts = {"Start": "#start-demo", "Data": "#data-use-boxes", "Train": "#recipe-form", "Runs": "#runs-filter"}
+    for name, part in parts.items():
         shown = page.get_by_role("tab", name=name, exact=True)
         if shown.is_visible():
             shown.click()
             page.wait_for_selector(f"{part}:visible")
         wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert wide <= 1, name
+
+
+SERIOUS = """async () => (await axe.run(document, {resultTypes: ['violations']})).violations
+    .filter(fault => ['serious', 'critical'].includes(fault.impact))
+    .map(fault => `${fault.id}: ${fault.nodes.map(node => node.target.join(' ')).slice(0, 3).join(', ')}`)"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_tab_has_a_serious_fault_for_those_who_see_or_use_the_page_otherwise(served, browser, scheme):
+    axe = pytest.importorskip("axe_playwright_python", reason="axe-playwright-python brings axe-core")
+    page = open_page(browser, f"{served[1]}?__theme={scheme}")
+    page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
+    faults = {}
+    for name, part in (
+        ("Start", "#start-demo"), ("Data", "#data-use-boxes"), ("Train", "#recipe-form"), ("Runs", "#runs-filter"),
+        ("Try it", "#try-photo"),
+    ):  # fmt: skip
+        tab(page, name)
+        page.wait_for_selector(f"{part}:visible")
+        faults[name] = page.evaluate(SERIOUS)
+    assert faults == dict.fromkeys(faults, [])
 
 
 def test_scripts_start_watch_and_list_runs_over_the_api(served):

@@ -5,23 +5,22 @@ from typing import Any
 import gradio as gr
 
 from studio.ui import display_names, forms, html
-from studio.ui.catalogue import language_of, say, word, words
+from studio.ui.catalogue import language_of, say, translated, word, words
 from studio.ui.files import served
 from studio.ui.guard import guarded
 
-COLUMNS = ("name", "status", "method", "score", "seconds", "created", "run", "checkpoint")
+COLUMNS = ("name", "score", "status", "created", "seconds", "method", "run", "checkpoint")
 
 
 def build(shared: Any, tab: Any) -> None:
     actions = shared.actions
     with gr.Row():
-        refresh = gr.Button(word("runs.refresh"), size="sm", elem_id="runs-refresh")
-    table = gr.Dataframe(
-        headers=list(COLUMNS), interactive=False, wrap=False, elem_id="runs-table", show_search="filter", max_height=320
-    )
+        wanted = gr.Textbox(label=word("runs.filter"), max_lines=1, scale=4, min_width=200, elem_id="runs-filter")
+        refresh = gr.Button(word("runs.refresh"), size="sm", min_width=120, elem_id="runs-refresh")
+    table = gr.Dataframe(headers=list(COLUMNS), interactive=False, wrap=False, elem_id="runs-table", max_height=320)
     with gr.Row():
-        chosen = gr.Dropdown([], label=word("runs.one"), elem_id="runs-one", allow_custom_value=False)
-        other = gr.Dropdown([], label=word("runs.other"), elem_id="runs-other", allow_custom_value=False)
+        chosen = gr.Dropdown([], label=word("runs.one"), elem_id="runs-one", allow_custom_value=False, min_width=280)
+        other = gr.Dropdown([], label=word("runs.other"), elem_id="runs-other", allow_custom_value=False, min_width=280)
     state = gr.HTML(elem_id="runs-state")
     with gr.Row():
         watch = gr.Button(word("runs.watch"), size="sm", elem_id="runs-watch")
@@ -34,12 +33,13 @@ def build(shared: Any, tab: Any) -> None:
     )
 
     @guarded
-    def listing(current: str | None, request: gr.Request) -> Any:
+    def listing(current: str | None, words_in: str, request: gr.Request) -> Any:
         rows, language = actions.store.runs(), language_of(request)
         ids = [row["run"] for row in rows]
+        table_rows = [[_cell(row, column, language) for column in COLUMNS] for row in rows]
         cells = {
             "headers": [say(f"runs.column.{column}", language) for column in COLUMNS],
-            "data": [[_cell(row, column, language) for column in COLUMNS] for row in rows],
+            "data": [cells for cells in table_rows if has_words(cells, words_in)],
         }
         return cells, gr.Dropdown(ids, value=current if current in ids else None), gr.Dropdown(ids)
 
@@ -68,8 +68,8 @@ def build(shared: Any, tab: Any) -> None:
         return [*shared.form.fill(screen, language_of(request)), gr.Tabs(selected="train")]
 
     private = {"api_visibility": "private", "show_progress": "hidden"}
-    for event in (tab.select, refresh.click):
-        event(listing, [chosen], [table, chosen, other], **private)
+    for event in (tab.select, refresh.click, wanted.submit, wanted.blur):
+        event(listing, [chosen, wanted], [table, chosen, other], **private)
     chosen.change(show, [chosen], [state, figures], **private)
     for component in (chosen, other):
         component.change(compare, [chosen, other], [difference], **private)
@@ -78,6 +78,12 @@ def build(shared: Any, tab: Any) -> None:
         lambda run_id: (run_id or gr.skip(), gr.Tabs(selected="train")), [chosen], [shared.run, shared.tabs], **private
     )
     shared.form.filled_by(reuse.click(take_recipe, [chosen], [*shared.form.filled, shared.tabs], **private))
+
+
+def has_words(cells: list[str], text: str) -> bool:
+    """Whether a row holds every word of a text, whatever their case."""
+    row = " ".join(cells).lower()
+    return all(word in row for word in text.lower().split())
 
 
 def differences(first: Any, second: Any) -> list[list[str]]:
@@ -101,8 +107,11 @@ def _selected(table: Any, event: gr.SelectData) -> str:
 
 
 def _cell(row: dict[str, Any], column: str, language: str) -> str:
+    if column == "name":  # a run that nobody named is known by its method
+        return str(row.get("name") or str(row.get("method") or "").rpartition("/")[2])
     if column == "score":
-        return display_names.score(row.get("metrics") or {})
+        title, _, value = display_names.score(row.get("metrics") or {}).partition(" ")
+        return f"{translated(title, language)} {value}".strip()
     if column == "created":
         return display_names.time(row.get("created"))
     if column == "status":

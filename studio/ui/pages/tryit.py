@@ -32,7 +32,7 @@ def build(shared: Any, tab: Any) -> None:
             drawn = gr.Image(
                 label=word("try.boxes"), visible=False, elem_id="try-boxes", interactive=False, format="png"
             )
-            answer = gr.Label(num_top_classes=5, label=word("try.answer"), elem_id="try-answer")
+            answer = gr.Label(num_top_classes=5, label=word("try.answer"), visible=False, elem_id="try-answer")
             remark = gr.Markdown(elem_id="try-remark")
             nearest = gr.Gallery(
                 label=word("try.nearest"),
@@ -80,14 +80,14 @@ def build(shared: Any, tab: Any) -> None:
     @guarded
     def look(name: str | None, image: Image.Image | None, request: gr.Request) -> Any:
         if image is None:
-            return gr.Label(None, visible=True), "", gr.Gallery(visible=False), gr.Image(visible=False)
+            return gr.Label(None, visible=False), "", gr.Gallery(visible=False), gr.Image(visible=False)
         if not name:
             raise UsageError(say("try.none", language_of(request)))
         model = actions.model(name)
         answer_given, language = next(model.look([image])).answer, language_of(request)
-        shown, near = answer_given.draw(image), list(answer_given.neighbours)
+        shown, near, scores = answer_given.draw(image), list(answer_given.neighbours), answer_given.scores()
         return (
-            gr.Label(answer_given.scores() or None, visible=shown is None),  # what is drawn is its own answer
+            gr.Label(scores or None, visible=shown is None and bool(scores)),  # what is drawn is its own answer
             _said(answer_given, shown is not None, language),
             gr.Gallery(near, visible=bool(near)),
             gr.Image(shown, visible=shown is not None),
