@@ -19,10 +19,14 @@ def checkpoint(row: dict[str, Any], data_name: str) -> str:
 
 def score(metrics: dict[str, Any]) -> str:
     """The one number that tells runs of a kind apart, with its name; empty where there is none."""
-    for name, title in SCORES.items():
-        if isinstance(metrics.get(name), (int, float)):
-            return f"{title} {number(float(metrics[name]))}"
-    return ""
+    name = _score_name(metrics)
+    return f"{SCORES[name]} {number(float(metrics[name]))}" if name else ""
+
+
+def score_value(metrics: dict[str, Any]) -> float | None:
+    """That number alone."""
+    name = _score_name(metrics)
+    return float(metrics[name]) if name else None
 
 
 def data(recipe: dict[str, Any]) -> str:
@@ -38,6 +42,10 @@ def time(created: str | None) -> str:
         return datetime.fromisoformat(str(created)).astimezone().strftime("%Y-%m-%d %H:%M")
     except ValueError:
         return ""
+
+
+def _score_name(metrics: dict[str, Any]) -> str | None:
+    return next((name for name in SCORES if isinstance(metrics.get(name), (int, float))), None)
 
 
 def _last(spec: str) -> str:

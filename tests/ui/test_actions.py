@@ -21,7 +21,7 @@ from studio.ui import build_app, html
 from studio.ui.actions import Actions, safe_name
 from studio.ui.catalogue import explained, translated, words
 from studio.ui.html import table
-from studio.ui.pages.runs import has_words
+from studio.ui.pages.runs import has_words, ordered
 from studio.ui.views import POINTS, Curve, Views
 from studio.ui.visitors import Visitors
 
@@ -232,6 +232,20 @@ def test_a_list_of_runs_is_searched_by_words():
     row = ["first try", "accuracy 0.9", "finished", "fewshot/prototypes"]
     assert all(has_words(row, text) for text in ("", "FIRST", "proto finished", " 0.9 "))
     assert not has_words(row, "first failed")
+
+
+@pytest.mark.parametrize(
+    ("by", "runs"),
+    [("created", "abcd"), ("score", "bdac"), ("seconds", "cbad"), ("name", "dabc"), ("method", "bacd")],
+)
+def test_a_list_of_runs_is_ordered_by_a_column(by, runs):
+    rows = [
+        {"run": "a", "method": "fewshot/ridge", "metrics": {"accuracy": 0.0}, "seconds": 3.0},
+        {"run": "b", "method": "detect/z", "metrics": {"map": 0.9}, "seconds": 9.0},
+        {"run": "c", "name": "zz", "method": "finetune/full", "metrics": {}, "seconds": 20.0},
+        {"run": "d", "name": "First", "method": "z/z", "metrics": {"accuracy": 0.5}, "seconds": None},
+    ]
+    assert "".join(row["run"] for row in ordered(rows, by)) == runs
 
 
 @pytest.mark.parametrize("hosted", [False, True])

@@ -1,5 +1,6 @@
 """Runs: every run of this home, one in full, two side by side."""
 
+import math
 from typing import Any
 
 import gradio as gr
@@ -12,10 +13,17 @@ from studio.ui.guard import guarded
 COLUMNS = ("name", "score", "status", "created", "seconds", "method", "run", "checkpoint")
 
 
+ORDERS = ("created", "score", "seconds", "name", "method")
+
+
 def build(shared: Any, tab: Any) -> None:
     actions = shared.actions
     with gr.Row():
         wanted = gr.Textbox(label=word("runs.filter"), max_lines=1, scale=4, min_width=200, elem_id="runs-filter")
+        order = gr.Dropdown(
+            [(word(f"runs.column.{column}"), column) for column in ORDERS], value=ORDERS[0], label=word("runs.order"),
+            scale=2, min_width=160, elem_id="runs-order",
+        )  # fmt: skip
         refresh = gr.Button(word("runs.refresh"), size="sm", min_width=120, elem_id="runs-refresh")
     table = gr.Dataframe(headers=list(COLUMNS), interactive=False, wrap=False, elem_id="runs-table", max_height=320)
     with gr.Row():
@@ -33,8 +41,8 @@ def build(shared: Any, tab: Any) -> None:
     )
 
     @guarded
-    def listing(current: str | None, words_in: str, request: gr.Request) -> Any:
-        rows, language = actions.store.runs(), language_of(request)
+    def listing(current: str | None, words_in: str, by: str, request: gr.Request) -> Any:
+        rows, language = ordered(actions.store.runs(), by), language_of(request)
         ids = [row["run"] for row in rows]
         table_rows = [[_cell(row, column, language) for column in COLUMNS] for row in rows]
         cells = {
@@ -68,8 +76,8 @@ def build(shared: Any, tab: Any) -> None:
         return [*shared.form.fill(screen, language_of(request)), gr.Tabs(selected="train")]
 
     private = {"api_visibility": "private", "show_progress": "hidden"}
-    for event in (tab.select, refresh.click, wanted.submit, wanted.blur):
-        event(listing, [chosen, wanted], [table, chosen, other], **private)
+    for event in (tab.select, refresh.click, wanted.submit, wanted.blur, order.change):
+        event(listing, [chosen, wanted, order], [table, chosen, other], **private)
     chosen.change(show, [chosen], [state, figures], **private)
     for component in (chosen, other):
         component.change(compare, [chosen, other], [difference], **private)
@@ -78,6 +86,19 @@ def build(shared: Any, tab: Any) -> None:
         lambda run_id: (run_id or gr.skip(), gr.Tabs(selected="train")), [chosen], [shared.run, shared.tabs], **private
     )
     shared.form.filled_by(reuse.click(take_recipe, [chosen], [*shared.form.filled, shared.tabs], **private))
+
+
+def ordered(rows: list[dict[str, Any]], by: str) -> list[dict[str, Any]]:
+    """Runs, newest first, ordered by a column: names by the alphabet, numbers from the largest, lacking ones last."""
+    if by == "score":
+        values = [display_names.score_value(row.get("metrics") or {}) for row in rows]
+        keys = [math.inf if value is None else -value for value in values]
+        return [rows[place] for place in sorted(range(len(rows)), key=keys.__getitem__)]
+    if by == "seconds":
+        return sorted(rows, key=lambda row: -(row.get("seconds") or 0.0))
+    if by in ("name", "method"):
+        return sorted(rows, key=lambda row: _cell(row, by, "en").lower() or "~")
+    return rows
 
 
 def has_words(cells: list[str], text: str) -> bool:
