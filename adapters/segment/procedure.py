@@ -15,11 +15,11 @@ from adapters.segment.data.decoded import MaskedSplit, decode_masked
 from adapters.segment.data.splits import resolve_mask_splits
 from adapters.segment.run.judging import confusions, guesses
 from adapters.segment.run.predictor import MaskPredictor
-from adapters.segment.run.report import report
+from adapters.segment.run.report import only_of, report
 from adapters.segment.run.views import Look
 from studio.core import recipe as recipes
 from studio.core import registry
-from studio.core.errors import UsageError, nearest
+from studio.core.errors import UsageError
 from studio.core.home import Home
 from studio.core.procedure import Job, Outcome, Procedure
 from studio.core.registry import procedure
@@ -43,7 +43,7 @@ class Segmenting(Procedure):
         splits = resolve_mask_splits(recipe.data, settings.seed, job.home)
         for remark in (splits.note, *splits.train.remarks):
             job.events.note(remark)
-        _require_known(recipe.eval.only, splits.train.classes)
+        only_of(recipe.eval.only, splits.train.classes)
         session = setup_segmenter(job, splits.train.classes)
         look = look_of(job, session)
         val = decode_masked(job, splits.val, look.short, "val", own_size=True)
@@ -118,7 +118,7 @@ def train_segmenter(
 
 def _judge(job: Job, session: Session, val: MaskedSplit, look: Look) -> dict[str, float]:
     matrices = confusions(job, session.learner, val, session.preprocess, look)
-    scores = scores_of(sum(matrices), job.recipe.eval.absent)
+    scores = scores_of(sum(matrices), job.recipe.eval.absent, only_of(job.recipe.eval.only, session.classes))
     return {"miou": scores.miou, "accuracy": scores.pixel_accuracy, "score": scores.miou}
 
 
@@ -168,9 +168,3 @@ def _go_on(job: Job, learner: Segmenter, checkpoint: Checkpoint, classes: list[s
         job.events.note(
             f"Starts from checkpoint {checkpoint.id}; its last layers are made anew for {len(classes)} classes."
         )
-
-
-def _require_known(only: list[str], classes: list[str]) -> None:
-    for name in only:
-        if name not in classes:
-            raise UsageError(f"eval.only: there is no class {name!r}.{nearest(name, classes)}")

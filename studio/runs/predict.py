@@ -63,6 +63,7 @@ class Model:
 
         A detector gives {image, width, height, boxes: [{label, score, box: [x1, y1, x2, y2] in pixels}]}, and label
         and score of the surest box, None where it finds nothing; `topk` says nothing then.
+        A network for masks gives {image, width, height, classes: [{label, score, area_percent, rle (COCO's)}]}.
         A file that can't be read gives {image, error} in its place.
         """
         return [prediction.to_dict(topk) for prediction in self.look(images)]

@@ -86,6 +86,7 @@ def form(preset):
 
 PLAIN = {"truth": "labels", "classes": {"cat": 3, "dog": 4}}
 BOXED = {"truth": "boxes", "boxes": {"boxes": 9, "small": 0}, "classes": {"cat": 9}}
+MASKED = {"truth": "masks", "masks": {"void": 0.1}, "classes": {"road": 900, "car": 100}}
 
 
 @pytest.mark.parametrize(
@@ -97,6 +98,8 @@ BOXED = {"truth": "boxes", "boxes": {"boxes": 9, "small": 0}, "classes": {"cat":
         ("quickstart", PLAIN, "source", "align-compare"),
         ("align-compare", PLAIN, "target", "align-compare"),
         ("quickstart", BOXED, "source", "scenes-clear-to-fog"),
+        ("quickstart", MASKED, "train", "segment-quick"),
+        ("segment-quick", PLAIN, "train", "quickstart"),
     ],
 )
 def test_data_lead_to_a_preset_that_takes_them(before, report, role, after):

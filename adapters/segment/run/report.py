@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from adapters.segment.data.decoded import MaskedSplit
+from studio.core.errors import UsageError, nearest
 from studio.core.procedure import Job
 from studio.data import read_image
 from studio.figures import confusion_figure, curves_figure, grid_figure
@@ -21,7 +22,7 @@ def report(
 ) -> dict[str, Any]:  # fmt: skip
     """Metrics of a scored split; figures and tables go into the run. `maps` are the class maps by row."""
     classes, settings = split.dataset.classes, job.recipe.eval
-    only = [classes.index(name) for name in settings.only] or None
+    only = only_of(settings.only, classes)
     total = np.sum(matrices, axis=0)
     scores = scores_of(total, settings.absent, only)
     metrics = segmentation_report(matrices, settings.absent)
@@ -49,6 +50,14 @@ def report(
         job.figure("curves", curves_figure(history))
     _show(job, split, matrices, maps)
     return metrics
+
+
+def only_of(names: list[str], classes: list[str]) -> list[int] | None:
+    """The indices of the classes that count in means; None for all. Raises UsageError for one that is none."""
+    for name in names:
+        if name not in classes:
+            raise UsageError(f"eval.only: there is no class {name!r}.{nearest(name, classes)}")
+    return [classes.index(name) for name in names] or None
 
 
 def _convention(absent: str, only: list[str], split: MaskedSplit, iou: np.ndarray) -> str:

@@ -91,6 +91,20 @@ def test_predict_writes_drawings_and_palette_masks(done, tmp_path, capsys, monke
         assert mask.mode == "P" and mask.size == (150, 120) and set(np.unique(np.asarray(mask))) <= {0, 1, 2}
 
 
+def test_a_film_is_drawn_frame_by_frame(done, tmp_path):
+    pytest.importorskip("av")
+    from studio.data.files.video import Writer, frames
+    from studio.runs.video import predict_video
+
+    _, result, home, _ = done
+    with Writer(tmp_path / "in.mp4", 5) as film:
+        for item in open_data("builtin:scenes?images=3&size=96").items:
+            film.write(Image.fromarray(item.source.read()))
+    seen = predict_video(load_checkpoint(result.checkpoint, home), tmp_path / "in.mp4", tmp_path / "out.mp4")
+    assert len(seen) == 3 and all(sum(one.answer.areas.values()) == pytest.approx(100) for one in seen)
+    assert [frame.image.size for frame in frames(tmp_path / "out.mp4", 1)] == [(96, 96)] * 3
+
+
 def test_evaluating_a_checkpoint_again_gives_its_numbers(done):
     _, result, home, _ = done
     again = changed(train={"epochs": 0}, model={"checkpoint": result.checkpoint})
