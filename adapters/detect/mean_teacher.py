@@ -25,7 +25,7 @@ PLACES = ("box", "giou", "distribution")  # what losses of place and size have i
 class MeanTeacherParams(Params):
     detector: str = Field("detect/faster-rcnn", description="the detector that is taught, such as detect/fcos")
     detector_params: dict[str, Any] = Field({}, description="its own parameters")
-    burn_in: int = Field(200, ge=0, description="steps on the source alone, before the teacher is believed")
+    burn_in: int = Field(200, ge=0, description="steps on the source alone, before any box of the teacher is learned")
     threshold: float = Field(0.7, gt=0, lt=1, description="score from which a box of the teacher is learned")
     weight: float = Field(1.0, ge=0, le=100, description="weight of what is learned from the teacher's boxes")
     decay: float = Field(0.99, ge=0, lt=1, description="how slowly the teacher follows; the paper has 0.9996")
