@@ -67,6 +67,26 @@ class ResNet12(nn.Module):
         return features.mean((2, 3))
 
 
+class Mlp(nn.Module):
+    """Two hidden layers with ReLU on the image averaged to 14 x 14 pixels; no batch norm.
+
+    Arjovsky et al. 2019, section 5.2, for ColoredMNIST. Images [B, in_chans, S, S] -> 256 features by default.
+    """
+
+    def __init__(self, in_chans: int = 3, width: int = 256) -> None:
+        super().__init__()
+        first = nn.Sequential(nn.AdaptiveAvgPool2d(14), nn.Flatten(), nn.Linear(in_chans * 14 * 14, width), nn.ReLU())
+        self.blocks = nn.Sequential(
+            first, nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Unflatten(1, (width, 1, 1)))
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.blocks(images)
+
+    def pool(self, features: Tensor) -> Tensor:
+        return features.flatten(1)
+
+
 class _LeNetBlock(nn.Sequential):
     def __init__(self, in_chans: int, width: int) -> None:
         super().__init__(nn.Conv2d(in_chans, width, 5), nn.MaxPool2d(2), nn.BatchNorm2d(width), nn.ReLU())
@@ -109,6 +129,7 @@ class ConvBackbone(Backbone):
 # the network, and the image size that its papers use most
 NETWORKS: dict[str, tuple[type[nn.Module], int]] = {
     "lenet": (LeNet, 28),
+    "mlp": (Mlp, 28),
     "conv4": (Conv4, 28),
     "resnet12": (ResNet12, 84),
 }

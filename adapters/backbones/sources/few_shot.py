@@ -1,6 +1,6 @@
-"""`studio/conv4`, `studio/resnet12` and `studio/lenet`: small networks, untrained.
+"""`studio/conv4`, `studio/resnet12`, `studio/lenet` and `studio/mlp`: small networks, untrained.
 
-Behind a `?` stand `image_size` (28 for lenet and conv4, 84 for resnet12), `in_chans=1` for grey images, `width` or
+Behind a `?` stand `image_size` (28 for lenet, mlp and conv4, 84 for resnet12), `in_chans=1` for grey images, `width` or
 `widths`, and `seed=0`: `studio/conv4?image_size=28&in_chans=1`.
 """
 
@@ -20,6 +20,7 @@ def _listing(rights: Rights) -> list[dict[str, Any]]:
             "about": "Conv4, 64 channels, untrained: for meta-training on small images",
         },
         {"name": "studio/lenet", "usable": True, "about": "LeNet, untrained: for digits, to be trained from scratch"},
+        {"name": "studio/mlp", "usable": True, "about": "two hidden layers, untrained: for digits at 14 x 14"},
         {"name": "studio/resnet12", "usable": True, "about": "ResNet-12, untrained: for meta-training"},
     ]
 
