@@ -278,6 +278,13 @@ def test_outlines_that_are_none_are_left_out_by_name(tmp_path, shape):
     assert np.unique(data.items[0].mask.read()).tolist() == [0, 2]
 
 
+def test_a_category_called_background_is_the_background(tmp_path):
+    file = coco_file(tmp_path, [{"category_id": 9, "segmentation": [[1, 1, 9, 1, 9, 8]]}])
+    file.write_text(file.read_text().replace('"cat"', '"Background"'))
+    data = open_data(f"masks:{file}?images={tmp_path / 'images'}")
+    assert data.classes == ["background", "dog"] and np.unique(data.items[0].mask.read()).tolist() == [0, 1]
+
+
 def test_a_mask_is_turned_with_its_image(tmp_path):
     from PIL import ImageOps
 
