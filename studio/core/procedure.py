@@ -48,13 +48,18 @@ class Job:
         """Saves a matplotlib figure as `figures/NAME.png` of the run and says so in the events."""
         path = self.folder / "figures" / f"{name}.png"
         path.parent.mkdir(exist_ok=True)
-        figure.savefig(path, dpi=110, bbox_inches="tight")
+        save_figure(figure, path)
         self.events.emit("figure", name=name, path=f"figures/{name}.png")
         return path
 
     def table(self, name: str, columns: list[str], rows: list[list[Any]]) -> None:
         """Puts a table into the events; the page and `show` print it."""
         self.events.emit("table", name=name, columns=columns, rows=rows)
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """Draws a matplotlib figure into a PNG."""
+    figure.savefig(path, dpi=110, bbox_inches="tight")
 
 
 @dataclass

@@ -97,13 +97,13 @@ def _hf(name: str, folder: Path, home: Home) -> str:
         (folder / "README.md").write_text(model_card(manifest, "transformers", use), encoding="utf-8")
         return note
     preprocess, module = _parts(model)
-    plain = getattr(model.predictor, "plain", lambda: module)()
-    if plain is None or not hasattr(plain.backbone, "save_hugging_face"):
+    export_module = getattr(model.predictor, "export_module", lambda: module)()
+    if export_module is None or not hasattr(export_module.backbone, "save_hugging_face"):
         raise UsageError(
             f"{model.checkpoint.manifest.method} checkpoints have no Hugging Face form: no network of the backbone's "
             "own layers computes the same. onnx and safetensors fit it."
         )
-    plain.backbone.save_hugging_face(plain.head, model.classes, folder)
+    export_module.backbone.save_hugging_face(export_module.head, model.classes, folder)
     (folder / "README.md").write_text(model_card(model.checkpoint.manifest, "transformers", HF_USE), encoding="utf-8")
     images = _sample(preprocess)
     loaded = AutoModelForImageClassification.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()

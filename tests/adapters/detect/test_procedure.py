@@ -105,6 +105,7 @@ def test_a_run_goes_on_from_a_detector_of_other_classes_and_says_what_it_keeps(d
     assert refused.exit_code == 2 and "Only the same method can go on" in refused.error
 
 
+@pytest.mark.draws
 def test_a_transformer_goes_the_same_way_and_draws_where_its_queries_look(home, tmp_path):
     values = {**SMALL, **TRANSFORMER}
     run, result = work(values, home)

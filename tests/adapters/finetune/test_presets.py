@@ -36,6 +36,7 @@ def test_a_preset_runs_with_a_local_folder(preset, home, offline, tmp_path):
     assert result.status == "finished" and result.checkpoint and 0 <= result.metrics["accuracy"] <= 1
 
 
+@pytest.mark.draws
 def test_a_preset_runs_untrained(home, offline):
     arguments = "&".join(f"{name}={value}" for name, value in SMALL.items())
     backbone = f"timm/vit_tiny_patch16_224?random&{arguments}"

@@ -37,6 +37,7 @@ def said(filed, kind):
     return " ".join(event["message"] for event in filed.events() if event["kind"] == kind)
 
 
+@pytest.mark.draws
 def test_a_ranking_orders_says_how_sure_it_is_and_leaves_no_checkpoint(home):
     result, filed = work(home, QUICK)
     assert result.status == "finished" and result.checkpoint is None

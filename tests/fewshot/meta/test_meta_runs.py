@@ -79,6 +79,7 @@ def test_a_checkpoint_learns_a_new_class_without_touching_its_network(home):
     assert taught.manifest.lineage["parent"] == result.checkpoint
 
 
+@pytest.mark.draws
 def test_its_network_serves_as_a_backbone(home):
     result = run(quick(), home=home)
     backbone = registry.backbone(f"store/{result.checkpoint}", home=home)
