@@ -125,5 +125,5 @@ def _methods() -> list[tuple[str, str]]:
 
 def _about(method_id: str, language: str) -> str:
     facts = registry.describe(registry.get(method_id))
-    first = translated(facts["about"].split("\n\n")[0].replace("\n", " "), language)
+    first = translated(" ".join(facts["about"].split("\n\n")[0].split()), language)
     return f"{first}\n\n*{facts['paper']}*" if facts["paper"] else first

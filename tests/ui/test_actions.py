@@ -205,7 +205,8 @@ def test_the_help_of_parameters_has_its_chinese_and_nothing_else_is_translated()
 
 
 def test_methods_presets_and_tables_are_said_in_chinese():
-    abouts = {registry.describe(method)["about"].split("\n\n")[0].replace("\n", " ") for method in registry.methods()}
+    firsts = (registry.describe(method)["about"].split("\n\n")[0] for method in registry.methods())
+    abouts = {" ".join(first.split()) for first in firsts}
     abouts |= {row["about"] for row in recipes.list_presets()}
     known = set(words("zh-abouts"))
     assert known <= abouts, known - abouts
