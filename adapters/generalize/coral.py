@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field
 from torch import Tensor
 
+from adapters.align.deep.covariance import covariance
 from adapters.generalize.base import GeneralizeParams, Generalizer, mean_risk
 from adapters.generalize.pairs import mean_over_pairs
 from studio.core.registry import register
@@ -37,9 +38,3 @@ def coral_distance(first: Tensor, second: Tensor) -> Tensor:
     """Mean squared difference of the means [D] and of the covariances [D, D] of features [N, D] and [M, D]."""
     means = (first.mean(dim=0) - second.mean(dim=0)).square().mean()
     return means + (covariance(first) - covariance(second)).square().mean()
-
-
-def covariance(features: Tensor) -> Tensor:
-    """Covariance [D, D] of features [N, D], N - 1 in the denominator (1 for a single row)."""
-    centred = features - features.mean(dim=0)
-    return centred.T @ centred / max(1, len(features) - 1)

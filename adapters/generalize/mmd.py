@@ -6,6 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from adapters.align.deep.kernels import squared_distances
 from adapters.generalize.base import GeneralizeParams, Generalizer, mean_risk
 from adapters.generalize.pairs import mean_over_pairs
 from studio.core.registry import register
@@ -42,5 +43,5 @@ def squared_mmd(first: Tensor, second: Tensor) -> Tensor:
 
 def kernel(first: Tensor, second: Tensor) -> Tensor:
     """Sum over WIDTHS of exp(-gamma |x - y|^2), [N, M] for features [N, D] and [M, D]."""
-    squares = first.square().sum(dim=1)[:, None] + second.square().sum(dim=1)[None] - 2 * first @ second.T
-    return torch.stack([torch.exp(-gamma * squares.clamp_min(0)) for gamma in WIDTHS]).sum(dim=0)
+    distances = squared_distances(first, second)
+    return torch.stack([torch.exp(-gamma * distances) for gamma in WIDTHS]).sum(dim=0)

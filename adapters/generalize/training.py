@@ -91,8 +91,8 @@ def epoch_by_leaving_out(job: Job, decodings: Decodings, name: str = "") -> int:
     for source in decodings.sources:
         history = _left_out(job, decodings.without(source), f"{name} without {source}".strip())
         curves.append([values["score"] for values in history])
-    epochs = [int(values["epoch"]) for values in history]
-    mean = np.mean(curves, axis=0)
+    epochs = range(1, 1 + min(map(len, curves)))  # a shorter one lost its patience, or had more steps an epoch
+    mean = np.mean([curve[: len(epochs)] for curve in curves], axis=0)
     rows = [[epoch, *(round(c[i], 4) for c in curves), round(float(mean[i]), 4)] for i, epoch in enumerate(epochs)]
     job.table(f"{name} leaving one source out".strip(), ["epoch", *decodings.sources, "mean"], rows)
     return epochs[int(mean.argmax())]
