@@ -46,8 +46,9 @@ def test_the_same_seed_gives_the_same_network():
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_a_plain_transformer_carries_a_pyramid_by_resampled_maps():
-    learner = small("segment/light-pyramid", VIT)
+@pytest.mark.parametrize("method", ["segment/light-pyramid", "segment/dpt"])
+def test_a_plain_transformer_carries_a_pyramid_by_resampled_maps(method):
+    learner = small(method, VIT)
     assert learner.resampled and not learner.any_size
     side = learner.module.maps.backbone.image_size
     with torch.inference_mode():
