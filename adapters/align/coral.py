@@ -21,7 +21,8 @@ class Coral(Aligner):
     """Whitens the source and colours it as the target: A = Cs^(-1/2) Ct^(1/2), C = cov + ridge I.
 
     The paper adds I to covariances of standardised features, whose mean variance is 1; so does `ridge` here,
-    whatever the features' scale.
+    whatever the features' scale. Standardised features have mean 0 as well; where they have another, the source is
+    recoloured about its own mean and moved to the target's, or A would turn the mean along with the spread.
 
     Sun, Feng, Saenko 2016, algorithm 1.
     """
@@ -34,4 +35,5 @@ class Coral(Aligner):
         source, target = np.cov(xs, rowvar=False), np.cov(xt, rowvar=False)
         ridge = self.params.ridge * np.trace(source) / len(source) * np.eye(len(source))
         source, target = source + ridge, target + ridge
-        return xs @ power(source, -0.5) @ power(target, 0.5), Identity()
+        recoloured = (xs - xs.mean(axis=0)) @ power(source, -0.5) @ power(target, 0.5)
+        return recoloured + xt.mean(axis=0), Identity()

@@ -16,7 +16,9 @@ class GfkParams(AlignParams):
 
 @register("align/gfk")
 class Gfk(Aligner):
-    """Features whose inner product is the integral of the kernel along the geodesic. Gong et al. 2012, eq. 2-6."""
+    """Features whose inner product is the integral of the kernel along the geodesic, the source moved to the target's
+    mean (both are 0 where features are standardised). Gong et al. 2012, eq. 2-6.
+    """
 
     title = "Geodesic flow kernel"
     paper = "Gong, Shi, Sha, Grauman 2012, Geodesic Flow Kernel for Unsupervised Domain Adaptation"
@@ -26,7 +28,7 @@ class Gfk(Aligner):
     def align(self, xs: np.ndarray, ys: np.ndarray, xt: np.ndarray) -> tuple[np.ndarray, Projection]:
         dim = self.params.dim
         projection = Linear(flow_root(principal_axes(xs, dim), principal_axes(xt, dim)))
-        return projection(xs), projection
+        return projection(xs - xs.mean(axis=0) + xt.mean(axis=0)), projection
 
 
 def flow_root(source: np.ndarray, target: np.ndarray) -> np.ndarray:

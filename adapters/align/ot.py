@@ -17,7 +17,7 @@ class TransportParams(AlignParams):
     regularizer: Literal["entropic", "group-lasso", "none"] = Field(
         "group-lasso", description="group-lasso keeps classes apart; none is exact transport, by POT's network simplex"
     )
-    reg: float = Field(0.05, gt=0, le=1e3, description="weight of the entropy, in mean costs")
+    reg: float = Field(0.2, gt=0, le=1e3, description="weight of the entropy, in mean costs")
     group: float = Field(0.1, ge=0, le=1e3, description="weight of the group lasso, in mean costs")
     most: int = Field(5000, ge=10, le=50000, description="samples of a domain that are transported; the plan is dense")
     seed: int = Field(0, ge=0, description="chooses them where a domain has more")

@@ -15,7 +15,10 @@ class SubspaceParams(AlignParams):
 
 @register("align/sa")
 class SubspaceAlignment(Aligner):
-    """Source samples are projected by Ps (Ps^T Pt), target samples by Pt. Fernando et al. 2013, eq. 1-3."""
+    """Source samples are projected by Ps (Ps^T Pt), target samples by Pt, each about its mean.
+
+    Fernando et al. 2013, eq. 1-3, where features are standardised and both means are 0.
+    """
 
     title = "Subspace alignment"
     paper = "Fernando et al. 2013, Unsupervised Visual Domain Adaptation Using Subspace Alignment"
@@ -23,4 +26,4 @@ class SubspaceAlignment(Aligner):
 
     def align(self, xs: np.ndarray, ys: np.ndarray, xt: np.ndarray) -> tuple[np.ndarray, Projection]:
         source, target = principal_axes(xs, self.params.dim), principal_axes(xt, self.params.dim)
-        return xs @ source @ (source.T @ target), Linear(target)
+        return (xs - xs.mean(axis=0)) @ source @ (source.T @ target) + xt.mean(axis=0) @ target, Linear(target)

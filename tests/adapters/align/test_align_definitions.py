@@ -9,7 +9,7 @@ from adapters.align.classifiers import Svm
 from adapters.align.components import ComponentParams, Components
 from adapters.align.coral import Coral
 from adapters.align.eigen import largest_generalized, largest_over_ridge, principal_axes
-from adapters.align.gfk import flow_root
+from adapters.align.gfk import Gfk, flow_root
 from adapters.align.jgsa import Jgsa
 from adapters.align.kernels import Kernel
 from adapters.align.mmd import class_vectors, frobenius, marginal_vector
@@ -62,10 +62,20 @@ def test_coral_gives_the_source_the_targets_covariance() -> None:
 
 def test_subspace_alignment_turns_the_sources_axes_onto_the_targets() -> None:
     xs, ys, xt = domains()
+    xs, xt = xs - xs.mean(axis=0), xt - xt.mean(axis=0)
+    ps = np.linalg.svd(xs, full_matrices=False)[2][:3].T
+    pt = np.linalg.svd(xt, full_matrices=False)[2][:3].T
     moved, projection = SubspaceAlignment(SubspaceAlignment.Params(dim=3)).align(xs, ys, xt)
-    ps = np.linalg.svd(xs - xs.mean(axis=0), full_matrices=False)[2][:3].T
-    pt = np.linalg.svd(xt - xt.mean(axis=0), full_matrices=False)[2][:3].T
     assert np.allclose(moved @ projection(xt).T, xs @ ps @ ps.T @ pt @ (xt @ pt).T)
+
+
+@pytest.mark.parametrize("method", [Coral, SubspaceAlignment, Gfk])
+def test_where_a_domain_lies_as_a_whole_changes_nothing(method: type) -> None:
+    """Covariances and subspaces say how a domain spreads about its mean; a mean left in is turned like a direction."""
+    xs, ys, xt = domains(60, 50, 6)
+    params = method.Params(normalize="none", **({} if method is Coral else {"dim": 3}))
+    labels = method(params).fit(xs, ys, xt).predict(xt)
+    assert (method(params).fit(xs + 40.0, ys, xt - 9.0).predict(xt - 9.0) == labels).all()
 
 
 @pytest.mark.parametrize("shape", [(30, 24, 8), (10, 8, 40)], ids=["n>d", "n<d"])
