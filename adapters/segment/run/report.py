@@ -10,7 +10,7 @@ from studio.core.procedure import Job
 from studio.data import read_image
 from studio.figures import confusion_figure, curves_figure, grid_figure
 from studio.figures.masks import class_bars_figure, draw_errors, draw_mask
-from studio.metrics.segmentation import ABSENT, boundary_f, per_image_iou, scores_of, segmentation_report
+from studio.metrics.segmentation import ABSENT, Scores, boundary_f, per_image_iou, scores_of, segmentation_report
 
 SHOWN = 4  # images beside their truth: the worst, and one at the median
 OUTLINED = 40  # images whose boundaries are measured
@@ -29,27 +29,28 @@ def report(
     if only:
         metrics.update(miou=scores.miou, mean_accuracy=scores.mean_accuracy, mean_dice=scores.mean_dice)
         metrics.pop("miou_ci95")
+    metrics = {name: _number(value) if isinstance(value, float) else value for name, value in metrics.items()}
+    edges = _boundaries(split, maps)
+    metrics["boundary_f"] = _number(np.nanmean(edges)) if np.isfinite(edges).any() else None
     metrics["iou_per_class"] = dict(zip(classes, map(_number, scores.iou), strict=True))
     metrics["absent"] = settings.absent
     job.events.note(_convention(settings.absent, settings.only, split, scores.iou))
-    edges = _boundaries(split, maps)
-    metrics["boundary_f"] = _number(np.nanmean(edges)) if np.isfinite(edges).any() else None
-    rows = [
-        [name, *map(_number, (iou, accuracy, precision, dice, edge, 100 * share))]
-        for name, iou, accuracy, precision, dice, edge, share in zip(
-            classes, scores.iou, scores.accuracy, scores.precision, scores.dice, edges, scores.share, strict=True
-        )
-    ]
-    job.table(
-        "per class", ["class", "IoU", "accuracy", "precision", "Dice", "boundary F", "% of pixels"], rows
-    )  # fmt: skip
-    job.figure("classes", class_bars_figure(list(map(_number, scores.iou)), classes, scores.miou, "IoU of the class"))
+    _tell_of_classes(job, classes, scores, edges)
     shares = 100 * total[:, :-1] / np.maximum(total.sum(axis=1, keepdims=True), 1)
     job.figure("confusion", confusion_figure(shares.round().astype(np.int64), classes))
     if history:
         job.figure("curves", curves_figure(history))
     _show(job, split, matrices, maps)
     return metrics
+
+
+def _tell_of_classes(job: Job, classes: list[str], scores: Scores, edges: np.ndarray) -> None:
+    """The table of classes, and their bars."""
+    columns = (scores.iou, scores.accuracy, scores.precision, scores.dice, edges, 100 * scores.share)
+    rows = [[name, *map(_number, values)] for name, *values in zip(classes, *columns, strict=True)]
+    names = ["class", "IoU", "accuracy", "precision", "Dice", "boundary F", "% of pixels"]
+    job.table("per class", names, rows)
+    job.figure("classes", class_bars_figure(list(map(_number, scores.iou)), classes, scores.miou, "IoU of the class"))
 
 
 def only_of(names: list[str], classes: list[str]) -> list[int] | None:
