@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--images", nargs=2, type=int, default=[2000, 1800], help="of MNIST and of USPS")
+    parser.add_argument("--augment", choices=("none", "crop", "flip"), help="default: none of digits, flip of photos")
     parser.add_argument("--size", type=int, default=96, help="side of the photos in pixels")
     args = parser.parse_args()
     folders = sorted(folder.name for folder in args.data.iterdir()) if args.data.is_dir() else ["mnist", "usps"]
@@ -107,10 +108,11 @@ def measured(
     start = start if free else None
     own = OF_PHOTOS if args.data.is_dir() else OF_DIGITS
     size = {"image_size": args.size} if args.data.is_dir() else {}
+    augment = {"augment": args.augment} if args.augment else {}
     recipe = {
         "task": "align", "method": f"align/{method}", "data": data, "params": own["params"], "device": "cpu",
         "model": {**own["model"], **size, "checkpoint": start},
-        "train": {**own["train"], "epochs": args.epochs, "seed": seed, "workers": 1},
+        "train": {**own["train"], **augment, "epochs": args.epochs, "seed": seed, "workers": 1},
         "eval": {} if free else {"source_only": False},
     }  # fmt: skip
     begun = time.monotonic()

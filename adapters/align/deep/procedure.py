@@ -9,6 +9,7 @@ from adapters.align.deep.run.online import OnlinePredictor, adapt_online
 from adapters.align.deep.run.preparing import batches_for, checkpoint_of, decode_domains, setup_aligner
 from adapters.align.deep.run.report import distances, on_target, show
 from adapters.align.deep.source_only import SourceOnly
+from adapters.align.task import AlignTrain
 from adapters.finetune.procedure import LearnerPredictor
 from studio.core.errors import UsageError
 from studio.core.faces import Learner
@@ -42,6 +43,8 @@ class DeepAlignment(Procedure):
         splits = decode_domains(job, domains, session.preprocess)
         if learner.online:
             return adapt_online(job, session, splits)
+        if recipe.train.epochs == 0 and checkpoint is None:
+            raise UsageError("train.epochs: 0 evaluates only, which needs model.checkpoint to name a checkpoint.")
         plain = None if checkpoint is not None else _source_only(job, domains, splits)
         judge = Judge(job, learner, session.preprocess, splits, len(session.classes))
         before = _looks(judge if plain is None else plain, splits) if checkpoint or plain else None
@@ -52,22 +55,18 @@ class DeepAlignment(Procedure):
         metrics = {**meter.read(), "selection": judge.words, "best_epoch": progress.best_epoch}
         if progress.best is not None:
             learner.load_state(progress.best)
-        else:
+        elif progress.history:
             job.events.warning("No epoch was good: the target's predictions stayed in few classes. The last is kept.")
-        now, known = _looks(judge, splits), len(domains.classes)
-        metrics |= on_target(now, splits, known)
-        metrics |= _beside(judge, plain)
-        metrics |= distances(now, before, recipe.train.seed)
-        if before is not None:
-            metrics["source_only_accuracy"] = on_target(before, splits, known)["target_accuracy"]
-            _warn_of_harm(job, learner.title, metrics)
+        now = _looks(judge, splits)
+        metrics |= _numbers(job, judge, plain, now, before, len(domains.classes))
         show(job, splits, session.classes, progress.history, metrics, now, before, learner.title)
         return Outcome(metrics, save_checkpoint(job, session, metrics).id)
 
     def restore(self, checkpoint: Checkpoint, device: str, home: Home, store: Any) -> Predictor:
         session = restore(checkpoint, device, home)
         if session.learner.online:
-            return OnlinePredictor(session.learner, session.classes, session.preprocess, device)
+            lr = checkpoint.manifest.recipe.get("train", {}).get("lr", AlignTrain().lr)
+            return OnlinePredictor(session.learner, session.classes, session.preprocess, device, lr)
         return LearnerPredictor(session.learner, session.classes, session.preprocess, device)
 
 
@@ -99,13 +98,19 @@ def _looks(judge: Judge, splits: Splits) -> Looks:
     return {"test": looks["target"], **looks} if splits.test is not None else looks
 
 
-def _beside(judge: Judge, plain: Judge | None) -> dict[str, float]:
-    """Numbers that need no target label: of the source, and the label-free scores of the method and source only."""
-    numbers = {"label_free_score": judge.label_free()}
+def _numbers(
+    job: Job, judge: Judge, plain: Judge | None, now: Looks, before: Looks | None, known: int
+) -> dict[str, Any]:
+    """Numbers of the target, where it has labels, of the source, and those that need no label, beside source only's."""
+    numbers = on_target(now, judge.splits, known) | distances(job, now, before)
+    numbers["label_free_score"] = judge.label_free()
     if judge.splits.val is not None:
         numbers["source_accuracy"] = judge.source_accuracy()
     if plain is not None:
         numbers["source_only_label_free_score"] = plain.label_free()
+    if before is not None:
+        numbers["source_only_accuracy"] = on_target(before, judge.splits, known)["target_accuracy"]
+        _warn_of_harm(job, judge.learner.title, numbers)
     return numbers
 
 

@@ -64,7 +64,7 @@ class Stream:
 class OnlinePredictor(Predictor):
     """Adapts to the images it is asked about, batch by batch; fewer than eight at once are answered as they are."""
 
-    def __init__(self, learner: Any, classes: list[str], preprocess: Preprocess, device: str, lr: float = 1e-3) -> None:
+    def __init__(self, learner: Any, classes: list[str], preprocess: Preprocess, device: str, lr: float) -> None:
         self.classes, self.preprocess, self.device = classes, preprocess, device
         self.stream = Stream(learner, lr)
 

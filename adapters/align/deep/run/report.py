@@ -4,14 +4,16 @@ from typing import Any
 
 import numpy as np
 
-from adapters.align.deep.run.judging import Look, Splits
+from adapters.align.deep.run.judging import Look, Splits, evenly
 from adapters.rank.gaps.a_distance import a_distance
+from studio.core.errors import DataError
 from studio.core.procedure import Job
 from studio.figures import confusion_figure, curves_figure, per_class_figure, tsne_figure
 from studio.metrics import classification_report, confusion, per_class
 
 MAPPED = 150  # images a domain on the map
 CHANGED = 50  # images named whose class changed
+FOLDED = 10  # images a domain below which it says nothing
 MEASURED = 300  # images a domain of which the A-distance learns
 
 
@@ -67,15 +69,22 @@ def show(
         _changed(job, splits, classes, now["target"], before["target"])
 
 
-def distances(now: dict[str, Look], before: dict[str, Look] | None, seed: int) -> dict[str, float]:
+def distances(job: Job, now: dict[str, Look], before: dict[str, Look] | None) -> dict[str, float]:
     """The proxy A-distance between source and target, aligned and before; 0 where they can't be told apart."""
     if "val" not in now:
         return {}
     named = {"a_distance": now, "source_only_a_distance": before}
-    return {
-        name: a_distance(looks["val"].features[:MEASURED], looks["target"].features[:MEASURED], seed)
-        for name, looks in named.items() if looks is not None
-    }  # fmt: skip
+    rows = {part: evenly(len(now[part].features), MEASURED) for part in ("val", "target")}
+    if min(map(len, rows.values())) < FOLDED:
+        return {}
+    try:
+        return {
+            name: a_distance(*(looks[part].features[chosen] for part, chosen in rows.items()), job.recipe.train.seed)
+            for name, looks in named.items() if looks is not None
+        }  # fmt: skip
+    except DataError as error:  # features that have collapsed to one
+        job.events.warning(f"There is no A-distance. {error}")
+        return {}
 
 
 def _map(splits: Splits, classes: list[str], now: dict[str, Look], before: dict[str, Look] | None, seed: int) -> Any:
