@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--images", nargs=2, type=int, default=[2000, 1800], help="of MNIST and of USPS")
     parser.add_argument("--augment", choices=("none", "crop", "flip"), help="default: none of digits, flip of photos")
+    parser.add_argument("--free-lr", type=float, help="learning rate of source-free methods (default: as the others)")
     parser.add_argument("--size", type=int, default=96, help="side of the photos in pixels")
     args = parser.parse_args()
     folders = sorted(folder.name for folder in args.data.iterdir()) if args.data.is_dir() else ["mnist", "usps"]
@@ -108,11 +109,12 @@ def measured(
     start = start if free else None
     own = OF_PHOTOS if args.data.is_dir() else OF_DIGITS
     size = {"image_size": args.size} if args.data.is_dir() else {}
-    augment = {"augment": args.augment} if args.augment else {}
+    changed: dict[str, Any] = {"augment": args.augment} if args.augment else {}
+    changed |= {"lr": args.free_lr} if free and args.free_lr else {}
     recipe = {
         "task": "align", "method": f"align/{method}", "data": data, "params": own["params"], "device": "cpu",
         "model": {**own["model"], **size, "checkpoint": start},
-        "train": {**own["train"], **augment, "epochs": args.epochs, "seed": seed, "workers": 1},
+        "train": {**own["train"], **changed, "epochs": args.epochs, "seed": seed, "workers": 1},
         "eval": {} if free else {"source_only": False},
     }  # fmt: skip
     begun = time.monotonic()
@@ -165,7 +167,7 @@ def selections(cells: list[Cell]) -> list[str]:
     """What each selection keeps on average over the methods that align, and what it loses to the oracle."""
     lines = ["| selection | accuracy, % | regret, points | largest regret |", "|---|---:|---:|---:|"]
     aligned = [cell["by"] for cell in cells if cell["method"] not in ("source-only", *FROM_CHECKPOINT)]
-    for name in SELECTIONS:
+    for name in SELECTIONS if aligned else ():
         values = np.array([100 * by[name] for by in aligned])
         regrets = np.array([100 * by["oracle"] for by in aligned]) - values
         lines.append(f"| {name} | {values.mean():.1f} | {regrets.mean():.1f} | {regrets.max():.1f} |")
