@@ -7,12 +7,13 @@ from adapters.finetune.run.insight import calibrate, show_where_it_looks
 from adapters.finetune.run.report import report
 from adapters.generalize.base import Generalizer
 from adapters.generalize.domains import resolve_domains
-from adapters.generalize.report import UNSEEN, DomainMap, domain_table, scored_split, worst_source
-from adapters.generalize.training import decode_domains, rule_in_words, set_up, train_selected
+from adapters.generalize.report import UNSEEN, DomainMap, domain_table, words_of, worst_source
+from adapters.generalize.training import Decodings, decode_domains, rule_in_words, set_up, train_selected
 from studio.core.errors import UsageError
 from studio.core.home import Home
 from studio.core.procedure import Job, Outcome, Predictor, Procedure
 from studio.core.registry import procedure
+from studio.data.preprocess import Preprocess
 from studio.engine.decoded import predict_pixels
 from studio.engine.loop import Progress
 from studio.engine.meters import Meter
@@ -46,21 +47,29 @@ class Generalizing(Procedure):
         throughput = meter.read()
         features.add(learner, "after")
         features.draw()
-        scored, words = scored_split(decodings)
-        show_where_it_looks(job, learner, scored, preprocess)
-        on_val = predict_pixels(job, learner, decodings.val, preprocess)
-        on_scored = on_val if decodings.unseen is None else predict_pixels(job, learner, scored, preprocess)
-        unseen = {} if decodings.unseen is None else {UNSEEN: (on_scored, scored.dataset)}
-        accuracies = domain_table(job, {"source": (on_val, decodings.val.dataset), **unseen})
-        unchosen = decodings.unseen is not None and recipe.eval.selection != "oracle"
-        metrics = report(job, on_scored, scored.dataset, progress.history, INDEPENDENT if unchosen else SHARED)
-        metrics.update(calibrate(on_val, decodings.val.dataset.labels, on_scored, scored.dataset.labels))
-        metrics.update(throughput, accuracy_by_domain=accuracies, **worst_source(accuracies, splits.sources))
-        metrics.update(selection=rule_in_words(learner, recipe.eval.selection), scored_on=words)
-        if progress.best_epoch >= 0 and not learner.chooses:
-            metrics["best_epoch"] = progress.best_epoch
+        metrics = {**scored(job, learner, decodings, preprocess, progress), **throughput}
         return Outcome(metrics, save_checkpoint(job, session, metrics).id)
 
     def restore(self, checkpoint: Checkpoint, device: str, home: Home, store: Any) -> Predictor:
         session = restore(checkpoint, device, home)
         return LearnerPredictor(session.learner, session.classes, session.preprocess, device)
+
+
+def scored(
+    job: Job, learner: Generalizer, decodings: Decodings, preprocess: Preprocess, progress: Progress
+) -> dict[str, Any]:
+    """Metrics of the unseen domain, or where there is none of what the sources held out; tables and figures too."""
+    rule, images = job.recipe.eval.selection, decodings.unseen or decodings.val
+    on_val = predict_pixels(job, learner, decodings.val, preprocess)
+    on_images = predict_pixels(job, learner, images, preprocess) if decodings.unseen else on_val
+    unseen = {UNSEEN: (on_images, images.dataset)} if decodings.unseen else {}
+    accuracies = domain_table(job, {"source": (on_val, decodings.val.dataset), **unseen})
+    show_where_it_looks(job, learner, images, preprocess)
+    trust = INDEPENDENT if decodings.unseen and rule != "oracle" else SHARED
+    metrics = report(job, on_images, images.dataset, progress.history, trust)
+    metrics.update(calibrate(on_val, decodings.val.dataset.labels, on_images, images.dataset.labels))
+    metrics.update(accuracy_by_domain=accuracies, **worst_source(accuracies, decodings.sources))
+    metrics.update(selection=rule_in_words(learner, rule), scored_on=words_of(decodings))
+    if progress.best_epoch >= 0 and not learner.chooses:
+        metrics["best_epoch"] = progress.best_epoch
+    return metrics

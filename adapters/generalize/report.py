@@ -57,11 +57,11 @@ class DomainMap:
         self.job.figure("domains", tsne_figure(self.panels, labels, self.names))
 
 
-def scored_split(decodings: Decodings) -> tuple[Decoded, str]:
-    """What the result is scored on, and what that is called."""
+def words_of(decodings: Decodings) -> str:
+    """What the result is scored on."""
     if decodings.unseen is None:
-        return decodings.val, "held-out images of the sources"
-    return decodings.unseen, f"{len(decodings.unseen.dataset)} images of the unseen domain"
+        return "held-out images of the sources"
+    return f"{len(decodings.unseen.dataset)} images of the unseen domain"
 
 
 def worst_source(accuracies: dict[str, float], sources: list[str]) -> dict[str, Any]:

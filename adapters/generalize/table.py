@@ -19,6 +19,7 @@ from studio.core import registry
 from studio.core.errors import UsageError, nearest
 from studio.core.procedure import Job, Outcome, Predictor, Procedure
 from studio.core.registry import Method, procedure, register
+from studio.data.preprocess import Preprocess
 from studio.engine.decoded import judge, predict_pixels
 from studio.metrics import paired_difference
 
@@ -61,12 +62,8 @@ class LeavingEachOut(Procedure):
         specs, methods = params.specs(), methods_of(params)
         unseen = left_out(params, specs)
         wanted = [(method, name, seed) for name in unseen for seed in range(params.seeds) for method in methods]
-        decoded: dict[tuple[str, int], tuple[DomainSplits, Decodings]] = {}
-
-        def compute(key: Key) -> Cell:
-            return _cell(_job_of(job, key, specs), key, decoded)
-
-        cells = fill(job, wanted, compute)
+        kept = _LeftOut()
+        cells = fill(job, wanted, lambda key: _cell(_job_of(job, key, specs), key, kept))
         return Outcome(_report(job, methods, unseen, cells))
 
     def restore(self, checkpoint: Any, device: str, home: Any, store: Any) -> Predictor:
@@ -115,21 +112,31 @@ def _job_of(job: Job, key: Key, specs: dict[str, str]) -> Job:
     return replace(job, recipe=job.recipe.model_copy(update=parts), method=learner)
 
 
-def _cell(job: Job, key: Key, decoded: dict[tuple[str, int], tuple[DomainSplits, Decodings]]) -> Cell:
-    """One training and its accuracy on the domain left out; `decoded` keeps the images for the next cell alone."""
+class _LeftOut:
+    """The splits and images of one domain left out at one seed, kept for the next cell: these come in a row."""
+
+    def __init__(self) -> None:
+        self.key: tuple[str, int] | None = None
+
+    def splits_of(self, job: Job, key: tuple[str, int]) -> DomainSplits:
+        if key != self.key:
+            self.key, self.decodings = key, None
+            self.splits = resolve_domains(job.recipe.data, job.recipe.train.seed, job.home)
+        return self.splits
+
+    def decoded(self, job: Job, preprocess: Preprocess) -> Decodings:
+        if self.decodings is None:
+            self.decodings = decode_domains(job, self.splits, preprocess)
+        return self.decodings
+
+
+def _cell(job: Job, key: Key, kept: _LeftOut) -> Cell:
+    """One training, and its accuracy on the domain left out."""
     method, unseen, seed = key
     state = job.folder / "state" / f"{method} without {unseen}"
-    job = replace(job, resume=job.resume and state.exists())
-    if (unseen, seed) not in decoded:
-        decoded.clear()
-        splits = resolve_domains(job.recipe.data, seed, job.home)
-    else:
-        splits, decodings = decoded[unseen, seed]
-    name = f"{state.name}/{seed}"
-    session = set_up(job, job.method, splits, name)
-    if (unseen, seed) not in decoded:
-        decodings = decode_domains(job, splits, session.preprocess)
-        decoded[unseen, seed] = splits, decodings
+    job, name = replace(job, resume=job.resume and state.exists()), f"{state.name}/{seed}"
+    session = set_up(job, job.method, kept.splits_of(job, (unseen, seed)), name)
+    decodings = kept.decoded(job, session.preprocess)
     progress = train_selected(job, session, decodings, name)
     scored = {
         split: judge(predict_pixels(job, session.learner, images, session.preprocess), images)["accuracy"]

@@ -5,14 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
-from adapters.finetune.run import insight
-from adapters.finetune.run import report as of_classes
-from adapters.generalize import report as of_domains
 from studio.api import load_checkpoint, run
 from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import StudioError, UsageError
-from studio.core.procedure import Job
 from studio.runs.executors import run_inline
 from studio.runs.runner import submit
 from studio.store import Store
@@ -60,21 +56,6 @@ def image_folder(path, classes: dict[str, int]):
             shade = (len(str(path)) * 7 + place * 90 + number) % 256
             Image.fromarray(np.full((16, 16), shade, np.uint8)).save(path / name / f"{path.name}{number}.png")
     return f"folder:{path}"
-
-
-@pytest.fixture(autouse=True)
-def undrawn(monkeypatch, request) -> None:
-    """Figures are named in the events, but drawn in one test alone: that takes longer than all the rest."""
-    if "drawn" not in request.fixturenames:
-        monkeypatch.setattr(Job, "figure", lambda job, name, figure: job.events.emit("figure", name=name, path=name))
-        for module in (of_domains, of_classes, insight):
-            for name in [name for name in vars(module) if name.endswith("_figure")]:
-                monkeypatch.setattr(module, name, lambda *_, **__: None)
-
-
-@pytest.fixture
-def drawn() -> None:
-    """Figures are drawn in a test that asks for this."""
 
 
 def test_every_method_is_tried_here():
@@ -127,11 +108,11 @@ def test_leave_one_domain_out_takes_the_epoch_that_is_best_where_it_was_not_lear
     assert losses(broken) == losses(whole) and tables(broken)["leaving one source out"] == rows
 
 
-def test_a_run_draws_the_confusion_on_the_unseen_domain_and_a_map_of_all_domains(home, drawn):
+@pytest.mark.draws
+def test_a_run_draws_the_confusion_on_the_unseen_domain_and_a_map_of_all_domains(home):
     folder = Store(home).run(run(recipe(), home=home).run)
     paths = {event["name"]: folder.path / event["path"] for event in folder.events() if event["kind"] == "figure"}
-    assert {"confusion", "domains", "curves"} <= paths.keys()
-    assert all(Image.open(path).size[0] > 200 for path in paths.values())
+    assert all(Image.open(paths[name]).size[0] > 200 for name in ("confusion", "domains", "curves"))
 
 
 def test_the_oracle_looks_at_the_unseen_domain_and_says_so(home):
