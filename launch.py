@@ -14,7 +14,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 OLDEST_PYTHON = (3, 11)
-WHOLE_SUITE = ["-n", "auto", "--dist", "loadfile"]  # a process a core, which keeps the fixtures of a file together
+#: a process a core, which keeps the fixtures of a file together; files go in the order of tests/conftest.py
+WHOLE_SUITE = ["-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"]
 
 HELP = """Transfer Studio: move pretrained vision models to your classes.
 

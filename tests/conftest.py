@@ -15,6 +15,17 @@ from studio.core.home import Home
 BLANK = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg==")
 
 
+#: the folders with the longest files: they begin first, so that no process is left alone with one at the end
+LONGEST = ("ui", "engine", "runs")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files first, else as they were found."""
+    tests = Path(__file__).parent
+    folder = {item: item.path.relative_to(tests).parts[0] for item in items if item.path.is_relative_to(tests)}
+    items.sort(key=lambda item: LONGEST.index(folder[item]) if folder.get(item) in LONGEST else len(LONGEST))
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     """A fresh home folder."""
