@@ -1,7 +1,7 @@
 """Which images are trained on and which are not: deterministic, stratified, the same image never on both sides."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from studio.core.errors import DataError
 from studio.core.home import Home
 from studio.data.files.digests import digests
 from studio.data.files.limits import limits_of
-from studio.data.items import Dataset, FeatureSet
+from studio.data.items import Dataset, FeatureSet, ImageSource
 from studio.data.specs import open_data
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def resolve_splits(data: "LabelledData", seed: int, home: Home | None = None) ->
         note = f"Validation: {_origin(data)}."
     if test is not None:
         test = given["test"] = relabel(test, train.classes, "test")
-    return Splits(train, val, test, note + _leaks(train, given, home))
+    return Splits(train, val, test, note + leaks([item.source for item in train.items], given, home))
 
 
 def resolve_class_splits(data: "LabelledData", seed: int, home: Home | None = None) -> Splits:
@@ -230,11 +230,11 @@ def _hold_out(train: Dataset, seed: int, home: Home | None) -> tuple[Dataset, Da
     return replace(train.subset(kept), skipped=train.skipped, remarks=train.remarks), train.subset(held)
 
 
-def _leaks(train: Dataset, given: dict[str, Dataset], home: Home | None) -> str:
-    """A sentence for each given split that has images of train in it."""
+def leaks(learned: Sequence[ImageSource], given: Mapping[str, Dataset], home: Home | None) -> str:
+    """A sentence for each of the `given` splits that has images in it which are `learned` from."""
     if not given:
         return ""
-    known = set(digests([item.source for item in train.items], home)) - {None}
+    known = set(digests(learned, home)) - {None}
     counts = {
         name: sum(digest in known for digest in digests([item.source for item in part.items], home))
         for name, part in given.items()

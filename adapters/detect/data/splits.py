@@ -10,7 +10,7 @@ from studio.core.errors import DataError, nearest
 from studio.core.home import Home
 from studio.data.files.digests import digests
 from studio.data.items import Dataset
-from studio.data.splits import HELD_OUT, Splits, given_splits, stratified
+from studio.data.splits import HELD_OUT, Splits, given_splits, leaks, stratified
 
 if TYPE_CHECKING:
     from adapters.detect.task import DetectData
@@ -51,7 +51,8 @@ def resolve_box_splits(data: "DetectData", seed: int, home: Home | None = None) 
     if data.shots is not None:
         train = few_shots(train, data.shots, seed)
         note += f" It has {_learned(val)} boxes, by which the epoch is chosen unless eval.selection is last."
-    return Splits(train, val, test, note + _twice(train, val, test, home))
+    given = {"val": val} if test is None else {"val": val, "test": test}
+    return Splits(train, val, test, note + leaks([original(item.source) for item in train.items], given, home))
 
 
 def _require_boxes(name: str, part: Dataset) -> None:
@@ -93,16 +94,3 @@ def _labels(part: Dataset) -> np.ndarray:
     """Classes of the boxes that count, int64 [N]."""
     kept = [item.boxes.labels[~item.boxes.ignore] for item in part.items if item.boxes is not None]
     return np.concatenate([np.zeros(0, np.int64), *kept])
-
-
-def _twice(train: Dataset, val: Dataset, test: Dataset | None, home: Home | None) -> str:
-    """A sentence for each split that has images of train in it."""
-    in_train = set(digests([original(item.source) for item in train.items], home)) - {None}
-    sentences = ""
-    for name, part in (("val", val), ("test", test)):
-        shared = (
-            sum(digest in in_train for digest in digests([item.source for item in part.items], home)) if part else 0
-        )
-        if shared:
-            sentences += f" {shared} images of {name} are in train too: scores will be too good."
-    return sentences

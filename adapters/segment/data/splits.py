@@ -9,7 +9,7 @@ from studio.core.errors import DataError, nearest
 from studio.core.home import Home
 from studio.data.files.digests import digests
 from studio.data.items import Dataset
-from studio.data.splits import HELD_OUT, Splits, given_splits, some, stratified
+from studio.data.splits import HELD_OUT, Splits, given_splits, leaks, some, stratified
 
 if TYPE_CHECKING:
     from studio.core.sections import LabelledData
@@ -37,7 +37,8 @@ def resolve_mask_splits(data: "LabelledData", seed: int, home: Home | None = Non
         note = f"Validation: {data.val or 'the split that the data came with'}."
     if test is not None:
         test = same_classes(test, train.classes, "test")
-    return Splits(train, val, test, note + _twice(train, val, test, home))
+    given = {"val": val} if test is None else {"val": val, "test": test}
+    return Splits(train, val, test, note + leaks([item.source for item in train.items], given, home))
 
 
 def require_masks(name: str, part: Dataset) -> None:
@@ -62,14 +63,3 @@ def same_classes(part: Dataset, classes: list[str], split: str) -> Dataset:
         )
     place = [classes.index(name) for name in part.classes]
     return replace(part, classes=classes, items=[item.relabelled(place) for item in part.items], splits={})
-
-
-def _twice(train: Dataset, val: Dataset, test: Dataset | None, home: Home | None) -> str:
-    """A sentence for each split that has images of train in it."""
-    known = set(digests([item.source for item in train.items], home)) - {None}
-    said = ""
-    for name, part in (("val", val), ("test", test)):
-        both = sum(one in known for one in digests([item.source for item in part.items], home)) if part else 0
-        if both:
-            said += f" {both} images of {name} are in train too: scores will be too good."
-    return said

@@ -146,4 +146,4 @@ def test_data_that_teach_no_masks_are_refused(data, message):
 def test_splits_keep_train_s_class_indices_and_say_of_leaks():
     same = "builtin:scenes?images=4&classes=2&truth=masks"
     splits = resolve_mask_splits(SegmentData(train=same, val=same), 0)
-    assert splits.val.classes == splits.train.classes and "4 images of val are in train too" in splits.note
+    assert splits.val.classes == splits.train.classes and "4 of the 4 images of val are in train too" in splits.note

@@ -98,7 +98,7 @@ def test_validation_is_held_out_first_and_said_and_the_seed_picks():
     assert {item.name for item in few.train.items} <= {item.name for item in whole.train.items}
     held = sum(len(item.boxes) for item in few.val.items)
     assert f"It has {held} boxes, by which the epoch is chosen" in few.note
-    assert f"{len(few.train)} images of test are in train too" in few.note
+    assert f"{len(few.train)} of the {len(few.test)} images of test are in train too" in few.note
     other = resolve_box_splits(DetectData(train=scenes, val=scenes, shots=2), 1)
     again = resolve_box_splits(DetectData(train=scenes, val=scenes, shots=2), 2)
     assert [item.name for item in other.train.items] != [item.name for item in again.train.items]
