@@ -27,7 +27,7 @@ def _tool_arguments(parser: argparse.ArgumentParser) -> None:
 def tool(args: argparse.Namespace) -> int:
     from studio.cli.options import read_arguments
     from studio.core.tool import Bench
-    from studio.runs.predict import load_checkpoint
+    from studio.runs.predict import load_checkpoint, teach_checkpoint
     from studio.runs.tools import tool_named, use
     from studio.store import Store
     from studio.terminal import show_tool_result
@@ -36,7 +36,7 @@ def tool(args: argparse.Namespace) -> int:
     options, values = read_arguments(chosen, args.arguments if args.checkpoint else ["--help"])
     args.json = options.json
     checkpoint = Store(Home.find()).checkpoint(args.checkpoint)
-    bench = Bench(lambda name, look=None: load_checkpoint(name, device=options.device, look=look))
+    bench = Bench(lambda name, look=None: load_checkpoint(name, device=options.device, look=look), teach_checkpoint)
     return show_tool_result(use(chosen, checkpoint, values, bench), chosen.name, options.out, options.json)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Control:
-    """What an input is, where its type does not say it: an image (a path or PIL's), a film, another checkpoint."""
+    """What an input is, where its type does not say it: an image (a path or PIL's), a film, a checkpoint, a class."""
 
     kind: str
 
@@ -36,6 +36,7 @@ class Control:
 Photo = Annotated[Any, Control("image")]
 Film = Annotated[Path, Control("film")]
 OtherCheckpoint = Annotated[str, Control("checkpoint")]
+ClassName = Annotated[str, Control("class")]  # one of the checkpoint's, or a new one
 
 
 class ToolInputs(BaseModel):
@@ -53,6 +54,7 @@ class ToolResult:
     rows: list[dict[str, Any]] = field(default_factory=list)  # a table
     image: "Image.Image | None" = None
     write_film: Callable[[Path], Any] | None = None  # called once, with the path of the MP4 to write
+    checkpoint: str = ""  # the one that it made, with which the page goes on
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Bench:
     """What a tool may use besides its inputs."""
 
     model: Callable[..., Any]  # model(checkpoint, look=None) -> studio.runs.predict.Model
+    teach: Callable[..., Any]  # teach(checkpoint, images by class) -> the new checkpoint
 
 
 class Tool:
@@ -80,5 +83,5 @@ class Tool:
 
 
 def kind_of(info: Any) -> str | None:
-    """`image`, `film` or `checkpoint` for such a field of `Inputs`; None where its type says it all."""
+    """`image`, `film`, `checkpoint` or `class` for such a field of `Inputs`; None where its type says it all."""
     return next((item.kind for item in info.metadata if isinstance(item, Control)), None)

@@ -17,7 +17,7 @@ from studio.data.specs import parse
 from studio.device.manager import DeviceManager
 from studio.runs.examine import STRANGERS, Examined, Examiner
 from studio.runs.export import export_checkpoint
-from studio.runs.predict import Model, load_checkpoint
+from studio.runs.predict import Model, load_checkpoint, teach_checkpoint
 from studio.runs.push import check_push, push
 from studio.runs.queue import Queue, enqueue, kick, stop
 from studio.runs.runner import submit
@@ -121,6 +121,10 @@ class Actions:
         home, names = self.home, [checkpoint, *(look or {}).get("ensemble", ())]
         first, *_ = [Store(home).checkpoint(name).id for name in names]
         return self.warm.get(f"{first} {look or ''}", lambda: load_checkpoint(first, home, look=look))
+
+    def teach(self, checkpoint: str, images: Mapping[str, Sequence[Any]]) -> Any:
+        """A new checkpoint that also knows `images`, by class; the old one is warm already."""
+        return teach_checkpoint(checkpoint, images, self.home, self.model(checkpoint).predictor)
 
     def export(self, checkpoint: str, kind: str) -> dict[str, Any]:
         """The files of a checkpoint for other tools, below the home folder: {folder, files, note}."""

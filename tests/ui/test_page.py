@@ -114,6 +114,18 @@ def ask(page, photo):
     return likeliest.json_value()
 
 
+def teach(page, label):
+    """Shows the chosen checkpoint the photo as a `label`; the page goes on with the new one."""
+    before = page.input_value("#try-checkpoint input")
+    page.click("#tool-teach > button")
+    page.fill("#tool-teach-label input", label)
+    page.keyboard.press("Enter")
+    page.click("#tool-teach-use")
+    page.wait_for_selector("#tool-teach-remark :text('It has learned')")
+    page.wait_for_function("before => document.querySelector('#try-checkpoint input').value !== before", arg=before)
+    page.wait_for_selector("#try-undo:visible")
+
+
 def images_of_run(page):
     """Waits until the run's images are there, and really drawn."""
     page.wait_for_function(
@@ -167,6 +179,7 @@ def test_from_thirty_images_in_a_zip_to_an_answer(served, browser, tmp_path):
     wait_for_status(page, "finished")
     images_of_run(page)
     assert ask(page, files["dark"][0]) == "dark"
+    teach(page, "dusk")
     assert page.problems == []
 
 
@@ -340,7 +353,7 @@ def test_scripts_start_watch_and_list_runs_over_the_api(served):
     assert seen["status"] == "finished", seen
     assert any(row["run"] == run for row in client.predict(api_name="/list_runs"))
     public = {name for name in client.view_api(return_format="dict")["named_endpoints"]}
-    tools = {"/tool_compare", "/tool_look_again", "/tool_watch_film"}
+    tools = {"/tool_compare", "/tool_look_again", "/tool_teach", "/tool_watch_film"}
     assert public == {"/list_presets", "/list_methods", "/start_run", "/show_run", "/stop_run", "/list_runs"} | tools
     json.dumps(seen)
 

@@ -16,7 +16,7 @@ from studio.core.home import Home
 from studio.core.tool import Bench, Tool, ToolInputs, ToolResult
 from studio.data.files import video
 from studio.runs.executors import run_inline
-from studio.runs.predict import load_checkpoint
+from studio.runs.predict import load_checkpoint, teach_checkpoint
 from studio.runs.runner import submit
 from studio.runs.tools import described, tool_named, tools, use
 from studio.store import Store
@@ -70,11 +70,11 @@ def film(tmp_path):
 def test_the_page_compares_joins_and_watches(page, made, film):
     functions, _ = page
     _, name, _ = made
-    remark, drawn, _, _ = functions["compare"](REQUEST, name, image(), name)
+    remark, drawn, *_ = functions["compare"](REQUEST, name, image(), name)
     assert "Both found" in remark and drawn.visible and drawn.value is not None
-    remark, drawn, _, _ = functions["look-again"](REQUEST, name, image(), True, "1, 1.5", "wbf", name)
+    remark, drawn, *_ = functions["look-again"](REQUEST, name, image(), True, "1, 1.5", "wbf", name)
     assert "things were found" in remark and drawn.visible
-    remark, _, watched, _ = functions["watch-film"](REQUEST, name, str(film), 2)
+    remark, _, watched, *_ = functions["watch-film"](REQUEST, name, str(film), 2)
     assert "in 2 frames" in remark and watched.visible
 
 
@@ -85,7 +85,7 @@ def test_the_page_shows_the_tools_that_fit_the_checkpoint(page, made):
         name: [tool.name for tool, update in zip(tools(), fitting(name), strict=False) if update["visible"]]
         for name in (detector, sorter, None)
     }
-    assert shown == {detector: ["compare", "look-again", "watch-film"], sorter: ["watch-film"], None: []}
+    assert shown == {detector: ["compare", "look-again", "watch-film"], sorter: ["teach", "watch-film"], None: []}
 
 
 def test_the_page_asks_for_what_is_missing(page, made):
@@ -94,6 +94,18 @@ def test_the_page_asks_for_what_is_missing(page, made):
         functions["compare"](REQUEST, made[1], None, made[1])
     with pytest.raises(Exception, match="other"):
         functions["compare"](REQUEST, made[1], image(), "")
+    with pytest.raises(Exception, match="Say what the image shows first"):
+        functions["teach"](REQUEST, made[2], image(), "")
+
+
+def test_what_is_taught_is_a_new_checkpoint_and_the_old_one_stays(page, made):
+    functions, _ = page
+    home, _, sorter = made
+    before = Store(home).checkpoint(sorter).manifest.classes
+    remark, *_, taught = functions["teach"](REQUEST, sorter, image(), " noise ")
+    manifest = Store(home).checkpoint(taught).manifest
+    assert taught in remark and manifest.classes == sorted([*before, "noise"])
+    assert manifest.lineage["parent"] == sorter and Store(home).checkpoint(sorter).manifest.classes == before
 
 
 def test_the_command_line_has_them_too(made, film, tmp_path, monkeypatch, capsys):
@@ -107,16 +119,20 @@ def test_the_command_line_has_them_too(made, film, tmp_path, monkeypatch, capsys
         return code, json.loads(capsys.readouterr().out.strip().splitlines()[-1])
 
     code, rows = told("tools", "--json")
-    assert code == 0 and [row["name"] for row in rows] == ["compare", "look-again", "watch-film"]
+    assert code == 0 and [row["name"] for row in rows] == ["compare", "look-again", "teach", "watch-film"]
     code, both = told("tool", "compare", name, "photo.png", "--other", name, "--out", "seen", "--json")
     assert code == 0 and both["first_only"] == 0 and Image.open(both["image"]).width > 80
     code, again = told("tool", "look-again", name, "photo.png", "--mirror", "--scales", "1,1.5", "--json")
     assert code == 0 and again["width"] == 80
     code, seen = told("tool", "watch-film", name, str(film), "--every", "2", "--json")
     assert code == 0 and seen["frames"] == 2 and (tmp_path / seen["film"]).stat().st_size > 0
+    code, taught = told("tool", "teach", sorter, "photo.png", "--label", "noise", "--json")
+    assert code == 0 and "noise" in taught["classes"] and taught["checkpoint"] != sorter
     for arguments, sentence in (
+        (("teach", name, "photo.png", "--label", "noise"), "tools that do: compare"),
+        (("teach", sorter, "photo.png", "--label", " "), "A class to teach needs a name"),
         (("watch-flm", name, str(film)), "watch-film"),
-        (("compare", sorter, "photo.png", "--other", name), "tools that do: watch-film"),
+        (("compare", sorter, "photo.png", "--other", name), "tools that do: teach, watch-film"),
         (("watch-film", name, str(film), "--every", "0"), "every"),
         (("look-again", name, "photo.png", "--fusion", "wbff"), "wbf"),
         (("look-again", name, "no.png"), "no.png"),
@@ -128,7 +144,7 @@ def test_the_command_line_has_them_too(made, film, tmp_path, monkeypatch, capsys
 def test_scripts_use_them_over_the_api(made, tmp_path):
     from gradio_client import Client, handle_file
 
-    home, name, _ = made
+    home, name, sorter = made
     image().save(tmp_path / "photo.png")
     app = build_app(home=home)
     _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
@@ -139,6 +155,8 @@ def test_scripts_use_them_over_the_api(made, tmp_path):
         assert "Both found" in remark and drawn
         remark, *_ = client.predict(name, photo, True, "1, 1.5", "", "", api_name="/tool_look_again")
         assert "things were found" in remark
+        *_, taught = client.predict(sorter, photo, "noise", api_name="/tool_teach")
+        assert "noise" in Store(home).checkpoint(taught).manifest.classes
         with pytest.raises(Exception, match="fcos-nobody"):
             client.predict("fcos-nobody", photo, name, api_name="/tool_compare")
     finally:
@@ -162,7 +180,7 @@ def test_a_tool_of_a_task_is_one_class(made, monkeypatch):
             return ToolResult({"classes": max(inputs.least, len(bench.model(checkpoint).classes))})
 
     home, name, _ = made
-    bench = Bench(lambda checkpoint, look=None: load_checkpoint(checkpoint, home, "cpu", look))
+    bench = Bench(lambda checkpoint, look=None: load_checkpoint(checkpoint, home, "cpu", look), teach_checkpoint)
     tool, checkpoint = tool_named("count-classes"), Store(home).checkpoint(name)
     assert use(tool, checkpoint, {}, bench).facts == {"classes": 2}
     assert described(tool)["inputs"][0]["name"] == "least"

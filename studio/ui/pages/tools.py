@@ -17,24 +17,29 @@ from studio.ui.files import served
 from studio.ui.guard import guarded
 
 ROWS = 200  # of a table, as many as are shown
+NEEDED = {"image": "tool.photo", "film": "tool.film", "class": "tool.class"}  # and what is said where it is missing
 
 
 def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
     """An accordion for each tool, shown where it fits the chosen checkpoint; images are the photo of Try it."""
     placed = [(tool, *_place(shared, tool, checkpoint, photo)) for tool in tools()]
     panels = [panel for _, panel, _ in placed]
-    others = [(tool, box) for tool, _, boxes in placed for box in boxes]
+    boxes = [(tool, kind, box) for tool, _, drawn in placed for kind, box in drawn]
 
     @guarded
     def fitting(name: str | None) -> list[Any]:
         manifest = shared.actions.store.checkpoint(name).manifest if name else None
         shown = [gr.update(visible=manifest is not None and tool.fits(manifest)) for tool in tools()]
         names = [other for other in shared.actions.checkpoints() if other[1] != name]
-        fits = {tool.name: _that_fit(shared.actions, tool, names) for tool, _ in others}
-        return [*shown, *(gr.update(choices=[("", ""), *fits[tool.name]], value="") for tool, _ in others)]
+        classes = manifest.classes if manifest is not None else []
+        offered = [
+            [("", ""), *_that_fit(shared.actions, tool, names)] if kind == "checkpoint" else classes
+            for tool, kind, _ in boxes
+        ]
+        return [*shown, *(gr.update(choices=choices, value="") for choices in offered)]
 
     for event in (tab.select, checkpoint.change):
-        event(fitting, [checkpoint], [*panels, *(box for _, box in others)],
+        event(fitting, [checkpoint], [*panels, *(box for *_, box in boxes)],
               show_progress="hidden", api_visibility="private")  # fmt: skip
 
 
@@ -42,8 +47,8 @@ def _that_fit(actions: Any, tool: Tool, names: list[tuple[str, str]]) -> list[tu
     return [(label, name) for label, name in names if tool.fits(actions.store.checkpoint(name).manifest)]
 
 
-def _place(shared: Any, tool: Tool, checkpoint: Any, photo: Any) -> tuple[Any, list[Any]]:
-    """Lays a tool out here: its accordion, and the boxes in which other checkpoints are chosen."""
+def _place(shared: Any, tool: Tool, checkpoint: Any, photo: Any) -> tuple[Any, list[tuple[str, Any]]]:
+    """Lays a tool out here: its accordion, and the boxes whose choices follow the checkpoint, each with its kind."""
     key, fields = f"tool-{tool.name}", tool.Inputs.model_fields
     with gr.Accordion(word(f"tool.{tool.name}"), open=False, visible=False, elem_id=key) as panel:
         gr.Markdown(word(f"tool.{tool.name}.about"))
@@ -58,11 +63,19 @@ def _place(shared: Any, tool: Tool, checkpoint: Any, photo: Any) -> tuple[Any, l
         )
         film = gr.Video(label=word("tool.drawn"), visible=False, height=480, elem_id=f"{key}-film")
         table = gr.Dataframe(visible=False, interactive=False, elem_id=f"{key}-table")
-    button.click(
-        guarded(_handler(shared.actions, tool)), [checkpoint, *controls.values()], [remark, drawn, film, table],
+        made = gr.Textbox(visible="hidden", elem_id=f"{key}-made")  # a checkpoint
+
+    @guarded
+    def go_on(name: str) -> Any:
+        return gr.Dropdown(shared.actions.checkpoints(), value=name) if name else gr.skip()
+
+    used = button.click(
+        guarded(_handler(shared.actions, tool)), [checkpoint, *controls.values()], [remark, drawn, film, table, made],
         concurrency_id="device", api_name="tool_" + tool.name.replace("-", "_"),
     )  # fmt: skip
-    return panel, [controls[name] for name, info in fields.items() if kind_of(info) == "checkpoint"]
+    used.success(go_on, [made], [checkpoint], show_progress="hidden", api_visibility="private")
+    following = ("checkpoint", "class")
+    return panel, [(kind_of(info), controls[name]) for name, info in fields.items() if kind_of(info) in following]
 
 
 def _control(tool: Tool, name: str, info: Any) -> Any:
@@ -70,7 +83,7 @@ def _control(tool: Tool, name: str, info: Any) -> Any:
     kind, members = kind_of(info), members_of(info.annotation)
     if kind == "film":
         return gr.File(file_types=list(CONTAINERS), **shown)
-    if kind == "checkpoint":
+    if kind in ("checkpoint", "class"):
         return gr.Dropdown([("", "")], value="", allow_custom_value=True, **shown)
     if options := forms.choices(info.annotation):
         return gr.Dropdown([("", "") if option is None else option for option in options], value="", **shown)
@@ -90,13 +103,14 @@ def _handler(actions: Any, tool: Tool) -> Callable[..., Any]:
             raise UsageError(say("try.none", language))
         given = dict(zip(fields, values, strict=True))
         for field, info in fields.items():
-            if kind_of(info) in ("image", "film") and given[field] is None:
-                raise UsageError(say({"image": "tool.photo", "film": "tool.film"}[kind_of(info)], language))
+            if kind_of(info) in NEEDED and not given[field]:
+                raise UsageError(say(NEEDED[kind_of(info)], language))
             if given[field] == "":
                 given[field] = None
             elif isinstance(given[field], str) and kind_of(info) is None:
                 given[field] = forms.from_text(info.annotation, given[field])
-        return _shown(actions, tool, use(tool, actions.store.checkpoint(name), given, Bench(actions.model)), language)
+        bench = Bench(actions.model, actions.teach)
+        return _shown(actions, tool, use(tool, actions.store.checkpoint(name), given, bench), language)
 
     act.__doc__ = tool.about
     return act
@@ -114,4 +128,5 @@ def _shown(actions: Any, tool: Tool, result: ToolResult, language: str) -> tuple
         gr.Image(result.image, visible=result.image is not None),
         gr.Video(written, visible=written is not None),
         gr.Dataframe({"headers": columns, "data": rows}, visible=bool(rows)),
+        result.checkpoint,
     )

@@ -7,7 +7,6 @@ import gradio as gr
 from PIL import Image
 
 from studio.core.errors import UsageError
-from studio.runs.predict import teach_checkpoint
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.files import served
 from studio.ui.guard import guarded, inform
@@ -42,10 +41,7 @@ def build(shared: Any, tab: Any) -> None:
                 elem_id="try-nearest",
                 buttons=["fullscreen"],
             )
-            with gr.Accordion(word("try.teach"), open=False, elem_id="try-teach"):
-                label = gr.Dropdown([], label=word("try.label"), allow_custom_value=True, elem_id="try-label")
-                teach = gr.Button(word("try.teach.button"), elem_id="try-teach-button")
-                undo = gr.Button(visible=False, size="sm", elem_id="try-undo")
+            undo = gr.Button(visible=False, size="sm", elem_id="try-undo")
             with gr.Accordion(word("try.keep"), open=False, elem_id="try-keep"):
                 kind = gr.Radio(
                     ["safetensors", "onnx", "hf"], value="safetensors", label=word("try.format"), elem_id="try-format"
@@ -71,11 +67,11 @@ def build(shared: Any, tab: Any) -> None:
     @guarded
     def chosen(name: str | None, request: gr.Request) -> Any:
         if not name:
-            return gr.Dropdown([]), "", gr.Button(visible=False)
+            return "", gr.Button(visible=False)
         manifest = actions.store.checkpoint(name).manifest
         parent, language = manifest.lineage.get("parent"), language_of(request)
         back = say("try.undo", language, name=parent) if parent else ""
-        return gr.Dropdown(manifest.classes), _python(name), gr.Button(back, visible=bool(parent))
+        return _python(name), gr.Button(back, visible=bool(parent))
 
     @guarded
     def look(name: str | None, image: Image.Image | None, request: gr.Request) -> Any:
@@ -92,15 +88,6 @@ def build(shared: Any, tab: Any) -> None:
             gr.Gallery(near, visible=bool(near)),
             gr.Image(shown, visible=shown is not None),
         )
-
-    @guarded
-    def learn(name: str | None, image: Image.Image | None, label: str | None, request: gr.Request) -> Any:
-        if not (name and image is not None and label and label.strip()):
-            raise UsageError(say("try.teach.missing", language_of(request)))
-        known = actions.model(name)
-        taught = teach_checkpoint(name, {label.strip(): [image]}, actions.home, known.predictor)
-        inform(say("try.taught", language_of(request), name=taught.id), seconds=5)
-        return gr.Dropdown(actions.checkpoints(), value=taught.id)
 
     @guarded
     def go_back(name: str | None, request: gr.Request) -> Any:
@@ -125,7 +112,7 @@ def build(shared: Any, tab: Any) -> None:
 
     private = {"api_visibility": "private"}
     tab.select(listing, [checkpoint], [checkpoint], show_progress="hidden", **private)
-    checkpoint.change(chosen, [checkpoint], [label, use, undo], show_progress="hidden", **private)
+    checkpoint.change(chosen, [checkpoint], [use, undo], show_progress="hidden", **private)
     for event in (photo.change, checkpoint.change):
         event(
             look,
@@ -136,7 +123,6 @@ def build(shared: Any, tab: Any) -> None:
             **private,
         )
     undo.click(go_back, [checkpoint], [checkpoint], show_progress="hidden", **private)
-    teach.click(learn, [checkpoint, photo, label], [checkpoint], concurrency_id="device", **private)
     export.click(write, [checkpoint, kind], [exported], concurrency_id="device", **private)
     push.click(send, [checkpoint, kind, repo, public], [pushed], concurrency_id="device", **private)
 
