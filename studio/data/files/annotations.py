@@ -70,25 +70,25 @@ def gather(
     out = Dataset("", classes, [], list(missing), remarks=list(remarks))
     mended: Counter[str] = Counter()
     placed = [_placed(image, out.skipped, mended, limits) for image in _once(images, out)]
-    there = [one for one in placed if one is not None]
+    there = [entry for entry in placed if entry is not None]
     if not there:
         first = f" The first reason: {out.skipped[0].name}: {out.skipped[0].reason}." if out.skipped else ""
         raise DataError(f"{what}: no annotated image can be used.{first}")
     plain = [
-        (row, one.size)
-        for one in there
-        for row, meaning in zip(one.image.rows, one.image.meanings, strict=True)
+        (row, entry.size)
+        for entry in there
+        for row, meaning in zip(entry.image.rows, entry.image.meanings, strict=True)
         if meaning is None
     ]
     judge(what, numbers, np.array([row for row, _ in plain]), np.array([size for _, size in plain]), remedy)
     marks: dict[str, list[int]] = {}
-    for one in there:
-        image = one.image
+    for entry in there:
+        image = entry.image
         if image.split:
             marks.setdefault(image.split, []).append(len(out.items))
-        boxes = _boxes(image, one.size, numbers, out.skipped, mended)
-        if not one.straight:
-            boxes = replace(boxes, xyxy=turned(boxes.xyxy, one.size, one.orientation))
+        boxes = _boxes(image, entry.size, numbers, out.skipped, mended)
+        if not entry.straight:
+            boxes = replace(boxes, xyxy=turned(boxes.xyxy, entry.size, entry.orientation))
             mended["images are turned by their EXIF, and their boxes, drawn on the stored image, with them"] += 1
         out.items.append(Item(image.name, -1, image.source, boxes=boxes))
     out.splits = marks
@@ -111,13 +111,13 @@ def _once(images: Iterable[Annotated], out: Dataset) -> list[Annotated]:
     """One of each image and split. Equal entries are joined; different ones for one image are left out by name."""
     groups: dict[object, list[Annotated]] = {}
     for image in images:
-        place = image.source.path if isinstance(image.source, FileSource) else getattr(image.source, "name", None)
-        groups.setdefault((place or id(image), image.split), []).append(image)
+        path = image.source.path if isinstance(image.source, FileSource) else getattr(image.source, "name", None)
+        groups.setdefault((path or id(image), image.split), []).append(image)
     kept, joined = [], 0
     for group in groups.values():
         first = group[0]
-        if len({one.entry or one.name for one in group}) > 1 or len({one.stated for one in group}) > 1:
-            names = ", ".join(dict.fromkeys(one.entry or one.name for one in group[:3]))
+        if len({image.entry or image.name for image in group}) > 1 or len({image.stated for image in group}) > 1:
+            names = ", ".join(dict.fromkeys(image.entry or image.name for image in group[:3]))
             out.skipped.append(Skipped(names, f"several annotations mean the same image, {first.name}"))
             continue
         for other in group[1:]:
@@ -147,10 +147,10 @@ def _placed(image: Annotated, skipped: list[Skipped], mended: Counter[str], limi
 def join_splits(parts: Sequence[tuple[str, Dataset]]) -> Dataset:
     """One dataset of several, each with the split that it is; classes are merged by name, as commas in a spec do."""
     classes = list(dict.fromkeys(name for _, part in parts for name in part.classes))
-    place = {name: index for index, name in enumerate(classes)}
+    index_of = {name: index for index, name in enumerate(classes)}
     out = Dataset("", classes, [])
     for split, part in parts:
-        places = [place[name] for name in part.classes]
+        places = [index_of[name] for name in part.classes]
         out.splits.setdefault(split, []).extend(range(len(out.items), len(out.items) + len(part.items)))
         out.items += [replace(item.relabelled(places), name=f"{split}/{item.name}") for item in part.items]
         out.skipped += [replace(skip, name=f"{split}/{skip.name}") for skip in part.skipped]
@@ -220,5 +220,5 @@ def _boxes(
 def _counted(mended: Counter[str]) -> list[str]:
     """A sentence for each kind of thing; images of another size name one of them."""
     sizes = [key for key in mended if key.startswith("state another size")]
-    said = [f"{count} {key}." for key, count in mended.items() if key not in sizes]
-    return said + ([f"{len(sizes)} images {sizes[0]}."] if sizes else [])
+    sentences = [f"{count} {key}." for key, count in mended.items() if key not in sizes]
+    return sentences + ([f"{len(sizes)} images {sizes[0]}."] if sizes else [])

@@ -92,9 +92,9 @@ class ZipSource:
 
 def _open_zip(path: Path) -> zipfile.ZipFile:
     try:
-        found = zipfile.ZipFile(path)
-        encoding = _encoding(found)
-        return zipfile.ZipFile(path, metadata_encoding=encoding) if encoding else found
+        archive = zipfile.ZipFile(path)
+        encoding = _encoding(archive)
+        return zipfile.ZipFile(path, metadata_encoding=encoding) if encoding else archive
     except (*_DAMAGE, OSError, NotImplementedError) as error:
         raise DataError(f"{path.name} is no readable zip file ({error}).") from error
 

@@ -32,16 +32,16 @@ def digests(
     begun_ns = time.time_ns()
     marks = [_mark(source) for source in sources]
     result = _recall(home, marks)
-    missing = [place for place, found in enumerate(result) if found is None]
+    missing = [index for index, digest in enumerate(result) if digest is None]
     fresh: list[tuple[bytes, int, int, str]] = []
     try:
         with ThreadPoolExecutor(max(1, workers)) as pool:
-            found = in_order(pool, lambda place: _digest(sources[place]), missing, ahead=8 * max(1, workers))
-            for place, digest in zip(missing, found, strict=True):
+            hashed = in_order(pool, lambda index: _digest(sources[index]), missing, ahead=8 * max(1, workers))
+            for index, digest in zip(missing, hashed, strict=True):
                 if should_stop():
                     raise StoppedByUser("Stopped while the images were read for the first time.")
-                result[place] = digest
-                mark = marks[place]
+                result[index] = digest
+                mark = marks[index]
                 if digest is not None and mark is not None and mark[2] < begun_ns - SETTLED_NS:
                     fresh.append((*mark, digest))
     finally:

@@ -220,10 +220,10 @@ def _orientation(source: ImageSource) -> int:
         image = Image.open(io.BytesIO(raw), formats=_formats())
         if image.format == "PNG" and "exif" not in image.info:
             image.load()  # its EXIF may follow the pixels
-        found = image.getexif().get(ExifTags.Base.Orientation, 1)
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # a decoder may raise anything on damaged bytes; `read_image` leaves such images as they are
         return 1
-    return found if found in range(1, 9) else 1
+    return orientation if orientation in range(1, 9) else 1
 
 
 def _upright(image: Image.Image) -> Image.Image:

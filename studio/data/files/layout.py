@@ -94,8 +94,8 @@ def gather(where: str, entries: Iterable[Entry], skipped: list[Skipped], limits:
     classes = sorted({entry.label for entry in good})
     lost = Counter(entry.label for entry in entries if entry.label not in classes)
     skipped += [Skipped(f"class {name}", f"none of its {count} files can be used") for name, count in lost.items()]
-    place = {name: index for index, name in enumerate(classes)}
-    items = [Item(entry.name, place[entry.label], entry.source, entry.domain) for entry in good]
+    index_of = {name: index for index, name in enumerate(classes)}
+    items = [Item(entry.name, index_of[entry.label], entry.source, entry.domain) for entry in good]
     splits: dict[str, list[int]] = defaultdict(list)
     for index, entry in enumerate(good):
         if entry.split is not None:
@@ -151,9 +151,9 @@ def _kinds(foreign: list[PurePosixPath]) -> str:
     if not foreign:
         return "; it is empty"
     suffixes = Counter(path.suffix.lower() or "without suffix" for path in foreign)
-    found = ", ".join(suffix for suffix, _ in suffixes.most_common(4))
+    kinds = ", ".join(suffix for suffix, _ in suffixes.most_common(4))
     advice = "; HEIC photos must be exported as JPEG" if {".heic", ".heif"} & suffixes.keys() else ""
-    return f", only {len(foreign)} other files ({found}){advice}"
+    return f", only {len(foreign)} other files ({kinds}){advice}"
 
 
 def _first(skipped: list[Skipped]) -> str:

@@ -16,8 +16,8 @@ def in_order(pool: Executor, work: Callable[[Given], Result], given: Iterable[Gi
     """
     begun: deque[Future[Result]] = deque()
     try:
-        for one in given:
-            begun.append(pool.submit(work, one))
+        for item in given:
+            begun.append(pool.submit(work, item))
             if len(begun) >= ahead:
                 yield begun.popleft().result()
         while begun:

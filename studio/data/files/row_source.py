@@ -21,9 +21,9 @@ class RowSource:
 
     def read(self) -> bytes | np.ndarray:
         with self.lock:
-            found = self.image(self.rows[self.index])
-        return found if isinstance(found, bytes) else np.asarray(found.convert("RGB"))
+            image = self.image(self.rows[self.index])
+        return image if isinstance(image, bytes) else np.asarray(image.convert("RGB"))
 
     def digest(self) -> str:
-        found = self.read()
-        return hashlib.sha256(found).hexdigest() if isinstance(found, bytes) else ArraySource(found).digest()
+        content = self.read()
+        return hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else ArraySource(content).digest()

@@ -86,11 +86,11 @@ class ZipPath:
 
     def glob(self, pattern: str) -> Iterator["ZipPath"]:
         """Files right here whose name fits."""
-        return (one for one in self._below() if one.path.parent == self.path and fnmatch(one.name, pattern))
+        return (file for file in self._below() if file.path.parent == self.path and fnmatch(file.name, pattern))
 
     def rglob(self, pattern: str) -> Iterator["ZipPath"]:
         """Files here and below whose name fits."""
-        return (one for one in self._below() if fnmatch(one.name, pattern))
+        return (file for file in self._below() if fnmatch(file.name, pattern))
 
     def read_bytes(self) -> bytes:
         return self.archive.read(str(self.path))
