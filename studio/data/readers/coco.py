@@ -45,20 +45,20 @@ def read_from(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
     learn_crowds = _learns(options.get("crowds"), path)
     missing: list[Skipped] = []
     categories, remarks = _categories(content, path)
-    places = Ids((one["id"], index) for index, one in enumerate(categories))
-    names = [class_name(one.get("name", one["id"])) for one in categories]
+    places = Ids((category["id"], index) for index, category in enumerate(categories))
+    names = [class_name(category.get("name", category["id"])) for category in categories]
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice or places.twice:
-        what = "name" if twice else "id"
+        key = "name" if twice else "id"
         raise DataError(
-            f"{path.name}: categories share the {what} {(twice or places.twice)[0]!r}. Give each its own {what}."
+            f"{path.name}: categories share the {key} {(twice or places.twice)[0]!r}. Give each its own {key}."
         )
     images = _images(content, path, _folders(path, options), missing)
     counts = _annotate(content, images, places, learn_crowds, missing)
     remarks += _id_map(categories) + _said(counts)
-    found = [image for image in images.values() if image is not None]
+    annotated = [image for image in images.values() if image is not None]
     remedy = f"Write coco:{path.name}?" + ("images=...&" if "images" in options else "")
-    return gather(path.name, names, found, missing, remarks, limits, numbers, remedy)
+    return gather(path.name, names, annotated, missing, remarks, limits, numbers, remedy)
 
 
 def read_outlines(
@@ -69,16 +69,18 @@ def read_outlines(
     content = _load(path, limits)
     missing: list[Skipped] = []
     categories, remarks = _categories(content, path)
-    places = Ids((one["id"], index) for index, one in enumerate(categories))
+    places = Ids((category["id"], index) for index, category in enumerate(categories))
     images = _images(content, path, _folders(path, options), missing)
     shapes: dict[int, list[tuple[int, Any]]] = {}
-    for one in content["annotations"]:
-        known = one["image_id"] in images and one.get("category_id") in places
+    for annotation in content["annotations"]:
+        known = annotation["image_id"] in images and annotation.get("category_id") in places
         if not known:
-            missing.append(Skipped(f"annotation {one.get('id', '?')}", "its image or its category is not in the file"))
-        elif (image := images[one["image_id"]]) is not None:
-            shapes.setdefault(id(image), []).append((places[one["category_id"]], one.get("segmentation")))
-    names = [class_name(one.get("name", one["id"])) for one in categories]
+            missing.append(
+                Skipped(f"annotation {annotation.get('id', '?')}", "its image or its category is not in the file")
+            )
+        elif (image := images[annotation["image_id"]]) is not None:
+            shapes.setdefault(id(image), []).append((places[annotation["category_id"]], annotation.get("segmentation")))
+    names = [class_name(category.get("name", category["id"])) for category in categories]
     there = [image for image in images.values() if image is not None]
     return names, [(image, shapes.get(id(image), [])) for image in there], missing, remarks + _id_map(categories)
 
@@ -93,8 +95,8 @@ def _load(path: AnyPath, limits: Limits) -> dict[str, list[dict[str, Any]]]:
     if lacking:
         raise DataError(f"{path.name} has no list of {', '.join(lacking)}; COCO needs {', '.join(LISTS)}.")
     for key, needed in LISTS.items():
-        for number, one in enumerate(content[key]):
-            if not isinstance(one, dict) or any(name not in one for name in needed):
+        for number, entry in enumerate(content[key]):
+            if not isinstance(entry, dict) or any(name not in entry for name in needed):
                 raise DataError(f"{path.name}: {key}[{number}] lacks {' or '.join(needed)}.")
     if not content["categories"]:
         raise DataError(f"{path.name} names no categories, so its boxes have no class.")
@@ -124,16 +126,18 @@ def _folders(path: AnyPath, options: dict[str, str]) -> list[AnyPath]:
 
 def _categories(content: dict[str, Any], path: AnyPath) -> tuple[list[dict[str, Any]], list[str]]:
     """Categories in the order of their ids, without one that only groups the others, which is said."""
-    categories = sorted(content["categories"], key=lambda one: _order(one["id"]))
-    used = {str(one.get("category_id")) for one in content["annotations"]}
+    categories = sorted(content["categories"], key=lambda category: _order(category["id"]))
+    used = {str(annotation.get("category_id")) for annotation in content["annotations"]}
     groups = [
-        one
-        for one in categories
-        if str(one["id"]) not in used
-        and any(other is not one and other.get("supercategory") == one.get("name", "") for other in categories)
+        category
+        for category in categories
+        if str(category["id"]) not in used
+        and any(
+            other is not category and other.get("supercategory") == category.get("name", "") for other in categories
+        )
     ]
-    kept = [one for one in categories if one not in groups]
-    names = ", ".join(repr(class_name(one.get("name"))) for one in groups)
+    kept = [category for category in categories if category not in groups]
+    names = ", ".join(repr(class_name(category.get("name"))) for category in groups)
     if groups and kept:
         return kept, [f"{names} groups other categories and has no annotation: it is left out of the classes."]
     return categories, []
@@ -148,15 +152,15 @@ def _images(
     content: dict[str, Any], path: AnyPath, folders: list[AnyPath], missing: list[Skipped]
 ) -> Ids[Annotated | None]:
     """Images by id, None for a missing one, which is named. Raises DataError for an id that two images share."""
-    finder = ImageFinder(folders).settled(str(one["file_name"]) for one in content["images"])
+    finder = ImageFinder(folders).settled(str(entry["file_name"]) for entry in content["images"])
     entries: dict[str, dict[str, Any]] = {}
     unique = []
-    for one in content["images"]:
-        key = f"{one['id']!r} {one['file_name']!r}"
+    for entry in content["images"]:
+        key = f"{entry['id']!r} {entry['file_name']!r}"
         if key not in entries:
-            entries[key] = one
-            unique.append(one)
-    ids = Ids((one["id"], one) for one in unique)
+            entries[key] = entry
+            unique.append(entry)
+    ids = Ids((entry["id"], entry) for entry in unique)
     if ids.twice:
         shown = ", ".join(str(key) for key in ids.twice[:6])
         raise DataError(
@@ -164,15 +168,15 @@ def _images(
             "image. Give each image its own id (in CVAT: export each task by itself, or rename equal files)."
         )
     out: list[tuple[object, Annotated | None]] = []
-    for one in unique:
-        name = str(one["file_name"])
-        found = finder.find(name)
-        if found.path is None:
-            missing.append(Skipped(name, found.reason))
-            out.append((one["id"], None))
+    for entry in unique:
+        name = str(entry["file_name"])
+        file = finder.find(name)
+        if file.path is None:
+            missing.append(Skipped(name, file.reason))
+            out.append((entry["id"], None))
         else:
-            stated = as_size(one.get("width"), one.get("height"))
-            out.append((one["id"], Annotated(name, source_of(found.path), stated=stated)))
+            stated = as_size(entry.get("width"), entry.get("height"))
+            out.append((entry["id"], Annotated(name, source_of(file.path), stated=stated)))
     return Ids(out)
 
 
@@ -180,25 +184,27 @@ def _annotate(
     content: dict[str, Any], images: Ids[Annotated | None], places: Ids[int], learn_crowds: bool, missing: list[Skipped]
 ) -> Counter[str]:
     counts: Counter[str] = Counter()
-    for one in content["annotations"]:
-        name = f"annotation {one.get('id', '?')}"
-        if one["image_id"] not in images:
-            missing.append(Skipped(name, f"there is no image with its image_id {one['image_id']!r}"))
+    for annotation in content["annotations"]:
+        name = f"annotation {annotation.get('id', '?')}"
+        if annotation["image_id"] not in images:
+            missing.append(Skipped(name, f"there is no image with its image_id {annotation['image_id']!r}"))
             continue
-        if one.get("category_id") not in places:
-            missing.append(Skipped(name, f"there is no category with its category_id {one.get('category_id')!r}"))
+        if annotation.get("category_id") not in places:
+            missing.append(
+                Skipped(name, f"there is no category with its category_id {annotation.get('category_id')!r}")
+            )
             continue
-        image = images[one["image_id"]]
+        image = images[annotation["image_id"]]
         if image is None:
             continue
         try:
-            crowd = truth(one.get("iscrowd", 0))
+            crowd = truth(annotation.get("iscrowd", 0))
         except ValueError as error:
             missing.append(Skipped(name, f"its iscrowd {error}"))
             continue
-        box = one.get("bbox")
+        box = annotation.get("bbox")
         outlined = box is None or (isinstance(box, list) and not box)
-        row = _outline(one.get("segmentation")) if outlined else as_four(box)
+        row = _outline(annotation.get("segmentation")) if outlined else as_four(box)
         if outlined and row is NAN:
             missing.append(Skipped(name, "it has no bbox, and no outline that one could be made of"))
             continue
@@ -206,19 +212,19 @@ def _annotate(
         counts["crowd"] += crowd
         counts["all"] += 1
         meaning = Numbers("xyxy", asked=True) if outlined else None
-        image.add(row, places[one["category_id"]], crowd and not learn_crowds, meaning)
+        image.add(row, places[annotation["category_id"]], crowd and not learn_crowds, meaning)
     counts["learned crowds"] = counts["crowd"] * learn_crowds
     return counts
 
 
 def _said(counts: Counter[str]) -> list[str]:
-    said = counted(counts["outline"], "objects have no bbox; the box around their outline was taken.")
+    sentences = counted(counts["outline"], "objects have no bbox; the box around their outline was taken.")
     if counts["crowd"] == counts["all"] and counts["crowd"] and not counts["learned crowds"]:
-        said.append(
+        sentences.append(
             f"All {counts['all']} boxes are marked iscrowd, so none is learned. Tools that write masks mark every "
             "object so; ?crowds=learn takes them as they are."
         )
-    return said
+    return sentences
 
 
 def _outline(outline: Any) -> Four:
@@ -259,10 +265,10 @@ def _mask_box(mask: dict[str, Any]) -> Four:
 
 def _id_map(categories: list[dict[str, Any]]) -> list[str]:
     """A sentence where the ids are not 0..C-1 or 1..C."""
-    ids = [one["id"] for one in categories]
+    ids = [category["id"] for category in categories]
     if ids in (list(range(len(ids))), list(range(1, len(ids) + 1))):
         return []
-    shown = ", ".join(f"{one} became {index}" for index, one in list(enumerate(ids))[:4])
+    shown = ", ".join(f"{old} became {index}" for index, old in list(enumerate(ids))[:4])
     return [
         f"Category ids have gaps; they were numbered anew in their order: {shown}{', ...' if len(ids) > 4 else ''}."
     ]

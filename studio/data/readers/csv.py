@@ -91,10 +91,10 @@ def read_from(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
         return via.read_from(path, {key: value for key, value in options.items() if key in via.OPTIONS}, limits)
     columns = columns_of(rows, options)
     if columns is None:
-        found = ", ".join(repr(word[:30]) for word in (rows[0] if rows else [])[:12]) or "nothing"
+        heading = ", ".join(repr(word[:30]) for word in (rows[0] if rows else [])[:12]) or "nothing"
         raise DataError(
             f"{path.name}: expected a heading with an image, a class and the corners of a box, such as "
-            f"filename,class,xmin,ymin,xmax,ymax; found {found}. Name columns with ?image= and ?class=."
+            f"filename,class,xmin,ymin,xmax,ymax; found {heading}. Name columns with ?image= and ?class=."
         )
     numbers = Numbers(columns.form).given(options, path.name)
     return _read(path, rows[columns.heading :], columns, numbers, options, limits)
@@ -129,16 +129,16 @@ def columns_of(rows: list[list[str]], options: dict[str, str]) -> Columns | None
 
 
 def _headed(words: Sequence[str], form: str, box: tuple[int, ...], options: dict[str, str]) -> Columns | None:
-    def place(option: str, known: tuple[str, ...], taken: int | None = None) -> int | None:
+    def column(option: str, known: tuple[str, ...], taken: int | None = None) -> int | None:
         wanted = (options[option].strip().lower().replace(" ", "_"),) if option in options else known
-        return next((words.index(one) for one in wanted if one in words and words.index(one) != taken), None)
+        return next((words.index(name) for name in wanted if name in words and words.index(name) != taken), None)
 
-    image = place("image", IMAGE)
-    label = place("class", CLASS, image)
+    image = column("image", IMAGE)
+    label = column("class", CLASS, image)
     if image is None or label is None:
         return None
-    size = next((s for s in SIZE if all(one in words and words.index(one) not in box for one in s)), None)
-    split = next((words.index(one) for one in ("split", "subset", "set") if one in words), None)
+    size = next((s for s in SIZE if all(name in words and words.index(name) not in box for name in s)), None)
+    split = next((words.index(name) for name in ("split", "subset", "set") if name in words), None)
     return Columns(image, label, box, form, (words.index(size[0]), words.index(size[1])) if size else None, split)
 
 
@@ -179,7 +179,7 @@ def _read(
         if name not in images:
             images[name] = _image(name, row, columns, finder, missing)
         image = images[name]
-        cells = [row[place] for place in columns.box]
+        cells = [row[column] for column in columns.box]
         if image is None or not any(cells):
             continue  # a row without a box is an image that shows nothing
         if not class_name(row[columns.label]):
@@ -188,19 +188,19 @@ def _read(
         splits[image.split or ""] += 1
         image.add(as_four(cells), names.index(class_name(row[columns.label])))
     remarks = [f"{path.name} is read as a table of boxes."]
-    found = [image for image in images.values() if image is not None]
-    return gather(path.name, names, found, missing, remarks, limits, numbers, f"Write csv:{path.name}?")
+    annotated = [image for image in images.values() if image is not None]
+    return gather(path.name, names, annotated, missing, remarks, limits, numbers, f"Write csv:{path.name}?")
 
 
 def _image(
     name: str, row: list[str], columns: Columns, finder: ImageFinder, missing: list[Skipped]
 ) -> Annotated | None:
-    found = finder.find(name)
-    if found.path is None:
-        missing.append(Skipped(name or "a row", found.reason))
+    file = finder.find(name)
+    if file.path is None:
+        missing.append(Skipped(name or "a row", file.reason))
         return None
     stated = (
         as_size(row[columns.size[0]], row[columns.size[1]]) if columns.size and len(row) > max(columns.size) else None
     )
     split = SPLITS.get(row[columns.split].lower()) if columns.split is not None and len(row) > columns.split else None
-    return Annotated(name, source_of(found.path), stated=stated, split=split)
+    return Annotated(name, source_of(file.path), stated=stated, split=split)

@@ -50,7 +50,7 @@ def read_from(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
     names = list(dict.fromkeys(filter(None, stated))) or sorted({class_name(shape.get("label")) for shape in shapes})
     finder = ImageFinder(image_folders(path, options)).settled(image.get("name") or "" for image in images)
     counts: Counter[str] = Counter()
-    annotated = [one for image in images if (one := _annotated(image, finder, names, missing, counts)) is not None]
+    annotated = [entry for image in images if (entry := _annotated(image, finder, names, missing, counts)) is not None]
     remarks = ["Read as CVAT for images.", *counted(counts["around"], AROUND)]
     return gather(path.name, names, annotated, missing, remarks, limits, Numbers("xyxy"), f"Write cvat:{path.name}?")
 
@@ -66,20 +66,20 @@ def image_folders(path: AnyPath, options: dict[str, str]) -> list[AnyPath]:
             raise DataError(f"{path.name}: there is no folder {folder}. Name that of the images with ?images=FOLDER.")
         return [folder]
     places = [path.parent / "images", path.parent]
-    return [place for place in places if place.is_dir()]
+    return [folder for folder in places if folder.is_dir()]
 
 
 def _annotated(
     image: Element, finder: ImageFinder, names: list[str], missing: list[Skipped], counts: Counter[str]
 ) -> Annotated | None:
     name = image.get("name") or ""
-    found = finder.find(name)
-    if found.path is None:
-        missing.append(Skipped(name or "an <image>", found.reason))
+    file = finder.find(name)
+    if file.path is None:
+        missing.append(Skipped(name or "an <image>", file.reason))
         return None
     split = SPLITS.get((image.get("subset") or "").lower())
     stated = as_size(image.get("width"), image.get("height"))
-    out = Annotated(name, source_of(found.path), stated=stated, upright=True, split=split)
+    out = Annotated(name, source_of(file.path), stated=stated, upright=True, split=split)
     for shape in image:
         label = class_name(shape.get("label") or "")
         if shape.tag in ("tag", "points", "skeleton", "cuboid", "mask"):

@@ -28,10 +28,10 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     if others := sorted(options.keys() - {"annotations"}):
         raise DataError(f"{root} holds no annotations that are read, so ?{others[0]}= says nothing.")
     files, closed = walk(root)
-    found = by_folders(f"The folder {root}", files, limits)
-    found.remarks += [annotated] if annotated else []
-    found.skipped += closed
-    return found
+    dataset = by_folders(f"The folder {root}", files, limits)
+    dataset.remarks += [annotated] if annotated else []
+    dataset.skipped += closed
+    return dataset
 
 
 def walk(root: Path) -> tuple[dict[str, FileSource], list[Skipped]]:

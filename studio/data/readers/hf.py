@@ -37,8 +37,8 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     rows = rows.cast_column(image, datasets.Image(decode=False))  # decoded by the one door instead
     lock = threading.Lock()
     items = [
-        Item(f"{name}[{index}]", place, RowSource(rows, index, lambda row: _content(row[image]), lock))
-        for index, place in enumerate(labels)
+        Item(f"{name}[{index}]", label_index, RowSource(rows, index, lambda row: _content(row[image]), lock))
+        for index, label_index in enumerate(labels)
     ]
     return Dataset("", names, items)
 
@@ -58,8 +58,8 @@ def _labels(rows: Any, label: str) -> tuple[list[str], list[int]]:
     if names is not None:
         return [str(name) for name in names], [int(value) for value in values]
     known = sorted({value for value in values if value is not None})
-    place = {value: index for index, value in enumerate(known)}
-    return [str(value) for value in known], [place.get(value, -1) for value in values]
+    index_of = {value: index for index, value in enumerate(known)}
+    return [str(value) for value in known], [index_of.get(value, -1) for value in values]
 
 
 def _content(cell: dict[str, Any]) -> bytes:

@@ -66,13 +66,13 @@ def read_from(root: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
         at_home = [path for path in own.get(file.stem, []) if path.parent == file.parent]
         mine = {file.stem: at_home} if at_home else own
         inside = f"{folder}/{named}" if folder and finder.find(f"{folder}/{named}").path is not None else named
-        found = own_or_named(finder, file, inside, mine)
-        if found.path is None:
-            missing.append(Skipped(file.name, found.reason))
+        image = own_or_named(finder, file, inside, mine)
+        if image.path is None:
+            missing.append(Skipped(file.name, image.reason))
             continue
-        counts["renamed"] += found.respelled and bool(at_home)
+        counts["renamed"] += image.respelled and bool(at_home)
         split = next((SPLITS[part.lower()] for part in below.split("/")[:-1] if part.lower() in SPLITS), None)
-        annotated.append(_annotated(file, content, found.path, labels, split, missing, counts))
+        annotated.append(_annotated(file, content, image.path, labels, split, missing, counts))
     remarks = ["Read as LabelMe's JSON.", *counted(counts["around"], AROUND)]
     remarks += counted(counts["renamed"], "files name another image inside; the one with their own name was taken.")
     return gather(str(root), labels, annotated, missing, remarks, limits, Numbers("xyxy", asked=False), "Mend it: ?")
@@ -84,7 +84,7 @@ def _folders(root: AnyPath, options: dict[str, str]) -> list[AnyPath]:
         if not folder.is_dir():
             raise DataError(f"{root}: there is no folder {folder}. Name that of the images with ?images=FOLDER.")
         return [folder]
-    return [place for place in (root, root.parent / "images") if place.is_dir()]
+    return [folder for folder in (root, root.parent / "images") if folder.is_dir()]
 
 
 def _label(shape: Any) -> str:
@@ -114,7 +114,7 @@ def _annotated(
 def _shape(shape: dict[str, Any]) -> tuple[Four | None, bool]:
     """Corners, and whether they are the box itself; None for what has no extent."""
     points, kind = shape.get("points"), shape.get("shape_type") or "polygon"
-    if not isinstance(points, list) or not all(isinstance(one, list) and len(one) == 2 for one in points):
+    if not isinstance(points, list) or not all(isinstance(point, list) and len(point) == 2 for point in points):
         return None, False
     if kind == "rectangle" and len(points) == 2:
         x1, y1, x2, y2 = as_four([*points[0], *points[1]])

@@ -34,9 +34,9 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
 
 def is_labelstudio(content: Any) -> bool:
     """Whether a JSON is a list of tasks."""
-    if not isinstance(content, list) or not content or not all(isinstance(one, dict) for one in content):
+    if not isinstance(content, list) or not content or not all(isinstance(task, dict) for task in content):
         return False
-    return all(isinstance(one.get("data"), dict) for one in content) or any(_is_min(one) for one in content)
+    return all(isinstance(task.get("data"), dict) for task in content) or any(_is_min(task) for task in content)
 
 
 def read_from(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset:
@@ -49,15 +49,15 @@ def read_from(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
     missing: list[Skipped] = []
     counts: Counter[str] = Counter()
     tasks = [(_image_of(task), _results(task, counts)) for task in content]
-    classes = sorted({name for _, results in tasks for one in results for name in _labels(one)[:1]})
+    classes = sorted({name for _, results in tasks for result in results for name in _labels(result)[:1]})
     finder = ImageFinder(image_folders(path, options), outward=True).settled(name for name, _ in tasks)
     annotated = []
     for number, (name, results) in enumerate(tasks):
-        found = finder.find(name)
-        if found.path is None:
-            missing.append(Skipped(name or f"task {number + 1}", found.reason))
+        image = finder.find(name)
+        if image.path is None:
+            missing.append(Skipped(name or f"task {number + 1}", image.reason))
             continue
-        annotated.append(_annotated(name, found.path, results, classes, missing, counts))
+        annotated.append(_annotated(name, image.path, results, classes, missing, counts))
     remarks = ["Read as Label Studio's JSON.", *counted(counts["around"], AROUND)]
     remarks += counted(counts["several"], "images have several annotations; the first of each was taken.")
     return gather(path.name, classes, annotated, missing, remarks, limits, Numbers("xyxy", "percent", asked=True))
@@ -67,7 +67,7 @@ def _is_min(task: dict[str, Any]) -> bool:
     return any(
         isinstance(value, list)
         and value
-        and all(isinstance(one, dict) and any(k in one for k in KINDS) for one in value)
+        and all(isinstance(result, dict) and any(k in result for k in KINDS) for result in value)
         for value in task.values()
     )
 
@@ -77,19 +77,21 @@ def _image_of(task: dict[str, Any]) -> str:
     data = task["data"] if isinstance(task.get("data"), dict) else task
     if isinstance(data.get("image"), str):
         return data["image"]
-    texts = [one for one in data.values() if isinstance(one, str) and one.lower().split("?")[0].endswith(IMAGE_SUFFIX)]
+    texts = [
+        text for text in data.values() if isinstance(text, str) and text.lower().split("?")[0].endswith(IMAGE_SUFFIX)
+    ]
     return texts[0] if len(texts) == 1 else str(task.get("file_upload") or "")
 
 
 def _results(task: dict[str, Any], counts: Counter[str]) -> list[dict[str, Any]]:
     if isinstance(task.get("data"), dict):
         given = task.get("annotations", task.get("completions"))
-        kept = [one for one in given or [] if isinstance(one, dict) and not one.get("was_cancelled")]
+        kept = [entry for entry in given or [] if isinstance(entry, dict) and not entry.get("was_cancelled")]
         counts["several"] += len(kept) > 1
         results = kept[0].get("result") if kept else []
     else:
-        results = [one for value in task.values() if isinstance(value, list) for one in value]
-    return [one for one in results or [] if isinstance(one, dict) and one.get("type") != "choices"]
+        results = [result for value in task.values() if isinstance(value, list) for result in value]
+    return [result for result in results or [] if isinstance(result, dict) and result.get("type") != "choices"]
 
 
 def _value(result: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +102,7 @@ def _labels(result: dict[str, Any]) -> list[str]:
     for kind in KINDS:
         given = _value(result).get(kind)
         if isinstance(given, list):
-            return [class_name(one) for one in given if class_name(one)]
+            return [class_name(label) for label in given if class_name(label)]
     return []
 
 
@@ -108,7 +110,7 @@ def _annotated(
     name: str, image: AnyPath, results: list[dict[str, Any]], classes: list[str], missing: list[Skipped],
     counts: Counter[str],
 ) -> Annotated:  # fmt: skip
-    sizes = [as_size(one.get("original_width"), one.get("original_height")) for one in results]
+    sizes = [as_size(result.get("original_width"), result.get("original_height")) for result in results]
     stated = next((size for size in sizes if size), None)
     out = Annotated(image.name, source_of(image), stated=stated, upright=True, entry=name)
     for result in results:
@@ -138,7 +140,7 @@ def _shape(value: dict[str, Any], size: tuple[int, int] | None) -> tuple[Four | 
         return (x1 / width, y1 / height, x2 / width, y2 / height), False
     if "points" in value:
         points = value["points"]
-        good = isinstance(points, list) and all(isinstance(one, list) and len(one) == 2 for one in points)
+        good = isinstance(points, list) and all(isinstance(point, list) and len(point) == 2 for point in points)
         return (around(points) if good else NAN), False
     if "width" not in value:
         return None, False

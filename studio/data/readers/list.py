@@ -56,17 +56,17 @@ def read_from(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
             raise DataError(
                 f"{path.name}: line {number} leads out of {root}. It is refused. Name the folder with ?root=FOLDER."
             )
-        found = _find(root, name, finder)
-        if found is None:
+        target = _find(root, name, finder)
+        if target is None:
             missing.append(Skipped(f"{path.name}, line {number}", f"there is no such file below {root}"))
-        elif found.is_dir():
+        elif target.is_dir():
             entries += [
-                Entry(f"{name}/{below}", label or found.name, source_of(image))
-                for image, below in walk_files(found)
+                Entry(f"{name}/{below}", label or target.name, source_of(image))
+                for image, below in walk_files(target)
                 if PurePosixPath(below).suffix.lower() in SUFFIXES
             ]
         else:
-            entries.append(Entry(name, label or found.parent.name, source_of(found)))
+            entries.append(Entry(name, label or target.parent.name, source_of(target)))
     if not entries:
         raise DataError(
             f"{path.name}: none of the files on its {len(missing)} lines is below {root}. Name the folder with "
@@ -83,11 +83,11 @@ def has_classes(path: AnyPath, limits: Limits) -> bool:
         if separator is None:
             return False
         rows = _rows(lines, separator)
-        place, label = (0, 1) if _one_hot(rows) else _columns(path, rows[0][1]) or (0, None)
+        column, label = (0, 1) if _one_hot(rows) else _columns(path, rows[0][1]) or (0, None)
     except (DataError, OSError):
         return False
     finder = ImageFinder([path.parent])
-    first = [fields[place].replace("\\", "/") for _, fields in rows[1:6] if len(fields) > place]
+    first = [fields[column].replace("\\", "/") for _, fields in rows[1:6] if len(fields) > column]
     return label is not None and any(
         name and not _leads_out(path.parent, name) and _find(path.parent, name, finder) for name in first
     )
@@ -116,8 +116,8 @@ def _lines(path: AnyPath, limits: Limits) -> Iterator[tuple[int, str, str | None
         yield from _marked(path, *table)
         return
     columns = _columns(path, _fields(lines[0][1], separator)) if lines and separator else None
-    for place, (number, line) in enumerate(lines):
-        if place == 0 and (columns or line.strip().lower() in PATHS):
+    for index, (number, line) in enumerate(lines):
+        if index == 0 and (columns or line.strip().lower() in PATHS):
             continue
         name, label = _pair(line, separator or ",", columns or (0, 1))
         if name:
@@ -183,8 +183,8 @@ def _columns(path: AnyPath, heading: list[str]) -> tuple[int, int | None] | None
     names = [name.lower().replace(" ", "_") for name in heading]
     if any(PurePosixPath(name).suffix in SUFFIXES for name in names):
         return None
-    place = next((names.index(name) for name in PATHS if name in names), None)
-    if place is None:
+    column = next((names.index(name) for name in PATHS if name in names), None)
+    if column is None:
         return None
     label = next((names.index(name) for name in LABELS if name in names), None)
     if CORNERS & set(names):
@@ -192,19 +192,19 @@ def _columns(path: AnyPath, heading: list[str]) -> tuple[int, int | None] | None
             f"{path.name} lists boxes ({', '.join(heading)}), and list: is for images with one class each. Export the "
             "annotations as COCO, VOC or YOLO."
         )
-    others = [number for number, name in enumerate(names) if number != place and name not in ("", "index")]
+    others = [number for number, name in enumerate(names) if number != column and name not in ("", "index")]
     if label is None and len(others) > 1:
         raise DataError(f"{path.name}: which column is the class? Found {', '.join(heading)}; call it label.")
-    return place, others[0] if label is None and others else label
+    return column, others[0] if label is None and others else label
 
 
 def _pair(line: str, separator: str, columns: tuple[int, int | None]) -> tuple[str, str | None]:
     """By columns in a table; `path label` where the first part ends like an image; else the whole line is a path."""
     if separator in line:
         fields = _fields(line, separator)
-        place, label = columns
+        column, label = columns
         named = fields[label] if label is not None and label < len(fields) else ""
-        return (fields[place] if place < len(fields) else ""), named or None
+        return (fields[column] if column < len(fields) else ""), named or None
     first, *rest = line.strip().rsplit(maxsplit=1)
     if rest and PurePosixPath(first).suffix.lower() in SUFFIXES:
         return first, rest[0]

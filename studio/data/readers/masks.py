@@ -52,47 +52,47 @@ def read_from(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
         if path.suffix.lower() != ".json":
             raise DataError(f"{path.name} is neither a folder nor COCO's JSON. {EXAMPLE}")
         return _outlined(path, options, limits)
-    found = pair(walk_files(path), options)
-    if not found.pairs:
-        alone = f"{len(found.without_mask)} images without a mask, {len(found.without_image)} masks without an image"
+    pairs = pair(walk_files(path), options)
+    if not pairs.pairs:
+        alone = f"{len(pairs.without_mask)} images without a mask, {len(pairs.without_image)} masks without an image"
         raise DataError(f"{path}: no image has a mask ({alone}). {EXAMPLE} ?images=FOLDER&masks=FOLDER name others.")
-    split_of, listed = _lists(path, found, limits)
+    split_of, listed = _lists(path, pairs, limits)
     return _gathered(path, listed, split_of, options, limits)
 
 
 def _gathered(
-    root: AnyPath, found: Pairs, split_of: dict[AnyPath, str | None], options: dict[str, str], limits: Limits
+    root: AnyPath, pairs: Pairs, split_of: dict[AnyPath, str | None], options: dict[str, str], limits: Limits
 ) -> Dataset:
     skipped: list[Skipped] = []
-    looked = _look_at_all(root, found, limits, skipped)
+    looked = _look_at_all(root, pairs, limits, skipped)
     if not looked:
-        raise DataError(f"{root}: none of its {len(found.pairs)} pairs can be used. {_first(skipped)}")
-    table, said = chosen_table(options.get("classes"), root, limits)
-    if table is None and _is_voc(found) and not any(one.coloured for one in looked.values()):
-        table, said = KNOWN["voc"], "Classes are those of Pascal VOC, as the folder SegmentationClass says."
+        raise DataError(f"{root}: none of its {len(pairs.pairs)} pairs can be used. {_first(skipped)}")
+    table, remark = chosen_table(options.get("classes"), root, limits)
+    if table is None and _is_voc(pairs) and not any(look.coloured for look in looked.values()):
+        table, remark = KNOWN["voc"], "Classes are those of Pascal VOC, as the folder SegmentationClass says."
     coding, classes, remarks = coding_of(str(root), list(looked.values()), table, _void(options.get("void")))
-    out = Dataset("", classes, [], skipped, remarks=([said] if said else []) + remarks)
+    out = Dataset("", classes, [], skipped, remarks=([remark] if remark else []) + remarks)
     smaller = []
-    for path, one in looked.items():
-        if one.size != one.shown and one.size[::-1] != one.shown:
-            smaller.append(one)
-        mask: MaskSource = MaskFile(one.mask, one.name, coding, limits)
-        if one.orientation >= 5 and one.size != one.shown:
-            mask = Turned(mask, one.orientation)
+    for path, look in looked.items():
+        if look.size != look.shown and look.size[::-1] != look.shown:
+            smaller.append(look)
+        mask: MaskSource = MaskFile(look.mask, look.name, coding, limits)
+        if look.orientation >= 5 and look.size != look.shown:
+            mask = Turned(mask, look.orientation)
         if split_of[path]:
             out.splits.setdefault(str(split_of[path]), []).append(len(out.items))
-        out.items.append(Item(one.name, -1, one.image, mask=mask))
+        out.items.append(Item(look.name, -1, look.image, mask=mask))
     if smaller:
         first = smaller[0]
         out.remarks.append(
             f"{len(smaller)} masks have another size than their image, in the same shape, such as {first.name} "
             f"({size_text(first.size)} for {size_text(first.shown)}); each is scored at its own size."
         )
-    _say_alone(out, found)
+    _say_alone(out, pairs)
     return out
 
 
-def _look_at_all(root: AnyPath, found: Pairs, limits: Limits, skipped: list[Skipped]) -> dict[AnyPath, Looked]:
+def _look_at_all(root: AnyPath, pairs: Pairs, limits: Limits, skipped: list[Skipped]) -> dict[AnyPath, Looked]:
     def look(entry: tuple[AnyPath, AnyPath, str | None]) -> Looked | BadImage:
         image, mask, _ = entry
         try:
@@ -101,9 +101,9 @@ def _look_at_all(root: AnyPath, found: Pairs, limits: Limits, skipped: list[Skip
             return error
 
     with ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(look, found.pairs))
+        results = list(pool.map(look, pairs.pairs))
     out = {}
-    for (path, _, _), result in zip(found.pairs, results, strict=True):
+    for (path, _, _), result in zip(pairs.pairs, results, strict=True):
         if isinstance(result, BadImage):
             skipped.append(Skipped(result.name, result.reason))
         else:
@@ -111,8 +111,8 @@ def _look_at_all(root: AnyPath, found: Pairs, limits: Limits, skipped: list[Skip
     return out
 
 
-def _is_voc(found: Pairs) -> bool:
-    return "SegmentationClass" in found.pairs[0][1].parts
+def _is_voc(pairs: Pairs) -> bool:
+    return "SegmentationClass" in pairs.pairs[0][1].parts
 
 
 def _void(written: str | None) -> list[int] | None:
@@ -124,7 +124,7 @@ def _void(written: str | None) -> list[int] | None:
     return [int(part) for part in parts]
 
 
-def _lists(root: AnyPath, found: Pairs, limits: Limits) -> tuple[dict[AnyPath, str | None], Pairs]:
+def _lists(root: AnyPath, pairs: Pairs, limits: Limits) -> tuple[dict[AnyPath, str | None], Pairs]:
     """The split of each image by VOC's ImageSets/Segmentation where that is there, and the pairs that it lists."""
     folder = root / "ImageSets" / "Segmentation"
     files = sorted(folder.glob("*.txt")) if folder.is_dir() else []
@@ -134,11 +134,11 @@ def _lists(root: AnyPath, found: Pairs, limits: Limits) -> tuple[dict[AnyPath, s
         for line in read_lines(file, limits) if word else ():
             by_stem.setdefault(line.split()[0], str(word))
     if not by_stem:
-        return {path: split for path, _, split in found.pairs}, found
-    kept = [entry for entry in found.pairs if entry[0].stem in by_stem]
+        return {path: split for path, _, split in pairs.pairs}, pairs
+    kept = [entry for entry in pairs.pairs if entry[0].stem in by_stem]
     if not kept:
         raise DataError(f"{root}: ImageSets/Segmentation lists no image that has a mask.")
-    listed = Pairs(kept, [path for path in found.without_mask if path.stem in by_stem], found.without_image)
+    listed = Pairs(kept, [path for path in pairs.without_mask if path.stem in by_stem], pairs.without_image)
     return {path: by_stem[path.stem] for path, _, _ in kept}, listed
 
 
@@ -150,7 +150,7 @@ def _outlined(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
     names, entries, missing, remarks = coco.read_outlines(path, options, limits)
     if len(names) >= MOST_CLASSES:
         raise DataError(f"{path.name}: {len(names)} categories; {MOST_CLASSES - 1} are read as masks.")
-    classes, place = _over_background(names)
+    classes, index_of = _over_background(names)
     out = Dataset("", classes, [], missing, remarks=remarks)
     drawn = 0
     for image, shapes in entries:
@@ -161,8 +161,8 @@ def _outlined(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
             continue
         size = shown[::-1] if orientation >= 5 else shown
         faults = [(number, fault_of(shape, size)) for number, (_, shape) in enumerate(shapes)]
-        out.skipped += [Skipped(f"{image.name}, outline {number + 1}", said) for number, said in faults if said]
-        good = tuple((place[shapes[number][0]], shapes[number][1]) for number, said in faults if not said)
+        out.skipped += [Skipped(f"{image.name}, outline {number + 1}", fault) for number, fault in faults if fault]
+        good = tuple((index_of[shapes[number][0]], shapes[number][1]) for number, fault in faults if not fault)
         drawn += len(good)
         mask: MaskSource = Outlined(size, good)
         mask = Turned(mask, orientation) if orientation > 1 else mask
@@ -179,17 +179,17 @@ def _over_background(names: list[str]) -> tuple[list[str], list[int]]:
     return classes, [classes.index(name) if name in things else 0 for name in names]
 
 
-def _say_alone(out: Dataset, found: Pairs) -> None:
+def _say_alone(out: Dataset, pairs: Pairs) -> None:
     """Names what has no partner: each file among what is left out, and their number in a sentence."""
     kinds = (
-        (found.without_mask, "it has no mask", "images have no mask"),
-        (found.without_image, "this mask has no image", "masks have no image"),
-        (found.unclear, "it could be the mask of several images, or one of several", "masks fit no single image"),
+        (pairs.without_mask, "it has no mask", "images have no mask"),
+        (pairs.without_image, "this mask has no image", "masks have no image"),
+        (pairs.unclear, "it could be the mask of several images, or one of several", "masks fit no single image"),
     )
-    for paths, reason, what in kinds:
+    for paths, reason, problem in kinds:
         out.skipped += [Skipped(path.name, reason) for path in paths]
         if paths:
-            out.remarks.append(f"{len(paths)} {what}, such as {paths[0].name}; they are left out.")
+            out.remarks.append(f"{len(paths)} {problem}, such as {paths[0].name}; they are left out.")
 
 
 def _below(path: AnyPath, root: AnyPath) -> str:

@@ -21,14 +21,14 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset | Featur
         raise no_such(path)
     try:
         x, y = choose([name for name, _, _ in whosmat(path)], options, path)
-        found = loadmat(path, variable_names=[name for name in (x, y) if name])
+        arrays = loadmat(path, variable_names=[name for name in (x, y) if name])
     except DataError:
         raise
     except NotImplementedError as error:
         raise DataError(f"{path.name} is a MATLAB 7.3 file. Save it again with save(..., '-v7').") from error
     except Exception as error:
         raise DataError(f"{path.name} is no readable .mat file ({error}).") from error
-    return from_arrays(path, _dense(found[x]), _dense(found[y]) if y else None)
+    return from_arrays(path, _dense(arrays[x]), _dense(arrays[y]) if y else None)
 
 
 def _dense(value: object) -> np.ndarray:

@@ -30,16 +30,16 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     if level not in ("character", "alphabet"):
         raise DataError(f"omniglot: level is {level!r}; expected character or alphabet.")
     sources = walk(path)[0] if path.is_dir() else Archive(path, limits).sources()
-    found = [entry for name, source in sorted(sources.items()) if (entry := _entry(name, source)) is not None]
-    if not found:
+    entries = [entry for name, source in sorted(sources.items()) if (entry := _entry(name, source)) is not None]
+    if not entries:
         raise DataError(f"{path} holds no Omniglot characters; expected Alphabet/character01/0001_01.png and so on.")
     if "alphabets" in options:
-        found = _of_alphabets(found, options["alphabets"].split("+"))
+        entries = _of_alphabets(entries, options["alphabets"].split("+"))
     if "classes" in options:
-        found = _of_classes(found, Path(options["classes"]).expanduser())
+        entries = _of_classes(entries, Path(options["classes"]).expanduser())
     if level == "alphabet":
-        found = [Entry(entry.name, entry.domain or "", entry.source, domain=entry.domain) for entry in found]
-    return gather(path.name, found, [], limits)
+        entries = [Entry(entry.name, entry.domain or "", entry.source, domain=entry.domain) for entry in entries]
+    return gather(path.name, entries, [], limits)
 
 
 def _entry(name: str, source: ImageSource) -> Entry | None:
@@ -51,20 +51,20 @@ def _entry(name: str, source: ImageSource) -> Entry | None:
     return Entry(name, f"{alphabet}/{character}", source, domain=alphabet)
 
 
-def _of_alphabets(found: list[Entry], wanted: list[str]) -> list[Entry]:
-    known = {entry.domain or "" for entry in found}
+def _of_alphabets(entries: list[Entry], wanted: list[str]) -> list[Entry]:
+    known = {entry.domain or "" for entry in entries}
     for name in wanted:
         if name not in known:
             raise DataError(f"omniglot: there is no alphabet {name!r} here.{nearest(name, known)}")
-    return [entry for entry in found if entry.domain in wanted]
+    return [entry for entry in entries if entry.domain in wanted]
 
 
-def _of_classes(found: list[Entry], file: Path) -> list[Entry]:
+def _of_classes(entries: list[Entry], file: Path) -> list[Entry]:
     if not file.is_file():
         raise DataError(f"omniglot: there is no file {file}.")
     lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     wanted = {"/".join(line.split("/")[:2]) for line in lines}
-    lacking = sorted(wanted - {entry.label for entry in found})
+    lacking = sorted(wanted - {entry.label for entry in entries})
     if lacking:
         raise DataError(f"omniglot: {file.name} lists {len(lacking)} classes not found here, such as {lacking[0]!r}.")
-    return [entry for entry in found if entry.label in wanted]
+    return [entry for entry in entries if entry.label in wanted]

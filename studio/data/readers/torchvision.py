@@ -65,18 +65,18 @@ def _accepted(cls: type) -> set[str]:
     accepted: set[str] = set()
     for base in cls.__mro__:
         parameters = inspect.signature(base.__init__).parameters.values()
-        accepted |= {one.name for one in parameters if one.kind is not one.VAR_KEYWORD}
-        if all(one.kind is not one.VAR_KEYWORD for one in parameters):
+        accepted |= {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
+        if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
             break
     return accepted - {"self"}
 
 
 def _labels(name: str, rows: Any) -> np.ndarray:
     """int64 [N], from where the set keeps them, or else by going through it once."""
-    for place in ("targets", "labels", "_labels", "y"):
-        found = getattr(rows, place, None)
-        if found is not None and len(found) == len(rows) and np.asarray(found).dtype.kind in "iu":
-            return np.asarray(found).astype(np.int64).reshape(len(rows))
+    for attribute in ("targets", "labels", "_labels", "y"):
+        labels = getattr(rows, attribute, None)
+        if labels is not None and len(labels) == len(rows) and np.asarray(labels).dtype.kind in "iu":
+            return np.asarray(labels).astype(np.int64).reshape(len(rows))
     try:
         return np.array([int(rows[i][1]) for i in range(len(rows))], np.int64)
     except (TypeError, ValueError, IndexError) as error:

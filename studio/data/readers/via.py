@@ -39,7 +39,9 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
 def is_via(content: Any) -> bool:
     """Whether a JSON is an export or a project of VIA 1 or 2."""
     images = _images_of(content)
-    return bool(images) and all(isinstance(one, dict) and "filename" in one and "regions" in one for one in images)
+    return bool(images) and all(
+        isinstance(image, dict) and "filename" in image and "regions" in image for image in images
+    )
 
 
 def is_via_csv(heading: str) -> bool:
@@ -54,16 +56,16 @@ def read_from(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
     missing: list[Skipped] = []
     images = _from_csv(path, limits) if path.suffix.lower() == ".csv" else _from_json(path, limits)
     key = _class_key(images, options, path)
-    names = sorted({name for _, regions in images for one in regions for name in _classes(one, key)[:1]})
+    names = sorted({name for _, regions in images for region in regions for name in _classes(region, key)[:1]})
     finder = ImageFinder(image_folders(path, options), outward=True).settled(name for name, _ in images)
     counts: Counter[str] = Counter()
     annotated = []
     for name, regions in images:
-        found = finder.find(name)
-        if found.path is None:
-            missing.append(Skipped(name, found.reason))
+        file = finder.find(name)
+        if file.path is None:
+            missing.append(Skipped(name, file.reason))
             continue
-        out = Annotated(name, source_of(found.path), upright=True)
+        out = Annotated(name, source_of(file.path), upright=True)
         for region in regions:
             _add(out, region, key, names, missing, counts)
         annotated.append(out)
@@ -83,10 +85,10 @@ def _from_json(path: AnyPath, limits: Limits) -> list[tuple[str, list[dict[str, 
     if not is_via(content):
         raise DataError(f"{path.name}: expected VIA's JSON, with a filename and regions for each image.")
     out = []
-    for one in _images_of(content):
-        regions = one["regions"]
+    for image in _images_of(content):
+        regions = image["regions"]
         regions = list(regions.values()) if isinstance(regions, dict) else regions
-        out.append((str(one["filename"]), [region for region in regions or [] if isinstance(region, dict)]))
+        out.append((str(image["filename"]), [region for region in regions or [] if isinstance(region, dict)]))
     return out
 
 
@@ -144,7 +146,7 @@ def _classes(region: dict[str, Any], key: str) -> list[str]:
     if isinstance(given, dict):
         given = [name for name, ticked in given.items() if ticked]
     names = given if isinstance(given, list) else [given]
-    return [class_name(one) for one in names if isinstance(one, (str, int)) and class_name(one)]
+    return [class_name(name) for name in names if isinstance(name, (str, int)) and class_name(name)]
 
 
 def _add(

@@ -94,9 +94,9 @@ def _folders(root: AnyPath, options: dict[str, str]) -> list[AnyPath]:
         places = [named]
     else:
         places = [root / "JPEGImages", root / "images", root]
-    for place in places:
-        if place.is_dir() and any(file.suffix.lower() in SUFFIXES for file in place.rglob("*")):
-            return [place]
+    for folder in places:
+        if folder.is_dir() and any(file.suffix.lower() in SUFFIXES for file in folder.rglob("*")):
+            return [folder]
     raise DataError(f"{root}: no images are in {', '.join(map(str, places))}. Name their folder with ?images=FOLDER.")
 
 
@@ -105,7 +105,7 @@ def _images(
 ) -> tuple[dict[AnyPath, AnyPath], list[str]]:
     """The image of each annotation. One that several claim is that of the annotation with its name, or nobody's."""
     own = beside(finder.files())
-    found: dict[AnyPath, Found] = {}
+    image_of: dict[AnyPath, Found] = {}
     claims: dict[AnyPath, list[AnyPath]] = defaultdict(list)
     for file, tree in trees.items():
         named = (tree.findtext("filename") or "").strip()
@@ -113,16 +113,16 @@ def _images(
         if image.path is None:
             missing.append(Skipped(file.name, _lost(image.reason)))
         else:
-            found[file] = image
+            image_of[file] = image
             claims[image.path].append(file)
     for path, files in claims.items():
         theirs = [file for file in files if file.stem == path.stem]
         for file in files if len(files) > 1 else ():
             if theirs != [file]:
                 missing.append(Skipped(file.name, f"its image, {path.name}, is that of another annotation too"))
-                del found[file]
-    renamed = [file for file, image in found.items() if image.respelled and file.stem == image.path.stem]
-    clashes = [file.stem for file in found if len(own.get(normalize("NFC", file.stem), [])) > 1]
+                del image_of[file]
+    renamed = [file for file, image in image_of.items() if image.respelled and file.stem == image.path.stem]
+    clashes = [file.stem for file in image_of if len(own.get(normalize("NFC", file.stem), [])) > 1]
     remarks = []
     if renamed:
         remarks.append(
@@ -131,7 +131,7 @@ def _images(
         )
     if clashes:
         remarks.append(f"{len(clashes)} names are those of two images, such as {clashes[0]}; <filename> decided.")
-    return {file: image.path for file, image in found.items() if image.path is not None}, remarks
+    return {file: image.path for file, image in image_of.items() if image.path is not None}, remarks
 
 
 def _within(file: AnyPath, top: AnyPath, finder: ImageFinder, named: str) -> Found | None:
@@ -140,9 +140,9 @@ def _within(file: AnyPath, top: AnyPath, finder: ImageFinder, named: str) -> Fou
         return None
     below = PurePosixPath(*file.parent.parts[len(top.parts) :])
     for name in (named, file.stem):
-        found = finder.find(str(below / name)) if name else Found(None)
-        if found.path is not None and found.path.stem == file.stem:
-            return found
+        image = finder.find(str(below / name)) if name else Found(None)
+        if image.path is not None and image.path.stem == file.stem:
+            return image
     return None
 
 
@@ -237,14 +237,16 @@ def _listed(line: str, by_stem: dict[str, AnyPath]) -> AnyPath | None:
 
 
 def _said(counts: Counter[str]) -> list[str]:
-    said = counted(counts["around"], "objects are turned boxes or outlines; the upright box around each was taken.")
-    said += counted(counts["unsaid"], "objects have a <difficult> that is neither 0 nor 1; they are learned.")
+    sentences = counted(
+        counts["around"], "objects are turned boxes or outlines; the upright box around each was taken."
+    )
+    sentences += counted(counts["unsaid"], "objects have a <difficult> that is neither 0 nor 1; they are learned.")
     if counts["all"] and counts["difficult"] == counts["all"]:
-        said.append(
+        sentences.append(
             f"All {counts['all']} boxes are marked difficult, so none is learned; ?difficult=learn takes them as they "
             "are."
         )
-    return said
+    return sentences
 
 
 def _name(thing: Element) -> str:

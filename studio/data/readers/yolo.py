@@ -59,12 +59,12 @@ def read_from(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
     """As `read`, from a file or folder on disk or in a zip."""
     path = _description(path, limits)
     if path.is_dir():
-        found = _from_folder(path, options, limits)
+        layout = _from_folder(path, options, limits)
     elif path.suffix.lower() == ".data":
-        found = _from_data(path, options, limits)
+        layout = _from_data(path, options, limits)
     else:
-        found = _from_yaml(path, options, limits)
-    return _read(found, options, limits)
+        layout = _from_yaml(path, options, limits)
+    return _read(layout, options, limits)
 
 
 def is_yolo(content: Any) -> bool:
@@ -72,35 +72,39 @@ def is_yolo(content: Any) -> bool:
     return isinstance(content, dict) and "names" in content and any(str(key).lower() in SPLITS for key in content)
 
 
-def _read(found: _Set, options: dict[str, str], limits: Limits) -> Dataset:
-    ids = sorted(found.names)
-    classes = [found.names[key] for key in ids]
+def _read(layout: _Set, options: dict[str, str], limits: Limits) -> Dataset:
+    ids = sorted(layout.names)
+    classes = [layout.names[key] for key in ids]
     if twice := sorted({name for name in classes if classes.count(name) > 1}):
-        raise DataError(f"{found.what}: two classes have the name {twice[0]!r}. Give each its own.")
-    numbers = Numbers("cxcywh", "shares").given(options, found.what)
-    places = {key: place for place, key in enumerate(ids)}
-    keypoints = () if options.get("lines") == "outline" else found.keypoints
+        raise DataError(f"{layout.what}: two classes have the name {twice[0]!r}. Give each its own.")
+    numbers = Numbers("cxcywh", "shares").given(options, layout.what)
+    places = {key: index for index, key in enumerate(ids)}
+    keypoints = () if options.get("lines") == "outline" else layout.keypoints
     if options.get("lines") not in (None, "outline", "keypoints"):
-        raise DataError(f"{found.what}: lines={options['lines']}; expected outline or keypoints.")
-    by_name = {name: place for place, name in enumerate(classes)}
+        raise DataError(f"{layout.what}: lines={options['lines']}; expected outline or keypoints.")
+    by_name = {name: index for index, name in enumerate(classes)}
     lines = Lines(places, by_name, numbers, keypoints, boxes_first=options.get("lines") == "keypoints")
     texts = _Texts()
-    every = [image for images in found.images.values() for image in images]
-    text_of = texts.of(every, found.missing)
+    every = [image for images in layout.images.values() for image in images]
+    text_of = texts.of(every, layout.missing)
     if every and not text_of:
-        raise DataError(f"{found.what}: none of its {len(every)} images has a text; looked for {_places(every[0])[0]}.")
+        raise DataError(
+            f"{layout.what}: none of its {len(every)} images has a text; looked for {_places(every[0])[0]}."
+        )
     annotated = [
-        _annotated(image, split, text_of.get(image), lines, found.missing, limits)
-        for split, images in found.images.items()
+        _annotated(image, split, text_of.get(image), lines, layout.missing, limits)
+        for split, images in layout.images.items()
         for image in images
         if image not in texts.unclear
     ]
-    lines.refuse_unclear(found.what)
-    found.missing += [Skipped(name, "its image is missing") for name in texts.orphans(set(text_of.values()))]
-    remarks = found.remarks + lines.said()
+    lines.refuse_unclear(layout.what)
+    layout.missing += [Skipped(name, "its image is missing") for name in texts.orphans(set(text_of.values()))]
+    remarks = layout.remarks + lines.said()
     if ids != list(range(len(ids))):
         remarks.append(f"Class ids have gaps ({ids[:6]}); they were numbered anew.")
-    return gather(found.what, classes, annotated, found.missing, remarks, limits, numbers, f"Write yolo:{found.what}?")
+    return gather(
+        layout.what, classes, annotated, layout.missing, remarks, limits, numbers, f"Write yolo:{layout.what}?"
+    )
 
 
 def _annotated(
@@ -135,10 +139,10 @@ class _Texts:
         exact: dict[AnyPath, AnyPath] = {}
         loose: dict[AnyPath, AnyPath] = {}
         for image in dict.fromkeys(images):
-            for place in _places(image):
-                alike = self._in(place.parent).get(_key(place.stem), [])
-                if place in alike:
-                    exact[image] = place
+            for path in _places(image):
+                alike = self._in(path.parent).get(_key(path.stem), [])
+                if path in alike:
+                    exact[image] = path
                 elif len(alike) == 1:
                     loose[image] = alike[0]
                 else:
@@ -159,8 +163,8 @@ class _Texts:
     def orphans(self, used: set[AnyPath]) -> list[str]:
         """Texts in the folders that were looked at which belong to no image."""
         folders = {text.parent for text in used}
-        found = {text for folder in folders for texts in self._in(folder).values() for text in texts}
-        return sorted(text.name for text in found - used if text.name.lower() not in LISTS)
+        all_texts = {text for folder in folders for texts in self._in(folder).values() for text in texts}
+        return sorted(text.name for text in all_texts - used if text.name.lower() not in LISTS)
 
     def _in(self, folder: AnyPath) -> dict[str, list[AnyPath]]:
         """The texts of a folder, by their stem in one spelling."""
@@ -180,7 +184,7 @@ def _key(stem: str) -> str:
 def _same_folder(folder: AnyPath) -> AnyPath:
     """The folder as it is written on disk: labels, Labels or LABELS."""
     if isinstance(folder, Path) and not folder.is_dir() and folder.parent.is_dir():
-        alike = [one for one in folder.parent.iterdir() if one.name.casefold() == folder.name.casefold()]
+        alike = [path for path in folder.parent.iterdir() if path.name.casefold() == folder.name.casefold()]
         return alike[0] if len(alike) == 1 and alike[0].is_dir() else folder
     return folder
 
@@ -204,10 +208,10 @@ def _description(path: AnyPath, limits: Limits) -> AnyPath:
         return path
     yamls = [file for file in sorted(path.glob("*")) if file.suffix.lower() in (".yaml", ".yml")]
     yamls = [file for file in yamls if is_yolo(read_yaml(file, limits, as_text=True))]
-    found = yamls or [file for file in sorted(path.glob("*")) if file.suffix.lower() == ".data"]
-    if len(found) > 1:
-        raise DataError(f"{path} has {', '.join(file.name for file in found[:4])}. Name one: yolo:{found[0]}")
-    return found[0] if found else path
+    files = yamls or [file for file in sorted(path.glob("*")) if file.suffix.lower() == ".data"]
+    if len(files) > 1:
+        raise DataError(f"{path} has {', '.join(file.name for file in files[:4])}. Name one: yolo:{files[0]}")
+    return files[0] if files else path
 
 
 def _from_yaml(path: AnyPath, options: dict[str, str], limits: Limits) -> _Set:
@@ -222,11 +226,13 @@ def _from_yaml(path: AnyPath, options: dict[str, str], limits: Limits) -> _Set:
     places: dict[AnyPath, str] = {}
     for split, given in splits.items():
         images: list[AnyPath] = []
-        for one in given:
-            place = _place(root, path.parent, one, split, out)
-            if places.setdefault(place, split) != split and place not in (root / one, path.parent / one):
-                raise DataError(f"{path.name}: {split} is {one!r}, which would be {place}, that of {places[place]}.")
-            images += _images(place, [path.parent, root], out, limits)
+        for entry in given:
+            source = _place(root, path.parent, entry, split, out)
+            if places.setdefault(source, split) != split and source not in (root / entry, path.parent / entry):
+                raise DataError(
+                    f"{path.name}: {split} is {entry!r}, which would be {source}, that of {places[source]}."
+                )
+            images += _images(source, [path.parent, root], out, limits)
         out.images[split] = list(dict.fromkeys(images))
     unused = [str(key) for key in content if str(key).lower() not in SPLITS and re.search("train|val|test", str(key))]
     if unused:
@@ -242,8 +248,8 @@ def _by_split(content: Any) -> dict[str, list[str]]:
     splits: dict[str, list[str]] = {}
     for key, given in content.items() if isinstance(content, dict) else ():
         split = SPLITS.get(str(key).lower())
-        places = [str(one).strip() for one in (given if isinstance(given, list) else [given])]
-        if split is not None and (kept := [one for one in places if one.lower() not in NOTHING]):
+        places = [str(entry).strip() for entry in (given if isinstance(given, list) else [given])]
+        if split is not None and (kept := [entry for entry in places if entry.lower() not in NOTHING]):
             splits.setdefault(split, []).extend(kept)
     return splits
 
@@ -259,7 +265,7 @@ def _names(given: Any, path: AnyPath, options: dict[str, str], limits: Limits) -
         pairs = list(enumerate(given))
     else:
         numbered = all(str(key).strip().isdigit() for key in given)
-        turned = not numbered and all(isinstance(one, str) and one.strip().isdigit() for one in given.values())
+        turned = not numbered and all(isinstance(name, str) and name.strip().isdigit() for name in given.values())
         if not numbered and not turned:
             wrong = next(str(key) for key in given if not str(key).strip().isdigit())
             raise DataError(f"{path.name}: the id {wrong[:40]!r} in names is no number.")
@@ -279,14 +285,18 @@ def _lines_of_names(file: AnyPath, options: dict[str, str], limits: Limits) -> l
     if file.suffix.lower() == ".json":
         content = read_json(file, limits)  # Label Studio's notes.json
         entries = content.get("categories") if isinstance(content, dict) else None
-        if not isinstance(entries, list) or not all(isinstance(one, dict) and "name" in one for one in entries):
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) and "name" in entry for entry in entries):
             raise DataError(f"{file.name}: expected `categories` with a `name` each.")
-        return [str(one["name"]) for one in sorted(entries, key=lambda one: str(one.get("id", "")).zfill(9))]
+        return [str(entry["name"]) for entry in sorted(entries, key=lambda entry: str(entry.get("id", "")).zfill(9))]
     return read_lines(file, limits, options.get("encoding"))
 
 
 def _kpt_shape(given: Any) -> tuple[int, ...] | None:
-    if isinstance(given, list) and len(given) == 2 and all(str(one).isdigit() and len(str(one)) < 5 for one in given):
+    if (
+        isinstance(given, list)
+        and len(given) == 2
+        and all(str(entry).isdigit() and len(str(entry)) < 5 for entry in given)
+    ):
         return int(given[0]), int(given[1])
     return None
 
@@ -297,11 +307,11 @@ def _place(root: AnyPath, beside: AnyPath, given: str, split: str, out: _Set) ->
     Paths of another machine are tried from their end. Raises DataError where nothing is there, or two things are.
     """
     written = given.replace("\\", "/") if not _exists(root / given) else given
-    as_is = [place for place in (root / written, beside / written) if _exists(place)]
+    as_is = [path for path in (root / written, beside / written) if _exists(path)]
     parts = [part for part in PurePosixPath(written).parts if part not in ("..", "/", ".") and not part.endswith(":")]
     tails = ["/".join(parts)] if written.startswith("..") else []
     tails += ["/".join(parts[start:]) for start in range(len(parts) - 1)]
-    others = [place for tail in dict.fromkeys(tails) for place in (beside / tail, root / tail) if _exists(place)]
+    others = [path for tail in dict.fromkeys(tails) for path in (beside / tail, root / tail) if _exists(path)]
     if as_is:
         if written.startswith("..") and others and not _same(as_is[0], others[0]):
             raise DataError(
@@ -315,9 +325,9 @@ def _place(root: AnyPath, beside: AnyPath, given: str, split: str, out: _Set) ->
     return others[0]
 
 
-def _exists(place: AnyPath) -> bool:
+def _exists(path: AnyPath) -> bool:
     try:
-        return place.exists()
+        return path.exists()
     except (OSError, ValueError):
         return False
 
@@ -326,20 +336,20 @@ def _same(first: AnyPath, second: AnyPath) -> bool:
     return first.resolve() == second.resolve()
 
 
-def _images(place: AnyPath, roots: list[AnyPath], out: _Set, limits: Limits) -> list[AnyPath]:
+def _images(path: AnyPath, roots: list[AnyPath], out: _Set, limits: Limits) -> list[AnyPath]:
     """The images of a folder, or those that a text file lists."""
-    if place.is_dir():
-        return [path for path, _ in walk_files(place) if path.suffix.lower() in SUFFIXES]
-    if place.suffix.lower() in SUFFIXES:
-        return [place]
-    finder = ImageFinder([place.parent, *roots], outward=True)
+    if path.is_dir():
+        return [file for file, _ in walk_files(path) if file.suffix.lower() in SUFFIXES]
+    if path.suffix.lower() in SUFFIXES:
+        return [path]
+    finder = ImageFinder([path.parent, *roots], outward=True)
     images = []
-    for line in read_lines(place, limits):
-        found = finder.find(line)
-        if found.path is None:
-            out.missing.append(Skipped(line[:120], f"{place.name} names it, but {found.reason}"))
+    for line in read_lines(path, limits):
+        image = finder.find(line)
+        if image.path is None:
+            out.missing.append(Skipped(line[:120], f"{path.name} names it, but {image.reason}"))
         else:
-            images.append(found.path)
+            images.append(image.path)
     return images
 
 
@@ -352,17 +362,17 @@ def _from_data(path: AnyPath, options: dict[str, str], limits: Limits) -> _Set:
     file = _place(path.parent, path.parent, PurePosixPath(given["names"]).name, "names", out)
     out.names = _names(_lines_of_names(file, options, limits), file, options, limits)
     for split, places in _by_split(given).items():
-        for one in places:
-            tail = next((t for t in (one, PurePosixPath(one).name) if _exists(path.parent / t)), one)
-            place = _place(path.parent, path.parent, tail, split, out)
-            out.images.setdefault(split, []).extend(_images(place, [path.parent], out, limits))
+        for entry in places:
+            tail = next((t for t in (entry, PurePosixPath(entry).name) if _exists(path.parent / t)), entry)
+            folder = _place(path.parent, path.parent, tail, split, out)
+            out.images.setdefault(split, []).extend(_images(folder, [path.parent], out, limits))
     return _with_images(out, path.parent)
 
 
 def _from_folder(folder: AnyPath, options: dict[str, str], limits: Limits) -> _Set:
     """images/ and labels/, or images with texts beside them, and a file of names; splits by their folders' names."""
     places = [folder, folder / "labels"]
-    known = [place / name for place in places for name in NAMES if (place / name).is_file()]
+    known = [root / name for root in places for name in NAMES if (root / name).is_file()]
     known += [file for file in sorted(folder.glob("*")) if file.suffix == ".names" and file not in known]
     if "names" in options:
         known = [folder / options["names"]] if (folder / options["names"]).is_file() else _no_names(folder, options)

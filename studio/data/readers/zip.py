@@ -23,6 +23,6 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
         return annotated
     if others := sorted(options.keys() - {"annotations"}):
         raise DataError(f"{path.name} holds no annotations, so ?{others[0]}= says nothing.")
-    found = by_folders(path.name, archive.sources(), limits)
-    found.remarks += [annotated] if annotated else []
-    return found
+    dataset = by_folders(path.name, archive.sources(), limits)
+    dataset.remarks += [annotated] if annotated else []
+    return dataset
