@@ -44,44 +44,50 @@ def measure_boxes(data: Dataset, sizes: dict[int, tuple[int, int]]) -> dict[str,
 
 def box_problems(counts: dict[str, int], splits: dict[str, dict[str, int]], numbers: dict[str, Any]) -> list[str]:
     """Sentences for a person, from what `boxes_by_class` and `measure_boxes` gave."""
-    said = []
+    sentences = []
     if not numbers["boxes"]:
         return ["There is no usable box: a run would learn nothing, and is refused."]
     if not numbers["learned"]:
-        said.append(f"All {numbers['boxes']} boxes are ignored: a run would learn nothing, and is refused.")
-        return said
+        sentences.append(f"All {numbers['boxes']} boxes are ignored: a run would learn nothing, and is refused.")
+        return sentences
     if splits.get("train") is not None and not any(splits["train"].values()):
-        said.append("train has no box that is learned: a run would learn nothing, and is refused.")
+        sentences.append("train has no box that is learned: a run would learn nothing, and is refused.")
     if numbers["ignored"]:
-        said.append(
+        sentences.append(
             f"{numbers['ignored']} of {numbers['boxes']} boxes are ignored (crowds, difficult objects): they are "
             "neither learned nor counted as missed."
         )
     if alike := _alike(list(counts)):
-        said.append(f"Classes whose names differ in case or spaces alone: {', '.join(alike[:5])}.")
+        sentences.append(f"Classes whose names differ in case or spaces alone: {', '.join(alike[:5])}.")
     if empty := [name for name, count in counts.items() if not count]:
-        said.append(f"Classes without a box: {', '.join(empty[:10])}. They are never learned.")
+        sentences.append(f"Classes without a box: {', '.join(empty[:10])}. They are never learned.")
     if few := [f"{name} ({count})" for name, count in counts.items() if 0 < count < FEW]:
-        said.append(f"Classes with fewer than {FEW} boxes: {', '.join(few[:10])}. More of them help most here.")
+        sentences.append(f"Classes with fewer than {FEW} boxes: {', '.join(few[:10])}. More of them help most here.")
     present = [count for count in counts.values() if count]
     if max(present) > 10 * min(present):
-        said.append(f"The largest class has {max(present) / min(present):.1f} times as many boxes as the smallest.")
+        sentences.append(
+            f"The largest class has {max(present) / min(present):.1f} times as many boxes as the smallest."
+        )
     if numbers["small"] > 0.3 * numbers["boxes"]:
-        said.append(
+        sentences.append(
             f"{numbers['small']} of {numbers['boxes']} boxes are small (below 32 x 32 pixels): take a larger "
             "model.image_size than you otherwise would."
         )
     if numbers["images_without_boxes"]:
-        said.append(f"{numbers['images_without_boxes']} images have no box; they are learned as background.")
+        sentences.append(f"{numbers['images_without_boxes']} images have no box; they are learned as background.")
     if numbers["drawn_twice"]:
-        said.append(f"{numbers['drawn_twice']} boxes lie on another of their class almost exactly (IoU over 0.95).")
+        sentences.append(
+            f"{numbers['drawn_twice']} boxes lie on another of their class almost exactly (IoU over 0.95)."
+        )
     train = splits.get("train", {})
-    for split, found in splits.items():
-        lacking = [name for name, count in found.items() if count and not train.get(name)]
+    for split, split_counts in splits.items():
+        lacking = [name for name, count in split_counts.items() if count and not train.get(name)]
         if train and lacking:
             hint = nearest(lacking[0], [name for name, count in train.items() if count])
-            said.append(f"Classes of {split} that train has not, perhaps renamed: {', '.join(lacking[:10])}.{hint}")
-    return said
+            sentences.append(
+                f"Classes of {split} that train has not, perhaps renamed: {', '.join(lacking[:10])}.{hint}"
+            )
+    return sentences
 
 
 def what_is_learned(counts: dict[str, int], numbers: dict[str, Any], images: int) -> str:

@@ -87,18 +87,18 @@ def check(spec: str, home: Home | None = None) -> Report:
         return _check_features(spec, data)
     report = Report(spec, broken=[{"name": skip.name, "reason": skip.reason} for skip in data.skipped])
     seen: dict[int, _Seen] = {}
-    for index, found in enumerate(_see_all(data.items)):
-        if isinstance(found, BadImage):
-            report.broken.append({"name": found.name, "reason": found.reason})
+    for index, image in enumerate(_see_all(data.items)):
+        if isinstance(image, BadImage):
+            report.broken.append({"name": image.name, "reason": image.reason})
         else:
-            seen[index] = found
+            seen[index] = image
     report.truth = data.truth
     pixels = count_pixels(data, seen) if data.masked else None
     _count(report, data, seen, pixels)
     _measure(report, data, seen)
     _compare(report, data, seen)
     if data.boxed:
-        report.boxes = measure_boxes(data, {index: found.size for index, found in seen.items()})
+        report.boxes = measure_boxes(data, {index: image.size for index, image in seen.items()})
         class_problems = box_problems(report.classes, report.splits, report.boxes)
         counts = report.splits.get("train", report.classes)
         rows = [row for row in data.splits.get("train", range(len(data))) if row in seen]
@@ -156,14 +156,14 @@ def _imbalance(classes: dict[str, int]) -> float:
 def _measure(report: Report, data: Dataset, seen: dict[int, _Seen]) -> None:
     if not seen:
         return
-    short = np.array([min(found.size) for found in seen.values()])
+    short = np.array([min(image.size) for image in seen.values()])
     report.sizes = {
         "smallest_side": int(short.min()),
         "median_short_side": int(np.median(short)),
-        "largest_side": max(max(found.size) for found in seen.values()),
+        "largest_side": max(max(image.size) for image in seen.values()),
     }
     if np.median(short) >= 4 * TINY:
-        report.tiny = [data.items[i].name for i, found in seen.items() if min(found.size) < TINY]
+        report.tiny = [data.items[i].name for i, image in seen.items() if min(image.size) < TINY]
 
 
 def _compare(report: Report, data: Dataset, seen: dict[int, _Seen]) -> None:
@@ -176,8 +176,8 @@ def _compare(report: Report, data: Dataset, seen: dict[int, _Seen]) -> None:
         return len({split_of.get(i) for i in group}) > 1
 
     by_digest: dict[str, list[int]] = defaultdict(list)
-    for index, found in seen.items():
-        by_digest[found.digest].append(index)
+    for index, image in seen.items():
+        by_digest[image.digest].append(index)
     same = [group for group in by_digest.values() if len(group) > 1]
     firsts = [group[0] for group in by_digest.values()]  # one of each content goes on to the second comparison
     near = [[firsts[i] for i in group] for group in near_groups([seen[i].fingerprint for i in firsts])]
@@ -189,33 +189,33 @@ def _compare(report: Report, data: Dataset, seen: dict[int, _Seen]) -> None:
 
 
 def _image_problems(report: Report, data: Dataset) -> list[str]:
-    said = []
+    sentences = []
     if report.broken:
         named = [f"{entry['name']} ({entry['reason']})" for entry in report.broken]
-        said.append(f"Left out: {_listed(named, 5)}.")
-    said += _groups("in two splits, so scores would be too good", report.leaks)
-    said += _groups("nearly the same in two splits, so scores would be too good", report.near_leaks)
-    said += _groups("in two classes", report.conflicts)
-    said += _groups("there more than once", report.duplicates)
-    said += _groups("there again, nearly the same", report.near_duplicates)
+        sentences.append(f"Left out: {_listed(named, 5)}.")
+    sentences += _groups("in two splits, so scores would be too good", report.leaks)
+    sentences += _groups("nearly the same in two splits, so scores would be too good", report.near_leaks)
+    sentences += _groups("in two classes", report.conflicts)
+    sentences += _groups("there more than once", report.duplicates)
+    sentences += _groups("there again, nearly the same", report.near_duplicates)
     if report.tiny:
-        said.append(f"Smaller than {TINY} pixels on a side: {_listed(report.tiny, 3)}.")
+        sentences.append(f"Smaller than {TINY} pixels on a side: {_listed(report.tiny, 3)}.")
     inner = _inner_folders(data)
     if inner:
-        said.append(
+        sentences.append(
             f"Every class folder holds the same folders ({_listed(inner, 4)}). If these are the classes, and the "
             f"upper ones are domains ({_listed(data.classes, 4)}), join them by commas: folder:A/{data.classes[0]},..."
         )
-    return said
+    return sentences
 
 
 def _ranges(data: Dataset, seen: dict[int, _Seen]) -> list[str]:
     """What values of more than 8 bits are taken for: told from each image alone, so it may differ between them."""
     by_range: dict[str, list[str]] = defaultdict(list)
-    for index, found in seen.items():
-        if found.range is not None:
-            by_range[found.range].append(data.items[index].name)
-    read = ", ".join(f"{len(names)} as {what} ({names[0]})" for what, names in sorted(by_range.items()))
+    for index, image in seen.items():
+        if image.range is not None:
+            by_range[image.range].append(data.items[index].name)
+    read = ", ".join(f"{len(names)} as {kind} ({names[0]})" for kind, names in sorted(by_range.items()))
     if len(by_range) > 1:
         return [
             f"Images of more than 8 bits are read by the values in each: {read}. The same brightness may come out "
@@ -231,26 +231,26 @@ def _what_is_learned(report: Report) -> str:
     if len(present) < 2:
         return f"nothing: {len(present)} classes have any, and it takes two to tell them apart"
     never = [name for name, count in counts.items() if not count]
-    what = "rows" if report.features else "images"
-    return f"{len(present)} classes from {sum(present)} {what}" + (f"; never: {_listed(never, 10)}" if never else "")
+    unit = "rows" if report.features else "images"
+    return f"{len(present)} classes from {sum(present)} {unit}" + (f"; never: {_listed(never, 10)}" if never else "")
 
 
 def _class_problems(report: Report) -> list[str]:
-    said = []
+    sentences = []
     present = [name for name, count in report.classes.items() if count]
     if len(present) < 2 and report.classes:
-        said.append(f"Only {len(present)} class has images; at least two are needed to tell anything apart.")
+        sentences.append(f"Only {len(present)} class has images; at least two are needed to tell anything apart.")
     few = [f"{name} ({count})" for name, count in report.classes.items() if count < FEW]
     if few:
-        said.append(f"Classes with fewer than {FEW} images: {_listed(few, 10)}. More photos help most here.")
+        sentences.append(f"Classes with fewer than {FEW} images: {_listed(few, 10)}. More photos help most here.")
     if report.imbalance > UNEVEN:
-        said.append(f"The largest class has {report.imbalance:g} times as many as the smallest.")
+        sentences.append(f"The largest class has {report.imbalance:g} times as many as the smallest.")
     train = report.splits.get("train", {})
     for split, counts in report.splits.items():
         lacking = [name for name, count in counts.items() if count and not train.get(name)]
         if train and lacking:
-            said.append(f"Classes of {split} that train has not: {_listed(lacking, 10)}.")
-    return said
+            sentences.append(f"Classes of {split} that train has not: {_listed(lacking, 10)}.")
+    return sentences
 
 
 def _groups(what: str, groups: list[list[str]]) -> list[str]:
@@ -273,7 +273,7 @@ def _inner_folders(data: Dataset) -> list[str]:
             return []
         inner[item.label].add(parts[parts.index(data.classes[item.label]) + 1])
     sets = list(inner.values())
-    return sorted(sets[0]) if len(sets) > 1 and len(sets[0]) > 1 and all(found == sets[0] for found in sets) else []
+    return sorted(sets[0]) if len(sets) > 1 and len(sets[0]) > 1 and all(folders == sets[0] for folders in sets) else []
 
 
 def _check_features(spec: str, data: FeatureSet) -> Report:

@@ -59,7 +59,7 @@ def near_groups(fingerprints: list[Fingerprint]) -> list[list[int]]:
     members: dict[int, list[int]] = {}
     for index in telling.tolist():
         members.setdefault(int(group[index]), []).append(index)
-    return sorted(found for found in members.values() if len(found) > 1)
+    return sorted(rows for rows in members.values() if len(rows) > 1)
 
 
 def _merged(group: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -30,7 +30,7 @@ class Counts:
     def of(self, rows: Iterable[int]) -> np.ndarray:
         """Those of the images `rows` alone."""
         wanted = set(rows)
-        return self.pixels[[place for place, row in enumerate(self.rows) if row in wanted]]
+        return self.pixels[[index for index, row in enumerate(self.rows) if row in wanted]]
 
 
 def count_pixels(data: Dataset, rows: Iterable[int]) -> Counts:
@@ -45,9 +45,9 @@ def count_pixels(data: Dataset, rows: Iterable[int]) -> Counts:
 
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(count, rows))
-    good = [(row, found) for row, found in zip(rows, results, strict=True) if not isinstance(found, BadImage)]
-    broken = [(found.name, found.reason) for found in results if isinstance(found, BadImage)]
-    pixels = np.array([found for _, found in good], np.int64).reshape(-1, len(data.classes) + 1)
+    good = [(row, counts) for row, counts in zip(rows, results, strict=True) if not isinstance(counts, BadImage)]
+    broken = [(counts.name, counts.reason) for counts in results if isinstance(counts, BadImage)]
+    pixels = np.array([counts for _, counts in good], np.int64).reshape(-1, len(data.classes) + 1)
     return Counts(pixels, [row for row, _ in good], broken)
 
 
@@ -74,31 +74,33 @@ def measure_masks(data: Dataset, counts: Counts) -> dict[str, Any]:
 
 def mask_problems(splits: dict[str, dict[str, int]], numbers: dict[str, Any], counts: Counts) -> list[str]:
     """Sentences for a person, from what the functions above gave."""
-    said = [f"The mask of {name} can't be used: {reason}." for name, reason in counts.broken[:5]]
+    sentences = [f"The mask of {name} can't be used: {reason}." for name, reason in counts.broken[:5]]
     images, share = numbers["images"], numbers["share"]
     present = [name for name, count in images.items() if count]
     if len(present) < 2:
         only = f"only {present[0]!r}" if present else "no class"
-        return [*said, f"The masks show {only}; at least two classes are needed: a run is refused."]
+        return [*sentences, f"The masks show {only}; at least two classes are needed: a run is refused."]
     if empty := [name for name, count in images.items() if not count]:
-        said.append(f"Classes without a pixel: {', '.join(empty[:10])}. They are never learned.")
+        sentences.append(f"Classes without a pixel: {', '.join(empty[:10])}. They are never learned.")
     if few := [f"{name} ({images[name]})" for name in present if images[name] < FEW]:
-        said.append(f"Classes in fewer than {FEW} images: {', '.join(few[:10])}. More images help most here.")
+        sentences.append(f"Classes in fewer than {FEW} images: {', '.join(few[:10])}. More images help most here.")
     if rare := [f"{name} ({100 * share[name]:.2g} %)" for name in present if share[name] < RARE]:
-        said.append(
+        sentences.append(
             f"Classes with less than {100 * RARE:g} % of the pixels: {', '.join(rare[:10])}. train.rare_classes shows "
             "them more often."
         )
     if numbers["void"] > EMPTY:
-        said.append(f"{100 * numbers['void']:.0f} % of the pixels are void. Is ?void= or ?classes= what you meant?")
+        sentences.append(
+            f"{100 * numbers['void']:.0f} % of the pixels are void. Is ?void= or ?classes= what you meant?"
+        )
     if numbers["all_void"]:
-        said.append(f"{numbers['all_void']} masks are void all over; nothing is learned of their images.")
+        sentences.append(f"{numbers['all_void']} masks are void all over; nothing is learned of their images.")
     train = splits.get("train", {})
-    for split, found in splits.items():
-        lacking = [name for name, count in found.items() if count and not train.get(name)]
+    for split, split_counts in splits.items():
+        lacking = [name for name, count in split_counts.items() if count and not train.get(name)]
         if train and lacking:
-            said.append(f"Classes of {split} that train has not: {', '.join(lacking[:10])}.")
-    return said
+            sentences.append(f"Classes of {split} that train has not: {', '.join(lacking[:10])}.")
+    return sentences
 
 
 def what_masks_teach(counts: dict[str, int], images: int) -> str:
