@@ -74,29 +74,29 @@ def read_annotated(
     if wanted == "none":
         return None
     files = list(walk_files(root))
-    found = find(root, files, limits)
+    sets = find(root, files, limits)
     if wanted is not None:
-        names = {str(_relative(one.path, root)): one for one in found}
+        names = {str(_relative(entry.path, root)): entry for entry in sets}
         if wanted.strip("/") not in names:
             known = ", ".join(list(names)[:6]) or "none"
             raise DataError(f"{what} has no annotations {wanted!r}; it has: {known}.")
-        found = [names[wanted.strip("/")]]
-    elif found and (classes_first or found[0].kind == "list") and _class_folders(files):
-        name = _relative(found[0].path, root)
-        gives = {"list": "its classes", "masks": "masks"}.get(found[0].kind, "boxes")
+        sets = [names[wanted.strip("/")]]
+    elif sets and (classes_first or sets[0].kind == "list") and _class_folders(files):
+        name = _relative(sets[0].path, root)
+        gives = {"list": "its classes", "masks": "masks"}.get(sets[0].kind, "boxes")
         return f"Annotations are there too ({name}); for {gives} write {scheme}:{what}?annotations={name}"
-    if not found:
+    if not sets:
         return None
-    splits = [one.split for one in found]
-    if len(found) > 1 and all(splits) and len({one.kind for one in found}) == 1:
-        return join_splits([(str(one.split), _read(one, options, limits)) for one in found])
-    if len(found) > 1:
-        names = [str(_relative(one.path, root)) for one in found]
+    splits = [entry.split for entry in sets]
+    if len(sets) > 1 and all(splits) and len({entry.kind for entry in sets}) == 1:
+        return join_splits([(str(entry.split), _read(entry, options, limits)) for entry in sets])
+    if len(sets) > 1:
+        names = [str(_relative(entry.path, root)) for entry in sets]
         raise DataError(
             f"{what} holds several sets of annotations: {', '.join(names[:6])}. "
             f"Name one: {scheme}:{what}?annotations={names[0]}"
         )
-    return _read(found[0], options, limits)
+    return _read(sets[0], options, limits)
 
 
 def find(root: AnyPath, files: Iterable[tuple[AnyPath, str]], limits: Limits) -> list[Annotations]:
@@ -104,31 +104,31 @@ def find(root: AnyPath, files: Iterable[tuple[AnyPath, str]], limits: Limits) ->
     by_suffix: dict[str, list[AnyPath]] = defaultdict(list)
     for path, _ in files:
         by_suffix[path.suffix.lower()].append(path)
-    found = [Annotations("voc", folder) for folder in _voc_folders(root, by_suffix[".xml"])]
-    found += [Annotations("cvat", path) for path in by_suffix[".xml"] if _starts(path, "<annotations")]
-    found += _of_json(by_suffix[".json"], root, limits)
-    found += [Annotations("csv", path) for path in by_suffix[".csv"] if csv.has_boxes(path, limits)]
+    sets = [Annotations("voc", folder) for folder in _voc_folders(root, by_suffix[".xml"])]
+    sets += [Annotations("cvat", path) for path in by_suffix[".xml"] if _starts(path, "<annotations")]
+    sets += _of_json(by_suffix[".json"], root, limits)
+    sets += [Annotations("csv", path) for path in by_suffix[".csv"] if csv.has_boxes(path, limits)]
     yamls = by_suffix[".yaml"] + by_suffix[".yml"]
     as_text = partial(read_yaml, as_text=True)
     described = [path for path in yamls if yolo.is_yolo(_content(path, as_text, limits))]
     described += [path for path in by_suffix[".data"] if _is_darknet(path, limits)]
-    found += [Annotations("yolo", path) for path in described]
-    if not found:
-        found = [Annotations("yolo", folder) for folder in _yolo_folders(root, by_suffix, limits)]
-    if not found and has_pairs(files):
-        found = [Annotations("masks", root)]
-    if not found:
-        found = [Annotations("list", path) for path in by_suffix[".csv"] if list_reader.has_classes(path, limits)]
-    return found
+    sets += [Annotations("yolo", path) for path in described]
+    if not sets:
+        sets = [Annotations("yolo", folder) for folder in _yolo_folders(root, by_suffix, limits)]
+    if not sets and has_pairs(files):
+        sets = [Annotations("masks", root)]
+    if not sets:
+        sets = [Annotations("list", path) for path in by_suffix[".csv"] if list_reader.has_classes(path, limits)]
+    return sets
 
 
-def _read(found: Annotations, options: dict[str, str], limits: Limits) -> Dataset:
-    reader = READERS[found.kind]
+def _read(source: Annotations, options: dict[str, str], limits: Limits) -> Dataset:
+    reader = READERS[source.kind]
     given = {key: value for key, value in options.items() if key != "annotations"}
     unknown = sorted(given.keys() - reader.OPTIONS.keys())
     if unknown:
-        raise DataError(f"{found.path}: these annotations are {found.kind}:, to which ?{unknown[0]}= says nothing.")
-    return reader.read_from(found.path, given, limits)
+        raise DataError(f"{source.path}: these annotations are {source.kind}:, to which ?{unknown[0]}= says nothing.")
+    return reader.read_from(source.path, given, limits)
 
 
 def _relative(path: AnyPath, root: AnyPath) -> PurePosixPath:
@@ -176,7 +176,7 @@ def _of_json(paths: list[AnyPath], root: AnyPath, limits: Limits) -> list[Annota
     by_folder: dict[AnyPath, list[AnyPath]] = defaultdict(list)
     for path in paths:
         by_folder[path.parent].append(path)
-    found, single = [], []
+    sets, single = [], []
     for folder, files in by_folder.items():
         for path in files if len(files) <= MANY else files[:3]:
             kind = _kind_of_json(path, limits)
@@ -184,8 +184,8 @@ def _of_json(paths: list[AnyPath], root: AnyPath, limits: Limits) -> list[Annota
                 single.append(folder)
                 break
             if kind is not None:
-                found.append(Annotations(kind, path))
-    return found + [Annotations("labelme", folder) for folder in _tops(single, root)]
+                sets.append(Annotations(kind, path))
+    return sets + [Annotations("labelme", folder) for folder in _tops(single, root)]
 
 
 def _tops(folders: list[AnyPath], root: AnyPath) -> list[AnyPath]:
@@ -193,7 +193,7 @@ def _tops(folders: list[AnyPath], root: AnyPath) -> list[AnyPath]:
     if len(folders) < 2:
         return folders
     top = folders[0]
-    while top != root and not all(top == one or str(one).startswith(f"{top}/") for one in folders):
+    while top != root and not all(top == folder or str(folder).startswith(f"{top}/") for folder in folders):
         top = top.parent
     return [top]
 

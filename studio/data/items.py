@@ -75,7 +75,7 @@ class Item:
         mask = Relabelled(self.mask, place) if self.mask is not None else None
         if self.boxes is None:
             return replace(self, label=label, mask=mask)
-        labels = np.array([place[one] for one in self.boxes.labels.tolist()], np.int64)
+        labels = np.array([place[index] for index in self.boxes.labels.tolist()], np.int64)
         return replace(self, label=label, boxes=replace(self.boxes, labels=labels), mask=mask)
 
 

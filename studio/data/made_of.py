@@ -27,19 +27,19 @@ def originals(scheme: str, rest: str, options: Mapping[str, str], own: Collectio
     """The images that a domain is made of. Raises DataError for feature vectors, or for a spec that can't be opened."""
     from studio.data.specs import open_data
 
-    found = open_data(inner_spec(rest, options, own), limits)
-    if not isinstance(found, Dataset):
+    dataset = open_data(inner_spec(rest, options, own), limits)
+    if not isinstance(dataset, Dataset):
         raise DataError(f"{scheme}: {rest} holds feature vectors; expected images.")
-    return found
+    return dataset
 
 
 def rows_of_part(scheme: str, count: int, options: Mapping[str, str]) -> np.ndarray:
     """Rows of `count` images that `part=K/N` takes: parts of one seed have no image in common. Raises DataError."""
     text = options.get("part", "1/1")
-    place, parts = map(int, match.groups()) if (match := re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", text)) else (0, 0)
-    if not 1 <= place <= parts:
+    index, parts = map(int, match.groups()) if (match := re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", text)) else (0, 0)
+    if not 1 <= index <= parts:
         raise DataError(f"{scheme}: part is {text!r}; expected K/N with K from 1 to N, such as 2/3.")
-    return np.sort(np.random.default_rng((seed_of(scheme, options), 1)).permutation(count)[place - 1 :: parts])
+    return np.sort(np.random.default_rng((seed_of(scheme, options), 1)).permutation(count)[index - 1 :: parts])
 
 
 def seed_of(scheme: str, options: Mapping[str, str]) -> int:

@@ -53,11 +53,11 @@ def decode(
     threads = max(1, workers)
     with ThreadPoolExecutor(threads) as pool:
         loaded = in_order(pool, load, dataset.items, ahead=8 * threads)
-        for number, (item, found) in enumerate(zip(dataset.items, loaded, strict=True), start=1):
-            if isinstance(found, BadImage):
-                skipped.append(Skipped(item.name, found.reason))
+        for number, (item, decoded) in enumerate(zip(dataset.items, loaded, strict=True), start=1):
+            if isinstance(decoded, BadImage):
+                skipped.append(Skipped(item.name, decoded.reason))
             else:
-                pixels[len(kept)] = found
+                pixels[len(kept)] = decoded
                 kept.append(item)
             if number % EVERY == 0 or number == len(dataset):
                 on_progress(number, len(dataset))

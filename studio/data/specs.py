@@ -114,11 +114,11 @@ def _open(spec: Spec, limits: Limits) -> Dataset | FeatureSet:
         for option in spec.options.keys() - reader.OPTIONS.keys():
             known = nearest(option, reader.OPTIONS) or f" {spec.scheme}: has no options."
             raise DataError(f"data: {spec.text!r} has the unknown option {option!r}.{known}")
-    found = replace(reader.read(spec.rest, spec.options, limits), spec=spec.text)
-    for item in found.items if isinstance(found, Dataset) and not limits.rights.local else ():
+    dataset = replace(reader.read(spec.rest, spec.options, limits), spec=spec.text)
+    for item in dataset.items if isinstance(dataset, Dataset) and not limits.rights.local else ():
         if isinstance(item.source, FileSource):  # a list may name files anywhere
             limits.rights.require(item.source.path, "data")
-    return found
+    return dataset
 
 
 def require_allowed(spec: str, rights: Rights) -> None:
@@ -179,7 +179,7 @@ def _without_suffix(part: Spec) -> PurePosixPath:
 
 
 def _join_images(spec: str, sets: list[Dataset], domains: list[str]) -> Dataset:
-    classes, place = _merge(sets)
+    classes, index_of = _merge(sets)
     divided = any(part.splits for part in sets)
     joined = Dataset(spec, classes, [])
     for part, domain in zip(sets, domains, strict=True):
@@ -188,7 +188,7 @@ def _join_images(spec: str, sets: list[Dataset], domains: list[str]) -> Dataset:
             joined.splits.setdefault(name, []).extend(len(joined) + index for index in members)
         joined.skipped += [replace(skip, name=f"{domain}/{skip.name}") for skip in part.skipped]
         joined.remarks += [f"{domain}: {remark}" for remark in part.remarks]
-        places = [place[name] for name in part.classes]
+        places = [index_of[name] for name in part.classes]
         joined.items += [
             replace(item.relabelled(places), name=f"{domain}/{item.name}", domain=item.domain or domain)
             for item in part.items
@@ -200,8 +200,8 @@ def _join_features(spec: str, sets: list[FeatureSet], domains: list[str]) -> Fea
     widths = {part.x.shape[1] for part in sets}
     if len(widths) > 1:
         raise DataError(f"data: {spec!r} joins feature vectors of different length: {sorted(widths)}.")
-    classes, place = _merge(sets)
-    labels = [[place[part.classes[label]] if label >= 0 else -1 for label in part.y] for part in sets]
+    classes, index_of = _merge(sets)
+    labels = [[index_of[part.classes[label]] if label >= 0 else -1 for label in part.y] for part in sets]
     return FeatureSet(
         spec,
         classes,

@@ -87,8 +87,8 @@ def given_splits(data: "LabelledData", home: Home | None = None) -> tuple[Datase
         raise DataError("data.train: nothing is given; expected something like folder:photos or builtin:digits.")
     whole = images(data.train, home)
     if whole.splits and "train" not in whole.splits:
-        found = ", ".join(f"{name}/" for name in whole.splits)
-        raise DataError(f"data.train: {data.train} has {found} but no train/. Name the folder to train on.")
+        folders = ", ".join(f"{name}/" for name in whole.splits)
+        raise DataError(f"data.train: {data.train} has {folders} but no train/. Name the folder to train on.")
     val = _split_of(images(data.val, home), "val") if data.val else _own(whole, "val")
     test = _split_of(images(data.test, home), "test") if data.test else _own(whole, "test")
     return _split_of(whole, "train"), val, test
@@ -96,10 +96,10 @@ def given_splits(data: "LabelledData", home: Home | None = None) -> tuple[Datase
 
 def images(spec: str, home: Home | None = None) -> Dataset:
     """The data of `spec`, which must be images, for whom `home` is opened. Raises DataError for feature files."""
-    found = open_data(spec, limits_of(home))
-    if isinstance(found, FeatureSet):
+    dataset = open_data(spec, limits_of(home))
+    if isinstance(dataset, FeatureSet):
         raise DataError(f"{spec} holds feature vectors; this method needs images.")
-    return found
+    return dataset
 
 
 def require_classes(dataset: Dataset | FeatureSet, at_least: int = 2) -> None:
@@ -117,8 +117,8 @@ def require_classes(dataset: Dataset | FeatureSet, at_least: int = 2) -> None:
     labels = dataset.labels if isinstance(dataset, Dataset) else dataset.y
     present = [dataset.classes[label] for label in np.unique(labels) if label >= 0]
     if len(present) < at_least:
-        found = f"only the class {present[0]!r}" if len(present) == 1 else f"{len(present)} classes"
-        raise DataError(f"{dataset.spec}: found {found}; at least {at_least} are needed. Expected one folder a class.")
+        shown = f"only the class {present[0]!r}" if len(present) == 1 else f"{len(present)} classes"
+        raise DataError(f"{dataset.spec}: found {shown}; at least {at_least} are needed. Expected one folder a class.")
 
 
 def with_images_only(dataset: Dataset) -> Dataset:
@@ -135,9 +135,10 @@ def relabel(dataset: Dataset, classes: list[str], split: str) -> Dataset:
         raise DataError(
             f"data.{split}: {dataset.spec} has classes that train has not: {some(unknown)}. Train has: {some(classes)}."
         )
-    place = {name: index for index, name in enumerate(classes)}
+    index_of = {name: index for index, name in enumerate(classes)}
     items = [
-        replace(item, label=place[dataset.classes[item.label]]) if item.label >= 0 else item for item in dataset.items
+        replace(item, label=index_of[dataset.classes[item.label]]) if item.label >= 0 else item
+        for item in dataset.items
     ]
     return replace(dataset, classes=classes, items=items)
 
@@ -162,18 +163,18 @@ def stratified(
     held: Counter[int] = Counter()
     chosen: set[int] = set()
 
-    def take(place: int, most: dict[int, int]) -> None:
-        if all(held[label] + count <= min(most[label], total[label] - 1) for label, count in counts[place].items()):
-            held.update(counts[place])
-            chosen.add(place)
+    def take(number: int, most: dict[int, int]) -> None:
+        if all(held[label] + count <= min(most[label], total[label] - 1) for label, count in counts[number].items()):
+            held.update(counts[number])
+            chosen.add(number)
 
     order = np.random.default_rng(seed).permutation(len(members)).tolist()
-    for place in order:
-        take(place, want)
-    for place in sorted(order, key=lambda place: len(members[place])):  # where every group is larger than the wish
-        if place not in chosen and any(held[label] == 0 < want[label] for label in counts[place]):
-            take(place, total)
-    out = sorted(index for place in chosen for index in members[place])
+    for number in order:
+        take(number, want)
+    for number in sorted(order, key=lambda number: len(members[number])):  # where every group is larger than the wish
+        if number not in chosen and any(held[label] == 0 < want[label] for label in counts[number]):
+            take(number, total)
+    out = sorted(index for number in chosen for index in members[number])
     return np.setdiff1d(np.arange(len(labels)), out), np.array(out, dtype=np.int64)
 
 

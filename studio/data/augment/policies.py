@@ -83,11 +83,11 @@ def _apply(
     images: Tensor, operations: list[Operation], chosen: Tensor, draw: torch.Generator, strength: float | None
 ) -> Tensor:
     """Each image through operation `floor(chosen * len)`, `chosen` [B] in 0..1."""
-    place = (chosen * len(operations)).long()
+    operation_of = (chosen * len(operations)).long()
     strengths, signs = torch.rand(2, len(operations), generator=draw).tolist()
     result = images.clone()
-    for index in place.unique().tolist():
-        rows = place == index
+    for index in operation_of.unique().tolist():
+        rows = operation_of == index
         amount = strengths[index] if strength is None else strength
         result[rows] = operations[index](images[rows], amount, 1.0 if signs[index] < 0.5 else -1.0)
     return result

@@ -132,7 +132,7 @@ def scenes(images: int, classes: int, size: int, look: str, most: int, seed: int
         scene = Scene(number, size, classes, most, look, seed)
         truth = {"mask": SceneMask(scene)} if masks else {"boxes": scene.boxes()}
         items.append(Item(f"scene-{look}-{number:04d}", -1, scene, look, **truth))
-    names = [class_name(one) for one in alphabet()[:classes]]
+    names = [class_name(character) for character in alphabet()[:classes]]
     return Dataset("builtin:scenes", ["background", *names] if masks else names, items)
 
 

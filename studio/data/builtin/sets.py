@@ -32,11 +32,11 @@ def _digits(limits: Limits, per_class: str | None = None) -> Dataset:
     from sklearn.datasets import load_digits
 
     most = None if per_class is None else _whole("digits", "per_class", per_class, 1, 174)
-    found = load_digits()
-    pixels = np.round(found.images * (255.0 / 16.0)).astype(np.uint8)
+    scans = load_digits()
+    pixels = np.round(scans.images * (255.0 / 16.0)).astype(np.uint8)
     taken = dict.fromkeys(range(10), 0)
     items = []
-    for index, label in enumerate(found.target.tolist()):
+    for index, label in enumerate(scans.target.tolist()):
         if most is None or taken[label] < most:
             taken[label] += 1
             items.append(Item(f"digit-{index:04d}", label, ArraySource(pixels[index])))

@@ -72,7 +72,7 @@ def extract(
     shards = Shards(cache_folder(home, backbone, precision))
     wanted = {name: item for name, item in zip(names, dataset.items, strict=True) if name is not None}
     missing = {name: item for name, item in wanted.items() if name not in shards}
-    found = len(wanted) - len(missing)
+    cached = len(wanted) - len(missing)
     reasons: dict[str, str] = {}
     if missing:
         quick = folded(backbone) if device == "cpu" and precision == "fp32" and len(missing) >= MANY else backbone
@@ -81,7 +81,7 @@ def extract(
         try:
             for batch in _batches(missing, backbone.preprocess, reasons, batch_size, workers):
                 keeping.add(batch, forward(torch.stack(list(batch.values()))))
-                on_progress(found + keeping.count, len(wanted))
+                on_progress(cached + keeping.count, len(wanted))
                 if should_stop():
                     raise StoppedByUser(
                         f"Stopped after {keeping.count} of {len(missing)} new images; their features are kept."
@@ -173,11 +173,11 @@ def _batches(
 
     batch: dict[str, Tensor] = {}
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        for name, found in zip(items, in_order(pool, load, items, AHEAD * batch_size), strict=True):
-            if isinstance(found, str):
-                reasons[name] = found
+        for name, decoded in zip(items, in_order(pool, load, items, AHEAD * batch_size), strict=True):
+            if isinstance(decoded, str):
+                reasons[name] = decoded
                 continue
-            batch[name] = found
+            batch[name] = decoded
             if len(batch) == batch_size:
                 yield batch
                 batch = {}

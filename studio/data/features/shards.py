@@ -34,8 +34,8 @@ class Shards:
 
     def row(self, digest: str) -> np.ndarray:
         """Features float32 [D] of an image that is here."""
-        shard, place = self._rows[digest]
-        return shard[place]
+        shard, row = self._rows[digest]
+        return shard[row]
 
     def add(self, digests: list[str], features: np.ndarray) -> None:
         """Keeps features [n, D] of n images. Raises StoreError where the disk refuses."""
@@ -50,7 +50,7 @@ class Shards:
 
     def _take(self, names: np.ndarray, shard: np.ndarray) -> None:
         if len(names) == len(shard):
-            self._rows.update((name, (shard, place)) for place, name in enumerate(names.astype(str).tolist()))
+            self._rows.update((name, (shard, row)) for row, name in enumerate(names.astype(str).tolist()))
 
 
 def _map(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -56,7 +56,7 @@ def read_values(source: ImageSource, name: str, limits: Limits = LIMITS) -> Valu
 
 def _of_colours(channels: np.ndarray, lossy: bool) -> Values:
     """Values of channels [H, W, 3]; equal ones are a number that was saved as a colour."""
-    red, green, blue = (channels[..., place] for place in range(3))
+    red, green, blue = (channels[..., channel] for channel in range(3))
     if np.array_equal(red, green) and np.array_equal(red, blue):
         return Values(red, lossy=lossy)
     return Values(red * 0x10000 + green * 0x100 + blue, coloured=True, lossy=lossy)

@@ -76,55 +76,56 @@ def coding_of(
     `void` are values that someone says are no class; None where nobody says anything.
     """
     asked, void = void is not None, void or []
-    coloured, said = _are_colours(masks, table)
+    coloured, remarks = _are_colours(masks, table)
     counts: Counter[int] = Counter()
-    for one in masks:
-        counts.update((_as_colours(one) if coloured else one.numbers).tolist())
+    for mask in masks:
+        counts.update((_as_colours(mask) if coloured else mask.numbers).tolist())
     halved = _refuse_lossy(what, masks)
     if halved:
         counts = Counter({0: len(masks), 255: len(masks)})
-        said.append("Masks are JPEGs, whose compression blurs numbers; they are read as black and white.")
+        remarks.append("Masks are JPEGs, whose compression blurs numbers; they are read as black and white.")
     if table is None:
         table, more = _met(what, counts, void, asked, coloured)
-        said += more
+        remarks += more
     elif table.coloured != coloured:
         kinds = ("numbers", "colours") if coloured else ("colours", "numbers")
         raise DataError(f"{what}: the table of classes has {kinds[0]}, but the masks hold {kinds[1]}.")
     kept = [(name, value) for name, value in zip(table.names, table.values, strict=True) if value not in void]
-    place = {value: index for index, (_, value) in enumerate(kept)}
+    index_of = {value: index for index, (_, value) in enumerate(kept)}
     names = [name for name, _ in kept]
-    if not any(value in place for value in counts):
+    if not any(value in index_of for value in counts):
         raise DataError(
             f"{what}: no value of the masks is a class ({', '.join(names[:8])}). Is ?classes= the table of these masks?"
         )
-    empty = {*table.void, *void, *(() if coloured else (VOID, DEEP_VOID))} - place.keys()
-    return Coding(place, coloured, halved), names, said + _said_of_others(counts, place, empty, coloured, table.closed)
+    empty = {*table.void, *void, *(() if coloured else (VOID, DEEP_VOID))} - index_of.keys()
+    remarks += _said_of_others(counts, index_of, empty, coloured, table.closed)
+    return Coding(index_of, coloured, halved), names, remarks
 
 
 def _said_of_others(
-    counts: Counter[int], place: dict[int, int], void: set[int], coloured: bool, closed: bool
+    counts: Counter[int], index_of: dict[int, int], void: set[int], coloured: bool, closed: bool
 ) -> list[str]:
     """Sentences on values that are no class: those that are void, and those that nothing is known of."""
     if closed:
         return []
-    unknown = sorted(value for value in counts if value not in place and value not in void)
-    said = []
+    unknown = sorted(value for value in counts if value not in index_of and value not in void)
+    sentences = []
     if unknown:
         shown = ", ".join(f"{_shown(value, coloured)} (in {counts[value]} masks)" for value in unknown[:8])
         more = f" and {len(unknown) - 8} more" if len(unknown) > 8 else ""
-        said.append(f"Unknown values, which are no class of the table and taken for void: {shown}{more}.")
+        sentences.append(f"Unknown values, which are no class of the table and taken for void: {shown}{more}.")
     if there := sorted(value for value in void if value in counts):
-        said.append(f"Void, neither learned nor scored: {', '.join(_shown(value, coloured) for value in there)}.")
-    return said
+        sentences.append(f"Void, neither learned nor scored: {', '.join(_shown(value, coloured) for value in there)}.")
+    return sentences
 
 
 def _refuse_lossy(what: str, masks: list[Looked]) -> bool:
     """Whether JPEG masks are read as black and white. Raises DataError where they can't be."""
-    lossy = [one for one in masks if one.lossy]
+    lossy = [mask for mask in masks if mask.lossy]
     if not lossy:
         return False
-    worst = min(lossy, key=lambda one: one.clear)
-    if worst.clear < CLEAR or any(one.coloured for one in lossy):
+    worst = min(lossy, key=lambda mask: mask.clear)
+    if worst.clear < CLEAR or any(mask.coloured for mask in lossy):
         raise DataError(
             f"{what}: {len(lossy)} masks are JPEGs, such as that of {worst.name}. JPEG changes the numbers of pixels, "
             "so classes can't be told apart. Save masks as PNG."
@@ -134,19 +135,19 @@ def _refuse_lossy(what: str, masks: list[Looked]) -> bool:
 
 def _are_colours(masks: list[Looked], table: Table | None) -> tuple[bool, list[str]]:
     """Whether the values are colours, and a sentence where that had to be found out."""
-    if any(one.coloured for one in masks) or (table is not None and table.coloured):
+    if any(mask.coloured for mask in masks) or (table is not None and table.coloured):
         return True, []
     meanings: dict[int, set[int]] = defaultdict(set)
-    for one in masks if table is None else ():
-        for number, colour in zip(one.numbers.tolist(), one.colours.tolist(), strict=False):
+    for mask in masks if table is None else ():
+        for number, colour in zip(mask.numbers.tolist(), mask.colours.tolist(), strict=False):
             meanings[number].add(colour)
     if all(len(colours) == 1 for colours in meanings.values()):
         return False, []
     return True, ["Palettes differ between the masks, so their colours are taken for the classes, not their numbers."]
 
 
-def _as_colours(one: Looked) -> np.ndarray:
-    return one.colours if len(one.colours) else one.numbers * 0x010101
+def _as_colours(mask: Looked) -> np.ndarray:
+    return mask.colours if len(mask.colours) else mask.numbers * 0x010101
 
 
 def _met(what: str, counts: Counter[int], void: list[int], asked: bool, coloured: bool) -> tuple[Table, list[str]]:
@@ -170,13 +171,15 @@ def _met(what: str, counts: Counter[int], void: list[int], asked: bool, coloured
         raise DataError(f"{what}: one class only: every pixel of all masks is {only}. At least two are needed.")
     if not coloured and kept == [0, 1]:
         return Table(("background", "foreground"), (0, 1)), []
-    said = []
+    sentences = []
     if coloured:
-        said.append("Each colour is a class, by its code. ?classes=FILE (a line each: name r g b) gives them names.")
+        sentences.append(
+            "Each colour is a class, by its code. ?classes=FILE (a line each: name r g b) gives them names."
+        )
     elif kept != list(range(len(kept))):
-        shown = ", ".join(f"{value} became {place}" for place, value in list(enumerate(kept))[:4])
-        said.append(f"Values have gaps; classes are numbered in their order: {shown}, ...")
-    return table_of([_shown(value, coloured) for value in kept], kept, coloured), said
+        shown = ", ".join(f"{value} became {index}" for index, value in list(enumerate(kept))[:4])
+        sentences.append(f"Values have gaps; classes are numbered in their order: {shown}, ...")
+    return table_of([_shown(value, coloured) for value in kept], kept, coloured), sentences
 
 
 def _shown(value: int, coloured: bool) -> str:

@@ -53,10 +53,10 @@ def pair(files: Iterable[tuple[AnyPath, str]], options: Mapping[str, str]) -> Pa
     Raises DataError where they name one that holds no image file.
     """
     sides = _sides(files, options)
-    images = [one for one in sides if not one.mask]
-    masks = [one for one in sides if one.mask]
-    for option, found in (("images", images), ("masks", masks)):
-        if option in options and not found:
+    images = [file for file in sides if not file.mask]
+    masks = [file for file in sides if file.mask]
+    for option, side in (("images", images), ("masks", masks)):
+        if option in options and not side:
             raise DataError(f"?{option}={options[option]}: no image file is below such a folder.")
     return _matched(images, masks)
 
@@ -64,11 +64,11 @@ def pair(files: Iterable[tuple[AnyPath, str]], options: Mapping[str, str]) -> Pa
 def has_pairs(files: Iterable[tuple[AnyPath, str]]) -> bool:
     """Whether a folder holds images and masks of them: a folder of each, and most masks with their image."""
     sides = _sides(files, {})
-    masks = [one for one in sides if one.mask]
-    if not masks or not all(any(map(MASKS.search, one.below.parts[:-1])) for one in masks):
+    masks = [file for file in sides if file.mask]
+    if not masks or not all(any(map(MASKS.search, file.below.parts[:-1])) for file in masks):
         return False
-    found = _matched([one for one in sides if not one.mask], masks)
-    return len(found.pairs) > len(masks) // 2
+    matched = _matched([file for file in sides if not file.mask], masks)
+    return len(matched.pairs) > len(masks) // 2
 
 
 def _sides(files: Iterable[tuple[AnyPath, str]], options: Mapping[str, str]) -> list[_Sorted]:
@@ -96,9 +96,9 @@ def _split(below: PurePosixPath) -> str | None:
     """train, val or test, as a folder says, alone or with a word (trainannot, train_masks)."""
     for part in below.parts[:-1]:
         words = [word for word in re.split(r"[._-]|annot", part.lower()) if word]
-        found = next((SPLITS[word] for word in words if word in SPLITS), None)
-        if found and (part.lower() in SPLITS or MASKS.search(part) or IMAGES.match(words[-1])):
-            return found
+        split = next((SPLITS[word] for word in words if word in SPLITS), None)
+        if split and (part.lower() in SPLITS or MASKS.search(part) or IMAGES.match(words[-1])):
+            return split
     return None
 
 
@@ -119,17 +119,17 @@ def _matched(images: list[_Sorted], masks: list[_Sorted]) -> Pairs:
     """Each mask with the one image of its split and key; else with the one of its split and stem."""
     out = Pairs()
     taken: dict[AnyPath, _Sorted] = {}
-    whole, short = (_by(images, lambda one: one.key), _by(images, lambda one: one.key[-1:]))
+    whole, short = (_by(images, lambda image: image.key), _by(images, lambda image: image.key[-1:]))
     claims: dict[AnyPath, list[_Sorted]] = defaultdict(list)
     for mask in masks:
-        found = whole.get((mask.split, mask.key)) or short.get((mask.split, mask.key[-1:])) or []
-        if len(found) > 1:
-            found = [one for one in found if one.below.stem == mask.below.stem] or found
-        if len(found) == 1:
-            claims[found[0].path].append(mask)
-            taken[found[0].path] = found[0]
+        candidates = whole.get((mask.split, mask.key)) or short.get((mask.split, mask.key[-1:])) or []
+        if len(candidates) > 1:
+            candidates = [image for image in candidates if image.below.stem == mask.below.stem] or candidates
+        if len(candidates) == 1:
+            claims[candidates[0].path].append(mask)
+            taken[candidates[0].path] = candidates[0]
         else:
-            (out.unclear if found else out.without_image).append(mask.path)
+            (out.unclear if candidates else out.without_image).append(mask.path)
     for path, claiming in claims.items():
         best = _preferred(claiming)
         if best is None:
@@ -137,7 +137,7 @@ def _matched(images: list[_Sorted], masks: list[_Sorted]) -> Pairs:
             continue
         out.pairs.append((path, best.path, taken[path].split))
     paired = {path for path, _, _ in out.pairs}
-    out.without_mask = [one.path for one in images if one.path not in paired]
+    out.without_mask = [image.path for image in images if image.path not in paired]
     out.pairs.sort(key=lambda pair: str(pair[0]))
     return out
 
@@ -146,12 +146,12 @@ def _preferred(claiming: list[_Sorted]) -> _Sorted | None:
     """The one mask of several of one image: that of label ids before that of train ids; None where nothing tells."""
     if len(claiming) == 1:
         return claiming[0]
-    ids = [one for one in claiming if one.below.stem.lower().endswith("labelids")]
+    ids = [mask for mask in claiming if mask.below.stem.lower().endswith("labelids")]
     return ids[0] if len(ids) == 1 else None
 
 
 def _by(images: list[_Sorted], key: "object") -> dict[tuple[str | None, tuple[str, ...]], list[_Sorted]]:
     out: dict[tuple[str | None, tuple[str, ...]], list[_Sorted]] = defaultdict(list)
-    for one in images:
-        out[one.split, key(one)].append(one)  # type: ignore[operator]
+    for image in images:
+        out[image.split, key(image)].append(image)  # type: ignore[operator]
     return out

@@ -109,9 +109,9 @@ def read_table(file: AnyPath, limits: Limits) -> Table:
         raise DataError(f"{file.name} names {twice!r} twice. Give each class a name of its own, a line each.")
     numbers = [row[1] for row in rows]
     if usual in (3, 4):
-        return table_of(names, [_colour(one[-3:], file) for one in numbers], coloured=True)
+        return table_of(names, [_colour(row_numbers[-3:], file) for row_numbers in numbers], coloured=True)
     if usual in (1, 5):
-        table = table_of(names, [int(one[0]) for one in numbers])
+        table = table_of(names, [int(row_numbers[0]) for row_numbers in numbers])
         return replace(table, void=(0,)) if usual == 5 else table  # ADE20K: 0 is what is none of its classes
     return table_of(names, list(range(len(names))))
 
