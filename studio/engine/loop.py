@@ -296,7 +296,7 @@ class Loop:
         `rows` are those of each stream's whole batch, over all ranks.
         """
         moving = [self.moving[name] for name in phase.trains]
-        trained = [parameter for one in moving for parameter in one.parameters]
+        trained = [parameter for mover in moving for parameter in mover.parameters]
         count = max(map(len, leaves(batch)))
         losses: dict[str, Tensor] = {}
         logged: dict[str, Tensor] = {}
@@ -323,8 +323,8 @@ class Loop:
                     sums[name] = sums.get(name, 0.0) + value * weight
 
         self.rewind.mark()
-        for one in moving:
-            one.optimizer.zero_grad()
+        for mover in moving:
+            mover.optimizer.zero_grad()
         begin()
         with self._only(trained):
             self.micro.run(count, forward_and_backward, again)
@@ -337,14 +337,14 @@ class Loop:
         """Clips the gradient and steps the optimizers."""
         scaler = getattr(self.accelerator, "scaler", None)
         if scaler is not None:
-            for one in moving:
-                scaler.unscale_(one.optimizer)
+            for mover in moving:
+                scaler.unscale_(mover.optimizer)
         torch.nn.utils.clip_grad_norm_(trained, clip)
-        for one in moving:
-            factor = one.schedule(at) if one.schedule else self._warmup_cosine(at)
-            for group, peak in zip(one.optimizer.param_groups, one.peaks, strict=True):
+        for mover in moving:
+            factor = mover.schedule(at) if mover.schedule else self._warmup_cosine(at)
+            for group, peak in zip(mover.optimizer.param_groups, mover.peaks, strict=True):
                 group["lr"] = peak * factor
-            one.optimizer.step() if scaler is None else scaler.step(one.optimizer)
+            mover.optimizer.step() if scaler is None else scaler.step(mover.optimizer)
         if scaler is not None:
             scaler.update()
 
@@ -357,8 +357,8 @@ class Loop:
         chosen = set(map(id, trained)) if len(self.moving) > 1 else None
         others = [
             parameter
-            for one in (self.moving.values() if chosen is not None else ())
-            for parameter in one.parameters
+            for mover in (self.moving.values() if chosen is not None else ())
+            for parameter in mover.parameters
             if id(parameter) not in chosen and parameter.requires_grad
         ]
         for parameter in others:
@@ -411,7 +411,7 @@ class Loop:
         scaler = getattr(self.accelerator, "scaler", None)
         state = {
             "module": self.learner.module.state_dict(),
-            "optimizers": {name: one.optimizer.state_dict() for name, one in self.moving.items()},
+            "optimizers": {name: mover.optimizer.state_dict() for name, mover in self.moving.items()},
             "scaler": scaler.state_dict() if scaler else None,
             "progress": vars(self.progress),
             "micro_batch": self.micro.size,
@@ -428,8 +428,8 @@ class Loop:
         self.learner.module.load_state_dict(state["module"])
         if "optimizer" in state:  # saved by a version that knew one alone
             state["optimizers"] = dict.fromkeys(self.moving, state["optimizer"])
-        for name, one in self.moving.items():
-            one.optimizer.load_state_dict(state["optimizers"][name])
+        for name, mover in self.moving.items():
+            mover.optimizer.load_state_dict(state["optimizers"][name])
         if state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.progress = Progress(**state["progress"])
