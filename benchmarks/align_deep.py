@@ -29,7 +29,7 @@ from studio.core.home import Home
 
 METHODS = [
     "source-only", "ddc", "dan", "deep-coral", "jan", "dsan", "deep-jdot", "dann", "cdan", "adda", "mcd", "mdd",
-    "wdgrl", "bsp", "mcc", "bnm", "entropy", "afn", "ada-bn", "dsbn", "trans-norm", "fixmatch", "self-ensembling",
+    "wdgrl", "bsp", "mcc", "bnm", "entropy", "afn", "adabn", "dsbn", "transnorm", "fixmatch", "self-ensembling",
     "shot", "nrc",
 ]  # fmt: skip
 SELECTIONS = ("source-val", "entropy", "diversity", "importance-weighted", "dev", "snd", "last", "oracle")

@@ -2,7 +2,7 @@
 
     python benchmarks/segment_quick.py FOLDER [--method segment/light-pyramid] [--random] [--set KEY=VALUE ...]
 
-FOLDER is as for `masks:` (train/ and val/ with images/ and masks/); `--options void=11&classes=camvid` goes behind it.
+FOLDER is as for `masks:` (train/ and val/ with images/ and masks/); `--options` (ignore=11&classes=camvid) goes behind.
 The preset segment-quick with what is set here; the last epoch is judged (no choice by what is scored). With `--random`
 the same network without pretrained weights. One row a seed, then a table of classes (means over the seeds).
 """
@@ -24,7 +24,7 @@ KEYS = {"model.image_size": 256, "train.epochs": 30, "eval.selection": "last"}
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder")
-    parser.add_argument("--options", default="void=11&classes=camvid")
+    parser.add_argument("--options", default="ignore=11&classes=camvid")
     parser.add_argument("--method", default="segment/light-pyramid")
     parser.add_argument("--random", action="store_true", help="untrained weights")
     parser.add_argument("--seeds", type=int, default=1)
@@ -38,7 +38,7 @@ def main() -> int:
     found = []
     for seed in range(asked.seeds):
         found.append(once({**keys, "train.seed": seed}))
-    per_class = {name: [metrics["iou_per_class"][name] for metrics in found] for name in found[0]["iou_per_class"]}
+    per_class = {name: [metrics["miou_per_class"][name] for metrics in found] for name in found[0]["miou_per_class"]}
     for name, values in per_class.items():
         print(f"{name:16}{np.mean([value or 0.0 for value in values]):7.3f}")
     means = [metrics["miou"] for metrics in found]
@@ -54,7 +54,7 @@ def once(keys: dict) -> dict:
         metrics = run("segment-quick", keys, home=Home.find(Path(folder))).metrics
     print(
         f"seed {keys['train.seed']}: mIoU {metrics['miou']:.3f} +- {metrics['miou_ci95']:.3f} (95 %, images)  "
-        f"pixel accuracy {metrics['pixel_accuracy']:.3f}  mean accuracy {metrics['mean_accuracy']:.3f}  FWIoU "
+        f"pixel accuracy {metrics['pa']:.3f}  mean accuracy {metrics['mpa']:.3f}  FWIoU "
         f"{metrics['fwiou']:.3f}  boundary F {metrics['boundary_f']:.3f}  {(time.monotonic() - begun) / 60:.1f} min, "
         f"{(time.process_time() - worked) / 60:.1f} min of one core",
         flush=True,

@@ -48,7 +48,7 @@ class Generalizer(Learner):
     """
 
     task = "generalize"
-    uses = ("data.sources", "data.target", "train.epochs", "train.lr")
+    uses = ("data.sources", "data.test", "train.epochs", "train.lr")
     streams = (Sources,)
     Params = GeneralizeParams
     module: Classifier

@@ -42,7 +42,7 @@ def resolve_domains(data: GeneralizeData, seed: int, home: Home | None = None) -
     whole = images(data.sources, home)
     require_sources(by_domain(whole), whole.classes)
     train, val, note = _held_out(whole, seed, home)
-    unseen, about = (None, "") if not data.target else _unseen(data.target, whole, home)
+    unseen, about = (None, "") if not data.test else _unseen(data.test, whole, home)
     return DomainSplits(train, val, unseen, note + about)
 
 
@@ -111,9 +111,9 @@ def _unseen(spec: str, sources: Dataset, home: Home | None) -> tuple[Dataset, st
     target = images(spec, home)
     require_classes(target, 1)
     if (target.labels < 0).all():
-        raise DataError(f"data.target: {spec} has no labels, and is there to be scored. Leave it out to train alone.")
-    target = relabel(target.subset(np.flatnonzero(target.labels >= 0)), sources.classes, "target")
+        raise DataError(f"data.test: {spec} has no labels, and is there to be scored. Leave it out to train alone.")
+    target = relabel(target.subset(np.flatnonzero(target.labels >= 0)), sources.classes, "test")
     known = set(digests([item.source for item in sources.items], home)) - {None}
     seen = sum(digest in known for digest in digests([item.source for item in target.items], home))
-    leak = f" {seen} of the {len(target)} images of data.target are in the sources too: its score will be too good."
+    leak = f" {seen} of the {len(target)} images of data.test are in the sources too: its score will be too good."
     return target, leak if seen else ""

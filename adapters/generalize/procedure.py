@@ -68,6 +68,7 @@ def scored(
     trust = INDEPENDENT if decodings.unseen and rule != "oracle" else SHARED
     metrics = report(job, on_images, images.dataset, progress.history, trust)
     metrics.update(calibrate(on_val, decodings.val.dataset.labels, on_images, images.dataset.labels))
+    metrics["val_accuracy"] = float((on_val.argmax(axis=1) == decodings.val.dataset.labels).mean())
     metrics.update(accuracy_by_domain=accuracies, **worst_source(accuracies, decodings.sources))
     metrics.update(selection=rule_in_words(learner, rule), scored_on=words_of(decodings))
     if progress.best_epoch >= 0 and not learner.chooses:

@@ -105,7 +105,7 @@ def _job_of(job: Job, key: Key, specs: dict[str, str]) -> Job:
     sources = ",".join(spec for name, spec in specs.items() if name != unseen)
     parts = {
         "method": f"generalize/{method}",
-        "data": GeneralizeData(sources=sources, target=specs[unseen]),
+        "data": GeneralizeData(sources=sources, test=specs[unseen]),
         "train": job.recipe.train.model_copy(update={"seed": seed}),
     }
     learner = registry.get(parts["method"])(_params(method, job.method.params))

@@ -17,14 +17,14 @@ class GeneralizeData(DataSection):
     sources: str | None = Field(
         None, description="labelled domains to learn from, joined by commas: folder:photo,folder:sketch"
     )
-    target: str | None = Field(None, description="a domain that is not learned from; its labels score the result")
+    test: str | None = Field(None, description="a domain that is not learned from; its labels score the result")
 
 
 class GeneralizeEval(EvalSection):
     selection: Literal["training-domain", "leave-one-domain-out", "oracle", "last"] = Field(
         "training-domain",
         description="the epoch is chosen on held-out images of the sources | on each source by a training without it "
-        "| oracle: on the target's labels | not at all",
+        "| oracle: on the unseen domain's labels | not at all",
     )
 
 
@@ -40,8 +40,8 @@ class Generalize(Task):
 
     def check(self, recipe: "Recipe") -> None:
         rule, cls = recipe.eval.selection, recipe.method_class()
-        if rule == "oracle" and not recipe.data.target and "data.sources" in cls.uses:
-            raise UsageError("eval.selection: oracle looks at the labels of data.target, which names nothing.")
+        if rule == "oracle" and not recipe.data.test and "data.sources" in cls.uses:
+            raise UsageError("eval.selection: oracle looks at the labels of data.test, which names nothing.")
         if getattr(cls, "chooses", False) and rule in ("leave-one-domain-out", "oracle"):
             raise UsageError(
                 f"eval.selection: {rule} is not for {recipe.method}, which chooses its weights itself on held-out "

@@ -111,7 +111,7 @@ def segmentation_report(matrices: Sequence[np.ndarray], absent: str = "mmseg", d
     mean, half = mean_ci95(each[np.isfinite(each)]) if np.isfinite(each).any() else (float("nan"), float("nan"))
     report = {
         "miou": scores.miou, "miou_ci95": bootstrap_half(stacked, absent, draws),
-        "pixel_accuracy": scores.pixel_accuracy, "mean_accuracy": scores.mean_accuracy, "fwiou": scores.fwiou,
+        "pa": scores.pixel_accuracy, "mpa": scores.mean_accuracy, "fwiou": scores.fwiou,
         "mean_dice": scores.mean_dice, "image_iou": mean, "image_iou_ci95": half,
     }  # fmt: skip
     if stacked.shape[1] == 2:

@@ -27,13 +27,13 @@ def report(
     scores = scores_of(total, settings.absent, only)
     metrics = segmentation_report(matrices, settings.absent)
     if only:
-        metrics.update(miou=scores.miou, mean_accuracy=scores.mean_accuracy, mean_dice=scores.mean_dice)
+        metrics.update(miou=scores.miou, mpa=scores.mean_accuracy, mean_dice=scores.mean_dice)
         metrics.pop("miou_ci95")
     metrics = {name: _number(value) if isinstance(value, float) else value for name, value in metrics.items()}
     edges = _boundaries(split, maps)
     metrics["boundary_f"] = _number(np.nanmean(edges)) if np.isfinite(edges).any() else None
-    metrics["iou_per_class"] = dict(zip(classes, map(_number, scores.iou), strict=True))
-    metrics["absent"] = settings.absent
+    metrics["miou_per_class"] = dict(zip(classes, map(_number, scores.iou), strict=True))
+    metrics["convention"] = settings.absent
     job.events.note(_convention(settings.absent, settings.only, split, scores.iou))
     _tell_of_classes(job, classes, scores, edges)
     shares = 100 * total[:, :-1] / np.maximum(total.sum(axis=1, keepdims=True), 1)

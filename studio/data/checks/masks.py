@@ -91,7 +91,7 @@ def mask_problems(splits: dict[str, dict[str, int]], numbers: dict[str, Any], co
         )
     if numbers["void"] > EMPTY:
         sentences.append(
-            f"{100 * numbers['void']:.0f} % of the pixels are void. Is ?void= or ?classes= what you meant?"
+            f"{100 * numbers['void']:.0f} % of the pixels are void. Is ?ignore= or ?classes= what you meant?"
         )
     if numbers["all_void"]:
         sentences.append(f"{numbers['all_void']} masks are void all over; nothing is learned of their images.")

@@ -1,8 +1,8 @@
 """`masks:FOLDER`: images and masks of them, paired by name; `masks:FILE.json?images=FOLDER`: COCO's outlines as masks.
 
-    masks:camvid?void=11&classes=camvid     images/ and masks/, in train/ and val/ or around them
+    masks:camvid?ignore=11&classes=camvid     images/ and masks/, in train/ and val/ or around them
     masks:VOCdevkit/VOC2012                 JPEGImages, SegmentationClass, ImageSets/Segmentation
-    masks:ADEChallengeData2016?void=0       images/training, annotations/training; 0 is "other"
+    masks:ADEChallengeData2016?ignore=0       images/training, annotations/training; 0 is "other"
 
 A mask stores a number or a colour for each pixel. Which class that is says a table (`?classes=`); without one every
 value that is met is a class, 0 and 255 alone are background and foreground, and 255 beside others is void.
@@ -30,7 +30,7 @@ from studio.data.readers import coco
 
 OPTIONS = {
     "classes": f"a file of classes (names, numbers, colours), names joined by +, or one of {', '.join(KNOWN)}",
-    "void": "values that are no class, joined by +, such as void=11 or void=0+255",
+    "ignore": "values that are no class, joined by +, such as ignore=11 or ignore=0+255",
     "images": "the folder of the images, where it is not found",
     "masks": "the folder of the masks, where it is not found",
 }
@@ -70,7 +70,7 @@ def _gathered(
     table, remark = chosen_table(options.get("classes"), root, limits)
     if table is None and _is_voc(pairs) and not any(look.coloured for look in looked.values()):
         table, remark = KNOWN["voc"], "Classes are those of Pascal VOC, as the folder SegmentationClass says."
-    coding, classes, remarks = coding_of(str(root), list(looked.values()), table, _void(options.get("void")))
+    coding, classes, remarks = coding_of(str(root), list(looked.values()), table, _ignored(options.get("ignore")))
     out = Dataset("", classes, [], skipped, remarks=([remark] if remark else []) + remarks)
     smaller = []
     for path, look in looked.items():
@@ -115,12 +115,12 @@ def _is_voc(pairs: Pairs) -> bool:
     return "SegmentationClass" in pairs.pairs[0][1].parts
 
 
-def _void(written: str | None) -> list[int] | None:
+def _ignored(written: str | None) -> list[int] | None:
     if written is None:
         return None
     parts = written.replace(" ", "+").split("+")
     if not all(part.isascii() and part.isdigit() and len(part) < 9 for part in parts):
-        raise DataError(f"void={written}: expected whole numbers joined by +, such as void=11 or void=0+255.")
+        raise DataError(f"ignore={written}: expected whole numbers joined by +, such as ignore=11 or ignore=0+255.")
     return [int(part) for part in parts]
 
 
@@ -144,7 +144,7 @@ def _lists(root: AnyPath, pairs: Pairs, limits: Limits) -> tuple[dict[AnyPath, s
 
 def _outlined(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset:
     """COCO's outlines as class maps over a class background."""
-    for option in ("void", "masks", "classes"):
+    for option in ("ignore", "masks", "classes"):
         if option in options:
             raise DataError(f"{path.name}: COCO's outlines have names, so ?{option}= says nothing.")
     names, entries, missing, remarks = coco.read_outlines(path, options, limits)

@@ -61,8 +61,8 @@ def test_vrex_adds_the_variance_of_the_risks_and_keeps_the_scale_of_the_gradient
     assert float(late["classify"]) == pytest.approx(np.mean(expected) / 10)
 
 
-def test_group_dro_weighs_as_its_algorithm_does_over_several_steps():
-    learner, batch, weights = learner_of("group-dro", step_size=0.7), batch_of(), np.full(3, 1 / 3)
+def test_groupdro_weighs_as_its_algorithm_does_over_several_steps():
+    learner, batch, weights = learner_of("groupdro", step_size=0.7), batch_of(), np.full(3, 1 / 3)
     for _ in range(3):
         expected = np.array(risks(learner, batch))
         weights = weights * np.exp(0.7 * expected)

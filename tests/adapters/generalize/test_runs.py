@@ -14,7 +14,7 @@ from studio.runs.runner import submit
 from studio.store import Store
 
 METHODS = [
-    "erm", "mixup", "coral", "mmd", "dann", "irm", "vrex", "group-dro", "mldg", "rsc", "mixstyle", "ibn", "swad", "ema",
+    "erm", "mixup", "coral", "mmd", "dann", "irm", "vrex", "groupdro", "mldg", "rsc", "mixstyle", "ibn", "swad", "ema",
 ]  # fmt: skip
 GLYPHS = "builtin:glyphs?domain={}&classes=2&per_class=8&size=16"
 SOURCES = ",".join(GLYPHS.format(font) for font in ("sans", "serif", "mono"))
@@ -27,7 +27,7 @@ def recipe(method: str = "erm", **changes) -> dict:
         "task": "generalize",
         "method": f"generalize/{method}",
         "model": {"backbone": "studio/conv4?width=4", "image_size": 16},
-        "data": {"sources": SOURCES, "target": UNSEEN},
+        "data": {"sources": SOURCES, "test": UNSEEN},
         "params": {"freeze_statistics": False, "backbone_lr": 1.0},
         "train": {"epochs": 1, "batch_size": 12, "augment": "none", "lr": 0.01, "workers": 1},
         "eval": {},
@@ -79,7 +79,7 @@ def test_a_method_runs_and_its_checkpoint_answers_as_a_classifier_does(home, met
     assert all(answer.to_dict()["label"] in ("0", "1") for answer in answers)
 
 
-@pytest.mark.parametrize("method", ["group-dro", "swad", "ema", "mldg"])
+@pytest.mark.parametrize("method", ["groupdro", "swad", "ema", "mldg"])
 @pytest.mark.usefixtures("asked_at_every_step")
 def test_a_stopped_run_goes_on_to_the_same_weights(home, method):
     made = recipes.parse(recipe(method, train__epochs=4, train__patience=None))
@@ -123,7 +123,7 @@ def test_the_oracle_looks_at_the_unseen_domain_and_says_so(home):
 
 
 def test_without_a_target_the_held_out_images_of_the_sources_are_scored(home):
-    result = run(recipe(data__target=None), home=home)
+    result = run(recipe(data__test=None), home=home)
     assert result.metrics["scored_on"] == "held-out images of the sources"
     assert sorted(result.metrics["accuracy_by_domain"]) == ["mono", "sans", "serif"]
 
@@ -131,7 +131,7 @@ def test_without_a_target_the_held_out_images_of_the_sources_are_scored(home):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"eval__selection": "oracle", "data__target": None}, "labels of data.target, which names nothing"),
+        ({"eval__selection": "oracle", "data__test": None}, "labels of data.test, which names nothing"),
         ({"eval__selection": "source-val"}, "eval.selection"),
         ({"data__source": "folder:a"}, "data.source: unknown key here; it is for task"),
     ],
@@ -162,7 +162,7 @@ def test_keys_that_do_not_go_together_are_refused_when_a_recipe_is_read(changes,
 def test_sources_that_do_not_fit_are_refused_before_training(home, tmp_path, domains, changes, words):
     specs = [image_folder(tmp_path / f"look{place}", classes) for place, classes in enumerate(domains)]
     with pytest.raises(StudioError, match=words):
-        run(recipe(data__sources=",".join(specs), data__target=None, **changes), home=home)
+        run(recipe(data__sources=",".join(specs), data__test=None, **changes), home=home)
 
 
 def test_sources_without_labels_and_targets_of_other_classes_are_refused(home, tmp_path):
@@ -171,14 +171,14 @@ def test_sources_without_labels_and_targets_of_other_classes_are_refused(home, t
     np.savez(tmp_path / "taught.npz", x=pixels, y=np.arange(6) % 2)
     both = f"npz:{tmp_path / 'taught.npz'},npz:{tmp_path / 'bare.npz'}"
     with pytest.raises(StudioError, match="bare: 6 of 6 images have no label"):
-        run(recipe(data__sources=both, data__target=None), home=home)
+        run(recipe(data__sources=both, data__test=None), home=home)
     with pytest.raises(StudioError, match="classes that .* not: z"):
-        run(recipe(data__target=image_folder(tmp_path / "other", {"0": 2, "z": 2})), home=home)
+        run(recipe(data__test=image_folder(tmp_path / "other", {"0": 2, "z": 2})), home=home)
     with pytest.raises(StudioError, match="bare.npz.* no labels|found 0 classes"):
-        run(recipe(data__target=f"npz:{tmp_path / 'bare.npz'}"), home=home)
+        run(recipe(data__test=f"npz:{tmp_path / 'bare.npz'}"), home=home)
 
 
 def test_images_of_the_sources_among_the_target_are_told(home):
-    result = run(recipe(data__target=GLYPHS.format("sans")), home=home)
+    result = run(recipe(data__test=GLYPHS.format("sans")), home=home)
     notes = [event["message"] for event in Store(home).run(result.run).events() if event["kind"] == "note"]
-    assert any("16 of the 16 images of data.target are in the sources too" in note for note in notes)
+    assert any("16 of the 16 images of data.test are in the sources too" in note for note in notes)

@@ -91,8 +91,8 @@ def test_a_dropped_folder_or_zip_with_masks_is_read_as_such(tmp_path):
         ([0, 1], "", ["background", "foreground"], [0, 1]),
         ([0, 1, 255], "", ["background", "foreground"], [0, 1, VOID]),
         ([0, 3, 7], "", ["0", "3", "7"], [0, 1, 2]),
-        ([0, 1, 2], "?void=0", ["1", "2"], [0, 1, VOID]),
-        ([0, 1, 11], "?void=11&classes=camvid", 11, [0, 1, VOID]),
+        ([0, 1, 2], "?ignore=0", ["1", "2"], [0, 1, VOID]),
+        ([0, 1, 11], "?ignore=11&classes=camvid", 11, [0, 1, VOID]),
         ([7, 8, 0, 33], "?classes=cityscapes", 19, [0, 1, 18, VOID]),
     ],
 )
@@ -191,7 +191,7 @@ def test_jpeg_masks_are_black_and_white_or_refused(tmp_path):
         (list(range(300)), "", "more than the 255"),
         ([0, 1], "?classes=camvidd", "camvid"),
         ([5, 6], "?classes=a+b", "no value of the masks is a class"),
-        ([0, 1], "?void=x", "whole numbers"),
+        ([0, 1], "?ignore=x", "whole numbers"),
         ([0, 1], "?masks=nowhere", "no image file is below"),
     ],
 )

@@ -175,7 +175,7 @@ def test_the_class_balance_loss_is_least_where_all_classes_are_said():
     assert float(balance_loss(even)) == pytest.approx(0) and float(balance_loss(torch.from_numpy(P))) > 0
 
 
-def test_trans_norm_weighs_channels_by_nearness_with_mean_one():
+def test_transnorm_weighs_channels_by_nearness_with_mean_one():
     means, var = (torch.tensor([0.0, 0.0]), torch.tensor([0.0, 3.0])), torch.ones(2)
     weights = channel_weights(means[0], var, means[1], var, 0.0)
     np.testing.assert_allclose(weights, np.array([1, 1 / 4]) * 2 / (1 + 1 / 4), rtol=1e-6)

@@ -15,7 +15,7 @@ class GroupDroParams(GeneralizeParams):
     step_size: float = Field(0.01, ge=0, le=10, description="how quickly weight moves to the sources of larger risk")
 
 
-@register("generalize/group-dro")
+@register("generalize/groupdro")
 class GroupDro(Generalizer):
     """Risks weighted by how large they were so far.
 

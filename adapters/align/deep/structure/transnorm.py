@@ -11,7 +11,7 @@ from studio.core.registry import register
 from studio.core.streams import StreamBatches
 
 
-@register("align/trans-norm")
+@register("align/transnorm")
 class TransNorm(Cdan):
     """CDAN with each domain normalised by its own statistics, and channels by (1 + alpha).
 

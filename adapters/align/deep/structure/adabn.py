@@ -15,7 +15,7 @@ from studio.core.streams import Step, StreamBatches
 from studio.device.norms import batch_norms
 
 
-@register("align/ada-bn")
+@register("align/adabn")
 class AdaBn(DeepLearner):
     """The source trains the weights, in batches of its own; the running statistics follow the target's batches alone.
 
@@ -28,7 +28,7 @@ class AdaBn(DeepLearner):
     def setup(self, context: LearnerContext) -> nn.Module:
         module = super().setup(context)
         if not batch_norms(module.backbone):
-            raise UsageError("model.backbone: align/ada-bn works on batch normalisations, and this network has none.")
+            raise UsageError("model.backbone: align/adabn works on batch normalisations, and this network has none.")
         return module
 
     def losses(self, batch: StreamBatches, at: Step) -> dict[str, Tensor]:
