@@ -167,7 +167,9 @@ def uploaded(visitor, content: bytes, name: str) -> dict:
 
 def test_a_film_is_watched_over_the_api_and_its_answer_is_its_visitors(owned, hosted_page, tmp_path):
     mine, checkpoint = owned
-    remark, _, film, table = mine.call("tool_watch_film", checkpoint, uploaded(mine, film_bytes(tmp_path), "f.mp4"), 2)
+    remark, _, film, table, _ = mine.call(
+        "tool_watch_film", checkpoint, uploaded(mine, film_bytes(tmp_path), "f.mp4"), 2
+    )
     assert "2 frames" in remark and table["value"]["data"]
     url = film["value"]["video"]["path"] if "video" in film["value"] else film["value"]["path"]
     assert mine.http.get(f"/gradio_api/file={url}").content[4:8] == b"ftyp"
@@ -190,7 +192,11 @@ def test_another_visitors_checkpoint_is_not_there_for_any_tool_or_button(owned, 
     for name in (checkpoint, checkpoint[:-3], "not-there"):
         with no_such:
             other.call("tool_watch_film", name, film, 2)
-        for tool, inputs in (("tool_compare", (photo, name)), ("tool_look_again", (photo, True, "1", "", name))):
+        for tool, inputs in (
+            ("tool_compare", (photo, name)),
+            ("tool_look_again", (photo, True, "1", "", name)),
+            ("tool_teach", (photo, "noise")),
+        ):
             with pytest.raises(Refused, match="There (is|are) no checkpoint|photo"):
                 other.call(tool, name, *inputs)
         for handler, inputs in (("chosen", ()), ("write", ("safetensors",)), ("fitting", ())):
