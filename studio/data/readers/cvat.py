@@ -100,6 +100,8 @@ def _annotated(
 def _shape(shape: Element) -> tuple[Four | None, bool]:
     """Corners, and whether they are the box itself, not one around something."""
     turn = as_number(shape.get("rotation") or 0)
+    if not math.isfinite(turn):
+        turn = math.nan  # a turn without end is no number: the box is left out, and said
     if shape.tag == "box":
         x1, y1, x2, y2 = row = as_four([shape.get(key) for key in ("xtl", "ytl", "xbr", "ybr")])
         if not turn:
