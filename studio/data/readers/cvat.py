@@ -100,8 +100,6 @@ def _annotated(
 def _shape(shape: Element) -> tuple[Four | None, bool]:
     """Corners, and whether they are the box itself, not one around something."""
     turn = as_number(shape.get("rotation") or 0)
-    if not math.isfinite(turn):
-        turn = math.nan  # a turn without end is no number: the box is left out, and said
     if shape.tag == "box":
         x1, y1, x2, y2 = row = as_four([shape.get(key) for key in ("xtl", "ytl", "xbr", "ybr")])
         if not turn:
@@ -118,6 +116,8 @@ def _shape(shape: Element) -> tuple[Four | None, bool]:
 
 def ellipse(cx: float, cy: float, rx: float, ry: float, radians: float = 0.0) -> Four:
     """Corners of the upright box around an ellipse that is turned about its centre."""
+    if not math.isfinite(radians):
+        return math.nan, math.nan, math.nan, math.nan
     w = math.hypot(rx * math.cos(radians), ry * math.sin(radians))
     h = math.hypot(rx * math.sin(radians), ry * math.cos(radians))
     return cx - w, cy - h, cx + w, cy + h

@@ -1,6 +1,7 @@
 """What annotation tools export is read as it is: by its scheme, as a folder and as a zip, with the same boxes."""
 
 import json
+import math
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,9 @@ from PIL import Image
 
 from studio.core.errors import DataError
 from studio.data import open_data
+from studio.data.files.box_numbers import rotated
 from studio.data.items import Dataset
+from studio.data.readers.cvat import ellipse
 
 SIZE = (160, 120)
 BOXES = {"a": [(10, 12, 54, 48)], "b": [(20, 30, 100, 90), (5, 6, 25, 46)], "c": []}  # nut, bolt, nut
@@ -320,3 +323,9 @@ def test_class_folders_stay_class_folders_where_annotations_lie_beside_them(tmp_
     assert data.classes == ["cat", "dog"] and not data.boxed and "for boxes write folder:" in said(data)
     assert open_data(f"folder:{tmp_path}?annotations=boxes.csv").boxed
     assert open_data(f"folder:{tmp_path}?annotations=none").remarks == []
+
+
+@pytest.mark.parametrize("turn", [math.inf, -math.inf, math.nan])
+def test_a_shape_that_is_turned_without_end_has_no_box_and_raises_nothing(turn):
+    assert not np.isfinite(ellipse(5.0, 5.0, 2.0, 1.0, turn)).any()
+    assert not np.isfinite(rotated(5.0, 5.0, 2.0, 1.0, turn)).any()
