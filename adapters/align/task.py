@@ -6,7 +6,7 @@ from pydantic import Field
 
 from studio.core.errors import UsageError
 from studio.core.registry import task
-from studio.core.sections import DataSection, EvalSection, TrainSection
+from studio.core.sections import DataSection, EvalSection, RestyledTrain
 from studio.core.task import Task
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class AlignData(DataSection):
     )
 
 
-class AlignTrain(TrainSection):
+class AlignTrain(RestyledTrain):
     augment: Literal["none", "crop", "flip"] = Field(
         "flip", description="of both domains' images: none | crop: random crops | flip: and mirrored"
     )

@@ -31,6 +31,7 @@ from studio.data.transforms import to_input
 from studio.engine.decoded import Decoded, decode_split
 from studio.engine.loop import Batches, Progress
 from studio.engine.meters import Meter
+from studio.engine.restyled import restyle_of
 from studio.engine.session import Session, restore, save_checkpoint, setup, to_device, train
 from studio.metrics.detection import best_threshold, coco_ap
 from studio.store import Checkpoint
@@ -124,7 +125,7 @@ def box_batches(job: Job, train: Split, preprocess: Preprocess) -> BoxBatches:
     """Batches of one decoded split; with few shots an epoch is not over after a step or two."""
     least = FEW_STEPS if job.recipe.data.shots else 1
     domains = ids_of_several(train.decoded.dataset.items)
-    return BoxBatches(train.decoded.pixels, train.inputs, preprocess, job.recipe.train, least, domains)
+    return BoxBatches(train.decoded.pixels, train.inputs, preprocess, job.recipe.train, least, domains, restyle_of(job))
 
 
 def ensemble_of(alone: BoxPredictor, settings: DetectEval, device: str, home: Home, store: Any) -> BoxPredictor:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from studio.core.errors import UsageError
 from studio.core.registry import task
-from studio.core.sections import EvalSection, LabelledData, TrainSection
+from studio.core.sections import EvalSection, LabelledData, RestyledTrain
 from studio.core.task import Task
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class DetectData(LabelledData):
     )
 
 
-class DetectTrain(TrainSection):
+class DetectTrain(RestyledTrain):
     augment: Literal["none", "crop", "flip"] = Field(
         "flip", description="none | crop: random crops | flip: and mirrored; boxes move with their image"
     )

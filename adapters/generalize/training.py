@@ -15,6 +15,7 @@ from studio.data.domains import domain_ids
 from studio.data.preprocess import Preprocess
 from studio.engine.decoded import MARGIN, Decoded, decode_split, judge, predict_pixels
 from studio.engine.loop import BEST, Progress, Selection
+from studio.engine.restyled import restyle_of
 from studio.engine.session import Session, train
 from studio.store.state import load_state, save_state
 
@@ -115,7 +116,7 @@ def _fit(
 ) -> Progress:
     settings = job.recipe.train
     each = settings.batch_size // len(domain_ids(split.dataset.items)[1])
-    batches = SourceBatches(split, each, session.preprocess, settings)
+    batches = SourceBatches(split, each, session.preprocess, settings, restyle_of(job))
     probabilities = partial(predict_pixels, job, session.learner, judged, session.preprocess)
     return train(job, session, batches, lambda: judge(probabilities(), judged), "accuracy", name, selection)
 

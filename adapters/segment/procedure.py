@@ -26,6 +26,7 @@ from studio.core.registry import procedure
 from studio.data.transforms import normalize
 from studio.engine.loop import Progress
 from studio.engine.meters import Meter
+from studio.engine.restyled import restyle_of
 from studio.engine.session import Session, restore, save_checkpoint, setup, to_device, train
 from studio.metrics.segmentation import confusion_of, scores_of
 from studio.store import Checkpoint
@@ -111,7 +112,7 @@ def train_segmenter(
     if (seen.sum(axis=0) > 0).sum() < 2:
         raise UsageError(f"data.train: the masks of {split.dataset.spec} show one class only; at least two are needed.")
     session.learner.look_at(torch.from_numpy(seen))
-    batches = MaskBatches(split, session.preprocess, job.recipe.train)
+    batches = MaskBatches(split, session.preprocess, job.recipe.train, restyle_of(job))
     plain = replace(look, mirror=False, scales=(1.0,))
     return train(job, session, batches, lambda: _judge(job, session, val, plain), "miou", name)
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from studio.core.errors import UsageError
 from studio.core.registry import task
-from studio.core.sections import EvalSection, LabelledData, TrainSection
+from studio.core.sections import EvalSection, LabelledData, RestyledTrain
 from studio.core.task import Task
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class SegmentData(LabelledData):
     )
 
 
-class SegmentTrain(TrainSection):
+class SegmentTrain(RestyledTrain):
     augment: Literal["none", "crop", "flip", "distort"] = Field(
         "distort",
         description="none | crop: random crops | flip: and mirrored | distort: and brightness, contrast, colours",

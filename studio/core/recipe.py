@@ -90,8 +90,38 @@ def parse(values: dict[str, Any], notes: Sequence[str] = ()) -> Recipe:
     recipe._notes.extend(notes)
     recipe.method_params()
     _refuse_unread_keys(recipe)
+    _check_restyle(recipe)
     registry.task_named(task).check(recipe)
     return recipe
+
+
+def _check_restyle(recipe: Recipe) -> None:
+    """Raises UsageError where training images are to get a look that nothing shows, or nothing is trained on them."""
+    kind, like = getattr(recipe.train, "restyle", "none"), getattr(recipe.train, "restyle_like", None)
+    if kind == "none":
+        if like is not None:
+            raise UsageError(
+                f"train.restyle_like: {like} is not looked at while train.restyle is none. Expected train.restyle fda, "
+                "histogram, reinhard or mean-variance beside it."
+            )
+        return
+    method = recipe.method_class()
+    if method.face not in ("Learner", "Comparison"):
+        raise UsageError(
+            f"train.restyle: {kind} changes images that are trained on, and {recipe.method} trains on none."
+        )
+    if not recipe.train.needs_references and like is not None:
+        raise UsageError(f"train.restyle_like: {like} is not looked at by train.restyle {kind}, which is rendered.")
+    if recipe.train.needs_references and reference_spec(recipe) is None:
+        raise UsageError(
+            f"train.restyle: {kind} takes the look of other images, and none are named. Expected train.restyle_like, "
+            "such as folder:dusk."
+        )
+
+
+def reference_spec(recipe: Recipe) -> str | None:
+    """The data whose look training images get, where they get one of others."""
+    return recipe.train.restyle_like or getattr(recipe.data, "target", None)
 
 
 def _refuse_unread_keys(recipe: Recipe) -> None:

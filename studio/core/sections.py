@@ -71,7 +71,29 @@ class TrainSection(Section):
     )
 
 
-class AugmentedTrain(TrainSection):
+Restyling = Literal["none", "mean-variance", "histogram", "reinhard", "fda", "fog", "night", "rain"]
+
+
+class RestyledTrain(TrainSection):
+    """For tasks whose training images may be shown in another look; what is known of them keeps its place."""
+
+    restyle: Restyling = Field(
+        "none",
+        description="show training images in the colours of train.restyle_like (mean-variance, histogram, reinhard, "
+        "fda), or in fog, night or rain",
+    )
+    restyle_like: str | None = Field(
+        None, description="images whose look it is, such as folder:dusk; null is data.target where there is one"
+    )
+    restyle_share: float = Field(0.5, gt=0, le=1, description="share of the training images that are restyled")
+
+    @property
+    def needs_references(self) -> bool:
+        """The look is that of other images, not one that is rendered."""
+        return self.restyle not in ("none", "fog", "night", "rain")
+
+
+class AugmentedTrain(RestyledTrain):
     """For tasks that name the class of whole images, which may be changed and mixed to train on."""
 
     augment: Literal["none", "crop", "flip", "trivial", "rand"] = Field(

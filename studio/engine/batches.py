@@ -9,6 +9,7 @@ from torch import Tensor
 from studio.core.sections import AugmentedTrain
 from studio.core.streams import Batch
 from studio.data.augment.policies import erase, mix, rand_augment, trivial_augment
+from studio.data.looks.restyle import Restyle
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import augment, normalize
 
@@ -30,8 +31,9 @@ class TrainBatches:
         preprocess: Preprocess,
         settings: AugmentedTrain,
         domains: np.ndarray | None = None,
+        restyle: Restyle | None = None,
     ) -> None:
-        self.domains = domains
+        self.domains, self.restyle = domains, restyle
         self.pixels, self.labels, self.classes = pixels, labels, classes
         self.preprocess, self.settings = preprocess, settings
         self.batch_size = min(settings.batch_size, len(labels))
@@ -55,6 +57,8 @@ class TrainBatches:
 
     def _augmented(self, pixels: Tensor, draw: torch.Generator) -> Tensor:
         kind = self.settings.augment
+        if self.restyle is not None:
+            pixels = self.restyle(pixels, draw)
         if kind == "none":
             return normalize(centre(pixels, self.preprocess.image_size), self.preprocess)
         if kind in POLICIES:

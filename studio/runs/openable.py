@@ -19,7 +19,8 @@ def require_openable(recipe: Recipe, store: Store) -> None:
         return
     params = recipe.method_params()
     given = [value for _, value in recipe.data if isinstance(value, str) and value]
-    for spec in [*given, *params.data_specs()]:
+    like = getattr(recipe.train, "restyle_like", None)
+    for spec in filter(None, [*given, like, *params.data_specs()]):
         require_allowed(spec, rights)
     for name in [recipe.model.backbone, *params.backbone_names()]:
         _require_backbone(name, rights, store)

@@ -13,6 +13,7 @@ from adapters.detect.data.transforms import augment, disturb, pad, resized
 from adapters.detect.task import DetectTrain
 from studio.core.streams import Batch, StreamBatches
 from studio.data.boxes import Boxes
+from studio.data.looks.restyle import Restyle
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import normalize
 
@@ -33,11 +34,11 @@ class BoxBatches:
 
     def __init__(
         self, pixels: Any, boxes: Sequence[Boxes], preprocess: Preprocess, settings: DetectTrain,
-        least_steps: int = 1, domains: np.ndarray | None = None,
+        least_steps: int = 1, domains: np.ndarray | None = None, restyle: Restyle | None = None,
     ) -> None:  # fmt: skip
         """An epoch has at least `least_steps`: few images come several times."""
         self.pixels, self.boxes, self.preprocess, self.settings = pixels, boxes, preprocess, settings
-        self.domains = domains
+        self.domains, self.restyle = domains, restyle
         self.batch_size = min(settings.batch_size, len(boxes))
         self.steps_per_epoch = max(least_steps, len(boxes) // self.batch_size)
 
@@ -66,7 +67,7 @@ class BoxBatches:
         return input_side(side, 1 - spread + 2 * spread * float(torch.rand((), generator=draw)))
 
     def _one(self, row: int, side: int, draw: torch.Generator) -> BoxedImage:
-        image = self._image(row)
+        image = self._restyled(self._image(row), draw)
         settings = self.settings
         if settings.copy_paste and torch.rand((), generator=draw) < settings.copy_paste:
             other = int(torch.randint(len(self.boxes), (), generator=draw))
@@ -87,6 +88,11 @@ class BoxBatches:
             torch.from_numpy(self.boxes[row].xyxy[wanted]),
             torch.from_numpy(self.boxes[row].labels[wanted]),
         )
+
+    def _restyled(self, image: BoxedImage, draw: torch.Generator) -> BoxedImage:
+        """The image in another look, as train.restyle has it; boxes keep their places."""
+        pixels, *truth = image
+        return image if self.restyle is None else (self.restyle(pixels[None], draw)[0], *truth)
 
     def _masks(self, row: int) -> Tensor | None:
         """Masks bool [N, S, S] of the boxes that are learned; None where the data has none."""

@@ -13,6 +13,7 @@ from studio.data.splits import some
 from studio.engine.batches import TrainBatches
 from studio.engine.decoded import Decoded, judge, predict_pixels
 from studio.engine.loop import Progress
+from studio.engine.restyled import restyle_of
 from studio.engine.session import Session, setup, to_device, train
 from studio.store import Checkpoint
 from studio.store.state import generations
@@ -42,7 +43,7 @@ def train_classifier(job: Job, session: Session, split: Decoded, val: Decoded | 
     domains, names = domain_ids(split.dataset.items)
     batches = TrainBatches(
         split.pixels, split.dataset.labels, classes, session.preprocess, job.recipe.train,
-        domains if len(names) > 1 else None,
+        domains if len(names) > 1 else None, restyle_of(job),
     )  # fmt: skip
 
     def evaluate() -> dict[str, float]:

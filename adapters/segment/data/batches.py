@@ -9,6 +9,7 @@ from adapters.segment.data.decoded import MaskedSplit
 from adapters.segment.data.transforms import cropped, distort, mirrored, window, window_of_class
 from adapters.segment.task import SegmentTrain
 from studio.core.streams import Batch
+from studio.data.looks.restyle import Restyle
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import normalize
 
@@ -20,8 +21,10 @@ class MaskBatches:
     that class where ten tries find it.
     """
 
-    def __init__(self, split: MaskedSplit, preprocess: Preprocess, settings: SegmentTrain) -> None:
-        self.split, self.preprocess, self.settings = split, preprocess, settings
+    def __init__(
+        self, split: MaskedSplit, preprocess: Preprocess, settings: SegmentTrain, restyle: Restyle | None = None
+    ) -> None:
+        self.split, self.preprocess, self.settings, self.restyle = split, preprocess, settings, restyle
         self.batch_size = min(settings.batch_size, len(split.images))
         self.steps_per_epoch = max(1, len(split.images) // self.batch_size)
         pixels = split.counts[:, :-1]
@@ -54,6 +57,8 @@ class MaskBatches:
         pixels, truth = cropped(image, mask, chosen, side)
         if kind in ("flip", "distort") and torch.rand((), generator=draw) < 0.5:
             pixels, truth = mirrored(pixels, truth)
+        if self.restyle is not None:
+            pixels = self.restyle(pixels[None], draw)[0]
         if kind == "distort":
             pixels = distort(pixels, draw)
         return pixels.as_subclass(Tensor), truth.as_subclass(Tensor)

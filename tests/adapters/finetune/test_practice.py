@@ -21,6 +21,7 @@ DATA = {"train": "builtin:digits?per_class=20"}
 TRAIN = {"epochs": 2, "batch_size": 16, "workers": 1, "lr": 0.01}
 EVERYTHING = {
     "augment": "trivial", "erasing": 0.5, "mixup": 0.2, "cutmix": 1.0, "balanced": True, "ema": 0.9, "micro_batch": 5,
+    "restyle": "fda", "restyle_like": "builtin:glyphs?classes=2&per_class=2",
 }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from adapters.segment.data.transforms import cropped, mirrored, window, window_o
 from adapters.segment.run.views import Look, class_maps, places, probabilities
 from adapters.segment.task import SegmentData, SegmentTrain
 from studio.core.errors import DataError
+from studio.data.looks.restyle import Restyle
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import normalize
 
@@ -66,6 +67,16 @@ def test_a_batch_is_a_function_of_its_step(rare):
         assert torch.equal(first.images, second.images) and torch.equal(first.masks, second.masks)
     assert first.images.shape == (2, 3, 32, 32) and first.masks.dtype == torch.uint8
     assert not torch.equal(one.batch(1).images, one.batch(2).images)
+
+
+def test_masks_keep_their_places_in_another_look():
+    restyle = Restyle("night", 1.0)
+    plain, dark = (
+        MaskBatches(scenes(), Preprocess(32), SegmentTrain(augment="crop", batch_size=2), look).batch(0)
+        for look in (None, restyle)
+    )
+    assert torch.equal(plain.masks[0], dark.masks[0])
+    assert dark.images[0].mean() < plain.images[0].mean() - 0.2
 
 
 @pytest.mark.parametrize(

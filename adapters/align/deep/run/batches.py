@@ -9,6 +9,7 @@ from torch import Tensor
 from adapters.align.task import AlignTrain
 from studio.core.streams import Batch, Drawn, Source, Stream, StreamBatches, Target
 from studio.data.augment.policies import rand_augment
+from studio.data.looks.restyle import Restyle
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import augment, normalize
 from studio.engine.batches import centre
@@ -27,9 +28,10 @@ class AligningBatches:
     def __init__(
         self, streams: Sequence[Stream], source: Decoded | None, target: Decoded, preprocess: Preprocess,
         settings: AlignTrain, strong: bool = False, domains: np.ndarray | None = None,
+        restyle: Restyle | None = None,
     ) -> None:  # fmt: skip
         self.streams, self.source, self.target, self.strong = streams, source, target, strong
-        self.preprocess, self.settings, self.domains = preprocess, settings, domains
+        self.preprocess, self.settings, self.domains, self.restyle = preprocess, settings, domains, restyle
         first = self._of(streams[0].name)
         self.batch_size = min(settings.batch_size, len(first.dataset))
         self.steps_per_epoch = max(1, len(first.dataset) // self.batch_size)
@@ -48,6 +50,8 @@ class AligningBatches:
         rows = self._rows(len(split.dataset), number, step)
         draw = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + step + number * 500_009)
         pixels = torch.from_numpy(np.ascontiguousarray(split.pixels[rows]))
+        if self.restyle is not None and stream.name == Source.name:
+            pixels = self.restyle(pixels, draw)
         tensors = {"images": self._weak(pixels, draw)}
         if not stream.blind:
             tensors["labels"] = torch.from_numpy(split.dataset.labels[rows])

@@ -13,6 +13,7 @@ from studio.core.procedure import Job
 from studio.data.domains import blind, domain_ids
 from studio.data.preprocess import Preprocess
 from studio.engine.decoded import MARGIN, Decoded, decode_split
+from studio.engine.restyled import restyle_of
 from studio.engine.session import Session, setup, to_device
 from studio.store import Checkpoint
 
@@ -86,7 +87,8 @@ def batches_for(job: Job, learner: DeepLearner, domains: Domains, splits: Splits
     if needs_target and margin > 1:
         target = decode_split(job, splits.target.dataset, preprocess, "the target, for training", margin)
     return AligningBatches(
-        learner.streams, source, target, preprocess, job.recipe.train, learner.strong, of_domain
+        learner.streams, source, target, preprocess, job.recipe.train, learner.strong, of_domain,
+        restyle_of(job) if source is not None else None,
     )  # fmt: skip
 
 
