@@ -47,7 +47,10 @@ class SegmentEval(EvalSection):
         description="classes nowhere in the truth: mmseg and cityscapes count 0 where guessed and leave out the rest, "
         "present leaves all out, zero counts all 0",
     )
-    only: list[str] = Field([], description="classes that count in the means, such as 16 of 19; empty is all")
+    only: list[str] = Field(
+        [],
+        description="classes that count in the means, or synthia-16, synthia-13 for those of Cityscapes; empty is all",
+    )
     mirror: bool = Field(False, description="look at the mirrored image too (test-time augmentation)")
     scales: list[Annotated[float, Field(ge=0.25, le=4)]] = Field(
         [1.0], min_length=1, max_length=8, description="sizes to look at, as multiples of data.short_side"

@@ -8,6 +8,7 @@ from adapters.segment.data.decoded import MaskedSplit
 from studio.core.errors import UsageError, nearest
 from studio.core.procedure import Job
 from studio.data import read_image
+from studio.data.masks.tables import SUBSETS
 from studio.figures import confusion_figure, curves_figure, grid_figure
 from studio.figures.masks import class_bars_figure, draw_errors, draw_mask
 from studio.metrics.segmentation import ABSENT, Scores, boundary_f, per_image_iou, scores_of, segmentation_report
@@ -34,7 +35,7 @@ def report(
     metrics["boundary_f"] = _number(np.nanmean(edges)) if np.isfinite(edges).any() else None
     metrics["miou_per_class"] = dict(zip(classes, map(_number, scores.iou), strict=True))
     metrics["convention"] = settings.absent
-    job.events.note(_convention(settings.absent, settings.only, split, scores.iou))
+    job.events.note(_convention(settings.absent, only or [], split, scores.iou))
     _tell_of_classes(job, classes, scores, edges)
     shares = 100 * total[:, :-1] / np.maximum(total.sum(axis=1, keepdims=True), 1)
     job.figure("confusion", confusion_figure(shares.round().astype(np.int64), classes))
@@ -54,14 +55,18 @@ def _tell_of_classes(job: Job, classes: list[str], scores: Scores, edges: np.nda
 
 
 def only_of(names: list[str], classes: list[str]) -> list[int] | None:
-    """The indices of the classes that count in means; None for all. Raises UsageError for one that is none."""
-    for name in names:
+    """The indices of the classes that count in means, named alone or by a set of them; None for all.
+
+    Raises UsageError for a name that is none.
+    """
+    every = [single for name in names for single in SUBSETS.get(name, [name])]
+    for name in every:
         if name not in classes:
-            raise UsageError(f"eval.only: there is no class {name!r}.{nearest(name, classes)}")
-    return [classes.index(name) for name in names] or None
+            raise UsageError(f"eval.only: there is no class {name!r}.{nearest(name, [*classes, *SUBSETS])}")
+    return [classes.index(name) for name in every] or None
 
 
-def _convention(absent: str, only: list[str], split: MaskedSplit, iou: np.ndarray) -> str:
+def _convention(absent: str, only: list[int], split: MaskedSplit, iou: np.ndarray) -> str:
     """The words that belong beside the numbers."""
     void = split.counts[:, -1].sum() / max(1, split.counts.sum())
     left_out = [name for name, value in zip(split.dataset.classes, iou, strict=True) if not np.isfinite(value)]

@@ -6,6 +6,7 @@ A reader hands over `Annotated` images; `gather` gives a Dataset whose items car
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 from unicodedata import normalize
 
 import numpy as np
@@ -37,6 +38,9 @@ class Annotated:
     stated: tuple[int, int] | None = None  # width and height, as the annotation has them
     upright: bool = False  # its boxes are of the image as EXIF turns it, where `stated` does not say otherwise
     split: str | None = None
+    outlines: list[tuple[int, Any]] = field(
+        default_factory=list
+    )  # class and shape of each object, where masks are read
     entry: str = ""  # what names this image in the annotations, where that is not `name`
 
     def add(self, row: Four, label: int, ignore: bool = False, meaning: Numbers | None = None) -> None:

@@ -81,6 +81,26 @@ def read_stored(source: ImageSource, name: str, limits: Limits = LIMITS) -> Imag
     return image
 
 
+def read_deep(source: ImageSource, name: str, limits: Limits = LIMITS) -> np.ndarray | None:
+    """Channels uint16 [H, W, 3] of a PNG in colour with 16 bits each, of which Pillow keeps 8; None for another file.
+
+    Raises BadImage for a damaged one.
+    """
+    inspect_image(source, name, limits)
+    head = getattr(source, "head", None)
+    start = head(32)[0] if head is not None else b""
+    if not (start.startswith(b"\x89PNG") and start[24:26] in (b"\x10\x02", b"\x10\x06")):
+        return None
+    import torch
+    from torchvision.io import ImageReadMode, decode_image
+
+    try:
+        raw = torch.frombuffer(bytearray(_content(source, name, limits)), dtype=torch.uint8)
+        return decode_image(raw, ImageReadMode.UNCHANGED)[:3].permute(1, 2, 0).numpy()
+    except RuntimeError as error:
+        raise BadImage(name, f"it is damaged or cut short ({_short(error)})") from error
+
+
 def inspect_image(source: ImageSource, name: str, limits: Limits = LIMITS) -> Size:
     """Width and height as stored, by the header alone. Raises BadImage for what can't be used, or is too large."""
     head = getattr(source, "head", None)

@@ -27,6 +27,16 @@ class ArrayMask:
         return self.pixels
 
 
+@dataclass(frozen=True)
+class Unknown:
+    """The class map of an image of `size` (width, height) that nobody labelled: void all over."""
+
+    size: tuple[int, int]
+
+    def read(self) -> np.ndarray:
+        return np.full(self.size[::-1], VOID, np.uint8)
+
+
 @dataclass(frozen=True, eq=False)
 class Relabelled:
     """A class map with class i called place[i]; VOID where that is negative."""

@@ -1,6 +1,7 @@
 """Files of masks: whatever the file, out comes a number or a colour for each pixel, or a reason why not.
 
-A number is what the file stores: grey values of 1, 8 or 16 bits, the index into a palette. A colour is 0xRRGGBB.
+A number is what the file stores: grey values of 1, 8 or 16 bits, the index into a palette, the red of 16 bits a channel
+(as SYNTHIA has it, with the instance in green). A colour is 0xRRGGBB.
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
-from studio.data.files.images import BadImage, read_stored
+from studio.data.files.images import BadImage, read_deep, read_stored
 from studio.data.files.limits import LIMITS, Limits
 from studio.data.items import ImageSource
 from studio.data.masks.class_map import VOID
@@ -41,6 +42,9 @@ class Values:
 
 def read_values(source: ImageSource, name: str, limits: Limits = LIMITS) -> Values:
     """The values of a mask's file. Raises BadImage for one that is damaged, too large, or stores no such thing."""
+    deep = read_deep(source, name, limits)
+    if deep is not None:
+        return Values(deep[..., 0].astype(np.int32))
     image = read_stored(source, name, limits)
     lossy = image.format in ("JPEG", "MPO")
     if image.mode in ("RGB", "RGBA", "RGBX", "YCbCr", "CMYK"):

@@ -36,15 +36,29 @@ class Looked:
     clear: float  # share of its pixels that are nearly black or white
 
 
-def look_at(name: str, image: ImageSource, mask: ImageSource, limits: Limits) -> Looked:
-    """Raises BadImage where either can't be read, or they are of different shapes."""
+@dataclass(frozen=True)
+class Shape:
+    """Width and height of a mask, of its upright image, and the EXIF orientation (1..8) that this is stored in."""
+
+    size: tuple[int, int]
+    shown: tuple[int, int]
+    orientation: int
+
+
+def same_shape(name: str, image: ImageSource, mask: ImageSource, limits: Limits) -> Shape:
+    """By the headers alone. Raises BadImage where either can't be read, or they are of different shapes."""
     shown, orientation = upright(image, name, limits)
-    inspect_image(mask, f"the mask of {name}", limits)
-    values = read_values(mask, f"the mask of {name}", limits)
-    size = values.pixels.shape[1], values.pixels.shape[0]
+    size = inspect_image(mask, f"the mask of {name}", limits)
     fits = [size, size[::-1]] if orientation >= 5 else [size]
     if not any(abs(shown[0] * side[1] / (shown[1] * side[0]) - 1) <= ASPECT for side in fits):
         raise BadImage(name, f"its mask is of {size_text(size)} pixels, the image of {size_text(shown)}")
+    return Shape(size, shown, orientation)
+
+
+def look_at(name: str, image: ImageSource, mask: ImageSource, limits: Limits) -> Looked:
+    """Raises BadImage where either can't be read, or they are of different shapes."""
+    shape = same_shape(name, image, mask, limits)
+    values = read_values(mask, f"the mask of {name}", limits)
     extreme = (values.pixels <= DARK) | (values.pixels >= LIGHT) if values.lossy else np.ones(1)
     numbers = colours = _occurring(values.pixels)
     if values.palette is not None:
@@ -52,7 +66,7 @@ def look_at(name: str, image: ImageSource, mask: ImageSource, limits: Limits) ->
     elif not values.coloured:
         colours = np.zeros(0, np.int32)
     return Looked(
-        name, image, mask, size, shown, orientation, numbers, colours, values.coloured,
+        name, image, mask, shape.size, shape.shown, shape.orientation, numbers, colours, values.coloured,
         values.lossy, float(extreme.mean()),
     )  # fmt: skip
 

@@ -13,13 +13,14 @@ import numpy as np
 from studio.data.files.box_numbers import as_number
 
 MOST_POINTS = 100_000  # of one outline
+ROUND = 64  # points of a circle's outline
 
 
 @dataclass(frozen=True, eq=False)
 class Outlined:
     """The class map of an image of `size` (width, height): `shapes` over class 0, the larger ones first.
 
-    A shape is a class index and what COCO calls a segmentation.
+    A shape is a class index and what COCO calls a segmentation, or a Patch.
     """
 
     size: tuple[int, int]
@@ -34,8 +35,35 @@ class Outlined:
         return out
 
 
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """Pixels of a part of an image, which begins at (left, top), as LabelMe and CVAT store a brushed mask."""
+
+    left: int
+    top: int
+    inside: np.ndarray  # bool [h, w]
+
+    def placed(self, size: tuple[int, int]) -> np.ndarray:
+        """The pixels [H, W] in an image of `size` (width, height); what lies beyond it is cut off."""
+        out = np.zeros(size[::-1], bool)
+        top, left = max(0, self.top), max(0, self.left)
+        part = self.inside[top - self.top :, left - self.left :][: max(0, size[1] - top), : max(0, size[0] - left)]
+        out[top : top + part.shape[0], left : left + part.shape[1]] = part
+        return out
+
+
+def around_circle(cx: float, cy: float, rx: float, ry: float, radians: float = 0.0) -> list[list[float]]:
+    """The outline [[x1, y1, ...]] of an ellipse that is turned about its centre."""
+    angles = np.linspace(0, 2 * np.pi, ROUND, endpoint=False)
+    x, y = rx * np.cos(angles), ry * np.sin(angles)
+    cos, sin = np.cos(radians), np.sin(radians)
+    return [np.stack([cx + x * cos - y * sin, cy + x * sin + y * cos], axis=1).reshape(-1).tolist()]
+
+
 def filled_by(shape: Any, size: tuple[int, int]) -> np.ndarray | None:
     """Which pixels [H, W] of an image of `size` (width, height) a segmentation covers; None where it is none."""
+    if isinstance(shape, Patch):
+        return shape.placed(size)
     if isinstance(shape, dict):
         return _unrolled(shape, size)
     polygons = _polygons(shape, size)
@@ -49,6 +77,8 @@ def filled_by(shape: Any, size: tuple[int, int]) -> np.ndarray | None:
 
 def fault_of(shape: Any, size: tuple[int, int]) -> str | None:
     """Why a segmentation covers nothing, in a few words; None where it can be drawn."""
+    if isinstance(shape, Patch):
+        return None if shape.placed(size).any() else "it lies outside the image"
     if isinstance(shape, dict):
         return None if _runs(shape, size) is not None else "its run lengths do not fill the image"
     return None if _polygons(shape, size) else "it has no outline of three points or more"

@@ -31,6 +31,18 @@ CITYSCAPES = {
     20: "traffic sign", 21: "vegetation", 22: "terrain", 23: "sky", 24: "person", 25: "rider", 26: "car", 27: "truck",
     28: "bus", 31: "train", 32: "motorcycle", 33: "bicycle",
 }  # fmt: skip
+#: the numbers in SYNTHIA-RAND-CITYSCAPES of the classes of Cityscapes; terrain, truck and train it has not
+SYNTHIA = {
+    3: "road", 4: "sidewalk", 2: "building", 21: "wall", 5: "fence", 7: "pole", 15: "traffic light", 9: "traffic sign",
+    6: "vegetation", -1: "terrain", 1: "sky", 10: "person", 17: "rider", 8: "car", -2: "truck", 19: "bus", -3: "train",
+    12: "motorcycle", 11: "bicycle",
+}  # fmt: skip
+_SIXTEEN = [name for name, value in zip(SYNTHIA.values(), SYNTHIA, strict=True) if value >= 0]
+#: classes that count where SYNTHIA is the source, as `eval.only` may name them: mIoU over 16, and over 13 of these
+SUBSETS = {
+    "synthia-16": _SIXTEEN,
+    "synthia-13": [name for name in _SIXTEEN if name not in ("wall", "fence", "pole")],
+}
 
 
 @dataclass(frozen=True)
@@ -60,6 +72,7 @@ KNOWN = {
     "voc": table_of(list(VOC), list(range(len(VOC)))),
     "camvid": table_of(list(CAMVID), list(range(len(CAMVID)))),
     "cityscapes": table_of(list(CITYSCAPES.values()), list(CITYSCAPES), closed=True),
+    "synthia": table_of(list(SYNTHIA.values()), list(SYNTHIA), closed=True),
     "cityscapes-trainids": table_of(list(CITYSCAPES.values()), list(range(len(CITYSCAPES)))),
 }
 

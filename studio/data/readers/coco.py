@@ -1,9 +1,10 @@
 """`coco:ANNOTATIONS.json?images=DIR`: COCO's JSON, as Roboflow, CVAT, Label Studio and others write it too.
 
 Category ids may have gaps; they become 0..C-1 in their order. An object without `bbox` has the box around its
-outline. pycocotools and supervision read this format too: the first (BSD) takes ids as they come and drops the image
-of a doubled one, the second (MIT) takes any four numbers for x, y, width, height, and both say nothing; neither knows
-where the images are. What is read here is checked against pycocotools in the tests.
+outline; `?truth=masks` draws the outlines as masks over a class background. pycocotools and supervision read this
+format too: the first (BSD) takes ids as they come and drops the image of a doubled one, the second (MIT) takes any four
+numbers for x, y, width, height, and both say nothing; neither knows where the images are. What is read here is checked
+against pycocotools in the tests.
 """
 
 from collections import Counter
@@ -21,14 +22,19 @@ from studio.data.files.limits import Limits
 from studio.data.files.no_such import no_such
 from studio.data.files.zip_paths import AnyPath, source_of
 from studio.data.items import Dataset, Skipped
+from studio.data.masks.drawn import OPTION, draw_outlines, wants_masks
 from studio.data.masks.outlines import unpacked
+from studio.data.masks.published import say_counts
 
 OPTIONS = {
     "images": "the folder of the images (default: that of the file)",
     **NUMBERS,
+    **OPTION,
     "crowds": "learn: boxes that are marked iscrowd are learned like the others",
 }
 LISTS = {"images": ("id", "file_name"), "annotations": ("image_id",), "categories": ("id",)}
+#: COCO's own files (cocodataset.org; train 19.3 GB, val 0.8 GB, annotations 0.25 GB): split, images
+PUBLISHED = {"instances_train2017.json": ("train", 118_287), "instances_val2017.json": ("val", 5_000)}
 RLE_PIXELS = 2**26  # of a mask that is unrolled only for its box
 
 
@@ -54,6 +60,11 @@ def read_from(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
             f"{path.name}: categories share the {key} {(twice or places.twice)[0]!r}. Give each its own {key}."
         )
     images = _images(content, path, _folders(path, options), missing)
+    if wants_masks(options):
+        _outline_all(content, images, places, missing)
+        there = [image for image in images.values() if image is not None]
+        remarks += _id_map(categories) + _of_published(path.name, len(there))
+        return draw_outlines(path.name, names, there, missing, remarks, limits)
     counts = _annotate(content, images, places, learn_crowds, missing)
     remarks += _id_map(categories) + _said(counts)
     annotated = [image for image in images.values() if image is not None]
@@ -61,28 +72,16 @@ def read_from(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
     return gather(path.name, names, annotated, missing, remarks, limits, numbers, remedy)
 
 
-def read_outlines(
-    path: AnyPath, options: dict[str, str], limits: Limits
-) -> tuple[list[str], list[tuple[Annotated, list[tuple[int, Any]]]], list[Skipped], list[str]]:
-    """The names of the classes, the images with the outlines of each (class index, segmentation), what is left out,
-    and remarks. Raises DataError as `read`."""
-    content = _load(path, limits)
-    missing: list[Skipped] = []
-    categories, remarks = _categories(content, path)
-    places = Ids((category["id"], index) for index, category in enumerate(categories))
-    images = _images(content, path, _folders(path, options), missing)
-    shapes: dict[int, list[tuple[int, Any]]] = {}
+def _outline_all(
+    content: dict[str, Any], images: Ids[Annotated | None], places: Ids[int], missing: list[Skipped]
+) -> None:
+    """Gives each image the outlines of its objects; what belongs to none is named."""
     for annotation in content["annotations"]:
-        known = annotation["image_id"] in images and annotation.get("category_id") in places
-        if not known:
-            missing.append(
-                Skipped(f"annotation {annotation.get('id', '?')}", "its image or its category is not in the file")
-            )
+        if annotation["image_id"] not in images or annotation.get("category_id") not in places:
+            name = f"annotation {annotation.get('id', '?')}"
+            missing.append(Skipped(name, "its image or its category is not in the file"))
         elif (image := images[annotation["image_id"]]) is not None:
-            shapes.setdefault(id(image), []).append((places[annotation["category_id"]], annotation.get("segmentation")))
-    names = [class_name(category.get("name", category["id"])) for category in categories]
-    there = [image for image in images.values() if image is not None]
-    return names, [(image, shapes.get(id(image), [])) for image in there], missing, remarks + _id_map(categories)
+            image.outlines.append((places[annotation["category_id"]], annotation.get("segmentation")))
 
 
 def _load(path: AnyPath, limits: Limits) -> dict[str, list[dict[str, Any]]]:
@@ -261,6 +260,12 @@ def _mask_box(mask: dict[str, Any]) -> Four:
         return NAN
     (x1, x2), (y1, y2) = ((min(a for a, _ in runs), max(b for _, b in runs)) for runs in (columns, rows))
     return x1, y1, x2, y2
+
+
+def _of_published(name: str, count: int) -> list[str]:
+    """A sentence on how many images of COCO's own files are there."""
+    split, expected = PUBLISHED.get(name, ("", 0))
+    return say_counts("COCO 2017", {split: expected}, Counter({split: count})) if split else []
 
 
 def _id_map(categories: list[dict[str, Any]]) -> list[str]:

@@ -1,28 +1,36 @@
 """`labelme:FOLDER?images=DIR`: a JSON for each image, as LabelMe and its kin (AnyLabeling, X-AnyLabeling) write it.
 
 Rectangles are boxes; polygons, circles and turned rectangles have the upright box around them; points and lines have
-none, and are named. Classes are the labels met, in order of the alphabet. labelme itself (GPL) and labelme2coco are
-converters to other formats; both take `imagePath` for the image whatever the file is called.
+none, and are named. With `?truth=masks` polygons, rectangles, circles and brushed masks are drawn as masks. Classes are
+the labels met, in order of the alphabet. labelme itself (GPL) and labelme2coco are converters to other formats; both
+take `imagePath` for the image whatever the file is called.
 """
 
+import base64
+import binascii
 import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from studio.core.errors import DataError
 from studio.data.files.annotation_files import Unreadable, read_json
 from studio.data.files.annotations import Annotated, class_name, counted, gather
-from studio.data.files.box_numbers import Four, Numbers, around, as_four, as_size
+from studio.data.files.box_numbers import Four, Numbers, around, as_four, as_number, as_size
 from studio.data.files.image_finder import ImageFinder, beside, own_or_named, walk_files
+from studio.data.files.images import BadImage, read_stored
 from studio.data.files.layout import SPLITS
 from studio.data.files.limits import Limits
 from studio.data.files.no_such import no_such
 from studio.data.files.zip_paths import AnyPath, source_of
 from studio.data.items import Dataset, Skipped
+from studio.data.masks.drawn import OPTION, draw_outlines, wants_masks
+from studio.data.masks.outlines import Patch, around_circle
 from studio.data.readers.cvat import AROUND
 
-OPTIONS = {"images": "the folder of the images (default: beside the JSONs, or where they say)"}
+OPTIONS = {"images": "the folder of the images (default: beside the JSONs, or where they say)", **OPTION}
 
 
 def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
@@ -40,6 +48,7 @@ def read_from(root: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
     if not root.is_dir():
         raise no_such(root, "folder")
     missing: list[Skipped] = []
+    traced = wants_masks(options)
     files: dict[AnyPath, tuple[str, dict[str, Any]]] = {}
     for file, below in walk_files(root):
         if file.suffix.lower() != ".json":
@@ -72,9 +81,11 @@ def read_from(root: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
             continue
         counts["renamed"] += image.respelled and bool(at_home)
         split = next((SPLITS[part.lower()] for part in below.split("/")[:-1] if part.lower() in SPLITS), None)
-        annotated.append(_annotated(file, content, image.path, labels, split, missing, counts))
+        annotated.append(_annotated(file, content, image.path, labels, split, missing, counts, traced))
     remarks = ["Read as LabelMe's JSON.", *counted(counts["around"], AROUND)]
     remarks += counted(counts["renamed"], "files name another image inside; the one with their own name was taken.")
+    if traced:
+        return draw_outlines(str(root), labels, annotated, missing, remarks, limits)
     return gather(str(root), labels, annotated, missing, remarks, limits, Numbers("xyxy", asked=False), "Mend it: ?")
 
 
@@ -93,13 +104,19 @@ def _label(shape: Any) -> str:
 
 def _annotated(
     file: AnyPath, content: dict[str, Any], image: AnyPath, labels: list[str], split: str | None,
-    missing: list[Skipped], counts: Counter[str],
+    missing: list[Skipped], counts: Counter[str], traced: bool,
 ) -> Annotated:  # fmt: skip
     stated = as_size(content.get("imageWidth"), content.get("imageHeight"))
     out = Annotated(image.name, source_of(image), stated=stated, upright=True, split=split, entry=str(file))
     for shape in content["shapes"]:
         if not (label := _label(shape)):
             missing.append(Skipped(file.name, "a shape has no label"))
+            continue
+        if traced:
+            if (outline := _outline(shape)) is not None:
+                out.outlines.append((labels.index(label), outline))
+            else:
+                missing.append(Skipped(file.name, f"a {str(shape.get('shape_type'))[:20]} of {label!r} has no area"))
             continue
         row, plain = _shape(shape)
         if row is None:
@@ -126,3 +143,32 @@ def _shape(shape: dict[str, Any]) -> tuple[Four | None, bool]:
     if kind in ("polygon", "rectangle", "rotation") and len(points) > 2:
         return around(points), False
     return None, False
+
+
+def _outline(shape: dict[str, Any]) -> Any:
+    """The shape as a segmentation: polygons, or a patch of pixels; None for what has no area."""
+    points, kind = shape.get("points"), shape.get("shape_type") or "polygon"
+    if not isinstance(points, list) or not all(isinstance(point, list) and len(point) == 2 for point in points):
+        return None
+    flat = [as_number(value) for point in points for value in point]
+    if not flat or not all(map(math.isfinite, flat)):
+        return None
+    if kind == "mask":
+        return _brushed(shape.get("mask"), min(flat[::2]), min(flat[1::2]))
+    if kind == "rectangle" and len(points) == 2:
+        x1, y1, x2, y2 = flat
+        return [[x1, y1, x2, y1, x2, y2, x1, y2]]
+    if kind == "circle" and len(points) == 2:
+        cx, cy, x, y = flat
+        return around_circle(cx, cy, math.hypot(x - cx, y - cy), math.hypot(x - cx, y - cy))
+    return [flat] if kind in ("polygon", "rectangle", "rotation") and len(points) > 2 else None
+
+
+def _brushed(text: Any, left: float, top: float) -> Patch | None:
+    """A brushed mask: a PNG in base64, whose pixels that are not 0 belong to the object."""
+    try:
+        raw = base64.b64decode(str(text), validate=True)
+        pixels = read_stored(raw, "a mask")
+    except (binascii.Error, BadImage):
+        return None
+    return Patch(round(left), round(top), np.asarray(pixels) != 0)

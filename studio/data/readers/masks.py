@@ -14,16 +14,15 @@ from pathlib import Path
 from studio.core.errors import DataError
 from studio.data.files.annotation_files import read_lines
 from studio.data.files.image_finder import walk_files
-from studio.data.files.images import BadImage, upright
+from studio.data.files.images import BadImage
 from studio.data.files.layout import SPLITS
 from studio.data.files.limits import Limits
 from studio.data.files.no_such import no_such
 from studio.data.files.zip_paths import AnyPath, source_of
 from studio.data.items import Dataset, Item, Skipped
-from studio.data.masks.class_map import MOST_CLASSES, MaskSource, Turned
+from studio.data.masks.class_map import MaskSource, Turned
 from studio.data.masks.mask_files import MaskFile
 from studio.data.masks.meaning import Looked, coding_of, look_at, size_text
-from studio.data.masks.outlines import Outlined, fault_of
 from studio.data.masks.pairs import Pairs, pair
 from studio.data.masks.tables import KNOWN, chosen_table
 from studio.data.readers import coco
@@ -34,7 +33,6 @@ OPTIONS = {
     "images": "the folder of the images, where it is not found",
     "masks": "the folder of the masks, where it is not found",
 }
-GROUND = "background"
 EXAMPLE = "Expected images/ and masks/ with files of the same names, such as images/1.jpg and masks/1.png."
 
 
@@ -51,7 +49,10 @@ def read_from(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
     if path.is_file():
         if path.suffix.lower() != ".json":
             raise DataError(f"{path.name} is neither a folder nor COCO's JSON. {EXAMPLE}")
-        return _outlined(path, options, limits)
+        for option in ("ignore", "masks", "classes"):
+            if option in options:
+                raise DataError(f"{path.name}: COCO's outlines have names, so ?{option}= says nothing.")
+        return coco.read_from(path, {**options, "truth": "masks"}, limits)
     pairs = pair(walk_files(path), options)
     if not pairs.pairs:
         alone = f"{len(pairs.without_mask)} images without a mask, {len(pairs.without_image)} masks without an image"
@@ -140,43 +141,6 @@ def _lists(root: AnyPath, pairs: Pairs, limits: Limits) -> tuple[dict[AnyPath, s
         raise DataError(f"{root}: ImageSets/Segmentation lists no image that has a mask.")
     listed = Pairs(kept, [path for path in pairs.without_mask if path.stem in by_stem], pairs.without_image)
     return {path: by_stem[path.stem] for path, _, _ in kept}, listed
-
-
-def _outlined(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset:
-    """COCO's outlines as class maps over a class background."""
-    for option in ("ignore", "masks", "classes"):
-        if option in options:
-            raise DataError(f"{path.name}: COCO's outlines have names, so ?{option}= says nothing.")
-    names, entries, missing, remarks = coco.read_outlines(path, options, limits)
-    if len(names) >= MOST_CLASSES:
-        raise DataError(f"{path.name}: {len(names)} categories; {MOST_CLASSES - 1} are read as masks.")
-    classes, index_of = _over_background(names)
-    out = Dataset("", classes, [], missing, remarks=remarks)
-    drawn = 0
-    for image, shapes in entries:
-        try:
-            shown, orientation = upright(image.source, image.name, limits)
-        except BadImage as error:
-            out.skipped.append(Skipped(image.name, error.reason))
-            continue
-        size = shown[::-1] if orientation >= 5 else shown
-        faults = [(number, fault_of(shape, size)) for number, (_, shape) in enumerate(shapes)]
-        out.skipped += [Skipped(f"{image.name}, outline {number + 1}", fault) for number, fault in faults if fault]
-        good = tuple((index_of[shapes[number][0]], shapes[number][1]) for number, fault in faults if not fault)
-        drawn += len(good)
-        mask: MaskSource = Outlined(size, good)
-        mask = Turned(mask, orientation) if orientation > 1 else mask
-        out.items.append(Item(image.name, -1, image.source, mask=mask))
-    if not out.items or not drawn:
-        raise DataError(f"{path.name}: no outline of any image can be drawn. {_first(out.skipped)}")
-    return out
-
-
-def _over_background(names: list[str]) -> tuple[list[str], list[int]]:
-    """The classes with background first, and the place of each name; a category of that name is no other class."""
-    things = [name for name in names if name.casefold() != GROUND]
-    classes = [GROUND, *things]
-    return classes, [classes.index(name) if name in things else 0 for name in names]
 
 
 def _say_alone(out: Dataset, pairs: Pairs) -> None:

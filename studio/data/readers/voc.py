@@ -22,13 +22,22 @@ from studio.data.files.limits import Limits
 from studio.data.files.no_such import no_such
 from studio.data.files.zip_paths import AnyPath, ZipPath, source_of
 from studio.data.items import Dataset, Skipped
-from studio.data.readers import cvat
+from studio.data.masks.drawn import wants_masks
+from studio.data.masks.published import say_counts
+from studio.data.readers import cvat, masks
 
 OPTIONS = {
     "images": "the folder of the images (default: JPEGImages, images, or beside the annotations)",
     **NUMBERS,
+    "truth": "masks: SegmentationClass, to segment; boxes, to detect, otherwise",
     "difficult": "learn: objects that are marked difficult are learned like the others",
 }
+#: images with masks, by split, of the sets as they were published
+PUBLISHED = {"VOC2007": {"train": 209, "val": 213, "test": 210}, "VOC2012": {"train": 1464, "val": 1449}}
+INSTRUCTIONS = (
+    "Pascal VOC comes from host.robots.ox.ac.uk/pascal/VOC (2012: VOCtrainval_11-May-2012.tar, 2 GB), which unpacks to "
+    "VOCdevkit/VOC2012 with JPEGImages, Annotations, SegmentationClass and ImageSets."
+)
 NOT_SHAPES = {"name", "pose", "truncated", "difficult", "occluded", "type", "part", "deleted", "verified", "attributes"}
 
 
@@ -36,12 +45,16 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     """Classes are the names met, in order of the alphabet. Raises DataError for a folder without annotations."""
     root = Path(rest).expanduser()
     if not root.is_dir():
-        raise no_such(root, "folder")
+        raise DataError(
+            f"{no_such(root, 'folder')} {INSTRUCTIONS}" if root.name in PUBLISHED else no_such(root, "folder")
+        )
     return read_from(root, options, limits)
 
 
 def read_from(root: AnyPath, options: dict[str, str], limits: Limits) -> Dataset:
     """As `read`, from a folder on disk or in a zip."""
+    if wants_masks(options):
+        return _with_masks(root, options, limits)
     inner = root / "Annotations"
     files = sorted(file for file in (inner.rglob("*") if inner.is_dir() else root.glob("*")) if _is_xml(file))
     if not files:
@@ -73,6 +86,17 @@ def read_from(root: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
         remarks.append(f"{len(lone)} images have no annotation, such as {lone[0].stem}; they are left out.")
     remarks += _said(counts)
     return gather(str(root), names, annotated, missing, remarks, limits, numbers, f"Write voc:{root}?")
+
+
+def _with_masks(root: AnyPath, options: dict[str, str], limits: Limits) -> Dataset:
+    """The images that have a mask in SegmentationClass."""
+    if others := sorted(options.keys() - {"truth"}):
+        raise DataError(f"{root}: with truth=masks, ?{others[0]}= says nothing.")
+    out = masks.read_from(root, {}, limits)
+    there = Counter({split: len(members) for split, members in out.splits.items()})
+    expected = PUBLISHED.get(root.name)
+    out.remarks += say_counts(f"Pascal {root.name}, masks", expected, there) if expected else []
+    return out
 
 
 def _is_xml(file: AnyPath) -> bool:
