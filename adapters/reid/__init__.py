@@ -1,4 +1,5 @@
-"""Re-identification: the same individual again, in another image, from another camera.
+"""Re-identification: the same individual again, in another image, from another camera; answers are matches.
 
-May use the studio up to studio.engine and the backbones. One method a file.
+`task` says what it is, the procedures run it, `data/` and `run/` are what it alone needs; one method a file. May use
+the studio up to studio.engine, and the backbones.
 """

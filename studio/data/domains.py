@@ -20,11 +20,12 @@ Data = TypeVar("Data", Dataset, FeatureSet)
 
 @dataclass(frozen=True)
 class TargetItem:
-    """An image of the target: where its pixels are, and its domain if known."""
+    """An image of the target: where its pixels are, its domain and its camera if known."""
 
     name: str
     source: ImageSource
     domain: str | None = None
+    camera: str | None = None
 
 
 @dataclass
@@ -57,7 +58,7 @@ class Domains:
 
 def blind(dataset: Dataset) -> TargetSet:
     """The images of a target alone."""
-    items = [TargetItem(item.name, item.source, item.domain) for item in dataset.items]
+    items = [TargetItem(item.name, item.source, item.domain, item.camera) for item in dataset.items]
     return TargetSet(dataset.spec, items, dataset.skipped)
 
 

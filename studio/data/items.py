@@ -68,6 +68,7 @@ class Item:
     domain: str | None = None
     boxes: Boxes | None = None  # for detection; the label is -1 then
     mask: MaskSource | None = None  # for segmentation; the label is -1 then
+    camera: str | None = None  # of individuals: what took it, "" where that is not known; the label says whom it shows
 
     def relabelled(self, place: list[int]) -> "Item":
         """The same with class i called place[i]."""
@@ -121,8 +122,15 @@ class Dataset:
         return bool(self.items) and all(item.mask is not None for item in self.items)
 
     @property
+    def identified(self) -> bool:
+        """Whether its classes are individuals, seen by cameras."""
+        return bool(self.items) and all(item.camera is not None for item in self.items)
+
+    @property
     def truth(self) -> str:
-        """What its items carry beside the image: masks, boxes or labels."""
+        """What its items carry beside the image: masks, boxes, identities or labels."""
+        if self.identified:
+            return "identities"
         return "masks" if self.masked else "boxes" if self.boxed else "labels"
 
     def subset(self, indices: Iterable[int]) -> "Dataset":

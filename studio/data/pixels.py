@@ -33,14 +33,14 @@ def decode(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[np.ndarray, Dataset]:
-    """Pixels uint8 [N, 3, S, S], S = image_size * margin (see `to_input`), and the images they are of.
+    """Pixels uint8 [N, 3, S, W] (see `to_input`), S = image_size * margin, and the images they are of.
 
     Files that can't be decoded are dropped and named in the dataset's `skipped`. More than `in_memory` bytes (None:
     a quarter of what is free) go into a nameless file below `folder` (None: the system's own for such), which is
     gone with the array. Raises StoreError where that disk is too small, and StoppedByUser.
     """
-    side = round(preprocess.image_size * margin)
-    pixels = space((len(dataset), 3, side, side), in_memory, folder)
+    side, width = round(preprocess.image_size * margin), round(preprocess.width * margin)
+    pixels = space((len(dataset), 3, side, width), in_memory, folder)
     kept: list[Item] = []
     skipped: list[Skipped] = list(dataset.skipped)
 

@@ -47,7 +47,13 @@ def open_data(spec: str, limits: Limits = LIMITS) -> Dataset | FeatureSet:
     if len(sets) == 1:
         return sets[0]
     if all(isinstance(part, Dataset) for part in sets):
-        return _join_images(spec, sets, _own_domains(sets) or _domains(parts))
+        domains = _own_domains(sets) or _domains(parts)
+        if any(part.identified for part in sets):  # two sets number different individuals alike
+            sets = [
+                replace(part, classes=[f"{domain}/{name}" for name in part.classes])
+                for part, domain in zip(sets, domains, strict=True)
+            ]
+        return _join_images(spec, sets, domains)
     if all(isinstance(part, FeatureSet) for part in sets):
         return _join_features(spec, sets, _domains(parts))
     raise DataError(f"data: {spec!r} joins images and feature vectors; only sets of one kind can be joined.")

@@ -20,12 +20,16 @@ _MODES = {
 
 
 def to_input(image: Image.Image, preprocess: Preprocess, margin: float = 1.0) -> Tensor:
-    """An RGB image as uint8 [3, S, S], resized and cropped, not yet normalised.
+    """An RGB image as uint8 [3, S, S], resized and cropped, not yet normalised; [3, S, width] where it is squashed.
 
     S is image_size, or a little more for training: `margin` times that, with more of the image around the
     crop as long as there is some. Antialiased on bytes, which differs from Pillow by 2 of 255 at most.
     """
     side = round(preprocess.image_size * margin)
+    if preprocess.squash and preprocess.aspect != 1:
+        shape = [side, round(preprocess.width * margin)]
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+        return functional.resize(pixels, shape, _MODES[preprocess.interpolation], antialias=True).contiguous()
     size, left, top = (side, side), 0, 0
     if not preprocess.squash:
         size = _with_short_side(image.size, max(side, math.floor(preprocess.image_size / preprocess.crop_pct)))

@@ -1,4 +1,4 @@
-"""Sets that are there without any download: scanned digits, characters drawn from matplotlib's fonts, and scenes."""
+"""Sets that are there without any download: scanned digits, characters of matplotlib's fonts, scenes, individuals."""
 
 import numpy as np
 
@@ -13,6 +13,7 @@ def load(name: str, limits: Limits = LIMITS, **options: str) -> Dataset:
     makers = {
         "digits": (_digits, {"per_class"}),
         "glyphs": (_glyphs, {"classes", "per_class", "domain", "size", "seed"}),
+        "individuals": (_individuals, {"individuals", "cameras", "views", "place", "size", "seed"}),
         "scenes": (_scenes, {"images", "classes", "size", "look", "most", "seed", "truth"}),
     }
     if name not in makers:
@@ -86,6 +87,24 @@ def _scenes(
         count, _whole("scenes", "classes", classes, 1, len(alphabet())), side, look,
         _whole("scenes", "most", most, 1, 40), _whole("scenes", "seed", seed, 0, 2**31), truth == "masks",
     )  # fmt: skip
+
+
+def _individuals(
+    limits: Limits, individuals: str = "40", cameras: str = "3", views: str = "4", place: str = "0", size: str = "64",
+    seed: str = "0",
+) -> Dataset:  # fmt: skip
+    """Individuals that several cameras see from several sides; another `place` has others, and other cameras.
+
+    The same options give the same images.
+    """
+    from studio.data.builtin import individuals as drawn
+
+    count = _whole("individuals", "individuals", individuals, 2, drawn.most_individuals())
+    seers, sides = _whole("individuals", "cameras", cameras, 1, 100), _whole("individuals", "views", views, 1, 1000)
+    side = _whole("individuals", "size", size, 16, 1024)
+    _refuse_large("individuals", count * seers * sides, side, limits)
+    where = _whole("individuals", "place", place, 0, drawn.PLACES - 1)
+    return drawn.individuals(count, seers, sides, where, side, _whole("individuals", "seed", seed, 0, 2**31))
 
 
 def _fonts(domain: str) -> list[str]:

@@ -30,8 +30,9 @@ class Entry:
     name: str
     label: str
     source: ImageSource
-    split: str | None = None  # train | val | test
+    split: str | None = None  # train | val | test; of individuals train | query | gallery
     domain: str | None = None
+    camera: str | None = None  # of individuals, see Item
 
 
 def by_folders(where: str, sources: Mapping[str, ImageSource], limits: Limits) -> Dataset:
@@ -95,7 +96,7 @@ def gather(where: str, entries: Iterable[Entry], skipped: list[Skipped], limits:
     lost = Counter(entry.label for entry in entries if entry.label not in classes)
     skipped += [Skipped(f"class {name}", f"none of its {count} files can be used") for name, count in lost.items()]
     index_of = {name: index for index, name in enumerate(classes)}
-    items = [Item(entry.name, index_of[entry.label], entry.source, entry.domain) for entry in good]
+    items = [Item(entry.name, index_of[entry.label], entry.source, entry.domain, camera=entry.camera) for entry in good]
     splits: dict[str, list[int]] = defaultdict(list)
     for index, entry in enumerate(good):
         if entry.split is not None:

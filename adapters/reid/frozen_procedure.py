@@ -1,0 +1,85 @@
+"""How a reid Estimator is run: features once through a frozen backbone, a metric solved, ranked, a gallery kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from adapters.reid.data.trials import Trial
+from adapters.reid.run.gallery import TENSORS, Gallery
+from adapters.reid.run.predictor import Recogniser
+from adapters.reid.run.trial_runs import run_trials
+from studio.core import registry
+from studio.core.errors import UsageError
+from studio.core.faces import Estimator
+from studio.core.home import Home
+from studio.core.procedure import Job, Outcome, Predictor, Procedure
+from studio.core.registry import procedure
+from studio.data.features.cache import embed_images
+from studio.data.items import Dataset
+from studio.data.load_split import features_of
+from studio.data.preprocess import Preprocess
+from studio.engine.manifest import manifest_of
+from studio.store import Checkpoint
+
+
+@procedure
+class FrozenRecognition(Procedure):
+    """Runs and restores every Estimator of task reid."""
+
+    task = "reid"
+    face = Estimator
+
+    def run(self, job: Job) -> Outcome:
+        model = job.recipe.model
+        if job.recipe.eval.flip:
+            raise UsageError("eval.flip: frozen features are kept of the image as it is; leave it out, or train.")
+        backbone = registry.backbone(model.backbone, home=job.home, image_size=model.image_size)
+        backbone.preprocess = replace(backbone.preprocess, squash=True, aspect=job.recipe.data.aspect)
+        backbone.to(job.device)
+        return run_trials(job, lambda trial, name: _solve(job, backbone, trial))
+
+    def restore(self, checkpoint: Checkpoint, device: str, home: Home, store: Any) -> Predictor:
+        manifest = checkpoint.manifest
+        cls = registry.get(manifest.method)
+        estimator = cls(cls.Params(**manifest.params))
+        tensors = {
+            name: tensor.numpy() for name, tensor in checkpoint.tensors().items() if not name.startswith(TENSORS)
+        }
+        estimator.load_state(tensors)
+        backbone = registry.backbone(manifest.backbone["spec"], home=home, image_size=manifest.backbone["image_size"])
+        backbone.preprocess = Preprocess.from_dict(manifest.preprocess)
+        backbone.to(device)
+
+        def embed(images: Sequence[Image.Image]) -> np.ndarray:
+            return estimator.transform(embed_images(images, backbone, device))
+
+        return Recogniser(embed, Gallery.load(checkpoint), manifest.extra["same"])
+
+
+@dataclass
+class Solved:
+    """A metric on a frozen backbone."""
+
+    job: Job
+    backbone: Any
+    estimator: Any
+
+    def embed(self, dataset: Dataset, what: str) -> tuple[np.ndarray, Dataset]:
+        features, kept = features_of(self.job, dataset, self.backbone, what)
+        return self.estimator.transform(features), kept
+
+    def save(self, gallery: Gallery, metrics: dict[str, Any], same: tuple[float, float]) -> Checkpoint:
+        manifest = manifest_of(self.job, gallery.names, metrics, self.backbone, extra={"same": list(same)})
+        return self.job.store.put(manifest, {**self.estimator.state(), **gallery.tensors()}, gallery.files())
+
+
+def _solve(job: Job, backbone: Any, trial: Trial) -> Solved:
+    estimator = type(job.method)(job.method.params)
+    if trial.train is None:
+        raise UsageError(f"data.source: nothing is named, and {job.recipe.method} learns from labelled individuals.")
+    x, train = features_of(job, trial.train, backbone, "train")
+    estimator.fit(x, train.labels, seed=job.recipe.train.seed)
+    return Solved(job, backbone, estimator)

@@ -1,0 +1,92 @@
+"""What a reid run shows of itself: CMC, mAP and mINP, the open set, distances, ranked strips of the gallery."""
+
+from typing import Any
+
+import numpy as np
+
+from adapters.reid.run.scoring import Scored
+from studio.core.procedure import Job
+from studio.data import read_image
+from studio.figures import grid_figure
+from studio.figures.retrieval import cmc_figure, distances_figure, open_set_figure
+from studio.figures.style import INK, RIGHT, WRONG
+from studio.metrics import mean_ci95
+from studio.metrics.retrieval import Ranking, euclidean, joined, nearest
+
+RANKS = (1, 5, 10)
+ALARMS = {"dir_at_far_1": 0.01, "dir_at_far_10": 0.1}  # shares of strangers that are let in
+SHOWN, FOUND = 6, 8  # queries of a figure, and images of the gallery beside each
+
+
+def report(job: Job, trials: list[Scored]) -> dict[str, Any]:
+    """Metrics of the trials, their means where there are several; figures and tables go into the run."""
+    numbers = [numbers_of(trial.ranking) for trial in trials]
+    metrics: dict[str, Any] = {}
+    for name in numbers[0]:
+        mean, half = mean_ci95(np.array([each[name] for each in numbers]))
+        metrics[name] = round(mean, 6)
+        if len(trials) > 1:
+            metrics[f"{name}_ci95"] = round(half, 6)
+    first = trials[0]
+    metrics.update(
+        splits=len(trials), queries=len(first.queries), gallery=len(first.answers),
+        identities=len(np.unique(first.queries.identities[first.queries.identities >= 0])),
+        left_out=int((~first.ranking.counted).sum()),
+    )  # fmt: skip
+    if len(trials) > 1:
+        rows = [[i, *(round(each[name], 4) for name in each)] for i, each in enumerate(numbers, start=1)]
+        job.table("splits", ["split", *numbers[0]], rows)
+    whole = joined([trial.ranking for trial in trials])
+    job.table("ranks", ["rank", "queries with a right one so far"], _cmc_rows(whole))
+    job.figure("cmc", cmc_figure({job.method.title: whole.cmc(min(50, len(first.answers)))}))
+    job.figure("distances", distances_figure(whole.right, whole.wrong))
+    alarms = np.geomspace(1e-3, 1, 61)
+    job.figure("open set", open_set_figure(alarms, whole.detection(alarms)))
+    show_strips(job, first)
+    return metrics
+
+
+def numbers_of(ranking: Ranking) -> dict[str, float]:
+    """The numbers of one trial, by their contract names."""
+    ranks = {f"rank{k}": ranking.rank(k) for k in RANKS}
+    return {**ranks, "map": ranking.map, "minp": ranking.minp, **open_set(ranking)}
+
+
+def open_set(ranking: Ranking) -> dict[str, float]:
+    return {name: float(ranking.detection(share)) for name, share in ALARMS.items()}
+
+
+def _cmc_rows(ranking: Ranking) -> list[list[Any]]:
+    curve = ranking.cmc(50)
+    return [[k, round(float(curve[k - 1]), 4)] for k in (1, 2, 5, 10, 20, 50)]
+
+
+def show_strips(job: Job, trial: Scored) -> None:
+    """Queries with what the gallery answers, nearest first: the worst ones, and some at equal steps up to the best."""
+    if len(trial.queries) != len(trial.query.dataset) or trial.ranking.counted.sum() == 0:  # asked together
+        return
+    precision = trial.ranking.precision[: len(trial.queries)]
+    order = np.argsort(np.where(np.isnan(precision), np.inf, precision), kind="stable")
+    order = order[: np.isfinite(precision).sum()]
+    chosen = list(dict.fromkeys(order[np.linspace(0, len(order) - 1, SHOWN).round().astype(int)].tolist()))
+    indices, distances = nearest(
+        euclidean(trial.query.embeddings, trial.gallery.embeddings), trial.queries, trial.answers, FOUND, chosen
+    )
+    images, captions, frames = [], [], []
+    for row, found, far in zip(chosen, indices, distances, strict=True):
+        item = trial.query.dataset.items[row]
+        images.append(read_image(item.source, item.name, min_side=128))
+        captions.append(f"asks, AP {precision[row]:.2f}")
+        frames.append(INK)
+        for index, distance in zip(found.tolist(), far.tolist(), strict=True):
+            if index < 0:
+                images.append(images[-1].resize((8, 8)).convert("L").point(lambda _: 245).convert("RGB"))
+                captions.append("")
+                frames.append("none")
+                continue
+            answer = trial.gallery.dataset.items[index]
+            right = trial.answers.identities[index] == trial.queries.identities[row]
+            images.append(read_image(answer.source, answer.name, min_side=128))
+            captions.append(f"{distance**0.5:.2f}" + (f", camera {answer.camera}" if answer.camera else ""))
+            frames.append(RIGHT if right else WRONG)
+    job.figure("strips", grid_figure(images, captions, columns=FOUND + 1, frames=frames, tile=1.1))

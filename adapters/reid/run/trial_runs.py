@@ -1,0 +1,59 @@
+"""A run from its trials to its checkpoint, the same whatever embeds: learned or solved, scored, shown, kept."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from adapters.reid.data.trials import Trial, resolve_trials
+from adapters.reid.run.gallery import Gallery
+from adapters.reid.run.predictor import calibrated
+from adapters.reid.run.report import report
+from adapters.reid.run.scoring import Scored, Side, score
+from studio.core.procedure import Job, Outcome
+from studio.data.items import Dataset
+from studio.engine.meters import Meter
+from studio.store import Checkpoint
+
+
+class Embedder(Protocol):
+    """What was learned or solved in one trial."""
+
+    def embed(self, dataset: Dataset, what: str) -> tuple[np.ndarray, Dataset]:
+        """Embeddings float32 [N, D] of the images that can be read, and those images; `what` names them for people."""
+        ...
+
+    def save(self, gallery: Gallery, metrics: dict[str, Any], same: tuple[float, float]) -> Checkpoint:
+        """The checkpoint, with its gallery and the numbers that make probabilities of distances."""
+        ...
+
+
+def run_trials(job: Job, learn: Callable[[Trial, str], Embedder]) -> Outcome:
+    """Learns and scores each trial; what the first learned is kept. `learn` is told a name where there are several."""
+    recipe = job.recipe
+    trials = resolve_trials(recipe.data, recipe.eval, recipe.train.seed, job.home)
+    meter, scored, kept = Meter(job.device), list[Scored](), None
+    for number, trial in enumerate(trials, start=1):
+        for note in trial.notes[: None if number == 1 else 1]:
+            job.events.note(note)
+        embedder = learn(trial, f"split {number}" if len(trials) > 1 else "")
+        kept = kept or embedder
+        scored.append(score_trial(job, embedder, trial))
+        meter.images += len(trial.query) + len(trial.gallery) + len(trial.train or ())
+    throughput = meter.read()
+    metrics = {**report(job, scored), **throughput, "selection": recipe.eval.selection}
+    same = calibrated(
+        *(np.concatenate([getattr(each.ranking, side) for each in scored]) for side in ("right", "wrong"))
+    )
+    assert kept is not None
+    if len(trials) > 1:
+        job.events.note("The checkpoint is what the first split learned; its gallery knows everyone.")
+    gallery = Gallery.of(*kept.embed(trials[0].known, "the stored gallery"))
+    return Outcome(metrics, kept.save(gallery, metrics, same).id)
+
+
+def score_trial(job: Job, embedder: Embedder, trial: Trial) -> Scored:
+    """The ranking of a trial's queries; where they are the gallery too, its images are looked at once."""
+    query = Side(*embedder.embed(trial.query, "the queries"))
+    gallery = query if trial.gallery is trial.query else Side(*embedder.embed(trial.gallery, "the gallery"))
+    return score(query, gallery, job.recipe.eval, job.recipe.train.seed)

@@ -1,0 +1,96 @@
+"""Task reid: its recipe keys; individuals to learn from, queries that ask, a gallery that answers."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from studio.core.errors import UsageError
+from studio.core.registry import task
+from studio.core.sections import DataSection, EvalSection, TrainSection
+from studio.core.task import Task
+
+if TYPE_CHECKING:
+    from studio.core.recipe import Recipe
+
+
+class ReidData(DataSection):
+    train: str | None = Field(
+        None, description="individuals to learn from, such as reid:cows; its own query and gallery are scored"
+    )
+    query: str | None = Field(None, description="images that ask, where they lie apart; with data.gallery")
+    gallery: str | None = Field(None, description="images that answer, where they lie apart; with data.query")
+    test: str | None = Field(
+        None, description="other individuals that are scored; null takes what data.train has, or holds some out of it"
+    )
+    source: str | None = Field(None, description="across domains: individuals of the place to learn from")
+    target: str | None = Field(
+        None, description="across domains: images of another place; who they show is used for the final score only"
+    )
+    aspect: float = Field(
+        1.0, ge=0.25, le=4, description="height of the input over its width: 2 for people who stand; else squares"
+    )
+
+
+class ReidTrain(TrainSection):
+    per_identity: int = Field(4, ge=2, le=64, description="images of each individual in a batch")
+    augment: Literal["none", "flip", "crop", "jitter"] = Field(
+        "crop", description="none | flip: mirrored | crop: and shifted | jitter: and other light and colours"
+    )
+    erasing: float = Field(
+        0.5, ge=0, le=1, description="share of images of which a random rectangle is blanked; hurts across domains"
+    )
+
+
+class ReidEval(EvalSection):
+    selection: Literal["last", "source-val", "oracle"] = Field(
+        "last",
+        description="the epoch is the last | the best on a fifth of the individuals, held out | oracle: on the test",
+    )
+    splits: int = Field(
+        1, ge=1, le=100, description="draws of who is learned and who is scored, for small sets; each trains anew"
+    )
+    test_identities: Annotated[int, Field(ge=2, le=1_000_000)] | None = Field(
+        None, description="individuals that a draw scores; null is half of them"
+    )
+    query_cameras: list[str] = Field(
+        [],
+        description="of undivided data: these cameras' images ask and the others answer; empty: each asks all others",
+    )
+    multi_query: bool = Field(False, description="all queries of an individual and camera ask together, by their mean")
+    single_shot: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="draws of a gallery with one image of each individual and camera; 0 takes it whole",
+    )
+    flip: bool = Field(False, description="look at the mirrored image too, and take the mean")
+
+
+@task
+class Reid(Task):
+    """Says which individuals of a gallery an image shows: people, animals, vehicles, products."""
+
+    name = "reid"
+    title = "Recognise individuals"
+    truth = "identities"
+    hub_tag = "image-feature-extraction"
+    starter = "reid-quick"
+    looks = ("flip",)
+    Data, Train, Eval = ReidData, ReidTrain, ReidEval
+
+    def check(self, recipe: "Recipe") -> None:
+        data = recipe.data
+        if bool(data.query) != bool(data.gallery):
+            missing = "gallery" if data.query else "query"
+            raise UsageError(f"data.{missing}: nothing is named; data.query and data.gallery go together.")
+        if data.query and data.test:
+            raise UsageError(
+                "data.test: data.query and data.gallery say already what is scored. Leave one of them out."
+            )
+        if data.train and (data.source or data.target):
+            raise UsageError("data.train: across domains, data.source and data.target say what is learned from.")
+        if recipe.train.batch_size < 2 * recipe.train.per_identity:
+            raise UsageError(
+                f"train.batch_size: {recipe.train.batch_size} images hold fewer than two individuals of "
+                f"{recipe.train.per_identity} (train.per_identity); expected {2 * recipe.train.per_identity} or more."
+            )

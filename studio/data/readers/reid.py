@@ -1,0 +1,54 @@
+"""`reid:PLACE?layout=NAME`: individuals, each seen several times, by the layout of a public set or of a person's own.
+
+    reid:Market-1501-v15.09.15               bounding_box_train, query, bounding_box_test
+    reid:cows                                a folder each cow, folders of cameras in it or not
+    reid:fish?names={identity}_c{camera}_{}  names that say it
+    reid:seals.csv?images=photos             a table: image, identity, camera, split
+
+Without ?layout= it is told from what is there. The place may be a folder or a zip.
+"""
+
+from pathlib import Path
+
+from studio.core.errors import DataError, nearest
+from studio.data.files.archives import Archive
+from studio.data.files.limits import Limits
+from studio.data.files.no_such import no_such
+from studio.data.files.zip_paths import AnyPath, ZipPath
+from studio.data.identities.entries import dataset_of
+from studio.data.identities.folders import read_folders, read_names
+from studio.data.identities.published import READERS, Reading
+from studio.data.items import Dataset
+
+LAYOUTS = (*sorted(READERS), "folders")
+OPTIONS = {"layout": f"one of {', '.join(LAYOUTS)}", "names": "a pattern of names, such as {identity}/{camera}_{}.jpg"}
+#: what tells a layout, in this order
+MARKS = {
+    "bounding_box_train": "market1501", "image_train": "veri776", "list_train.txt": "msmt17", "cam_a": "viper",
+}  # fmt: skip
+
+
+def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
+    """Raises DataError where nothing is there, or it is not as the layout says."""
+    path = Path(rest).expanduser()
+    if not path.exists():
+        raise no_such(path, "folder or file")
+    root: AnyPath = path if path.is_dir() else ZipPath(Archive(path, limits))
+    reading = _reading(root, options, limits)
+    return dataset_of(str(path), reading.entries, [], limits, reading.remarks)
+
+
+def _reading(root: AnyPath, options: dict[str, str], limits: Limits) -> Reading:
+    if "names" in options:
+        if "layout" in options:
+            raise DataError("reid: ?layout= and ?names= both say how files are named; give one of them.")
+        return read_names(root, options["names"], limits)
+    layout = options.get("layout") or _layout_of(root)
+    if layout not in LAYOUTS:
+        raise DataError(f"reid: there is no layout {layout!r}.{nearest(layout, LAYOUTS)}")
+    return read_folders(root, limits) if layout == "folders" else READERS[layout](root, limits)
+
+
+def _layout_of(root: AnyPath) -> str:
+    """The layout that the names of folders and files tell."""
+    return next((layout for mark, layout in MARKS.items() if (root / mark).exists()), "folders")
