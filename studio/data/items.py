@@ -69,6 +69,7 @@ class Item:
     boxes: Boxes | None = None  # for detection; the label is -1 then
     mask: MaskSource | None = None  # for segmentation; the label is -1 then
     camera: str | None = None  # of individuals: what took it, "" where that is not known; the label says whom it shows
+    pair: ImageSource | None = None  # for translation: the same view in the other look; the label is -1 then
 
     def relabelled(self, place: list[int]) -> "Item":
         """The same with class i called place[i]."""
@@ -127,10 +128,19 @@ class Dataset:
         return bool(self.items) and all(item.camera is not None for item in self.items)
 
     @property
+    def paired(self) -> bool:
+        """Whether each of its images is there in another look too."""
+        return bool(self.items) and all(item.pair is not None for item in self.items)
+
+    @property
     def truth(self) -> str:
-        """What its items carry beside the image: masks, boxes, identities or labels."""
+        """What its items carry beside the image: identities, pairs, masks, boxes, labels, or none."""
         if self.identified:
             return "identities"
+        if self.paired:
+            return "pairs"
+        if self.items and not self.classes and not self.masked and not self.boxed:
+            return "none"
         return "masks" if self.masked else "boxes" if self.boxed else "labels"
 
     def subset(self, indices: Iterable[int]) -> "Dataset":

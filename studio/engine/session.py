@@ -24,7 +24,7 @@ class Session:
     """A learner that is set up, and what it started from."""
 
     learner: Any
-    backbone: Any
+    backbone: Any  # None: its networks start from nothing
     preprocess: Preprocess
     hash: str  # of the backbone, before anything was trained
     classes: list[str]
@@ -35,16 +35,19 @@ def setup(
     job: Job, learner: Any, backbone: Any, classes: list[str], preprocess: Preprocess | None = None,
     training: bool = True, **extra: Any,
 ) -> Session:  # fmt: skip
-    """The learner set up on a backbone; `preprocess` where it is not the backbone's own, `extra` for its context."""
+    """The learner set up on a backbone; `preprocess` where it is not the backbone's own, `extra` for its context.
+
+    Without a backbone (None) its networks start from nothing, and `preprocess` must be given.
+    """
     preprocess = preprocess or backbone.preprocess
-    session = Session(learner, backbone, preprocess, backbone.hash, classes)
+    session = Session(learner, backbone, preprocess, backbone.hash if backbone is not None else "", classes)
     learner.setup(LearnerContext(backbone, classes, job.recipe.train.seed, preprocess.image_size, training, extra))
     return session
 
 
 def to_device(job: Job, session: Session) -> None:
     """Moves the learner's module to the job's device, in the memory format that is quick there."""
-    layout = getattr(torch, choose_memory_format(job.device, session.backbone.kind))
+    layout = getattr(torch, choose_memory_format(job.device, getattr(session.backbone, "kind", "cnn")))
     session.learner.module.to(job.device, memory_format=layout)
 
 
@@ -64,7 +67,9 @@ def train(
 def save_checkpoint(job: Job, session: Session, metrics: dict[str, Any]) -> Checkpoint:
     """The checkpoint of a learner as it is now; it names the backbone it started from."""
     manifest = manifest_of(job, session.classes, metrics, session.backbone)
-    manifest.preprocess, manifest.backbone["hash"] = session.preprocess.to_dict(), session.hash
+    manifest.preprocess = session.preprocess.to_dict()
+    if session.backbone is not None:
+        manifest.backbone["hash"] = session.hash
     return job.store.put(manifest, session.learner.state())
 
 
@@ -78,18 +83,26 @@ def restore(
     manifest = checkpoint.manifest
     cls = registry.get(manifest.method)
     learner = cls(cls.Params(**manifest.params))
-    size = manifest.backbone["image_size"]
-    backbone = registry.backbone(
-        manifest.backbone["spec"], home=home, image_size=size, weights=not cls.whole,
-        architecture=manifest.backbone.get("architecture"),
-    )  # fmt: skip
-    if not cls.whole and backbone.hash != manifest.backbone["hash"]:
-        raise UsageError(
-            f"The backbone {manifest.backbone['spec']} is not the one that {checkpoint.id} was made with: its "
-            "weights differ. Get back the package or file it came from."
-        )
+    preprocess = Preprocess.from_dict(manifest.preprocess)
+    backbone, size = None, preprocess.image_size
+    if manifest.backbone:
+        size = manifest.backbone["image_size"]
+        backbone = _backbone_of(checkpoint, cls, size, home)
     learner.setup(LearnerContext(backbone, manifest.classes, 0, size, False, extra))
     learner.load_state(checkpoint.tensors() if tensors is None else tensors)
     learner.module.to(device)
-    preprocess = Preprocess.from_dict(manifest.preprocess)
-    return Session(learner, backbone, preprocess, manifest.backbone["hash"], manifest.classes)
+    return Session(learner, backbone, preprocess, manifest.backbone.get("hash", ""), manifest.classes)
+
+
+def _backbone_of(checkpoint: Checkpoint, cls: Any, size: int, home: Home) -> Any:
+    """The backbone that a checkpoint was made on: the shape alone where it holds all weights itself."""
+    kept = checkpoint.manifest.backbone
+    backbone = registry.backbone(
+        kept["spec"], home=home, image_size=size, weights=not cls.whole, architecture=kept.get("architecture")
+    )
+    if not cls.whole and backbone.hash != kept["hash"]:
+        raise UsageError(
+            f"The backbone {kept['spec']} is not the one that {checkpoint.id} was made with: its weights differ. Get "
+            "back the package or file it came from."
+        )
+    return backbone

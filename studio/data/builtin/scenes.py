@@ -1,4 +1,4 @@
-"""`builtin:scenes`: images with characters strewn over them, with boxes and masks, in four looks; no download.
+"""`builtin:scenes`: images with characters strewn over them, with boxes, masks or pairs, in four looks; no download.
 
 Every image is drawn anew from (seed, number); the same number shows the same things in each look, so that
 two looks are one scene in two kinds of weather.
@@ -7,6 +7,7 @@ two looks are one scene in two kinds of weather.
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import PIL
@@ -122,18 +123,25 @@ class SceneMask:
         return self.scene.class_map()
 
 
-def scenes(images: int, classes: int, size: int, look: str, most: int, seed: int, masks: bool = False) -> Dataset:
+def scenes(images: int, classes: int, size: int, look: str, most: int, seed: int, truth: str = "boxes") -> Dataset:
     """`images` scenes of 1 to `most` things each. The first `classes` characters of the glyphs are the classes.
 
-    Their truth are boxes, or `masks` with a class background before those of the characters.
+    Their `truth` are boxes; or masks, with a class background before those of the characters; or pairs, each with the
+    same scene by clear day, without classes.
     """
     items = []
     for number in range(images):
         scene = Scene(number, size, classes, most, look, seed)
-        truth = {"mask": SceneMask(scene)} if masks else {"boxes": scene.boxes()}
-        items.append(Item(f"scene-{look}-{number:04d}", -1, scene, look, **truth))
+        items.append(replace(Item(f"scene-{look}-{number:04d}", -1, scene, look), **_truth_of(scene, truth)))
     names = [class_name(character) for character in alphabet()[:classes]]
-    return Dataset("builtin:scenes", ["background", *names] if masks else names, items)
+    classes_of = {"boxes": names, "masks": ["background", *names], "pairs": []}
+    return Dataset("builtin:scenes", classes_of[truth], items)
+
+
+def _truth_of(scene: Scene, kind: str) -> dict[str, Any]:
+    if kind == "masks":
+        return {"mask": SceneMask(scene)}
+    return {"boxes": scene.boxes()} if kind == "boxes" else {"pair": replace(scene, look="clear")}
 
 
 def _thing(characters: list[str], size: int, draw: np.random.Generator) -> Thing:

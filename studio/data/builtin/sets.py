@@ -73,19 +73,20 @@ def _scenes(
 ) -> Dataset:  # fmt: skip
     """Scenes of characters with boxes: 1 to `most` in each, in the look clear, fog, night or infrared.
 
-    The same options give the same images; another look shows the same things. `truth=masks` gives class maps.
+    The same options give the same images; another look shows the same things. `truth=masks` gives class maps, and
+    `truth=pairs` the same scenes by clear day.
     """
     from studio.data.builtin.scenes import LOOKS, scenes
 
     if look not in LOOKS:
         raise DataError(f"builtin:scenes has no look {look!r}.{nearest(look, LOOKS)}")
-    if truth not in ("boxes", "masks"):
-        raise DataError(f"builtin:scenes: truth is {truth!r}; expected boxes or masks.")
+    if truth not in ("boxes", "masks", "pairs"):
+        raise DataError(f"builtin:scenes: truth is {truth!r}; expected boxes, masks or pairs.")
     count, side = _whole("scenes", "images", images, 1, 100_000), _whole("scenes", "size", size, 64, 2048)
     _refuse_large("scenes", count, side, limits)
     return scenes(
         count, _whole("scenes", "classes", classes, 1, len(alphabet())), side, look,
-        _whole("scenes", "most", most, 1, 40), _whole("scenes", "seed", seed, 0, 2**31), truth == "masks",
+        _whole("scenes", "most", most, 1, 40), _whole("scenes", "seed", seed, 0, 2**31), truth,
     )  # fmt: skip
 
 

@@ -36,10 +36,10 @@ class Report:
 
     Groups of images are lists of names: `duplicates` are the same file twice, `near_duplicates` the same
     photo saved in another way; `leaks` and `near_leaks` are those of them that lie in two splits, `conflicts`
-    exact ones that lie in two classes. `sizes` are sides in pixels. `truth` is what the items carry: labels, boxes or
-    masks. `classes` and `splits` count boxes for detection, and pixels for segmentation; `boxes` says how large those
-    are, `masks` what share of the pixels a class has. `learns` says what a run would learn from: of train, where the
-    data is divided.
+    exact ones that lie in two classes. `sizes` are sides in pixels. `truth` is what the items carry: labels, boxes,
+    masks, pairs or none. `classes` and `splits` count boxes for detection, and pixels for segmentation; `boxes` says
+    how large those are, `masks` what share of the pixels a class has. `learns` says what a run would learn from: of
+    train, where the data is divided.
     """
 
     spec: str
@@ -108,9 +108,11 @@ def check(spec: str, home: Home | None = None) -> Report:
         class_problems = mask_problems(report.splits, report.masks, pixels)
         train = [row for row in data.splits.get("train", range(len(data))) if row in pixels.rows]
         report.learns = what_masks_teach(report.splits.get("train", report.classes), len(train))
-    else:
+    elif data.classes:
         class_problems = _class_problems(report)
         report.learns = _what_is_learned(report)
+    else:
+        class_problems, report.learns = [], _what_looks_teach(data, seen)
     report.problems = [*data.remarks, *_image_problems(report, data), *_ranges(data, seen), *class_problems]
     return report
 
@@ -235,6 +237,12 @@ def _what_is_learned(report: Report) -> str:
     return f"{len(present)} classes from {sum(present)} {unit}" + (f"; never: {_listed(never, 10)}" if never else "")
 
 
+def _what_looks_teach(data: Dataset, seen: dict[int, _Seen]) -> str:
+    """What a run would learn from, where images have no class: a look, or one look from another."""
+    train = [row for row in data.splits.get("train", range(len(data))) if row in seen]
+    return f"{len(train)} pairs of images" if data.paired else f"one look, from {len(train)} images without classes"
+
+
 def _class_problems(report: Report) -> list[str]:
     sentences = []
     present = [name for name, count in report.classes.items() if count]
@@ -267,6 +275,8 @@ def _listed(names: list[str], most: int) -> str:
 def _inner_folders(data: Dataset) -> list[str]:
     """The folders below the class folders, where each of several classes holds the same two or more."""
     inner: dict[int, set[str]] = defaultdict(set)
+    if not data.classes:
+        return []
     for item in data.items:
         parts = item.name.split("/")
         if data.classes[item.label] not in parts[:-2]:

@@ -112,13 +112,14 @@ def with_data(screen: Screen, spec: str, report: dict[str, Any], role: str = "tr
 
 def _fitting_preset(screen: Screen, role: str, truth: str) -> str | None:
     """The preset to go on with; None where the form's method takes such data in this role already."""
-    same_truth = registry.task_named(registry.get(screen.method).task).truth == truth
+    own_truth = registry.task_named(registry.get(screen.method).task).truth
+    same_truth = truth in (own_truth, "none" if own_truth == "pairs" else own_truth)  # two looks need no pairs
     adapts = "data.source" in forms.keys(Screen(screen.method))[0]
     if role in ("source", "target") and truth in ADAPTING:
         return None if adapts and same_truth else ADAPTING[truth]
     if same_truth and not (adapts and role == "train"):
         return None
-    return next(task.starter for task in registry.tasks() if task.truth == truth and task.starter)
+    return next((task.starter for task in registry.tasks() if task.truth == truth and task.starter), None)
 
 
 def refuse_one_class(report: dict[str, Any], language: str) -> None:

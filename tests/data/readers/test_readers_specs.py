@@ -11,7 +11,8 @@ from studio.data.specs import parse, schemes
 def test_a_kind_of_data_is_a_file_in_readers():
     images = {"builtin", "colored", "folder", "hf", "list", "mat", "npz", "omniglot", "rotated", "torchvision", "zip"}
     masks = {"acdc", "ade20k", "bdd100k", "camvid", "cityscapes", "darkzurich", "gta5", "masks", "synthia"}
-    assert schemes() == images | masks | {"coco", "csv", "cvat", "labelme", "labelstudio", "via", "voc", "yolo"}
+    looks = {"images", "pairs"}
+    assert schemes() == images | looks | masks | {"coco", "csv", "cvat", "labelme", "labelstudio", "via", "voc", "yolo"}
 
 
 def test_options_follow_a_question_mark_and_may_hold_plus_signs_and_spaces():

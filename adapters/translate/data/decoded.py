@@ -1,0 +1,128 @@
+"""Images of one look in memory: each at a short side of so many pixels, its shape kept, with its pair if it has one."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from PIL import Image
+from torchvision.transforms.v2 import InterpolationMode, functional
+
+from studio.core.errors import DataError
+from studio.core.procedure import Job
+from studio.data.files.images import BadImage, read_image, upright
+from studio.data.files.prefetch import in_order
+from studio.data.items import Dataset, Item, Skipped
+from studio.data.load_split import tell_of_skipped
+from studio.data.pixels import space
+
+ASPECT = 0.02  # by which the shapes of an image and its pair may differ
+LONGEST = 4  # times the short side that the long one may be; beyond that the image is squeezed
+EVERY = 16  # images between two words on progress
+Size = tuple[int, int]  # width, height
+
+
+@dataclass
+class Looks:
+    """A decoded split: images uint8 [3, h, w], one entry an image; `pairs` the same in the other look, or empty."""
+
+    images: list[np.ndarray]
+    dataset: Dataset
+    pairs: list[np.ndarray] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def first(self, count: int) -> "Looks":
+        """So many images of it, evenly over all."""
+        rows = np.unique(np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(int)).tolist()
+        pairs = [self.pairs[row] for row in rows] if self.pairs else []
+        return Looks([self.images[row] for row in rows], self.dataset.subset(rows), pairs)
+
+
+def canvas(size: Size, short: int) -> Size:
+    """The size of an image brought to a short side of `short` pixels, its shape kept."""
+    width, height = size
+    longest = LONGEST * short
+    if width <= height:
+        return short, min(longest, max(short, round(height * short / width)))
+    return min(longest, max(short, round(width * short / height))), short
+
+
+def resized(pixels: torch.Tensor, size: Size) -> torch.Tensor:
+    """Images [..., h, w] at a size (width, height), bicubic."""
+    if (pixels.shape[-1], pixels.shape[-2]) == size:
+        return pixels
+    return functional.resize(pixels, [size[1], size[0]], InterpolationMode.BICUBIC, antialias=True)
+
+
+def to_canvas(image: Image.Image, size: Size) -> np.ndarray:
+    """An RGB image as uint8 [3, h, w] of this size."""
+    return np.ascontiguousarray(resized(torch.from_numpy(np.array(image)).permute(2, 0, 1), size).numpy())
+
+
+def decode_looks(job: Job, dataset: Dataset, short: int, what: str) -> Looks:
+    """The images that can be read, each with its pair at its own size where the data has pairs.
+
+    What can't be read is named in the events. Raises DataError where fewer than two can.
+    """
+
+    def load(item: Item) -> list[np.ndarray] | BadImage:
+        try:
+            image = read_image(item.source, item.name, min_side=short)
+            size = canvas(image.size, short)
+            if item.pair is None:
+                return [to_canvas(image, size)]
+            pair = read_image(item.pair, f"the pair of {item.name}", min_side=short)
+            if abs(image.width * pair.height / (image.height * pair.width) - 1) > ASPECT:
+                sizes = f"{image.width} x {image.height}", f"{pair.width} x {pair.height}"
+                return BadImage(item.name, f"it has {sizes[0]} pixels and its pair {sizes[1]}: other shapes")
+            return [to_canvas(image, size), to_canvas(pair, size)]
+        except BadImage as error:
+            return error
+
+    room = _Room(job, dataset.items, short)
+    kept, images, pairs, skipped = list[Item](), [], [], list(dataset.skipped)
+    threads = max(1, job.recipe.train.workers)
+    with ThreadPoolExecutor(threads) as pool:
+        loaded = in_order(pool, load, dataset.items, ahead=8 * threads)
+        for number, (item, pixels) in enumerate(zip(dataset.items, loaded, strict=True), start=1):
+            if isinstance(pixels, BadImage):
+                skipped.append(Skipped(item.name, pixels.reason))
+            else:
+                kept.append(item)
+                images.append(room.put(pixels[0]))
+                pairs += [room.put(pixel) for pixel in pixels[1:]]
+            if number % EVERY == 0 or number == len(dataset):
+                job.events.progress(f"reading {what}", number, len(dataset))
+    decoded = replace(dataset, items=kept, skipped=skipped, splits={})
+    tell_of_skipped(job, decoded, what)
+    if len(kept) < 2:
+        reasons = "; ".join(f"{skip.name}: {skip.reason}" for skip in skipped[:3])
+        raise DataError(
+            f"{what}: {dataset.spec} has {len(kept)} usable images; at least two are needed to know a look"
+            + (f" ({reasons})." if reasons else ".")
+        )
+    return Looks(images, decoded, pairs)
+
+
+class _Room:
+    """One buffer for all images of a split, on disk where they would fill the memory."""
+
+    def __init__(self, job: Job, items: Iterable[Item], short: int) -> None:
+        self.at, total = 0, 0
+        for item in items:
+            try:
+                width, height = canvas(upright(item.source, item.name)[0], short)
+            except BadImage:
+                continue  # which decoding says too
+            total += 3 * width * height * (1 if item.pair is None else 2)
+        self.buffer = space((total,), None, job.folder / "pixels")
+
+    def put(self, pixels: np.ndarray) -> np.ndarray:
+        """Keeps the pixels; returns them as they lie there."""
+        place = self.buffer[self.at : self.at + pixels.size].reshape(pixels.shape)
+        place[:] = pixels
+        self.at += pixels.size
+        return place

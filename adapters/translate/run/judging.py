@@ -1,0 +1,79 @@
+"""How good a translator is on held-out images: as a set beside the wanted look, and beside pairs if there are some."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from adapters.translate.base import Translator
+from adapters.translate.data.decoded import Looks
+from adapters.translate.run.features import Features
+from adapters.translate.run.views import View, translated
+from studio.metrics.translation import diversity, frechet_distance, kid, psnr, ssim
+
+BATCH = 8  # images of one size that are translated together
+
+
+@dataclass
+class Scores:
+    """What is said of a set of translated images. `psnr` and `ssim` float64 [N], empty where there are no pairs."""
+
+    kid: float
+    kid_ci95: float
+    distance: float
+    diversity: float  # of the images, as a share of that of the wanted look
+    psnr: np.ndarray
+    ssim: np.ndarray
+
+    def to_dict(self) -> dict[str, float]:
+        """One number of each, for curves."""
+        values = {"kid": self.kid, "distance": self.distance, "diversity": self.diversity}
+        return values | ({"psnr": float(self.psnr.mean()), "ssim": float(self.ssim.mean())} if len(self.psnr) else {})
+
+
+@dataclass
+class Judge:
+    """Scores sets of images made of `held`, beside images of the wanted look; what never changes is computed once."""
+
+    held: Looks
+    wanted: Sequence[np.ndarray]
+    features: Features
+
+    @cached_property
+    def of_wanted(self) -> np.ndarray:
+        """Features float32 [M, D] of the wanted look."""
+        return self.features(self.wanted)
+
+    def __call__(self, made: Sequence[np.ndarray]) -> Scores:
+        """Scores of images uint8 [3, h, w], one for each of `held`."""
+        features = self.features(made)
+        value, interval = kid(features, self.of_wanted)
+        spread = diversity(features) / max(diversity(self.of_wanted), 1e-12)
+        pairs = list(zip(made, self.held.pairs, strict=True)) if self.held.pairs else []
+        return Scores(
+            value, interval, frechet_distance(features, self.of_wanted), spread,
+            np.array([psnr(*pair) for pair in pairs]), np.array([ssim(*pair) for pair in pairs]),
+        )  # fmt: skip
+
+
+def translate_all(learner: Translator, looks: Looks, view: View, device: str) -> list[np.ndarray]:
+    """Every image of a decoded split in the other look, uint8 [3, h, w], in order."""
+    learner.train_mode(False)
+    made: dict[int, np.ndarray] = {}
+    for rows in _alike(looks):
+        images = torch.from_numpy(np.stack([looks.images[row] for row in rows])).to(device)
+        with torch.inference_mode():
+            made |= dict(zip(rows, translated(learner, images, view).cpu().numpy(), strict=True))
+    return [made[row] for row in range(len(looks))]
+
+
+def _alike(looks: Looks) -> Iterator[list[int]]:
+    """Rows of images of one size, a few at a time."""
+    by_size: dict[tuple[int, ...], list[int]] = {}
+    for row, image in enumerate(looks.images):
+        by_size.setdefault(image.shape, []).append(row)
+    for rows in by_size.values():
+        for first in range(0, len(rows), BATCH):
+            yield rows[first : first + BATCH]

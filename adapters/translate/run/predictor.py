@@ -1,0 +1,57 @@
+"""A translator brought to life, and its answer: the image in the other look, at its own size."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from adapters.translate.base import Translator
+from adapters.translate.data.decoded import canvas, resized, to_canvas
+from adapters.translate.run.views import View, translated
+from studio.core.answers import Answer
+from studio.core.procedure import Predictor
+
+
+class TranslatedImage(Answer):
+    """An image in another look."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self.image = image
+
+    def to_dict(self, topk: int = 5) -> dict[str, Any]:
+        return {"width": self.image.width, "height": self.image.height}
+
+    def line(self) -> str:
+        return f"{self.image.width} x {self.image.height}"
+
+    def records(self) -> list[dict[str, Any]]:
+        return [self.to_dict()]
+
+    def draw(self, image: Image.Image) -> Image.Image:
+        return self.image
+
+
+class ImageTranslator(Predictor):
+    """A trained Translator, ready for photos."""
+
+    classes: list[str] = []
+
+    def __init__(self, learner: Translator, device: str, view: View) -> None:
+        self.learner, self.device, self.view = learner, device, view
+        learner.train_mode(False)
+
+    def answers(self, images: list[Image.Image]) -> list[Answer]:
+        return [TranslatedImage(Image.fromarray(self.translate(image))) for image in images]
+
+    @torch.inference_mode()
+    def translate(self, image: Image.Image) -> np.ndarray:
+        """Pixels uint8 [H, W, 3] of an RGB image in the other look, at its own size."""
+        pixels = torch.from_numpy(to_canvas(image, canvas(image.size, self.view.short)))
+        made = translated(self.learner, pixels[None].to(self.device), self.view)[0].cpu()
+        return np.ascontiguousarray(resized(made, image.size).permute(1, 2, 0).numpy())
+
+    def module(self) -> nn.Module:
+        name = "generator_back" if self.view.backward else "generator"
+        return self.learner.module[name]

@@ -1,0 +1,61 @@
+"""What a run of translation says at its end: numbers beside trivial answers, curves, images."""
+
+from typing import Any
+
+import numpy as np
+
+from adapters.translate.data.decoded import Looks
+from adapters.translate.run.gallery import grid
+from adapters.translate.run.judging import Judge, Scores
+from adapters.translate.run.trivial import trivial_answers
+from studio.core.procedure import Job
+from studio.figures.charts import curves_figure
+from studio.metrics.intervals import mean_ci95
+
+COLUMNS = ["answer", "PSNR (dB)", "±", "SSIM", "±", "KID", "±", "distance", "diversity"]
+
+
+def report(
+    job: Job, judge: Judge, made: list[np.ndarray], target: list[np.ndarray], history: list[dict[str, float]]
+) -> dict[str, Any]:
+    """The metrics of `made`, images uint8 [3, h, w] of `judge.held`; `target` are those that were learned from."""
+    scores = judge(made)
+    answers = {"this translator": scores}
+    answers |= {name: judge(images) for name, images in trivial_answers(judge.held, target).items()}
+    rows = [[name, *_row(values)] for name, values in answers.items()]
+    rows.append(["images of the look that were learned from", *_row(_without_pairs(judge)(target))])
+    job.table("beside trivial answers", COLUMNS, rows)
+    job.events.note(
+        f"KID and the distance compare features of {judge.features.name} over {len(made)} made and "
+        f"{len(judge.wanted)} real images; no FID, and to be compared with the same network and count only."
+    )
+    if history:
+        job.figure("curves", curves_figure(history))
+    job.figure("samples", grid(judge.held, made, "translated"))
+    return metrics_of(scores) | {"features": judge.features.name}
+
+
+def metrics_of(scores: Scores) -> dict[str, Any]:
+    """The numbers of a set of images by the names of metrics; intervals are half-widths of 95 %."""
+    metrics: dict[str, Any] = {}
+    for name, values in (("psnr", scores.psnr), ("ssim", scores.ssim)):
+        if len(values):
+            mean, interval = mean_ci95(values)
+            metrics |= {name: round(mean, 4), f"{name}_ci95": _number(interval)}
+    metrics |= {"kid": _number(scores.kid), "kid_ci95": _number(scores.kid_ci95)}
+    return metrics | {"distance": _number(scores.distance), "diversity": _number(scores.diversity)}
+
+
+def _without_pairs(judge: Judge) -> Judge:
+    held = Looks(judge.held.images, judge.held.dataset)
+    return Judge(held, judge.wanted, judge.features)
+
+
+def _row(scores: Scores) -> list[Any]:
+    numbers = metrics_of(scores)
+    names = ("psnr", "psnr_ci95", "ssim", "ssim_ci95", "kid", "kid_ci95", "distance", "diversity")
+    return [numbers.get(name) for name in names]
+
+
+def _number(value: float) -> float | None:
+    return round(float(value), 6) if np.isfinite(value) else None
