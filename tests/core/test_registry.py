@@ -30,18 +30,7 @@ def test_the_procedure_of_each_method_is_one_for_its_task_and_face(cls):
 def test_ids_start_with_their_wing_and_are_kebab_case():
     for cls in METHODS:
         wing, _, name = cls.id.partition("/")
-        assert wing in {
-            "fewshot",
-            "finetune",
-            "align",
-            "generalize",
-            "rank",
-            "detect",
-            "segment",
-            "translate",
-            "translate",
-            "reid",
-        }
+        assert wing in {"fewshot", "finetune", "align", "generalize", "rank", "detect", "segment", "translate", "reid"}
         assert name == name.lower() and "_" not in name and " " not in name
 
 
