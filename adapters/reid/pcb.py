@@ -1,0 +1,80 @@
+"""PCB: the image in stripes from top to bottom, each of which knows the individual on its own."""
+
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, cross_entropy, normalize
+
+from adapters.reid.base import EmbeddingLearner, EmbeddingParams, classifier
+from adapters.reid.network import EmbeddingNetwork, map_shape
+from adapters.reid.side import SideInformation
+from studio.core.errors import UsageError
+from studio.core.faces import LearnerContext
+from studio.core.registry import register
+from studio.core.streams import Batch, Step
+
+
+class PartNetwork(nn.Module):
+    """images [B, 3, H, W] -> the features of each stripe [B, P, d]."""
+
+    def __init__(self, backbone: Any, parts: int, width: int, size: tuple[int, int], cameras: int) -> None:
+        super().__init__()
+        channels, height, _ = map_shape(backbone, size)
+        if height < parts:
+            raise UsageError(
+                f"params.parts: the backbone's last map is {height} high, which can't be cut into {parts} stripes. "
+                "Take fewer, a larger model.image_size, or a finer map, such as timm/resnet50?output_stride=16."
+            )
+        self.backbone, self.parts = backbone, parts
+        self.side = SideInformation(backbone, cameras) if cameras else None
+        self.narrow = nn.ModuleList(
+            nn.Sequential(nn.Linear(channels, width, bias=False), nn.BatchNorm1d(width), nn.ReLU())
+            for _ in range(parts)
+        )
+        self.dim = parts * width
+        self.aids = nn.ModuleDict()
+
+    def forward(self, images: Tensor, cameras: Tensor | None = None) -> Tensor:
+        if self.side is not None:
+            with self.side.told(cameras, len(images)):
+                maps = self.backbone.feature_map(images)
+        else:
+            maps = self.backbone.feature_map(images)
+        stripes = adaptive_avg_pool2d(maps, (self.parts, 1)).squeeze(3)  # [B, C, P]
+        return torch.stack([narrow(stripes[:, :, part]) for part, narrow in enumerate(self.narrow)], dim=1)
+
+    def embed(self, images: Tensor, cameras: Tensor | None = None) -> Tensor:
+        return normalize(normalize(self(images, cameras).float(), dim=2).flatten(1), dim=1)
+
+
+class PcbParams(EmbeddingParams):
+    parts: int = Field(6, ge=1, le=32, description="stripes from top to bottom")
+    width: int = Field(256, ge=8, le=4096, description="features of each stripe")
+
+
+@register("reid/pcb")
+class Pcb(EmbeddingLearner):
+    """The last map is cut into stripes; each is pooled, narrowed and classified by itself, and all are compared.
+
+    Sun et al. 2018, section 3.1 (without the refined pooling of 3.3). For what stands upright in the image.
+    """
+
+    title = "Part stripes (PCB)"
+    paper = "Sun et al. 2018, Beyond Part Models: Person Retrieval with Refined Part Pooling"
+    Params = PcbParams
+    module: PartNetwork  # type: ignore[assignment]
+
+    def network(self, context: LearnerContext, size: tuple[int, int], cameras: int) -> EmbeddingNetwork:
+        return PartNetwork(context.backbone, self.params.parts, self.params.width, size, cameras)  # type: ignore[return-value]
+
+    def aids(self, context: LearnerContext) -> dict[str, nn.Module]:
+        layers = [classifier(self.params.width, len(context.classes)) for _ in range(self.params.parts)]
+        return {"classifiers": nn.ModuleList(layers)}
+
+    def losses(self, batch: Batch, at: Step) -> dict[str, Tensor]:
+        features = self.module(batch.images, batch.cameras if "cameras" in batch else None)
+        layers = self.module.aids["classifiers"]
+        each = [cross_entropy(layer(features[:, part]), batch.labels) for part, layer in enumerate(layers)]
+        return {"identity": torch.stack(each).sum()}
