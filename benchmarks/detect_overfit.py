@@ -17,10 +17,9 @@ from adapters.detect.data.batches import BoxBatches
 from adapters.detect.face import Detector
 from adapters.detect.initializers import unit_norms
 from adapters.detect.task import DetectTrain
+from benchmarks.by_heart import train
 from studio.core import registry
 from studio.core.faces import LearnerContext
-from studio.core.phases import warmup_cosine
-from studio.core.streams import Step
 from studio.data import open_data
 from studio.data.pixels import decode
 from studio.data.preprocess import Preprocess
@@ -83,29 +82,13 @@ def overfit(method: str, steps: int, lr: float, params: dict, size: int) -> tupl
     backbone = registry.backbone(VIT if method == "detect/yolos" else BACKBONE, image_size=size)
     learner.setup(LearnerContext(backbone, data.classes, 0, size))
     begun = time.monotonic()
-    train(learner, BoxBatches(pixels, boxes, preprocess, DetectTrain(batch_size=4, augment="none")), steps, lr)
+    batches = BoxBatches(pixels, boxes, preprocess, DetectTrain(batch_size=4, augment="none"))
+    train(learner, batches, steps, lr, clip=5.0)
     seconds = time.monotonic() - begun
     learner.train_mode(False)
     with torch.inference_mode():
         found = learner.predict(normalize(torch.from_numpy(pixels), preprocess))
     return learner, coco_ap(boxes, found, data.classes), seconds
-
-
-def train(learner: Detector, batches: BoxBatches, steps: int, lr: float) -> None:
-    groups = [group for group in learner.param_groups(lr, 0.01) if group["params"]]
-    peaks = [group["lr"] for group in groups]
-    optimizer = torch.optim.AdamW(groups)
-    trained = [parameter for group in groups for parameter in group["params"]]
-    torch.manual_seed(0)
-    for step in range(steps):
-        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-            group["lr"] = peak * warmup_cosine(step, steps, max(1, steps // 10))
-        learner.train_mode(True)
-        loss = sum(learner.losses(batches.batch(step), Step(step, steps)).values())
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[union-attr]
-        torch.nn.utils.clip_grad_norm_(trained, 5.0)
-        optimizer.step()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """LoRA: low-rank updates of the weight matrices."""
 
 import copy
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -40,39 +41,47 @@ class Lora(Full):
     whole = False
 
     def adapt(self, context: LearnerContext) -> None:
-        from peft import LoraConfig, inject_adapter_in_model
-
         params, backbone = self.params, self.module.backbone
-        config = LoraConfig(
-            r=params.rank,
-            lora_alpha=params.alpha,
-            lora_dropout=params.lora_dropout,
-            target_modules=find_targets(backbone, params.targets),
-        )
-        with seeded(context.seed):
-            inject_adapter_in_model(config, backbone)
-        for name, parameter in backbone.named_parameters():
-            parameter.requires_grad_("lora_" in name)
+        targets = find_targets(backbone, params.targets)
+        add_updates(backbone, targets, context.seed, params.rank, params.alpha, params.lora_dropout)
 
     def export_module(self) -> nn.Module:
-        """The updates added into the weights: a network of the backbone's own layers alone."""
-        from peft.tuners.lora import LoraLayer
-
-        module = copy.deepcopy(self.module)
-        for name, part in list(module.named_modules()):
-            if isinstance(part, LoraLayer):
-                part.merge()
-                module.set_submodule(name, part.get_base_layer())
-        return module
+        return merged(self.module)
 
 
-def find_targets(backbone: nn.Module, which: str) -> list[str]:
+def add_updates(
+    backbone: nn.Module, targets: list[str], seed: int, rank: int, alpha: float, dropout: float = 0.0
+) -> None:
+    """Low-rank updates beside the layers `targets` of a backbone, of which nothing else is trained then."""
+    from peft import LoraConfig, inject_adapter_in_model
+
+    config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets)
+    with seeded(seed):
+        inject_adapter_in_model(config, backbone)
+    for name, parameter in backbone.named_parameters():
+        parameter.requires_grad_("lora_" in name)
+
+
+def merged(module: nn.Module) -> nn.Module:
+    """A copy with the updates added into the weights: a network of its own layers alone."""
+    from peft.tuners.lora import LoraLayer
+
+    module = copy.deepcopy(module)
+    for name, part in list(module.named_modules()):
+        if isinstance(part, LoraLayer):
+            part.merge()
+            module.set_submodule(name, part.get_base_layer())
+    return module
+
+
+def find_targets(backbone: nn.Module, which: str, look: Callable[[], Any] | None = None) -> list[str]:
     """Names of the layers that get an update. Raises UsageError where a network has none.
 
-    Only layers that are called as such: some networks reach for the weight of a layer and multiply
-    themselves (EVA-02's and Swin v2's `qkv`), past any update.
+    `look` runs an image through the backbone, where it does not take one itself. Only layers that are called as such:
+    some networks reach for the weight of a layer and multiply themselves (EVA-02's and Swin v2's `qkv`), past any
+    update.
     """
-    called = called_layers(backbone)
+    called = called_layers(backbone, look or _own_look(backbone))
     linear = [name for name, layer in called.items() if isinstance(layer, nn.Linear)]
     linear = [name for name in linear if not any(part in name.lower() for part in POSITIONS)]
     inside = [name for name in linear if any(part in name.lower() for part in ATTENTION)]
@@ -84,21 +93,25 @@ def find_targets(backbone: nn.Module, which: str) -> list[str]:
     found = (inside if which == "attention" else []) or linear or pointwise
     if not found:
         raise UsageError(
-            "finetune/lora: this backbone has no linear layer and no 1x1 convolution to update. Use finetune/bitfit."
+            "LoRA: this backbone has no linear layer and no 1x1 convolution to update. finetune/bitfit trains biases."
         )
     return found
 
 
-def called_layers(backbone: nn.Module) -> dict[str, nn.Module]:
-    """Linear and convolution layers by name that one image runs through, in the order of the tree."""
+def called_layers(backbone: nn.Module, look: Callable[[], Any]) -> dict[str, nn.Module]:
+    """Linear and convolution layers by name that one `look` runs through, in the order of the tree."""
     seen: set[nn.Module] = set()
     layers = {name: part for name, part in backbone.named_modules() if isinstance(part, (nn.Linear, nn.Conv2d))}
     hooks = [part.register_forward_hook(lambda part, *_: seen.add(part)) for part in layers.values()]
-    first = next(backbone.parameters())
     try:
         with torch.no_grad():
-            backbone(torch.zeros(1, 3, backbone.image_size, backbone.image_size, device=first.device))
+            look()
     finally:
         for hook in hooks:
             hook.remove()
     return {name: part for name, part in layers.items() if part in seen}
+
+
+def _own_look(backbone: nn.Module) -> Callable[[], Any]:
+    device = next(backbone.parameters()).device
+    return lambda: backbone(torch.zeros(1, 3, backbone.image_size, backbone.image_size, device=device))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from adapters.backbones.pyramid_maps import PyramidMaps, resized
 from adapters.backbones.seeds import seeded
 from adapters.finetune.classifier import load_into
+from adapters.finetune.lora import add_updates, find_targets, merged
 from adapters.segment.losses import loss_of, median_frequency
 from studio.core.errors import UsageError
 from studio.core.faces import Learner, LearnerContext
@@ -21,7 +22,7 @@ from studio.device.norms import freeze_statistics
 
 GROUPS = 16
 AUXILIARY = 0.4  # weight of the loss of an auxiliary head; Zhao et al. 2017, PSPNet, section 3.3
-LAST = "classifier"  # in the names of the layers that have an output a class
+LAST = ("classifier", "class_predictor", "empty_weight")  # in the names of tensors that have a row a class
 
 
 class SegmentParams(Params):
@@ -32,6 +33,10 @@ class SegmentParams(Params):
     backbone_lr: float = Field(
         0.1, ge=0, le=10, description="learning rate of the backbone, as a multiple of train.lr; 0 leaves it as it is"
     )
+    lora: int = Field(
+        0, ge=0, le=512, description="rank of low-rank updates (LoRA) that learn in place of the backbone's weights; "
+        "0 is none"
+    )  # fmt: skip
     freeze_statistics: bool = Field(
         True, description="keep the pretrained batch-norm statistics, which small batches would spoil"
     )
@@ -84,9 +89,17 @@ class Segmenter(Learner):
         self._backbone = context.backbone
         with seeded(context.seed):
             self.module = self.build(context)
-        if self.params.backbone_lr == 0:
+        if self.params.lora:
+            self._add_updates(context)
+        elif self.params.backbone_lr == 0:
             self._backbone.requires_grad_(False)
         return self.module
+
+    def _add_updates(self, context: LearnerContext) -> None:
+        image = torch.zeros(1, 3, context.image_size, context.image_size)
+        self.train_mode(False)
+        targets = find_targets(self._backbone, "attention", lambda: self.predict(image))
+        add_updates(self._backbone, targets, context.seed, self.params.lora, alpha=2.0 * self.params.lora)
 
     def build(self, context: LearnerContext) -> nn.Module:
         """The whole network."""
@@ -141,7 +154,7 @@ class Segmenter(Learner):
                 parts[id(parameter) in own].append(parameter)
         groups = []
         for inside, part in parts.items():
-            rate = lr * (self.params.backbone_lr if inside else 1.0)
+            rate = lr * (self.params.backbone_lr if inside and not self.params.lora else 1.0)
             groups.append({"params": [p for p in part if p.ndim > 1], "lr": rate, "weight_decay": weight_decay})
             groups.append({"params": [p for p in part if p.ndim <= 1], "lr": rate, "weight_decay": 0.0})
         return groups
@@ -150,11 +163,11 @@ class Segmenter(Learner):
         self.module.train(training)
         if training and self.params.freeze_statistics:
             freeze_statistics(self._backbone)
-        if training and self.params.backbone_lr == 0:
+        if training and self.params.backbone_lr == 0 and not self.params.lora:
             self._backbone.eval()
 
     def export_module(self) -> nn.Module:
-        return self.module
+        return merged(self.module) if self.params.lora else self.module
 
     def state(self) -> dict[str, Tensor]:
         return {name: tensor for name, tensor in self.module.state_dict().items() if not name.startswith("auxiliary.")}
@@ -168,7 +181,7 @@ class Segmenter(Learner):
         Raises UsageError where others differ too.
         """
         own = self.state()
-        kept = {name: tensor for name, tensor in state.items() if LAST not in name}
+        kept = {name: tensor for name, tensor in state.items() if not any(part in name for part in LAST)}
         odd = [name for name, tensor in kept.items() if name not in own or own[name].shape != tensor.shape]
         if odd:
             raise UsageError(

@@ -34,17 +34,15 @@ def write_onnx(model: Any, images: Tensor, folder: Path) -> tuple[str, str]:
 
 def write_hf(model: Any, images: Tensor, folder: Path) -> tuple[str, str]:
     """A folder for transformers of a loaded checkpoint: what to know of it, and how it is used."""
-    from transformers import AutoModelForSemanticSegmentation
-
     learner, preprocess = model.predictor.learner, Preprocess.from_dict(model.checkpoint.manifest.preprocess)
     learner.save_hugging_face(preprocess, model.classes, folder)
-    loaded = AutoModelForSemanticSegmentation.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
+    loaded = learner.read_hugging_face(folder).float().eval()
     with torch.inference_mode():
-        expected, found = learner.predict(images).numpy(), loaded(images).logits.numpy()
+        expected, found = learner.predict(images).numpy(), loaded(images).numpy()
     difference = _refuse_if_off(expected, found, folder / "model.safetensors")
     return (
-        f"AutoModelForSemanticSegmentation gives the same logits on {len(images)} images (largest difference "
-        f"{difference:.1e} of their spread)."
+        f"{type(loaded.model).__name__} of transformers gives the same logits on {len(images)} images (largest "
+        f"difference {difference:.1e} of their spread)."
     ), HF_USE
 
 

@@ -29,6 +29,12 @@ class TransformersSegmenter(Segmenter):
                 resample=next(number for number, kind in RESAMPLE.items() if kind == preprocess.interpolation),
             ).save_pretrained(folder)  # fmt: skip
 
+    def read_hugging_face(self, folder: Path) -> nn.Module:
+        """What the written folder gives: images [B, 3, H, W] -> logits [B, C, h, w]."""
+        from transformers import AutoModelForSemanticSegmentation
+
+        return Whole(AutoModelForSemanticSegmentation.from_pretrained(folder, local_files_only=True), self.any_size)
+
     def whole(self) -> nn.Module:
         """The model of transformers."""
         return self.module.model

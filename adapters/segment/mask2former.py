@@ -2,20 +2,16 @@
 
 from typing import Any
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from adapters.backbones import hf_model
 from adapters.backbones.pyramid_maps import PyramidMaps
-from adapters.segment.base import Segmenter, SegmentParams
+from adapters.segment.base import SegmentParams
 from adapters.segment.hf_base import labelled
+from adapters.segment.queries import Queries, QuerySegmenter
 from studio.core.faces import LearnerContext
 from studio.core.registry import register
-from studio.core.streams import Batch, Step
-from studio.data.masks.class_map import VOID
-
-LEAST = 1e-6  # of a class's evidence at a pixel, before its logarithm
 
 
 class Mask2FormerParams(SegmentParams):
@@ -39,43 +35,17 @@ class Maps(nn.Module):
         return BackboneOutput(feature_maps=tuple(self.maps(images)))
 
 
-class Queries(nn.Module):
-    """images [B, 3, H, W] -> logarithms [B, C, h, w] of how much the queries say for each class at a place.
-
-    Sum over the queries of the probability of the class times that of the mask. Cheng et al. 2021, MaskFormer, 3.4.
-    """
-
-    def __init__(self, model: nn.Module, maps: PyramidMaps) -> None:
-        super().__init__()
-        self.model = model
-        self.any_size, self.resampled = maps.any_size, maps.resampled
-
-    def forward(self, images: Tensor) -> Tensor:
-        found = self.model(pixel_values=images)
-        classes = found.class_queries_logits.softmax(-1)[..., :-1]
-        evidence = torch.einsum("bqc,bqhw->bchw", classes, found.masks_queries_logits.sigmoid())
-        return evidence.clamp(min=LEAST).log()
-
-
 @register("segment/mask2former")
-class Mask2Former(Segmenter):
+class Mask2Former(QuerySegmenter):
     """Queries look at maps of several strides through their own masks of before; each names a class and draws a mask.
 
-    transformers' model with our backbone in the place of its own; matching and losses (class, mask, Dice) are its own,
-    so `params.loss`, `balance` and `dropout` say nothing. Of the paper's tasks the semantic one.
+    transformers' model with our backbone in the place of its own; it learns by matching queries to masks (class, mask
+    and Dice losses).
     """
 
     title = "Mask2Former"
     paper = "Cheng et al. 2022, Masked-attention Mask Transformer for Universal Image Segmentation, CVPR"
     Params = Mask2FormerParams
-
-    @property
-    def any_size(self) -> bool:
-        return self.module.any_size
-
-    @property
-    def resampled(self) -> bool:
-        return self.module.resampled
 
     def build(self, context: LearnerContext) -> nn.Module:
         from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation
@@ -90,23 +60,7 @@ class Mask2Former(Segmenter):
             )  # fmt: skip
             model = Mask2FormerForUniversalSegmentation(config).float()
         model.model.pixel_level_module.encoder = Maps(maps)
-        return Queries(model, maps)
-
-    def losses(self, batch: Batch, at: Step) -> dict[str, Tensor]:
-        """The model's own, summed over its layers; each class that an image shows is one mask of it."""
-        labels, masks = zip(*(by_class(truth) for truth in batch.masks), strict=True)
-        with torch.autocast(batch.images.device.type, enabled=False):  # matching does not take halves
-            found = self.module.model(
-                pixel_values=batch.images.float(), mask_labels=list(masks), class_labels=list(labels)
-            )
-        return {"queries": found.loss.squeeze()}
-
-
-def by_class(truth: Tensor) -> tuple[Tensor, Tensor]:
-    """Classes int64 [K] of a map uint8 [H, W], and the mask float [K, H, W] of each; void is in none."""
-    labels = truth.unique().long()
-    labels = labels[labels != VOID]
-    return labels, (truth.unsqueeze(0) == labels.view(-1, 1, 1)).float()
+        return Queries(model, maps.any_size, maps.resampled)
 
 
 def _stand_in(channels: list[int]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ NETWORKS = [
     for cls in registry.methods("segment")
     if issubclass(cls, Segmenter) and not cls.adapts() and not cls.solved  # those are in test_prototypes.py
 ]
-SMALL = {"width": 32, "queries": 8, "heads": 2, "encoder_layers": 1, "decoder_layers": 2}
+SMALL = {"width": 32, "queries": 8, "heads": 2, "encoder_layers": 1, "decoder_layers": 2, "blocks": 2}
 RUN = {
     "task": "segment",
     "method": "segment/light-pyramid",
@@ -50,19 +50,41 @@ def work(values: dict, home):
     return run, run_inline(run, home)
 
 
+def _folder(model, processor) -> str:
+    folder = tempfile.mkdtemp()
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return f"file:{folder}"
+
+
 @cache
 def encoder_folder() -> str:
     """A folder with a tiny untrained encoder of SegFormer."""
     from transformers import SegformerConfig, SegformerForImageClassification, SegformerImageProcessor
 
-    folder = tempfile.mkdtemp()
     torch.manual_seed(0)
     config = SegformerConfig(
         hidden_sizes=[8, 8, 16, 16], depths=[1, 1, 1, 1], num_attention_heads=[1, 1, 2, 2], decoder_hidden_size=16
     )
-    SegformerForImageClassification(config).save_pretrained(folder)
-    SegformerImageProcessor(size={"height": SIZE, "width": SIZE}).save_pretrained(folder)
-    return f"file:{folder}"
+    processor = SegformerImageProcessor(size={"height": SIZE, "width": SIZE})
+    return _folder(SegformerForImageClassification(config), processor)
+
+
+@cache
+def dinov2_folder() -> str:
+    """A folder with a tiny untrained DINOv2 with registers."""
+    from transformers import BitImageProcessor, Dinov2WithRegistersConfig, Dinov2WithRegistersModel
+
+    torch.manual_seed(0)
+    config = Dinov2WithRegistersConfig(
+        hidden_size=32, num_hidden_layers=3, num_attention_heads=2, image_size=SIZE, patch_size=8, num_register_tokens=2
+    )
+    processor = BitImageProcessor(size={"height": SIZE, "width": SIZE}, do_center_crop=False)
+    return _folder(Dinov2WithRegistersModel(config), processor)
+
+
+#: what some networks need for a backbone
+OWN = {"segment/segformer": encoder_folder, "segment/eomt": dinov2_folder}
 
 
 def small(method: str, backbone: str = "", classes=("background", "0", "1"), **params) -> Segmenter:
@@ -71,7 +93,7 @@ def small(method: str, backbone: str = "", classes=("background", "0", "1"), **p
     known = cls.Params.model_fields
     params = {**{name: value for name, value in SMALL.items() if name in known}, **params}
     learner = cls(cls.Params(**params))
-    backbone = backbone or (encoder_folder() if method == "segment/segformer" else TINY)
+    backbone = backbone or OWN.get(method, lambda: TINY)()
     backbone = registry.backbone(backbone, image_size=None if backbone == VIT else SIZE)
     learner.setup(LearnerContext(backbone, list(classes), 0, backbone.image_size))
     return learner

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from small_networks import NETWORKS, SIZE, VIT, asked, encoder_folder, scenes, small, train
+from small_networks import NETWORKS, SIZE, VIT, asked, dinov2_folder, encoder_folder, scenes, small, train
 
-from adapters.segment.mask2former import by_class
+from adapters.segment.eomt import annealed
+from adapters.segment.queries import by_class
 from studio.core import registry
 from studio.core.errors import UsageError
 from studio.core.streams import Batch, Step
@@ -101,6 +102,51 @@ def test_segformer_needs_an_encoder_of_its_kind_and_takes_its_weights():
     own = registry.backbone(encoder_folder(), image_size=SIZE).module.segformer.state_dict()
     inside = learner.whole().segformer.state_dict()
     assert own.keys() == inside.keys() and all(torch.equal(own[name], inside[name]) for name in own)
+
+
+def test_eomt_takes_the_weights_of_dinov2_and_sees_what_it_sees():
+    with pytest.raises(UsageError, match="DINOv2's kind"):
+        small("segment/eomt", VIT)
+    learner = small("segment/eomt")
+    encoder = registry.backbone(dinov2_folder(), image_size=SIZE).module.dinov2_with_registers
+    model = learner.module.model
+    images = torch.randn(2, 3, SIZE, SIZE)
+    learner.train_mode(False)
+    with torch.inference_mode():
+        expected, found = encoder.embeddings(images), model.embeddings(images)
+        torch.testing.assert_close(found, expected)
+        expected = encoder.encoder.layer[0](expected)
+        expected = expected[0] if isinstance(expected, tuple) else expected
+        torch.testing.assert_close(model.layers[0](found, None), expected)
+
+
+def test_eomt_s_queries_lose_their_masks_one_block_after_the_other():
+    assert annealed(0.0, 2) == [1, 1] and annealed(1.0, 2) == [0, 0]
+    halfway = annealed(0.375, 2)
+    assert halfway == [pytest.approx(0.5**0.9), 1]
+    learner = small("segment/eomt")
+    learner.train_mode(True)
+    batch = Batch(images=torch.randn(1, 3, SIZE, SIZE), masks=torch.zeros(1, SIZE, SIZE, dtype=torch.uint8))
+    learner.losses(batch, Step(3, 8))
+    assert learner.module.model.attn_mask_probs.tolist() == pytest.approx(halfway)
+    learner.train_mode(False)
+    assert learner.module.model.attn_mask_probs.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("method", ["segment/linear", "segment/eomt"])
+def test_low_rank_updates_learn_in_place_of_a_backbone_and_are_merged_for_export(method, split):
+    learner = small(method, VIT if method == "segment/linear" else "", lora=2)
+    side = 64 if method == "segment/eomt" else learner.module.maps.backbone.image_size
+    before = {name: tensor.clone() for name, tensor in learner.state().items()}
+    train(learner, scenes(2, side), 2, lr=1e-2)
+    moved = {name for name, tensor in learner.state().items() if not torch.equal(before[name], tensor)}
+    assert any("lora_" in name for name in moved) and not any("base_layer" in name for name in moved)
+    images = torch.randn(1, 3, side, side)
+    learner.train_mode(False)
+    exported = learner.export_module().eval()
+    assert not any("lora_" in name for name, _ in exported.named_parameters())
+    with torch.inference_mode():
+        torch.testing.assert_close(exported(images), learner.predict(images), rtol=1e-4, atol=1e-4)
 
 
 def test_mask2former_learns_a_mask_for_each_class_that_an_image_shows():

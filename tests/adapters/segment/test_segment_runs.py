@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from small_networks import RUN, SIZE, VIT, encoder_folder, work
+from small_networks import RUN, SIZE, VIT, dinov2_folder, encoder_folder, work
 
 from studio import cli
 from studio.core import recipe as recipes
@@ -125,14 +125,24 @@ def test_a_network_that_is_none_of_transformers_has_no_hugging_face_folder(done,
 def test_segformer_leaves_as_a_folder_that_transformers_reads(home, tmp_path):
     from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation
 
-    values = changed(model={"backbone": encoder_folder()}, train={"max_steps": 1})
-    _, result = work({**values, "method": "segment/segformer"}, home)
-    assert result.status == "finished", result.error
-    report = export_checkpoint(result.checkpoint, "hf", tmp_path / "hf", home)
-    assert "same logits" in report["note"]
+    report = exported(home, tmp_path, "segment/segformer", encoder_folder())
+    assert "SegformerForSemanticSegmentation of transformers gives the same logits" in report["note"]
     model = AutoModelForSemanticSegmentation.from_pretrained(tmp_path / "hf", local_files_only=True)
     assert model.config.id2label == {0: "background", 1: "0", 2: "1"}
     assert AutoImageProcessor.from_pretrained(tmp_path / "hf", local_files_only=True).size["height"] == SIZE
+
+
+def test_eomt_leaves_as_a_folder_that_transformers_reads(home, tmp_path):
+    report = exported(home, tmp_path, "segment/eomt", dinov2_folder())
+    assert "EomtForUniversalSegmentation of transformers gives the same logits" in report["note"]
+
+
+def exported(home, folder, method: str, backbone: str) -> dict:
+    """What is said of the Hugging Face folder of a network after one step."""
+    values = changed(model={"backbone": backbone}, train={"max_steps": 1})
+    _, result = work({**values, "method": method, "params": {}}, home)
+    assert result.status == "finished", result.error
+    return export_checkpoint(result.checkpoint, "hf", folder / "hf", home)
 
 
 @pytest.mark.slow
