@@ -35,7 +35,9 @@ def main() -> None:
         plain = plain or scores
         gains = [score - other for score, other in zip(scores, plain, strict=True)]
         listed = "  ".join(f"{score:.3f}" for score in scores)
-        print(f"{kind:16}{listed}   mean {statistics.mean(scores):.3f}   more {statistics.mean(gains):+.3f}", flush=True)
+        print(
+            f"{kind:16}{listed}   mean {statistics.mean(scores):.3f}   more {statistics.mean(gains):+.3f}", flush=True
+        )
 
 
 def accuracy(asked: argparse.Namespace, kind: str, seed: int) -> float:

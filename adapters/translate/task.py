@@ -62,6 +62,7 @@ class TranslateEval(EvalSection):
     tile: int = Field(
         512, ge=64, le=4096, description="what is larger than so many pixels a side is translated in overlapping tiles"
     )
+    strength: float = Field(1.0, ge=0, le=1, description="how much of the other look an image gets, 0 to 1")
     direction: Literal["forward", "backward"] = Field(
         "forward", description="from source to target | back, by methods that learn both ways"
     )
@@ -76,7 +77,7 @@ class Translate(Task):
     truth = "pairs"
     hub_tag = "image-to-image"
     starter = "ir-to-visible"
-    looks = ("short_side", "tile", "direction")
+    looks = ("short_side", "tile", "strength", "direction")
     Data, Train, Eval = TranslateData, TranslateTrain, TranslateEval
 
     def exporter(self, kind: str) -> "Callable[..., tuple[str, str]] | None":
@@ -86,10 +87,13 @@ class Translate(Task):
 
     def check(self, recipe: "Recipe") -> None:
         from adapters.translate.base import Translator
+        from adapters.translate.style.base import Stylist
 
         cls = recipe.method_class()
         if issubclass(cls, Translator):
             check_translator(recipe, cls)
+        if issubclass(cls, Stylist):
+            check_stylist(recipe, cls)
 
 
 def check_translator(recipe: "Recipe", cls: "type") -> None:
@@ -116,6 +120,27 @@ def check_translator(recipe: "Recipe", cls: "type") -> None:
             f"data.short_side: {data.short_side} pixels are less than a crop of model.image_size, {side}; expected as "
             "many or more."
         )
+
+
+def check_stylist(recipe: "Recipe", cls: "type") -> None:
+    """Raises UsageError for keys that do not go together, where a style is learned."""
+    data = recipe.data
+    for key in ("train", "val", "test"):
+        if getattr(data, key) is not None:
+            raise UsageError(
+                f"data.{key}: {recipe.method} learns from no pairs. Expected data.target, images of the style, and "
+                "data.source, images that get it."
+            )
+    if data.target is None:
+        raise UsageError("data.target: nothing is given; expected images of the style, one or more: images:FOLDER.")
+    if cls.trains and data.source is None:
+        raise UsageError(
+            f"data.source: {recipe.method} trains a network on images, and none are given; expected images:FOLDER."
+        )
+    if recipe.eval.direction == "backward":
+        raise UsageError(f"eval.direction: {recipe.method} has one way only; expected forward.")
+    if recipe.eval.selection == "psnr":
+        raise UsageError(f"eval.selection: psnr needs pairs, and {recipe.method} learns from none; leave it out.")
 
 
 IMAGE_SIZE = 256  # where a recipe names none

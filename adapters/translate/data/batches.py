@@ -55,6 +55,16 @@ class LookBatches:
         return Batch(images=to_signed(torch.stack(images)))
 
 
+class PhotoBatches(LookBatches):
+    """Batches of the source alone: images float32 [B, 3, S, S] in -1..1."""
+
+    def __init__(self, source: Looks, side: int, settings: TranslateTrain) -> None:
+        super().__init__(source, source, side, settings)
+
+    def batch(self, step: int) -> Batch:
+        return self._of("source", 0, step)
+
+
 def to_signed(pixels: Tensor) -> Tensor:
     """Bytes as float32 in -1..1, channels last."""
     return pixels.float().div_(127.5).sub_(1.0).contiguous(memory_format=torch.channels_last)

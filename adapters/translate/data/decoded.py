@@ -62,10 +62,10 @@ def to_canvas(image: Image.Image, size: Size) -> np.ndarray:
     return np.ascontiguousarray(resized(torch.from_numpy(np.array(image)).permute(2, 0, 1), size).numpy())
 
 
-def decode_looks(job: Job, dataset: Dataset, short: int, what: str) -> Looks:
+def decode_looks(job: Job, dataset: Dataset, short: int, what: str, least: int = 2) -> Looks:
     """The images that can be read, each with its pair at its own size where the data has pairs.
 
-    What can't be read is named in the events. Raises DataError where fewer than two can.
+    What can't be read is named in the events. Raises DataError where fewer than `least` can.
     """
 
     def load(item: Item) -> list[np.ndarray] | BadImage:
@@ -98,10 +98,10 @@ def decode_looks(job: Job, dataset: Dataset, short: int, what: str) -> Looks:
                 job.events.progress(f"reading {what}", number, len(dataset))
     decoded = replace(dataset, items=kept, skipped=skipped, splits={})
     tell_of_skipped(job, decoded, what)
-    if len(kept) < 2:
+    if len(kept) < least:
         reasons = "; ".join(f"{skip.name}: {skip.reason}" for skip in skipped[:3])
         raise DataError(
-            f"{what}: {dataset.spec} has {len(kept)} usable images; at least two are needed to know a look"
+            f"{what}: {dataset.spec} has {len(kept)} usable images; at least {least} are needed"
             + (f" ({reasons})." if reasons else ".")
         )
     return Looks(images, decoded, pairs)

@@ -17,22 +17,25 @@ OVERLAP = 1 / 4  # of a tile's side, at least
 
 @dataclass(frozen=True)
 class View:
-    """How images are translated: the short side that they are brought to, the side of a tile, backward or not."""
+    """How images are translated: the short side that they are brought to, a tile's side, backward or not, how much."""
 
     short: int
     tile: int = 512
     backward: bool = False
+    strength: float = 1.0
 
     @classmethod
     def of(cls, settings: TranslateEval, data: TranslateData, image_size: int) -> "View":
         short = settings.short_side or data.short_side or image_size
-        return cls(short, settings.tile, settings.direction == "backward")
+        return cls(short, settings.tile, settings.direction == "backward", settings.strength)
 
 
 def translated(learner: Translator, pixels: Tensor, view: View) -> Tensor:
     """Images uint8 [B, 3, h, w] in the other look, uint8 of the same size; the learner in evaluation mode."""
     predict = learner.predict_back if view.backward else learner.predict
-    return to_bytes(tiled(predict, to_signed(pixels), view.tile, learner.stride))
+    images = to_signed(pixels)
+    made = tiled(predict, images, view.tile, learner.stride)
+    return to_bytes(images + view.strength * (made - images) if view.strength < 1 else made)
 
 
 def tiled(predict: Callable[[Tensor], Tensor], images: Tensor, tile: int, stride: int) -> Tensor:

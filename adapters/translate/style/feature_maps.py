@@ -76,7 +76,9 @@ def vgg(spec: str, last: str, home: Home | None = None) -> Vgg:
         return load_hed(last)
     match = _VGG.match(spec)
     if match is None:
-        raise UsageError(f"params.features: {spec} is no VGG; expected {SPEC}, timm/vgg16.tv_in1k or timm/vgg19.tv_in1k.")
+        raise UsageError(
+            f"params.features: {spec} is no VGG; expected {SPEC}, timm/vgg16.tv_in1k or timm/vgg19.tv_in1k."
+        )
     network = Vgg(int(match[1]), last)
     layers = [part for part in registry.backbone(spec, home=home).module.features if isinstance(part, nn.Conv2d)]
     for own, other in zip(network.layers.values(), layers, strict=False):

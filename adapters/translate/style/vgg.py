@@ -11,6 +11,7 @@ from torch.nn.functional import max_pool2d, pad, relu
 
 BLOCKS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}  # convolutions of each block
 WIDTHS = (64, 128, 256, 512, 512)
+LEAST = 1e-6  # below which a layer is silent
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -46,6 +47,24 @@ class Vgg(nn.Module):
             if len(maps) == len(wanted):
                 break
         return maps
+
+    @torch.no_grad()
+    def normalize(self, images: Sequence[Tensor]) -> None:
+        """Scales each layer to a mean activation of 1 over images [3, h, w]. Gatys et al. 2016, section 2.
+
+        ReLUs let positive factors through, so every map is what it was, times a number.
+        """
+        names = list(self.layers)
+        sums = dict.fromkeys(names, 0.0)
+        for image in images:
+            for name, features in self(image[None], names).items():
+                sums[name] += float(features.mean()) / len(images)
+        before = 1.0
+        for name in names:
+            layer, mean = self.layers[name], max(sums[name], LEAST)
+            layer.weight.mul_(before / mean)
+            layer.bias.div_(mean)
+            before = mean
 
     def channels(self, name: str) -> int:
         return self.layers[name].out_channels

@@ -1,0 +1,47 @@
+"""A Stylist brought to life: photos in its style, at their own size."""
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from adapters.translate.data.decoded import canvas, resized, to_canvas
+from adapters.translate.run.predictor import TranslatedImage
+from adapters.translate.run.views import View
+from adapters.translate.style.base import Stylist
+from studio.core.answers import Answer
+from studio.core.procedure import Predictor
+
+
+class StyledImages(Predictor):
+    """A Stylist that knows its style, ready for photos."""
+
+    classes: list[str] = []
+
+    def __init__(self, learner: Stylist, device: str, view: View) -> None:
+        self.learner, self.device, self.view = learner, device, view
+        learner.train_mode(False)
+
+    def answers(self, images: list[Image.Image]) -> list[Answer]:
+        return [TranslatedImage(Image.fromarray(self.translate(image))) for image in images]
+
+    def learn_style(self, image: Image.Image) -> None:
+        """Takes another image for its style."""
+        pixels = torch.from_numpy(to_canvas(image, canvas(image.size, self.view.short)))
+        self.learner.learn_style([pixels.to(self.device).float() / 255])
+
+    def translate(self, image: Image.Image) -> np.ndarray:
+        """Pixels uint8 [H, W, 3] of an RGB image in the style, at its own size."""
+        size = image.size if self.learner.own_size else canvas(image.size, self.view.short)
+        made = self.styled(torch.from_numpy(to_canvas(image, size)))
+        return np.ascontiguousarray(resized(made, image.size).permute(1, 2, 0).numpy())
+
+    @torch.no_grad()
+    def styled(self, pixels: Tensor) -> Tensor:
+        """An image uint8 [3, h, w] in the style, of the same size."""
+        made = self.learner.stylize(pixels[None].to(self.device).float() / 255, self.view.strength)
+        return (made[0] * 255).round().clamp(0, 255).to(torch.uint8).cpu()
+
+    def module(self) -> nn.Module | None:
+        """A network in -1..1 for export, where it is one network."""
+        return self.learner.module["generator"] if not self.learner.any_style else None
