@@ -1,4 +1,4 @@
-"""Small networks that come untrained, to be trained from scratch: LeNet, and the few-shot ones Conv4 and ResNet-12."""
+"""Small networks that come untrained: LeNet, OSNet, and the few-shot ones Conv4 and ResNet-12."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from adapters.backbones import allowed
 from adapters.backbones.at_size import at_size
 from adapters.backbones.face import Backbone
+from adapters.backbones.osnet import OSNet
 from adapters.backbones.seeds import seeded
 from studio.core.errors import UsageError, nearest
 from studio.data.preprocess import Preprocess
@@ -132,6 +133,7 @@ NETWORKS: dict[str, tuple[type[nn.Module], int]] = {
     "mlp": (Mlp, 28),
     "conv4": (Conv4, 28),
     "resnet12": (ResNet12, 84),
+    "osnet": (OSNet, 256),
 }
 
 

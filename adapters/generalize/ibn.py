@@ -4,6 +4,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from adapters.backbones import Backbone
 from adapters.generalize.base import GeneralizeParams, Generalizer
 from studio.core.errors import UsageError
 from studio.core.registry import register
@@ -28,18 +29,24 @@ class Ibn(Generalizer):
     Params = IbnParams
 
     def attach(self) -> None:
-        blocks = self.module.backbone.layers()
-        early = blocks[: max(1, round(self.params.depth * len(blocks)))]
-        firsts = [norms[0] for norms in map(batch_norms, early) if norms]
-        if not firsts:
-            spec = self.module.backbone.spec
-            raise UsageError(f"{self.id} changes batch norms, of which {spec} has none in its early blocks.")
-        for norm in firsts:
-            norm.register_forward_pre_hook(instance_normalise)
+        attach_ibn(self.module.backbone, self.params.depth, self.id)
 
     def export_module(self) -> None:
         """The layers alone do not compute the same."""
         return
+
+
+def attach_ibn(backbone: Backbone, depth: float, who: str) -> None:
+    """Changes the first batch norm of each of the first blocks of a backbone, `depth` of them as a share.
+
+    Raises UsageError, naming `who` asked, where they have none.
+    """
+    blocks = backbone.layers()
+    firsts = [norms[0] for norms in map(batch_norms, blocks[: max(1, round(depth * len(blocks)))]) if norms]
+    if not firsts:
+        raise UsageError(f"{who} changes batch norms, of which {backbone.spec} has none in its early blocks.")
+    for norm in firsts:
+        norm.register_forward_pre_hook(instance_normalise)
 
 
 def instance_normalise(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> tuple[Tensor]:

@@ -10,11 +10,14 @@ from torch.nn.functional import cross_entropy, normalize
 from adapters.backbones.seeds import seeded
 from adapters.finetune.classifier import load_into, whole_state
 from adapters.finetune.full import decay_groups
+from adapters.generalize.ibn import attach_ibn
 from adapters.reid.network import EmbeddingNetwork
 from studio.core.faces import Learner, LearnerContext
 from studio.core.registry import Params
 from studio.core.streams import Batch, Step
 from studio.device.norms import freeze_statistics
+
+IBN_DEPTH = 13 / 16  # of the blocks: all but the last stage of a ResNet-50, as Pan et al. 2018 have it
 
 
 class EmbeddingParams(Params):
@@ -25,6 +28,10 @@ class EmbeddingParams(Params):
     backbone_lr: float = Field(0.3, ge=0, le=10, description="learning rate of the backbone, as a multiple of train.lr")
     freeze_statistics: bool = Field(
         False, description="keep the pretrained batch-norm statistics, for batches that are small"
+    )
+    ibn: bool = Field(
+        False,
+        description="normalise half the channels of early blocks image by image, which takes camera and light away",
     )
     side_information: bool = Field(
         False, description="tell a vision transformer which camera took the image (TransReID)"
@@ -49,6 +56,8 @@ class EmbeddingLearner(Learner):
     def setup(self, context: LearnerContext) -> nn.Module:
         size = context.extra.get("size") or (context.image_size, context.image_size)
         cameras = context.extra.get("cameras", 0) if self.params.side_information else 0
+        if self.params.ibn:
+            attach_ibn(context.backbone, IBN_DEPTH, "params.ibn")
         with seeded(context.seed):
             self.module = self.network(context, size, cameras)
             if context.training:

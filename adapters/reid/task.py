@@ -63,6 +63,12 @@ class ReidEval(EvalSection):
         le=1000,
         description="draws of a gallery with one image of each individual and camera; 0 takes it whole",
     )
+    rerank: bool = Field(False, description="rank by shared neighbours too (k-reciprocal re-ranking), and show both")
+    k1: int = Field(
+        20, ge=1, le=1000, description="re-ranking: neighbours looked at; about the images an individual has"
+    )
+    k2: int = Field(6, ge=1, le=1000, description="re-ranking: nearest ones that neighbourhoods are averaged over")
+    keep: float = Field(0.3, ge=0, le=1, description="re-ranking: weight of the distance itself beside the neighbours")
     flip: bool = Field(False, description="look at the mirrored image too, and take the mean")
 
 

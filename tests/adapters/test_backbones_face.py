@@ -31,9 +31,10 @@ FAMILIES = {
     "conv4": "studio/conv4",
     "lenet": "studio/lenet",
     "mlp": "studio/mlp?width=32",
+    "osnet": "studio/osnet?image_size=32&width=8",
     "resnet12": "studio/resnet12?image_size=32&widths=8,16,24,32",
 }
-CNNS = ("convnext", "resnet", "conv4", "lenet", "mlp", "maxvit")
+CNNS = ("convnext", "resnet", "conv4", "lenet", "mlp", "osnet", "maxvit")
 
 
 @pytest.fixture(params=FAMILIES, scope="module")

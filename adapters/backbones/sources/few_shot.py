@@ -1,7 +1,7 @@
-"""`studio/conv4`, `studio/resnet12`, `studio/lenet` and `studio/mlp`: small networks, untrained.
+"""`studio/conv4`, `studio/resnet12`, `studio/lenet`, `studio/mlp` and `studio/osnet`: small networks, untrained.
 
-Behind a `?` stand `image_size` (28 for lenet, mlp and conv4, 84 for resnet12), `in_chans=1` for grey images, `width` or
-`widths`, and `seed=0`: `studio/conv4?image_size=28&in_chans=1`.
+Behind a `?` stand `image_size` (28 for lenet, mlp and conv4, 84 for resnet12, 256 for osnet), `in_chans=1` for grey
+images, `width` or `widths`, and `seed=0`: `studio/conv4?image_size=28&in_chans=1`.
 """
 
 from typing import Any
@@ -21,6 +21,11 @@ def _listing(rights: Rights) -> list[dict[str, Any]]:
         },
         {"name": "studio/lenet", "usable": True, "about": "LeNet, untrained: for digits, to be trained from scratch"},
         {"name": "studio/mlp", "usable": True, "about": "two hidden layers, untrained: for digits at 14 x 14"},
+        {
+            "name": "studio/osnet",
+            "usable": True,
+            "about": "OSNet, untrained: for individuals, to be trained from scratch; ?width=16 is its x0.25",
+        },
         {"name": "studio/resnet12", "usable": True, "about": "ResNet-12, untrained: for meta-training"},
     ]
 

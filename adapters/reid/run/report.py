@@ -20,7 +20,7 @@ SHOWN, FOUND = 6, 8  # queries of a figure, and images of the gallery beside eac
 
 def report(job: Job, trials: list[Scored]) -> dict[str, Any]:
     """Metrics of the trials, their means where there are several; figures and tables go into the run."""
-    numbers = [numbers_of(trial.ranking) for trial in trials]
+    numbers = [numbers_of(trial) for trial in trials]
     metrics: dict[str, Any] = {}
     for name in numbers[0]:
         mean, half = mean_ci95(np.array([each[name] for each in numbers]))
@@ -38,7 +38,12 @@ def report(job: Job, trials: list[Scored]) -> dict[str, Any]:
         job.table("splits", ["split", *numbers[0]], rows)
     whole = joined([trial.ranking for trial in trials])
     job.table("ranks", ["rank", "queries with a right one so far"], _cmc_rows(whole))
-    job.figure("cmc", cmc_figure({job.method.title: whole.cmc(min(50, len(first.answers)))}))
+    curves = {job.method.title: whole.cmc(min(50, len(first.answers)))}
+    if first.again is not None:
+        curves["re-ranked"] = joined([trial.again for trial in trials if trial.again]).cmc(
+            len(curves[job.method.title])
+        )
+    job.figure("cmc", cmc_figure(curves))
     job.figure("distances", distances_figure(whole.right, whole.wrong))
     alarms = np.geomspace(1e-3, 1, 61)
     job.figure("open set", open_set_figure(alarms, whole.detection(alarms)))
@@ -46,14 +51,16 @@ def report(job: Job, trials: list[Scored]) -> dict[str, Any]:
     return metrics
 
 
-def numbers_of(ranking: Ranking) -> dict[str, float]:
-    """The numbers of one trial, by their contract names."""
-    ranks = {f"rank{k}": ranking.rank(k) for k in RANKS}
-    return {**ranks, "map": ranking.map, "minp": ranking.minp, **open_set(ranking)}
+def numbers_of(trial: Scored) -> dict[str, float]:
+    """The numbers of one trial, by their contract names; those of re-ranking end in _reranked."""
+    ranking = trial.ranking
+    alarms = {name: float(ranking.detection(share)) for name, share in ALARMS.items()}
+    again = {} if trial.again is None else {f"{name}_reranked": value for name, value in _ranks(trial.again).items()}
+    return {**_ranks(ranking), **alarms, **again}
 
 
-def open_set(ranking: Ranking) -> dict[str, float]:
-    return {name: float(ranking.detection(share)) for name, share in ALARMS.items()}
+def _ranks(ranking: Ranking) -> dict[str, float]:
+    return {**{f"rank{k}": ranking.rank(k) for k in RANKS}, "map": ranking.map, "minp": ranking.minp}
 
 
 def _cmc_rows(ranking: Ranking) -> list[list[Any]]:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from adapters.reid.data.trials import seen
+from adapters.reid.run.reranking import reranked
 from adapters.reid.task import ReidEval
 from studio.data.items import Dataset
 from studio.metrics.retrieval import (
-    Distances,
     Ranking,
     Seen,
     by_identity,
@@ -30,13 +30,14 @@ class Side:
 
 @dataclass
 class Scored:
-    """A trial that was ranked. `queries`, `gallery`: who is in each, as they were ranked; `asked` their embeddings."""
+    """A trial that was ranked; `queries` and `answers` are who is in each. `again`: the ranking of re-ranking."""
 
     ranking: Ranking
     query: Side
     gallery: Side
     queries: Seen
     answers: Seen
+    again: Ranking | None = None
 
 
 def score(query: Side, gallery: Side, settings: ReidEval, seed: int) -> Scored:
@@ -45,15 +46,14 @@ def score(query: Side, gallery: Side, settings: ReidEval, seed: int) -> Scored:
     asked = query.embeddings
     if settings.multi_query:
         asked, asks = pooled(asked, asks)
-    rankings = []
+    rankings, again = [], []
     for rows in _galleries(answers, settings.single_shot, seed):
-        part = answers.rows(rows)
-        rankings.append(rank_queries(_distances(asked, gallery.embeddings[rows], part), asks, part))
-    return Scored(joined(rankings) if len(rankings) > 1 else rankings[0], query, gallery, asks, answers)
-
-
-def _distances(asked: np.ndarray, embeddings: np.ndarray, answers: Seen) -> Distances:
-    return euclidean(asked, embeddings[by_identity(answers)])
+        part, embeddings = answers.rows(rows), gallery.embeddings[rows][by_identity(answers.rows(rows))]
+        rankings.append(rank_queries(euclidean(asked, embeddings), asks, part))
+        if settings.rerank:
+            distances = reranked(asked, embeddings, settings.k1, settings.k2, settings.keep)
+            again.append(rank_queries(distances, asks, part))
+    return Scored(joined(rankings), query, gallery, asks, answers, joined(again) if again else None)
 
 
 def _galleries(answers: Seen, draws: int, seed: int) -> list[np.ndarray]:

@@ -1,11 +1,12 @@
 """`reid:PLACE?layout=NAME`: individuals, each seen several times, by the layout of a public set or of a person's own.
 
     reid:Market-1501-v15.09.15               bounding_box_train, query, bounding_box_test
+    reid:cuhk03?boxes=labeled                images_labeled, cuhk03_new_protocol_config_labeled.mat
     reid:cows                                a folder each cow, folders of cameras in it or not
     reid:fish?names={identity}_c{camera}_{}  names that say it
     reid:seals.csv?images=photos             a table: image, identity, camera, split
 
-Without ?layout= it is told from what is there. The place may be a folder or a zip.
+Without ?layout= it is told from what is there. The place may be a folder, a zip or a table.
 """
 
 from pathlib import Path
@@ -15,16 +16,23 @@ from studio.data.files.archives import Archive
 from studio.data.files.limits import Limits
 from studio.data.files.no_such import no_such
 from studio.data.files.zip_paths import AnyPath, ZipPath
+from studio.data.identities.cuhk03 import read_cuhk03
 from studio.data.identities.entries import dataset_of
 from studio.data.identities.folders import read_folders, read_names
 from studio.data.identities.published import READERS, Reading
-from studio.data.items import Dataset
+from studio.data.identities.table import read_table
+from studio.data.items import Dataset, Skipped
 
-LAYOUTS = (*sorted(READERS), "folders")
-OPTIONS = {"layout": f"one of {', '.join(LAYOUTS)}", "names": "a pattern of names, such as {identity}/{camera}_{}.jpg"}
+LAYOUTS = (*sorted((*READERS, "cuhk03")), "folders")
+OPTIONS = {
+    "layout": f"one of {', '.join(LAYOUTS)}", "names": "a pattern of names, such as {identity}/{camera}_{}.jpg",
+    "boxes": "of cuhk03: detected (default) or labeled", "protocol": "of cuhk03: new (default) or classic",
+    "images": "of a table: the folder of its images",
+}  # fmt: skip
 #: what tells a layout, in this order
 MARKS = {
     "bounding_box_train": "market1501", "image_train": "veri776", "list_train.txt": "msmt17", "cam_a": "viper",
+    "images_detected": "cuhk03", "images_labeled": "cuhk03",
 }  # fmt: skip
 
 
@@ -33,9 +41,13 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     path = Path(rest).expanduser()
     if not path.exists():
         raise no_such(path, "folder or file")
-    root: AnyPath = path if path.is_dir() else ZipPath(Archive(path, limits))
-    reading = _reading(root, options, limits)
-    return dataset_of(str(path), reading.entries, [], limits, reading.remarks)
+    if path.suffix.lower() in (".csv", ".tsv", ".txt"):
+        images = Path(options["images"]).expanduser() if "images" in options else None
+        reading, missing = read_table(path, images, limits)
+    else:
+        root: AnyPath = path if path.is_dir() else ZipPath(Archive(path, limits))
+        reading, missing = _reading(root, options, limits), list[Skipped]()
+    return dataset_of(str(path), reading.entries, missing, limits, reading.remarks)
 
 
 def _reading(root: AnyPath, options: dict[str, str], limits: Limits) -> Reading:
@@ -46,6 +58,10 @@ def _reading(root: AnyPath, options: dict[str, str], limits: Limits) -> Reading:
     layout = options.get("layout") or _layout_of(root)
     if layout not in LAYOUTS:
         raise DataError(f"reid: there is no layout {layout!r}.{nearest(layout, LAYOUTS)}")
+    if layout == "cuhk03":
+        return read_cuhk03(root, options.get("boxes", "detected"), options.get("protocol", "new"), limits)
+    if odd := sorted(options.keys() & {"boxes", "protocol", "images"}):
+        raise DataError(f"reid: ?{odd[0]}= says nothing of the layout {layout}.")
     return read_folders(root, limits) if layout == "folders" else READERS[layout](root, limits)
 
 
