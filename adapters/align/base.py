@@ -127,6 +127,15 @@ class FewLabelsParams(AlignParams):
     labelled_per_class: int = Field(3, ge=1, le=1000, description="target labels a class that the method is told")
 
 
+class HeterogeneousParams(FewLabelsParams):
+    source_backbone: str = Field(
+        "", description="backbone of the source's images, where it is another than model.backbone, the target's"
+    )
+
+    def backbone_names(self) -> list[str]:
+        return [self.source_backbone] if self.source_backbone else []
+
+
 def floats(x: np.ndarray) -> np.ndarray:
     """x itself where it holds float32 or float64, else a float64 copy: 50,000 x 1,280 values are 0.5 GB each time."""
     x = np.asarray(x)
@@ -149,7 +158,7 @@ def check_pair(
     if same_width and arrays["source"].shape[1] != arrays["target"].shape[1]:
         raise DataError(
             f"The source has {arrays['source'].shape[1]} features, the target {arrays['target'].shape[1]}; "
-            "this method needs the same ones. align/hfa and align/cdls take different ones."
+            "this method needs the same ones. align/hfa, align/cdls and align/stn take different ones."
         )
     if len(labels) != len(arrays["source"]):
         raise DataError(f"source: {len(arrays['source'])} rows, but {len(labels)} labels.")

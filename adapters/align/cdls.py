@@ -3,14 +3,14 @@
 import numpy as np
 from pydantic import Field
 
-from adapters.align.base import FewLabels, FewLabelsParams
+from adapters.align.base import FewLabels, HeterogeneousParams
 from adapters.align.classifiers import make_classifier
 from adapters.align.eigen import principal_axes
 from adapters.align.projections import Linear
 from studio.core.registry import register
 
 
-class CdlsParams(FewLabelsParams):
+class CdlsParams(HeterogeneousParams):
     dim: int = Field(100, ge=1, le=4096, description="dimensions of the target's principal subspace")
     ridge: float = Field(0.5, gt=0, le=1e6, description="weight of the mapping's norm (lambda)")
     share: float = Field(0.5, gt=0, le=1, description="mean weight of the landmarks (delta)")

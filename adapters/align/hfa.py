@@ -3,13 +3,13 @@
 import numpy as np
 from pydantic import Field
 
-from adapters.align.base import FewLabels, FewLabelsParams
+from adapters.align.base import FewLabels, HeterogeneousParams
 from adapters.align.classifiers import LinearClassifier
 from adapters.align.projections import Identity
 from studio.core.registry import register
 
 
-class HfaParams(FewLabelsParams):
+class HfaParams(HeterogeneousParams):
     trace: float = Field(10.0, gt=0, le=1e6, description="largest trace of the metric H (lambda)")
     cost: float = Field(1.0, gt=0, le=1e6, description="C of the SVM")
     steps: int = Field(10, ge=1, le=1000, description="steps of H")

@@ -8,7 +8,7 @@ from PIL import Image
 from adapters.align.base import Aligner, FewLabels
 from adapters.align.classifiers import make_classifier
 from adapters.align.domains import Pair, Revealed, TargetTruth, backbone_for, open_domain, pair_of, reveal
-from adapters.align.fallback import compare, source_only
+from adapters.align.fallback import compare, prefers_source_only, source_only, tell_of_kept
 from adapters.align.none import NoAlignment
 from adapters.align.normalize import NORMALIZERS
 from adapters.align.selection import SCORES, best, settings
@@ -38,7 +38,7 @@ class Align(Procedure):
         data, seed = job.recipe.data, job.recipe.train.seed
         require_domains(data.source, data.target, "an alignment")
         backbone = backbone_for(job, [data.source, data.target])
-        source = open_domain(job, data.source, backbone, "data.source")
+        source = open_domain(job, data.source, source_backbone(job) or backbone, "data.source")
         target = open_domain(job, data.target, backbone, "data.target")
         pair, truth = pair_of(source, target)
         if pair.note:
@@ -70,6 +70,14 @@ class Align(Procedure):
             )
         backbone = registry.backbone(manifest.backbone["spec"], home=home, image_size=manifest.backbone["image_size"])
         return AlignedPredictor(estimator, backbone.to(device), manifest.classes, device)
+
+
+def source_backbone(job: Job) -> Any:
+    """The backbone of the source's images where the method names one of its own; None otherwise."""
+    name = getattr(job.method.params, "source_backbone", "")
+    return (
+        registry.backbone(name, home=job.home, image_size=job.recipe.model.image_size).to(job.device) if name else None
+    )
 
 
 class AlignedPredictor(Predictor):
@@ -176,29 +184,11 @@ def _choose(job: Job, pair: Pair, truth: TargetTruth, revealed: Revealed | None)
 
 def _keep(job: Job, method: Aligner, plain: NoAlignment | None, pair: Pair, metrics: dict[str, Any]) -> Aligner:
     """What the checkpoint holds; says why, and warns where alignment is likely to harm, or does on target labels."""
-    kept, fallback = method, job.recipe.eval.fallback == "source-only"
+    kept = method
     if plain is not None and not isinstance(method, (FewLabels, NoAlignment)):
         comparison = compare(method, plain, pair, method.params.score, job.recipe.train.seed)
-        metrics.update(comparison.metrics())
-        kept = plain if fallback and comparison.harms else method
-        if fallback:
-            metrics["selection"] += f"; against source only label-free: {comparison.score}"
-        name = "source only" if kept is plain else f"the method ({method.title})"
-        why = f"Kept is {name}. By the label-free score {comparison.score} source only has "
-        why += f"{comparison.source_only:.3f}, the method {comparison.method:.3f}."
-        if comparison.harms:
-            other = "eval.fallback: none keeps the method" if fallback else "eval.fallback: source-only keeps the other"
-            job.events.warning(f"Negative transfer is likely. {why} {other}.")
-        else:
-            job.events.note(why)
-    own, bare = metrics["target_accuracy"], metrics["source_only_accuracy"]
-    metrics["kept"] = "source only" if kept is plain or isinstance(kept, NoAlignment) else "method"
-    metrics["kept_accuracy"] = bare if kept is plain else own
-    if own is not None and bare is not None and own < bare:
-        job.events.warning(
-            f"Negative transfer, measured on target labels: {method.title} {own:.3f}, source only {bare:.3f}. "
-            "The labels chose nothing."
-        )
+        kept = plain if prefers_source_only(job, comparison, method.title, metrics) else method
+    tell_of_kept(job, method.title, kept is plain or isinstance(kept, NoAlignment), metrics)
     return kept
 
 

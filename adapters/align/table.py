@@ -1,42 +1,54 @@
-"""`align/table`: methods x tasks x seeds in one run, which goes on where it was interrupted."""
+"""`align/table`: shallow and deep methods x tasks x seeds in one run, which goes on where it was interrupted."""
 
+from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
 
 from pydantic import BaseModel, Field
 
-from adapters.align.base import TRAIN_KEYS, Aligner, FewLabels
+from adapters.align.base import Aligner, FewLabels
+from adapters.align.deep.base import DeepLearner
+from adapters.align.deep.run.cells import PLAIN, DeepCells, deep_method
+from adapters.align.deep.run.memory import training_gb
 from adapters.align.domains import Domain, Pair, TargetTruth, backbone_for, open_domain, pair_of, reveal
 from adapters.align.procedure import before_and_after, fitted, target_supervised, threads_for
-from adapters.tables.cells import Cell, Key, fill
+from adapters.tables.cells import Cell, Key, fill, read_cells
 from adapters.tables.files import averaged, write_tables
 from adapters.tables.named_domains import NamedDomains
+from adapters.tables.paired import beside, columns_beside
 from adapters.tables.settings import chosen, params_of
 from studio.core import registry
 from studio.core.errors import UsageError, nearest
 from studio.core.procedure import Job, Outcome, Predictor, Procedure
+from studio.core.recipe import Recipe
 from studio.core.registry import Method, procedure, register
 
 BOUND = "target labels (bound)"
 
 
 class TableParams(NamedDomains):
-    methods: str = Field("", description="ids without align/, by comma; empty takes all")
+    methods: str = Field(
+        "", description="ids without align/, by comma; `shallow` and `deep` stand for all of a kind, empty for shallow"
+    )
     tasks: str = Field("", description="SOURCE-TARGET by comma; empty takes every ordered pair")
     seeds: int = Field(1, ge=1, le=1000, description="seeds: 0, 1, ...")
-    normalize: str = Field("zscore-unit", description="how features are normalised, for every method")
+    normalize: str = Field("zscore-unit", description="how features are normalised, for every shallow method")
+    common: dict[str, Any] = Field({}, description="params of every deep method, such as {backbone_lr: 1.0}")
     settings: dict[str, dict[str, Any]] = Field({}, description="params by method, the same for every task")
 
 
 @register("align/table")
 class AlignTable(Method):
-    """Every method on every pair of domains, beside source only and the bound by target labels."""
+    """Every method on every pair of domains, beside source only and the bound by target labels.
+
+    Shallow methods work on frozen features of `model.backbone`, deep ones train it, each for `train.epochs`, and keep
+    the epoch of `eval.selection`. Differences are paired over tasks and seeds: to source only of the same kind.
+    """
 
     title = "Table of methods and tasks"
     paper = "protocol: full source, full target, one setting a method across tasks"
     task = "align"
-    uses = ()
-    train_keys = TRAIN_KEYS
+    uses = ("train.epochs", "train.lr", "eval.selection", "eval.score", "eval.unknown")
     Params = TableParams
 
 
@@ -47,17 +59,23 @@ class Table(Procedure):
     task = "align"
     face = AlignTable
 
+    def memory_gb(self, recipe: Recipe) -> float:
+        deep = [registry.get(f"align/{name}") for name in _methods(recipe.method_params()).deep]  # type: ignore[arg-type]
+        return max([super().memory_gb(recipe), *(training_gb(recipe, cls) for cls in deep)])
+
     def run(self, job: Job) -> Outcome:
         params: TableParams = job.method.params
         specs = domain_specs(job)
         tasks, methods = _tasks(params.tasks, list(specs)), _methods(params)
-        wanted = [(m, t, s) for t in tasks for m in methods for s in range(params.seeds)]
-        backbone = backbone_for(job, list(specs.values()))
-        domains = {name: open_domain(job, spec, backbone, name) for name, spec in specs.items()}
-        pairs = {task: _pair(job, domains, task) for task in tasks}
+        wanted = [(m, t, s) for t in tasks for s in range(params.seeds) for m in methods.names]
+        pairs = _pairs(job, specs, tasks) if methods.shallow else {}
+        settings = {name: {**params.common, **params.settings.get(name, {})} for name in methods.deep}
+        deep = DeepCells(job, specs, settings, read_cells(job.folder / "cells.jsonl"))
 
         def compute(key: Key) -> Cell:
             method, task, seed = key
+            if method in methods.deep:
+                return deep.cell(key)
             with threads_for(pairs[task][0]):
                 return _cell(method, seed, *pairs[task], params)
 
@@ -105,40 +123,75 @@ def _accuracy(
 def _report(
     job: Job,
     params: TableParams,
-    methods: list[str],
+    methods: "Methods",
     tasks: list[str],
     cells: dict[Key, Cell],
     pairs: dict[str, tuple[Pair, TargetTruth]],
 ) -> dict[str, Any]:
-    rows = averaged(methods, tasks, params.seeds, cells)
-    columns = ["method", *tasks, "average"]
-    shown = [[name, *(None if v is None else round(v, 1) for v in values)] for name, values in rows]
-    job.table("accuracy on the target, %", columns, shown)
-    write_tables(job.folder, columns, rows)
-    averages = {name: values[-1] for name, values in rows if values[-1] is not None}
-    ranked = [name for name in averages if name not in (BOUND, "none") and not _few_labels(name)]
+    averages = _write(job, params, methods, tasks, cells)
+    ranked = [name for name in averages if name not in (BOUND, "none", PLAIN) and not _few_labels(name)]
+    plain = averages.get("none" if methods.shallow else PLAIN)
     metrics: dict[str, Any] = {
         "target_accuracy": None,
-        "source_only_accuracy": averages["none"] / 100 if "none" in averages else None,
+        "source_only_accuracy": None if plain is None else plain / 100,
         "averages": {name: round(value, 2) for name, value in averages.items()},
         "cells": len(cells),
-        "selection": "none (one setting a method across tasks)",
+        "selection": _selection(job, methods),
     }
     if ranked:
         top = max(ranked, key=lambda name: averages[name])
         metrics |= {"target_accuracy": averages[top] / 100, "best": top}
-        task = tasks[0]
-        pair, truth = pairs[task]
-        cls = registry.get(f"align/{top}")
-        if pair.xs.shape[1] == pair.xt.shape[1]:
-            with threads_for(pair):
-                model = fitted(cls, _params(top, params), pair)
-                job.figure(f"before-and-after-{task}", before_and_after(model, pair, truth, 0))
+    shallow = [name for name in ranked if name in methods.shallow]
+    if shallow:
+        _show_first(job, params, max(shallow, key=lambda name: averages[name]), tasks[0], pairs)
     return metrics
+
+
+def _write(
+    job: Job, params: TableParams, methods: "Methods", tasks: list[str], cells: dict[Key, Cell]
+) -> dict[str, float]:
+    """The table into the events and files; the averages in percent of those methods that have all their cells."""
+    rows = []
+    for name, values in averaged(methods.names, tasks, params.seeds, cells):
+        plain = PLAIN if name in methods.deep else "none"
+        rows.append((name, [*values, *beside(name, plain, tasks, params.seeds, cells)]))
+    columns = ["method", *tasks, "average", *columns_beside("source only")]
+    shown = [[name, *(None if v is None else round(v, 1) for v in values)] for name, values in rows]
+    job.table("accuracy on the target, %", columns, shown)
+    write_tables(job.folder, columns, rows)
+    return {name: values[len(tasks)] for name, values in rows if values[len(tasks)] is not None}
+
+
+def _selection(job: Job, methods: "Methods") -> str:
+    recipe = job.recipe
+    shallow = "none (one setting a method across tasks)"
+    score = f": {recipe.eval.score}" if recipe.eval.selection == "label-free" else ""
+    deep = f"the epoch by {recipe.eval.selection}{score}"
+    if not methods.deep:
+        return shallow
+    return f"shallow: {shallow}; deep: {deep}" if methods.shallow else deep
+
+
+def _show_first(
+    job: Job, params: TableParams, method: str, task: str, pairs: dict[str, tuple[Pair, TargetTruth]]
+) -> None:
+    """The first task before and after the best shallow method."""
+    pair, truth = pairs[task]
+    if pair.xs.shape[1] == pair.xt.shape[1]:
+        with threads_for(pair):
+            model = fitted(registry.get(f"align/{method}"), _params(method, params), pair)
+            job.figure(f"before-and-after-{task}", before_and_after(model, pair, truth, 0))
 
 
 def _few_labels(name: str) -> bool:
     return name != BOUND and issubclass(registry.get(f"align/{name}"), FewLabels)
+
+
+def _pairs(job: Job, specs: dict[str, str], tasks: list[str]) -> dict[str, tuple[Pair, TargetTruth]]:
+    """Features of each task's domains."""
+    backbone = backbone_for(job, list(specs.values()))
+    domains = {name: open_domain(job, spec, backbone, name) for name, spec in specs.items()}
+    return {task: _pair(job, domains, task) for task in tasks}
 
 
 def _pair(job: Job, domains: dict[str, Domain], task: str) -> tuple[Pair, TargetTruth]:
@@ -160,9 +213,46 @@ def _tasks(text: str, names: list[str]) -> list[str]:
     return tasks
 
 
-def _methods(params: TableParams) -> list[str]:
-    known = [cls.id.removeprefix("align/") for cls in registry.methods("align") if issubclass(cls, Aligner)]
-    methods = [name for name in chosen(params.methods, known, "align", params.settings) if name != "none"]
-    for name in methods:
+@dataclass(frozen=True)
+class Methods:
+    """What is in the table, by kind, each behind its source only; the bound comes last."""
+
+    shallow: list[str]
+    deep: list[str]
+
+    @property
+    def names(self) -> list[str]:
+        return [*self.shallow, *self.deep, *([BOUND] if self.shallow else [])]
+
+
+def _methods(params: TableParams) -> Methods:
+    """Raises UsageError for a method that is not there, or params that do not fit it."""
+    kinds = {"shallow": _known(Aligner, "none"), "deep": _known(DeepLearner, PLAIN)}
+    groups = {"shallow": kinds["shallow"], "deep": [name for name in kinds["deep"] if _of_two_domains(name)]}
+    parts = [part.strip() for part in (params.methods or "shallow").split(",")]
+    expanded = [name for part in parts for name in groups.get(part, [part])]
+    asked = chosen(",".join(expanded), [*kinds["shallow"], *kinds["deep"]], "align", params.settings)
+    shallow, deep = ([name for name in known if name in asked] for known in kinds.values())
+    methods = Methods(_behind("none", shallow), _behind(PLAIN, deep))
+    for name in methods.shallow:
         _params(name, params)
-    return ["none", *methods, BOUND]
+    for name in methods.deep:
+        deep_method(name, {**params.common, **params.settings.get(name, {})})
+    return methods
+
+
+def _known(face: type[Method], first: str) -> list[str]:
+    """The methods of a kind, the `first` before the others, and behind them those that start from its checkpoint."""
+    known = [cls for cls in registry.methods("align") if issubclass(cls, face)]
+    known.sort(key=lambda cls: (cls.id != f"align/{first}", getattr(cls, "needs_checkpoint", False)))
+    return [cls.id.removeprefix("align/") for cls in known]
+
+
+def _of_two_domains(name: str) -> bool:
+    """A deep method for a target of the same classes, which is trained before it predicts."""
+    cls = registry.get(f"align/{name}")
+    return cls.setting == "closed" and not cls.online
+
+
+def _behind(first: str, methods: list[str]) -> list[str]:
+    return [first, *(name for name in methods if name != first)] if methods else []

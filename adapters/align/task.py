@@ -51,7 +51,9 @@ class AlignEval(EvalSection):
         True, description="deep methods: train the same network without alignment too, and show it beside"
     )
     fallback: Literal["none", "source-only"] = Field(
-        "none", description="source-only keeps the source's classifier where params.score, label-free, prefers it"
+        "none",
+        description="source-only keeps the source's classifier where a label-free score prefers it: params.score, of "
+        "deep methods eval.score",
     )
 
 
@@ -72,6 +74,11 @@ class Align(Task):
             value, usual = getattr(keys[section], name), type(keys[section]).model_fields[name].default
             if value != usual and key not in method.uses:
                 raise UsageError(f"{key}: {value} is not for {recipe.method}, which does not look at it. Leave it out.")
+        if recipe.eval.fallback == "source-only" and not recipe.eval.source_only:
+            raise UsageError(
+                "eval.fallback: source-only falls back on the network that eval.source_only: false leaves untrained. "
+                "Set one of them back."
+            )
         if getattr(method, "needs_checkpoint", False):
             self._check_without_source(recipe)
 

@@ -4,7 +4,6 @@ from dataclasses import replace
 from shutil import rmtree
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel, Field
 
 from adapters.generalize.base import Generalizer
@@ -14,6 +13,7 @@ from adapters.generalize.training import RULES, Decodings, decode_domains, set_u
 from adapters.tables.cells import Cell, Key, fill
 from adapters.tables.files import averaged, write_tables
 from adapters.tables.named_domains import NamedDomains
+from adapters.tables.paired import beside, columns_beside
 from adapters.tables.settings import chosen, params_of
 from studio.core import registry
 from studio.core.errors import UsageError, nearest
@@ -21,10 +21,8 @@ from studio.core.procedure import Job, Outcome, Predictor, Procedure
 from studio.core.registry import Method, procedure, register
 from studio.data.preprocess import Preprocess
 from studio.engine.decoded import judge, predict_pixels
-from studio.metrics import paired_difference
 
 PLAIN = "erm"
-AFTER = ["average", "±seeds", "minus ERM", "±95% paired"]
 
 
 class TableParams(NamedDomains):
@@ -147,12 +145,12 @@ def _cell(job: Job, key: Key, kept: _LeftOut) -> Cell:
 
 
 def _report(job: Job, methods: list[str], unseen: list[str], cells: dict[Key, Cell]) -> dict[str, Any]:
-    seeds = range(job.method.params.seeds)
+    seeds = job.method.params.seeds
     rows = [
-        (name, [*values, *_beside(name, unseen, seeds, cells)])
-        for name, values in averaged(methods, unseen, len(seeds), cells)
+        (name, [*values, *beside(name, PLAIN, unseen, seeds, cells)])
+        for name, values in averaged(methods, unseen, seeds, cells)
     ]
-    columns = ["method", *unseen, *AFTER]
+    columns = ["method", *unseen, "average", *columns_beside("ERM")]
     shown = [[name, *(None if value is None else round(value, 1) for value in values)] for name, values in rows]
     job.table("accuracy on the domain left out, %", columns, shown)
     write_tables(job.folder, columns, rows)
@@ -166,16 +164,3 @@ def _report(job: Job, methods: list[str], unseen: list[str], cells: dict[Key, Ce
         "selection": RULES[job.recipe.eval.selection],
         "scored_on": f"each of {len(unseen)} domains left out; the best of {len(methods)} methods on these very images",
     }
-
-
-def _beside(name: str, unseen: list[str], seeds: range, cells: dict[Key, Cell]) -> list[float | None]:
-    """Deviation of the average over seeds, and the paired difference to ERM with the half-width of its interval."""
-    own, plain = (
-        np.array([[cells[method, domain, seed]["accuracy"] for domain in unseen] for seed in seeds], float) * 100
-        for method in (name, PLAIN)
-    )
-    deviation = float(own.mean(axis=1).std(ddof=1)) if len(seeds) > 1 else None
-    if name == PLAIN or np.isnan(own).any() or np.isnan(plain).any():
-        return [deviation, None, None]
-    difference, half = paired_difference(own.ravel(), plain.ravel())
-    return [deviation, difference, None if np.isnan(half) else half]

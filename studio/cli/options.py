@@ -34,11 +34,16 @@ def add_looks(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how it looks", "default: as the checkpoint was judged")
     for name, info in _looks().items():
         add_option(group, name, info)
+    group.add_argument(
+        "--adapt",
+        metavar="{tent,bn-adapt,eata}",
+        help="adapt to the images while answering (classifiers trained whole)",
+    )
 
 
 def looks_of(args: argparse.Namespace) -> dict[str, Any]:
     """Those of `add_looks` that were given."""
-    return {name: getattr(args, name) for name in _looks() if getattr(args, name) is not None}
+    return {name: getattr(args, name) for name in [*_looks(), "adapt"] if getattr(args, name) is not None}
 
 
 def _looks() -> dict[str, Any]:

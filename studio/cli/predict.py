@@ -42,6 +42,8 @@ def predict(args: argparse.Namespace) -> int:
     predictions = [_drawn(prediction, outputs) for prediction in model.look(files.images)]
     for film in films:
         predictions += _watched(model, film, outputs, args.every)
+    if model.predictor.note:
+        say(model.predictor.note)
     return show_predictions(predictions, args.json, args.topk, outputs)
 
 

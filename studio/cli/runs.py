@@ -6,6 +6,7 @@ from typing import Any
 
 from studio.cli.parser import command, json_option
 from studio.core import recipe as recipes
+from studio.core import registry
 from studio.core.errors import UsageError
 from studio.core.home import Home
 from studio.core.stdout import print_json
@@ -39,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
     home = Home.find()
     recipe = recipes.load(args.recipe, args.set, home)
     if args.dry_run:
-        for note in recipe.notes:
+        memory_gb = registry.procedure_for(recipe.method_class()).memory_gb(recipe)
+        for note in (*recipe.notes, f"it asks for {memory_gb:.1f} GB of the device's memory"):
             print(f"note: {note}", file=sys.stderr)
         if args.json:
             print_json({"recipe": recipe.model_dump()})

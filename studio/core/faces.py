@@ -132,6 +132,8 @@ class Learner(Method):
     needs_features: ClassVar[bool] = False
     #: it can classify before its first step, so that start is a candidate too when the best epoch is kept (epoch 0)
     starts_solved: ClassVar[bool] = False
+    #: it adapts while it predicts: each batch is answered, and moves the network for the next
+    online: ClassVar[bool] = False
     #: nothing is trained: weights between those of `model.checkpoint` and where it started are tried (`alphas`)
     interpolates: ClassVar[bool] = False
     module: "nn.Module"

@@ -83,6 +83,11 @@ class Predictor:
         """What is said of each RGB image."""
         return [RankedClasses(self.classes, scores) for scores in self.scores(images)]
 
+    @property
+    def note(self) -> str:
+        """What is to be said behind the predictions; empty where nothing is."""
+        return ""
+
     def module(self) -> "nn.Module | None":
         """One network from normalised images [B, 3, H, W] to logits [B, C], for export; None if there is none."""
         return None

@@ -1,9 +1,13 @@
 """Which numbers a device computes in, and how images lie in its memory."""
 
-from typing import Literal
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Literal
 
 from studio.core.errors import UsageError
 from studio.device.probe import Probe
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Precision = Literal["fp32", "fp16", "bf16"]
 ModelKind = Literal["cnn", "transformer"]
@@ -47,3 +51,10 @@ def choose_memory_format(device: str, model_kind: ModelKind = "cnn") -> str:
     if model_kind == "cnn" and not device.startswith("mps"):
         return "channels_last"
     return "contiguous_format"
+
+
+def full_precision(tensor: "Tensor") -> AbstractContextManager:
+    """Within it, products on the device of `tensor` are of float32, for what rounding to halves would drown."""
+    import torch
+
+    return torch.autocast(tensor.device.type, enabled=False)

@@ -11,6 +11,7 @@ from studio.core import registry
 from studio.core.answers import Answer, Unreadable
 from studio.core.errors import UsageError, nearest
 from studio.core.home import Home
+from studio.core.procedure import Predictor
 from studio.core.recipe import stored, validate
 from studio.data.files.images import BadImage, read_image
 from studio.data.files.layout import part
@@ -100,15 +101,34 @@ def load_checkpoint(
 
     A detector looks as its recipe's `eval` says; `look` changes that: {"mirror": True, "scales": [0.75, 1, 1.25],
     "ensemble": ["another"], "fusion": "wbf", "overlap": 0.55}.
+
+    A classifier that was trained whole can adapt to the images while it answers: {"adapt": "tent"}, or another of
+    `online_methods`. It begins anew with each call of this function.
     """
-    home = home or Home.find()
+    home, look = home or Home.find(), dict(look or {})
     store = Store(home)
     checkpoint = store.checkpoint(name)
+    adapt = look.pop("adapt", None)
     if look:
         checkpoint = _looking(checkpoint, look)
     procedure = registry.procedure_for(registry.get(checkpoint.manifest.method))
     with DeviceManager(home).lease(device, memory_gb=1.0, interactive=True) as lease:
+        if adapt:
+            return Model(checkpoint, _adapting(checkpoint, adapt, lease.device, home))
         return Model(checkpoint, procedure.restore(checkpoint, lease.device, home, store))
+
+
+def online_methods() -> dict[str, type[registry.Method]]:
+    """The methods that adapt while they predict, by the last part of their id."""
+    return {cls.id.rpartition("/")[2]: cls for cls in registry.methods() if getattr(cls, "online", False)}
+
+
+def _adapting(checkpoint: Checkpoint, name: str, device: str, home: Home) -> Predictor:
+    methods = online_methods()
+    if name not in methods:
+        known = ", ".join(sorted(methods))
+        raise UsageError(f"adapt: found {name!r}; expected one of {known}.{nearest(name, methods)}")
+    return registry.procedure_for(methods[name]).adapting(checkpoint, methods[name], device, home)
 
 
 def _looking(checkpoint: Checkpoint, look: Mapping[str, Any]) -> Checkpoint:

@@ -91,6 +91,11 @@ class Checkpoint:
         """The same, as if another recipe had made it; nothing stored is changed."""
         return Checkpoint(self.manifest.model_copy(update={"recipe": recipe}), self.path, self._blobs)
 
+    def with_method(self, method: str, params: dict[str, Any]) -> "Checkpoint":
+        """The same, as if another method had made it, by a recipe of defaults; nothing stored is changed."""
+        changed = {"method": method, "params": params, "recipe": {}}
+        return Checkpoint(self.manifest.model_copy(update=changed), self.path, self._blobs)
+
     def tensors(self, prefix: str | None = None) -> "dict[str, Tensor]":
         """Tensors by full name, on the CPU; with `prefix`, only those whose name starts with it.
 

@@ -120,6 +120,8 @@ class Actions:
         """A checkpoint ready to predict, kept warm; whether it may be used is asked each time."""
         home, names = self.home, [checkpoint, *(look or {}).get("ensemble", ())]
         first, *_ = [Store(home).checkpoint(name).id for name in names]
+        if (look or {}).get("adapt"):  # what it learns of one's images is not for the next
+            return load_checkpoint(first, home, look=look)
         return self.warm.get(f"{first} {look or ''}", lambda: load_checkpoint(first, home, look=look))
 
     def teach(self, checkpoint: str, images: Mapping[str, Sequence[Any]]) -> Any:

@@ -353,7 +353,7 @@ def test_scripts_start_watch_and_list_runs_over_the_api(served):
     assert seen["status"] == "finished", seen
     assert any(row["run"] == run for row in client.predict(api_name="/list_runs"))
     public = {name for name in client.view_api(return_format="dict")["named_endpoints"]}
-    tools = {"/tool_compare", "/tool_look_again", "/tool_teach", "/tool_watch_film"}
+    tools = {"/tool_adapt_to_film", "/tool_compare", "/tool_look_again", "/tool_teach", "/tool_watch_film"}
     assert public == {"/list_presets", "/list_methods", "/start_run", "/show_run", "/stop_run", "/list_runs"} | tools
     json.dumps(seen)
 

@@ -119,7 +119,13 @@ def test_the_command_line_has_them_too(made, film, tmp_path, monkeypatch, capsys
         return code, json.loads(capsys.readouterr().out.strip().splitlines()[-1])
 
     code, rows = told("tools", "--json")
-    assert code == 0 and [row["name"] for row in rows] == ["compare", "look-again", "teach", "watch-film"]
+    assert code == 0 and [row["name"] for row in rows] == [
+        "adapt-to-film",
+        "compare",
+        "look-again",
+        "teach",
+        "watch-film",
+    ]
     code, both = told("tool", "compare", name, "photo.png", "--other", name, "--out", "seen", "--json")
     assert code == 0 and both["first_only"] == 0 and Image.open(both["image"]).width > 80
     code, again = told("tool", "look-again", name, "photo.png", "--mirror", "--scales", "1,1.5", "--json")

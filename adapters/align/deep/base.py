@@ -16,6 +16,7 @@ from studio.core.faces import Learner, LearnerContext
 from studio.core.registry import Params
 from studio.core.streams import Batch, Source, Step, StreamBatches, Target
 from studio.device.norms import freeze_statistics
+from studio.device.precision import full_precision
 
 Losses = dict[str, Tensor] | tuple[dict[str, Tensor], dict[str, Tensor]]
 
@@ -59,7 +60,7 @@ class DeepLearner(Learner):
     streams = (Source, Target)
     uses = (
         "data.source", "data.target", "data.test", "train.epochs", "train.lr", "eval.score", "eval.source_only",
-        "eval.unknown",
+        "eval.unknown", "eval.fallback",
     )  # fmt: skip
     Params = DeepParams
     module: AligningNetwork
@@ -71,8 +72,6 @@ class DeepLearner(Learner):
     strong: ClassVar[bool] = False
     #: `see_target` is told of the whole target
     sees_whole: ClassVar[bool] = False
-    #: it adapts while it predicts: `losses` of one batch move it, and nothing is trained before
-    online: ClassVar[bool] = False
 
     @classmethod
     def classes_of(cls, classes: list[str]) -> list[str]:
@@ -96,8 +95,9 @@ class DeepLearner(Learner):
 
     def losses(self, batch: StreamBatches, at: Step) -> Losses:
         source, target = self.look(batch)
-        losses, logged = _both(self.align(source, target, at))
-        return {"classify": self.classify(source), **losses}, logged
+        with full_precision(source.features):
+            losses, logged = _both(self.align(source, target, at))
+            return {"classify": self.classify(source), **losses}, logged
 
     def classify(self, source: View) -> Tensor:
         """The loss of the source's labels."""
@@ -108,10 +108,14 @@ class DeepLearner(Learner):
         raise NotImplementedError
 
     def look(self, batch: StreamBatches) -> tuple[View, View]:
-        """Both domains through the network together, so that batch normalisation sees a mixture of them."""
+        """Both domains through the network together, so that batch normalisation sees a mixture of them.
+
+        Features and logits are float32 whatever the network computes in: differences of distances are small.
+        """
         features = self.module.embed(torch.cat([batch.source.images, batch.target.images]))
         counts = [len(batch.source), len(batch.target)]
-        pairs = zip(features.split(counts), self.module.classify(features).split(counts), strict=True)
+        logits = self.module.classify(features).float()
+        pairs = zip(features.float().split(counts), logits.split(counts), strict=True)
         source, target = (View(domain, *pair) for domain, pair in zip((batch.source, batch.target), pairs, strict=True))
         return source, target
 

@@ -2,11 +2,14 @@
 
 from torch import Tensor
 
+from studio.device.precision import full_precision
+
 
 def covariance(features: Tensor) -> Tensor:
     """The covariance [D, D] of features [N, D], over N - 1."""
     centred = features - features.mean(dim=0, keepdim=True)
-    return centred.T @ centred / max(1, len(features) - 1)
+    with full_precision(centred):
+        return centred.T @ centred / max(1, len(features) - 1)
 
 
 def coral(source: Tensor, target: Tensor) -> Tensor:

@@ -5,13 +5,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from studio.device.precision import full_precision
+
 OCTAVES = (0.25, 0.5, 1.0, 2.0, 4.0)  # bandwidths, in mean squared distances of the batch
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:
     """|x_i - y_j|^2 [N, M] of rows [N, D] and [M, D]."""
     squares = x.square().sum(dim=1)[:, None] + y.square().sum(dim=1)[None, :]
-    return (squares - 2 * x @ y.T).clamp_min(0.0)
+    with full_precision(x):
+        return (squares - 2 * x @ y.T).clamp_min(0.0)
 
 
 def gaussians(x: Tensor, factors: Sequence[float] = OCTAVES, bandwidth: float | None = None) -> Tensor:

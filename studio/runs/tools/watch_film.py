@@ -22,8 +22,12 @@ class WatchFilm(Tool):
     def fits(self, manifest: Any) -> bool:
         return bool(manifest.classes)
 
+    def look(self, inputs: Any) -> dict[str, Any] | None:
+        """How the checkpoint looks, where it is not as it was judged."""
+        return None
+
     def run(self, checkpoint: str, inputs: Inputs, bench: Bench) -> ToolResult:
-        result, model = ToolResult(), bench.model(checkpoint)
+        result, model = ToolResult(), bench.model(checkpoint, self.look(inputs))
 
         def write(path: Path) -> None:
             seen = predict_video(model, inputs.film, path, inputs.every)

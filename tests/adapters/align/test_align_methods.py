@@ -91,7 +91,7 @@ def test_bad_features_are_named_in_a_sentence(cls: type[Aligner]) -> None:
         fit(cls, xs, np.zeros_like(ys), xt, yt)
 
 
-@pytest.mark.parametrize("name", ["hfa", "cdls"])
+@pytest.mark.parametrize("name", ["hfa", "cdls", "stn"])
 def test_domains_of_different_dimension_are_taken(name: str) -> None:
     xs, ys, _, _ = domains()
     _, _, xt, yt = domains(d=17, seed=1)
@@ -102,7 +102,7 @@ def test_domains_of_different_dimension_are_taken(name: str) -> None:
 def test_other_methods_say_which_take_different_dimensions() -> None:
     xs, ys, _, _ = domains()
     _, _, xt, yt = domains(d=17)
-    with pytest.raises(DataError, match="align/hfa and align/cdls"):
+    with pytest.raises(DataError, match="align/hfa, align/cdls and align/stn"):
         fit(registry.get("align/tca"), xs, ys, xt, yt)
 
 

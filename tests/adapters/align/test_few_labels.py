@@ -2,16 +2,18 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.svm import SVC
 
 from adapters.align.asvm import AdaptiveSvm, hinge_dual
 from adapters.align.cdls import Cdls
 from adapters.align.dasvm import Dasvm
 from adapters.align.hfa import Hfa
+from adapters.align.stn import Stn, soft_mmd
 from adapters.align.tradaboost import TrAdaBoost
 from studio.core.errors import DataError
 
-FEW = [TrAdaBoost, AdaptiveSvm, Hfa, Cdls]
+FEW = [TrAdaBoost, AdaptiveSvm, Hfa, Cdls, Stn]
 
 
 def problem(n: int = 90, m: int = 75, d: int = 8, count: int = 3, seed: int = 0):
@@ -32,7 +34,7 @@ def test_few_labels_are_enough_for_easy_classes(method):
     np.testing.assert_allclose(estimator.predict_proba(xt).sum(axis=1), 1.0)
 
 
-@pytest.mark.parametrize("method", [Hfa, Cdls])
+@pytest.mark.parametrize("method", [Hfa, Cdls, Stn])
 def test_source_and_target_may_differ_in_dimension(method):
     xs, ys, xt, yt, few = problem()
     turned = xs @ np.random.default_rng(1).normal(size=(8, 13))
@@ -43,7 +45,7 @@ def test_source_and_target_may_differ_in_dimension(method):
 @pytest.mark.parametrize("method", [TrAdaBoost, AdaptiveSvm])
 def test_other_methods_refuse_different_dimensions_and_name_those_that_take_them(method):
     xs, ys, xt, yt, few = problem()
-    with pytest.raises(DataError, match=r"The source has 5 features, the target 8.*hfa and align/cdls"):
+    with pytest.raises(DataError, match=r"The source has 5 features, the target 8.*hfa, align/cdls and align/stn"):
         method().fit(xs[:, :5], ys, xt, few, yt[few])
 
 
@@ -166,3 +168,15 @@ def test_dasvm_bears_a_class_that_the_target_lacks():
     xs, ys, xt, yt, _ = problem()
     found = Dasvm().fit(xs, ys, xt[yt < 2]).predict(xt[yt < 2])
     assert (found == yt[yt < 2]).mean() > 0.9
+
+
+def test_soft_mmd_is_the_distance_of_weighted_means_written_out():
+    rng = np.random.default_rng(0)
+    zs, zt, of_s = rng.normal(size=(7, 4)), rng.normal(size=(9, 4)), np.eye(3)[rng.integers(0, 2, 7)]
+    of_t = rng.dirichlet(np.ones(3), 9)
+    expected = ((zs.mean(0) - zt.mean(0)) ** 2).sum()
+    for label in (0, 1):  # the source has nothing of class 2
+        mean = (of_t[:, [label]] * zt).sum(0) / of_t[:, label].sum()
+        expected += ((zs[of_s[:, label] == 1].mean(0) - mean) ** 2).sum()
+    found = soft_mmd(*(torch.from_numpy(array) for array in (zs, of_s, zt, of_t)))
+    assert float(found) == pytest.approx(expected, rel=1e-12)

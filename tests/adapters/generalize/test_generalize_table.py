@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from adapters.generalize.table import GeneralizeTable, _beside, left_out, methods_of
+from adapters.generalize.table import GeneralizeTable, left_out, methods_of
+from adapters.tables.paired import beside
 from studio.core import recipe as recipes
 from studio.core.errors import UsageError
 from studio.runs.executors import run_inline
@@ -58,13 +59,13 @@ def test_a_difference_to_erm_is_paired_over_domains_and_seeds():
         for seed in range(2)
         for place, domain in enumerate("ab")
     }
-    deviation, difference, half = _beside("irm", ["a", "b"], range(2), found)
+    deviation, difference, half = beside("irm", "erm", ["a", "b"], 2, found)
     gains = np.array([5, 0, 5, 10])
     assert difference == pytest.approx(5.0) and deviation == pytest.approx(np.std([57.5, 82.5], ddof=1))
     assert half == pytest.approx(3.182446 * gains.std(ddof=1) / 2, rel=1e-5)  # Student's t of three degrees
-    assert _beside("erm", ["a", "b"], range(2), found)[1:] == [None, None]
+    assert beside("erm", "erm", ["a", "b"], 2, found)[1:] == [None, None]
     found["irm", "a", 1]["accuracy"] = None
-    assert _beside("irm", ["a", "b"], range(2), found)[1:] == [None, None]
+    assert beside("irm", "erm", ["a", "b"], 2, found)[1:] == [None, None]
 
 
 @pytest.mark.parametrize(

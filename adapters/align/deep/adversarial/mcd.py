@@ -11,6 +11,7 @@ from studio.core.faces import LearnerContext
 from studio.core.phases import Optimizer, Phase
 from studio.core.registry import register
 from studio.core.streams import Batch, Step, StreamBatches
+from studio.device.precision import full_precision
 
 
 class McdParams(DeepParams):
@@ -74,5 +75,6 @@ class Mcd(DeepLearner):
 
     def discrepancy(self, target: Batch) -> Tensor:
         """Mean absolute difference of the heads' predictions of the target."""
-        features, heads = self.module.embed(target.images), self.module.head
-        return target.mean((heads.one(features).softmax(dim=1) - heads.two(features).softmax(dim=1)).abs())
+        features, heads = self.module.embed(target.images).float(), self.module.head
+        with full_precision(features):
+            return target.mean((heads.one(features).softmax(dim=1) - heads.two(features).softmax(dim=1)).abs())

@@ -5,13 +5,14 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from adapters.align.deep.base import AligningParams, DeepLearner, Losses
+from adapters.align.deep.base import AligningParams, DeepLearner, Losses, View
 from adapters.align.deep.network import perceptron
 from adapters.finetune.full import decay_groups
 from studio.core.faces import LearnerContext
 from studio.core.phases import Optimizer, Phase
 from studio.core.registry import register
 from studio.core.streams import Step, StreamBatches
+from studio.device.precision import full_precision
 
 
 class WdgrlParams(AligningParams):
@@ -50,17 +51,22 @@ class Wdgrl(DeepLearner):
     def criticise(self, batch: StreamBatches, at: Step) -> Losses:
         with torch.no_grad():
             source, target = self.look(batch)
-        critic = self.module.aids["critic"]
-        apart = batch.source.mean(critic(source.features)) - batch.target.mean(critic(target.features))
-        slope = slope_penalty(critic, source.features, target.features)
+        with full_precision(source.features):
+            apart = self.distance(source, target)
+            slope = slope_penalty(self.module.aids["critic"], source.features, target.features)
         return {"distance": -apart, "slope": self.params.penalty * slope}
 
     def learn(self, batch: StreamBatches, at: Step) -> Losses:
         source, target = self.look(batch)
-        critic = self.module.aids["critic"]
-        apart = batch.source.mean(critic(source.features)) - batch.target.mean(critic(target.features))
+        with full_precision(source.features):
+            apart = self.distance(source, target)
         classify = cross_entropy(source.logits, batch.source.labels)
         return {"classify": classify, "distance": self.strength(at) * apart}, {"wasserstein": apart.detach()}
+
+    def distance(self, source: View, target: View) -> Tensor:
+        """The critic's mean of the source less that of the target."""
+        critic = self.module.aids["critic"]
+        return source.batch.mean(critic(source.features)) - target.batch.mean(critic(target.features))
 
 
 def slope_penalty(critic: nn.Module, source: Tensor, target: Tensor) -> Tensor:

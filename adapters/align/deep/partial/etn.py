@@ -6,11 +6,12 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy, cross_entropy, leaky_relu, one_hot
 
 from adapters.align.deep.adversarial.dann import AdversaryParams
-from adapters.align.deep.base import DeepLearner, Losses
+from adapters.align.deep.base import DeepLearner, Losses, View
 from adapters.align.deep.discriminator import Discriminator, Side, adversarial, entropies
 from studio.core.faces import LearnerContext
 from studio.core.registry import register
 from studio.core.streams import Step, StreamBatches
+from studio.device.precision import full_precision
 
 
 class EtnParams(AdversaryParams):
@@ -35,6 +36,10 @@ class Etn(DeepLearner):
 
     def losses(self, batch: StreamBatches, at: Step) -> Losses:
         source, target = self.look(batch)
+        with full_precision(source.features):  # 1 - 1e-6 is no half
+            return self._weighted(source, target, at)
+
+    def _weighted(self, source: View, target: View, at: Step) -> Losses:
         said = [leaky_softmax(self.module.aids["auxiliary"](view.features.detach())) for view in (source, target)]
         of_source, of_target = (one.sum(dim=1).clamp(1e-6, 1 - 1e-6) for one in said)
         weights = 1 - of_source.detach()

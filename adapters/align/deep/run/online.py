@@ -22,10 +22,14 @@ SETTLED = 10  # batches before it is looked at
 
 
 class Stream:
-    """A learner that is asked about one batch after the other. `resets` counts how often it began anew."""
+    """A learner that is asked about one batch after the other. `resets` counts how often it began anew.
+
+    `answered` are the images that it adapted to.
+    """
 
     def __init__(self, learner: Any, lr: float) -> None:
         self.learner, self.lr, self.resets = learner, lr, 0
+        self.answered = 0
         self.first = {name: tensor.clone() for name, tensor in learner.module.state_dict().items()}
         self._begin()
 
@@ -41,6 +45,7 @@ class Stream:
                 sum(losses.values()).backward()
                 self.optimizer.step()
         if adapting:
+            self.answered += len(images)
             self._watch(logits.detach().softmax(dim=1).mean(dim=0))
         return features.detach(), logits.detach()
 
@@ -72,6 +77,17 @@ class OnlinePredictor(Predictor):
         batch = torch.stack([to_input(image, self.preprocess) for image in images]).to(self.device)
         return self.stream.answer(normalize(batch, self.preprocess))[1].softmax(dim=1).cpu().numpy()
 
+    @property
+    def note(self) -> str:
+        """How much it adapted, and how often that was undone."""
+        title, stream = self.stream.learner.title, self.stream
+        if not stream.answered:
+            return (
+                f"{title}: at most {LEAST - 1} images came at once, too few to adapt to; all were answered as it was."
+            )
+        resets = f"; back to the start {stream.resets} times, when few classes were left" if stream.resets else ""
+        return f"{title}: adapted to {stream.answered} images while answering{resets}."
+
     def module(self) -> nn.Module:
         """The network before it adapts."""
         return self.stream.learner.module
@@ -80,21 +96,28 @@ class OnlinePredictor(Predictor):
 def adapt_online(job: Job, session: Session, splits: Splits) -> Outcome:
     """One pass over what is scored, in a seeded order; each image is scored by its answer, before it teaches."""
     learner, part = session.learner, splits.test or splits.target
-    before = look_at(job, learner, part, session.preprocess)
-    stream = Stream(learner, job.recipe.train.lr)
-    now = _answers(job, stream, part, session.preprocess)
-    learner.module.load_state_dict(stream.first)  # a checkpoint begins where the source ended
+    now, before, resets = answer_stream(job, session, splits)
     known = len(session.classes)
     looks = [{"target": look, "test": look} for look in (now, before)]
-    metrics = {**on_target(looks[0], splits, known), "resets": stream.resets, "selection": "none (online)"}
+    metrics = {**on_target(looks[0], splits, known), "resets": resets, "selection": "none (online)"}
     metrics["source_only_accuracy"] = on_target(looks[1], splits, known)["target_accuracy"]
-    if stream.resets:
+    if resets:
         job.events.warning(
-            f"Reset to the source {stream.resets} times: the predictions had fallen into few classes (params.reset)."
+            f"Reset to the source {resets} times: the predictions had fallen into few classes (params.reset)."
         )
     seen = Splits(None, None, part, splits.test, splits.test is not None)
     show(job, seen, session.classes, [], metrics, *looks, learner.title)
     return Outcome(metrics, save_checkpoint(job, session, metrics).id)
+
+
+def answer_stream(job: Job, session: Session, splits: Splits) -> tuple[Look, Look, int]:
+    """What is scored, answered while adapting and before, and how often it was reset; the learner ends as it began."""
+    learner, part = session.learner, splits.test or splits.target
+    before = look_at(job, learner, part, session.preprocess)
+    stream = Stream(learner, job.recipe.train.lr)
+    now = _answers(job, stream, part, session.preprocess)
+    learner.module.load_state_dict(stream.first)  # a checkpoint begins where the source ended
+    return now, before, stream.resets
 
 
 def _answers(job: Job, stream: Stream, part: Any, preprocess: Preprocess) -> Look:

@@ -24,15 +24,19 @@ def checkpoint_of(job: Job) -> Checkpoint | None:
     if name is None:
         return None
     checkpoint = job.store.checkpoint(name)
+    require_classifier(checkpoint, "model.checkpoint")
+    return checkpoint
+
+
+def require_classifier(checkpoint: Checkpoint, what: str) -> None:
+    """Raises UsageError, which begins with `what`, where it holds no backbone with a linear head that classifies."""
     cls = registry.get(checkpoint.manifest.method)
-    classifier = issubclass(cls, DeepLearner) or "head.weight" in checkpoint.tensors("head.")
-    if not (issubclass(cls, Learner) and cls.whole and classifier):
+    if not (issubclass(cls, Learner) and cls.whole and "head.weight" in checkpoint.tensors("head.")):
         raise UsageError(
-            f"model.checkpoint: {checkpoint.id} was made by {checkpoint.manifest.method}, which leaves no whole "
-            "network with a classifier. Expected one of a deep align/ method, such as align/source-only, or of "
+            f"{what}: {checkpoint.id} was made by {checkpoint.manifest.method}, which leaves no whole network with "
+            "one linear classifier. Expected one of a deep align/ method, such as align/source-only, or of "
             "finetune/full."
         )
-    return checkpoint
 
 
 def setup_aligner(job: Job, learner: DeepLearner, domains: Domains, checkpoint: Checkpoint | None = None) -> Session:

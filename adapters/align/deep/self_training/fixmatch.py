@@ -3,9 +3,9 @@
 from pydantic import Field
 from torch.nn.functional import cross_entropy
 
-from adapters.align.deep.base import AligningParams, DeepLearner, Losses, View
+from adapters.align.deep.base import AligningParams, DeepLearner, Losses
 from studio.core.registry import register
-from studio.core.streams import Step
+from studio.core.streams import Step, StreamBatches
 
 
 class FixMatchParams(AligningParams):
@@ -25,8 +25,10 @@ class FixMatch(DeepLearner):
     Params = FixMatchParams
     strong = True
 
-    def align(self, source: View, target: View, at: Step) -> Losses:
+    def losses(self, batch: StreamBatches, at: Step) -> Losses:
+        source, target = self.look(batch)
         surest, guesses = target.probabilities.detach().max(dim=1)
         sure = (surest >= self.params.sure).float()
-        losses = cross_entropy(self.module(target.batch.strong), guesses, reduction="none")
-        return {"guesses": self.strength(at) * target.batch.mean(sure * losses)}, {"sure": target.batch.mean(sure)}
+        losses = cross_entropy(self.module(batch.target.strong), guesses, reduction="none")
+        guessed = self.strength(at) * batch.target.mean(sure * losses)
+        return {"classify": self.classify(source), "guesses": guessed}, {"sure": batch.target.mean(sure)}

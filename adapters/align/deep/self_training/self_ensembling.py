@@ -44,9 +44,9 @@ class SelfEnsembling(DeepLearner):
 
     def losses(self, batch: StreamBatches, at: Step) -> Losses:
         classify = cross_entropy(self.module(batch.source.images), batch.source.labels)
-        student = self.module(batch.target.strong).softmax(dim=1)
+        student = self.module(batch.target.strong).float().softmax(dim=1)
         with torch.no_grad():
-            teacher = self.answer(batch.target.images)[1].softmax(dim=1)
+            teacher = self.answer(batch.target.images)[1].float().softmax(dim=1)
         sure = (teacher.max(dim=1).values >= self.params.sure).float()
         differ = batch.target.mean(sure * (student - teacher).square().mean(dim=1))
         balance = batch.target.mean(sure) * balance_loss(student)

@@ -1,11 +1,25 @@
 """What source-free methods share: a trained network whose head stands still, and a memory of the target."""
 
+from typing import Any
+
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from adapters.align.deep.base import DeepLearner, View
+from adapters.align.deep.base import DeepLearner, DeepParams, Losses, View
+from adapters.finetune.full import decay_groups
 from studio.core.faces import LearnerContext
-from studio.core.streams import Batch, Target
+from studio.core.streams import Batch, Step, Target
+from studio.device.precision import full_precision
+
+
+class SourceFreeParams(DeepParams):
+    bottleneck_lr: float = Field(
+        0.1,
+        ge=0,
+        le=10,
+        description="learning rate of the bottleneck, as a multiple of train.lr: the checkpoint has learned it already",
+    )
 
 
 class SourceFree(DeepLearner):
@@ -13,6 +27,7 @@ class SourceFree(DeepLearner):
 
     streams = (Target,)
     uses = ("data.target", "data.test", "model.checkpoint", "train.epochs", "train.lr", "eval.score")
+    Params = SourceFreeParams
     needs_checkpoint = True
     sees_whole = True
     starts_solved = True
@@ -22,10 +37,21 @@ class SourceFree(DeepLearner):
         self.module.head.requires_grad_(False)
         return module
 
-    def view(self, batch: Batch) -> View:
-        """The target's batch through the network."""
+    def network_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+        """Nothing here is new, so both parts are slow; the head stays."""
+        rates = {"backbone": self.params.backbone_lr, "bottleneck": self.params.bottleneck_lr}
+        parts = [(getattr(self.module, name), rate) for name, rate in rates.items()]
+        return [group for part, rate in parts for group in decay_groups([part], lr * rate, weight_decay)]
+
+    def losses(self, batch: Batch, at: Step) -> Losses:
         features = self.module.embed(batch.images)
-        return View(batch, features, self.module.classify(features))
+        view = View(batch, features.float(), self.module.classify(features).float())
+        with full_precision(view.features):
+            return self.adapt(view, at)
+
+    def adapt(self, view: View, at: Step) -> Losses:
+        """Named losses of the target's batch."""
+        raise NotImplementedError
 
 
 class Memory(nn.Module):

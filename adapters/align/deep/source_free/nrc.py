@@ -5,15 +5,15 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from adapters.align.deep.base import DeepParams, Losses
+from adapters.align.deep.base import Losses, View
 from adapters.align.deep.discriminator import entropies
-from adapters.align.deep.source_free.base import Memory, SourceFree, images_of
+from adapters.align.deep.source_free.base import Memory, SourceFree, SourceFreeParams, images_of
 from studio.core.faces import LearnerContext
 from studio.core.registry import register
-from studio.core.streams import Batch, Step
+from studio.core.streams import Step
 
 
-class NrcParams(DeepParams):
+class NrcParams(SourceFreeParams):
     neighbours: int = Field(3, ge=1, le=50, description="nearest images of each; and of each of these once more")
     one_way: float = Field(0.1, ge=0, le=1, description="how much a neighbour counts that is none the other way")
 
@@ -39,8 +39,8 @@ class Nrc(SourceFree):
     def see_target(self, features: Tensor, logits: Tensor) -> None:
         self.module.aids["memory"].keep(features=features, probabilities=logits.softmax(dim=1))
 
-    def losses(self, batch: Batch, at: Step) -> Losses:
-        view, memory = self.view(batch), self.module.aids["memory"]
+    def adapt(self, view: View, at: Step) -> Losses:
+        batch, memory = view.batch, self.module.aids["memory"]
         predictions = view.probabilities
         memory.keep(batch.index, features=view.features, probabilities=predictions)
         with torch.no_grad():

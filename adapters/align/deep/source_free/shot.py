@@ -5,15 +5,15 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize, one_hot
 
-from adapters.align.deep.base import DeepParams, Losses
+from adapters.align.deep.base import Losses, View
 from adapters.align.deep.discriminator import entropies
-from adapters.align.deep.source_free.base import Memory, SourceFree, images_of
+from adapters.align.deep.source_free.base import Memory, SourceFree, SourceFreeParams, images_of
 from studio.core.faces import LearnerContext
 from studio.core.registry import register
-from studio.core.streams import Batch, Step
+from studio.core.streams import Step
 
 
-class ShotParams(DeepParams):
+class ShotParams(SourceFreeParams):
     pseudo: float = Field(0.3, ge=0, le=10, description="weight of the pseudo-labels; 0 is SHOT-IM")
     rounds: int = Field(2, ge=1, le=10, description="how often the class centres are found anew for pseudo-labels")
 
@@ -30,12 +30,11 @@ class Shot(SourceFree):
     paper = "Liang et al. 2020, Do We Really Need to Access the Source Data? Source Hypothesis Transfer"
     Params = ShotParams
 
-    def losses(self, batch: Batch, at: Step) -> Losses:
-        view, memory = self.view(batch), self.module.aids["memory"]
+    def adapt(self, view: View, at: Step) -> Losses:
         mean = view.probabilities.mean(dim=0)
         losses = {"entropy": entropies(view.probabilities).mean(), "diversity": -entropies(mean[None]).sum()}
         if self.params.pseudo:
-            labels = memory.labels[batch.index]
+            labels = self.module.aids["memory"].labels[view.batch.index]
             losses["pseudo"] = self.params.pseudo * cross_entropy(view.logits, labels)
         return losses
 

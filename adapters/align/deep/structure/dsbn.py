@@ -40,7 +40,7 @@ class Dsbn(DeepLearner):
         for norm in self.norms:
             norm.domain = number
         features = self.module.embed(domain.images)
-        return View(domain, features, self.module.classify(features))
+        return View(domain, features.float(), self.module.classify(features).float())
 
     def align(self, source: View, target: View, at: Step) -> Losses:
         surest, guesses = target.probabilities.detach().max(dim=1)

@@ -58,6 +58,9 @@ class Transferable(nn.Module):
         self.first: int | None = None
 
     def forward(self, x: Tensor) -> Tensor:
+        return self._normalized(x.float()).to(x.dtype)  # statistics of halves would be too coarse
+
+    def _normalized(self, x: Tensor) -> Tensor:
         if not self.training:
             statistics = self.target_mean, self.target_var
             alpha = channel_weights(self.source_mean, self.source_var, *statistics, self.norm.eps)

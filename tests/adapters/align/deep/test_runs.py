@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -23,8 +24,9 @@ from studio.data.pixels import decode
 from studio.data.preprocess import Preprocess
 from studio.engine.decoded import Decoded
 from studio.runs.executors import run_inline
-from studio.runs.predict import load_checkpoint
+from studio.runs.predict import load_checkpoint, online_methods
 from studio.runs.runner import submit
+from studio.runs.tools.adapt_to_film import AdaptToFilm
 from studio.store import Store
 
 torch.set_num_threads(1)
@@ -85,7 +87,8 @@ CLOSED = [
 
 
 @pytest.mark.parametrize("method", CLOSED)
-def test_a_closed_set_method_goes_the_whole_way(method, folder, home, quick):
+def test_a_closed_set_method_goes_the_whole_way_in_halves_as_a_gpu_has_it(method, folder, home, quick, monkeypatch):
+    monkeypatch.setattr("studio.device.manager.DeviceManager.precision", lambda *_: "bf16")
     result = run(recipe(folder, method), home=home)
     assert result.status == "finished" and 0 <= result.metrics["target_accuracy"] <= 1
     model = load_checkpoint(result.checkpoint, home, device="cpu")
@@ -179,7 +182,7 @@ def test_an_open_set_is_scored_by_known_and_unknown(folder, home, quick):
     ],
 )
 def test_bad_input_is_refused_in_a_sentence_before_anything_is_trained(sections, words, folder, home, monkeypatch):
-    monkeypatch.setattr("adapters.align.deep.procedure.train", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr("adapters.align.deep.run.training.train", lambda *_: pytest.fail("trained"))
     sections = json.loads(json.dumps(sections).replace("{folder}", str(folder)))
     with pytest.raises(UsageError, match=words):
         run(recipe(folder, "align/dann", **sections), home=home)
@@ -220,3 +223,49 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(folder, tmp_path, quic
     assert once.metrics["label_free_score"] == twice.metrics["label_free_score"]
     tensors = [Store(home).checkpoint(end.checkpoint).tensors() for home, end in zip(homes, (once, twice), strict=True)]
     assert all(torch.equal(tensor, tensors[1][key]) for key, tensor in tensors[0].items())
+
+
+@pytest.mark.parametrize("fallback", ["none", "source-only"])
+def test_source_only_is_kept_where_the_label_free_score_prefers_it_and_that_was_asked_for(
+    folder, quick, tmp_path, monkeypatch, fallback
+):
+    scores = iter([0.1, 0.9])  # the method's, then source only's
+    monkeypatch.setattr("adapters.align.deep.run.judging.Judge.label_free", lambda _: next(scores))
+    home = Home.find(tmp_path)
+    asked = {"source_only": True, "fallback": fallback}
+    result = run(recipe(folder, "align/mcc", train={"epochs": 1}, eval=asked), home=home)
+    kept = fallback == "source-only"
+    assert result.metrics["kept"] == ("source only" if kept else "method")
+    assert result.metrics["kept_accuracy"] == result.metrics["source_only_accuracy" if kept else "target_accuracy"]
+    assert result.metrics["source_only_label_free_score"] == 0.9
+    manifest = Store(home).checkpoint(result.checkpoint).manifest
+    assert manifest.method == ("align/source-only" if kept else "align/mcc")
+    assert manifest.metrics["target_accuracy"] == result.metrics["kept_accuracy"]
+    assert "Negative transfer is likely" in " ".join(e["message"] for e in events_of(home) if e["kind"] == "warning")
+
+
+def test_a_fallback_on_a_network_that_is_not_trained_is_refused(folder):
+    with pytest.raises(UsageError, match=r"eval.fallback.*eval.source_only"):
+        recipes.parse(recipe(folder, "align/mcc", eval={"source_only": False, "fallback": "source-only"}))
+
+
+def test_a_trained_classifier_adapts_while_it_predicts_where_that_is_asked_for(folder, trained):
+    home, start = trained
+    images = [Image.fromarray(image).convert("RGB") for image in images_of(110, 8, seed=5)[0]]
+    plain = load_checkpoint(start, home, device="cpu")
+    few = load_checkpoint(start, home, device="cpu", look={"adapt": "tent"})
+    assert few.predict(images[:3]) == plain.predict(images[:3]) and "too few to adapt to" in few.predictor.note
+    model = load_checkpoint(start, home, device="cpu", look={"adapt": "tent"})
+    assert [answer["score"] for answer in model.predict(images)] != [a["score"] for a in plain.predict(images)]
+    assert "adapted to 24 images" in model.predictor.note and not plain.predictor.note
+    again = load_checkpoint(start, home, device="cpu", look={"adapt": "tent"})  # anew, whatever was seen before
+    assert again.predict(images[:8]) == load_checkpoint(start, home, "cpu", {"adapt": "tent"}).predict(images[:8])
+
+
+def test_the_ways_to_adapt_are_those_that_predict_and_the_tool_for_films_offer(trained):
+    home, start = trained
+    assert sorted(get_args(AdaptToFilm.Inputs.model_fields["by"].annotation)) == sorted(online_methods())
+    manifest = Store(home).checkpoint(start).manifest
+    assert AdaptToFilm().fits(manifest) and not AdaptToFilm().fits(manifest.model_copy(update={"classes": []}))
+    with pytest.raises(UsageError, match="adapt: found 'tend'.*tent"):
+        load_checkpoint(start, home, device="cpu", look={"adapt": "tend"})

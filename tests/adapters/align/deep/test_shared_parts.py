@@ -38,6 +38,14 @@ def test_the_sum_of_kernels_and_mmd_are_their_formulas():
     assert float(mmd(kernel, 7)) == pytest.approx(slow_mmd(kernel.numpy(), 7))
 
 
+def test_distances_and_covariances_are_no_halves_where_the_network_is():
+    x = drawn(20, 8).float() + 10
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (x @ x.T).dtype == torch.bfloat16
+        np.testing.assert_allclose(squared_distances(x, x[:5]), cdist(x, x[:5], "sqeuclidean"), atol=1e-3)
+        np.testing.assert_allclose(covariance(x), np.cov(x.numpy().T), atol=1e-4)
+
+
 def test_mmd_is_zero_on_equal_samples_and_grows_with_the_shift():
     x = drawn(40, 4)
     values = [float(mmd(gaussians(torch.cat([x, x + shift])), 40)) for shift in (0.0, 0.2, 0.5, 1.0, 2.0)]
