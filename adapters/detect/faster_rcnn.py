@@ -16,7 +16,7 @@ from studio.core.streams import Batch, Step
 HARDER = 4  # so many times the regions that are learned are looked at where only the hardest are
 
 
-class FasterRcnnParams(DetectParams):
+class TwoStageParams(DetectParams):
     width: int = Field(128, ge=32, le=512, multiple_of=32, description="channels of the pyramid; 256 in the paper")
     hidden: int = Field(512, ge=64, le=4096, description="units of the two layers that judge a region; paper: 1024")
     anchor: int = Field(24, ge=4, le=256, description="side of the smallest anchor in pixels of the input")
@@ -24,11 +24,15 @@ class FasterRcnnParams(DetectParams):
     roi_samples: int = Field(
         2, ge=0, le=8, description="RoI Align: points along a side that each place is read at; 0 takes as many as fit"
     )
-    hard: bool = Field(
-        False, description="of four times as many regions, learn from the hardest (online hard example mining)"
-    )
     sampled: int = Field(
         128, ge=8, le=1024, description="regions an image that the second stage learns from; paper: 512"
+    )
+    proposals: int = Field(300, ge=10, le=2000, description="regions an image that go to the second stage")
+
+
+class FasterRcnnParams(TwoStageParams):
+    hard: bool = Field(
+        False, description="of four times as many regions, learn from the hardest (online hard example mining)"
     )
     cosine: float = Field(
         0.0,
@@ -36,7 +40,6 @@ class FasterRcnnParams(DetectParams):
         le=1000,
         description="name a region by its cosine with each class, times this; 20 in the paper; 0: off",
     )
-    proposals: int = Field(300, ge=10, le=2000, description="regions an image that go to the second stage")
 
 
 @register("detect/faster-rcnn")
@@ -65,24 +68,38 @@ class FasterRcnn(TorchvisionDetector):
 
     def build(self, backbone: Any, classes: int, size: int) -> nn.Module:
         from torchvision.models.detection import FasterRCNN
-        from torchvision.models.detection.anchor_utils import AnchorGenerator
-        from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
-        from torchvision.ops import MultiScaleRoIAlign
 
         params = self.params
-        pyramid = Pyramid(backbone, params.width, pool=True)
-        shapes = ((0.5, 1.0, 2.0),) * pyramid.levels
-        anchors = AnchorGenerator(tuple((params.anchor * 2**level,) for level in range(pyramid.levels)), shapes)
-        levels = [str(level) for level in range(pyramid.levels - 1)]
-        regions = MultiScaleRoIAlign(levels, output_size=params.roi_size, sampling_ratio=params.roi_samples)
-        predictor = FastRCNNPredictor(params.hidden, classes + 1)
+        parts = two_stages(params, backbone, classes, size)
         if params.cosine:
-            predictor.cls_score = Cosine(params.hidden, classes + 1, params.cosine)
-        return FasterRCNN(
-            pyramid, rpn_anchor_generator=anchors, box_roi_pool=regions,
-            box_head=TwoMLPHead(params.width * params.roi_size**2, params.hidden),
-            box_predictor=predictor,
-            box_batch_size_per_image=params.sampled * (HARDER if params.hard else 1),
-            rpn_post_nms_top_n_train=params.proposals, rpn_post_nms_top_n_test=params.proposals,
-            box_score_thresh=LEAST, box_nms_thresh=params.nms, box_detections_per_img=params.most, **as_it_is(size),
-        )  # fmt: skip
+            parts["box_predictor"].cls_score = Cosine(params.hidden, classes + 1, params.cosine)
+        if params.hard:
+            parts["box_batch_size_per_image"] *= HARDER
+        return FasterRCNN(**parts)
+
+
+def two_stages(params: TwoStageParams, backbone: Any, classes: int, size: int) -> dict[str, Any]:
+    """What torchvision makes both stages of: a pyramid, anchors, what is cut out of a region, and what judges it."""
+    from torchvision.models.detection.anchor_utils import AnchorGenerator
+    from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+
+    pyramid = Pyramid(backbone, params.width, pool=True)
+    shapes = ((0.5, 1.0, 2.0),) * pyramid.levels
+    anchors = AnchorGenerator(tuple((params.anchor * 2**level,) for level in range(pyramid.levels)), shapes)
+    return {
+        "backbone": pyramid, "rpn_anchor_generator": anchors,
+        "box_roi_pool": cut_out(pyramid, params.roi_size, params.roi_samples),
+        "box_head": TwoMLPHead(params.width * params.roi_size**2, params.hidden),
+        "box_predictor": FastRCNNPredictor(params.hidden, classes + 1), "box_batch_size_per_image": params.sampled,
+        "rpn_post_nms_top_n_train": params.proposals, "rpn_post_nms_top_n_test": params.proposals,
+        "box_score_thresh": LEAST, "box_nms_thresh": params.nms, "box_detections_per_img": params.most,
+        **as_it_is(size),
+    }  # fmt: skip
+
+
+def cut_out(pyramid: Pyramid, size: int, samples: int) -> nn.Module:
+    """RoI Align over all levels but the coarsest, whose maps are none of the pyramid's own."""
+    from torchvision.ops import MultiScaleRoIAlign
+
+    levels = [str(level) for level in range(pyramid.levels - 1)]
+    return MultiScaleRoIAlign(levels, output_size=size, sampling_ratio=samples)

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from studio.core.errors import StudioError
+from adapters.segment.run.predictor import MaskPredictor
+from studio.core.errors import StudioError, UsageError
 from studio.data.preprocess import Preprocess
 
 TOLERANCE = 1e-3  # largest difference that still counts as the same network, relative to the spread of the logits
@@ -20,6 +21,7 @@ HF_USE = """\
 
 def write_onnx(model: Any, images: Tensor, folder: Path) -> tuple[str, str]:
     """`model.onnx` of a loaded checkpoint: what to know of it, and what it puts out. Raises StudioError."""
+    _require_maps(model, "onnx")
     module, path = model.predictor.module().eval(), folder / "model.onnx"
     session, any_size = _written(module, images, path, model.predictor.learner.any_size)
     with torch.inference_mode():
@@ -34,6 +36,7 @@ def write_onnx(model: Any, images: Tensor, folder: Path) -> tuple[str, str]:
 
 def write_hf(model: Any, images: Tensor, folder: Path) -> tuple[str, str]:
     """A folder for transformers of a loaded checkpoint: what to know of it, and how it is used."""
+    _require_maps(model, "hf")
     learner, preprocess = model.predictor.learner, Preprocess.from_dict(model.checkpoint.manifest.preprocess)
     learner.save_hugging_face(preprocess, model.classes, folder)
     loaded = learner.read_hugging_face(folder).float().eval()
@@ -44,6 +47,11 @@ def write_hf(model: Any, images: Tensor, folder: Path) -> tuple[str, str]:
         f"{type(loaded.model).__name__} of transformers gives the same logits on {len(images)} images (largest "
         f"difference {difference:.1e} of their spread)."
     ), HF_USE
+
+
+def _require_maps(model: Any, kind: str) -> None:
+    if not isinstance(model.predictor, MaskPredictor):
+        raise UsageError(f"format {kind}: {model.checkpoint.manifest.method} exports as safetensors only.")
 
 
 def _written(module: nn.Module, images: Tensor, path: Path, any_size: bool) -> tuple[Any, bool]:

@@ -3,12 +3,16 @@
 import colorsys
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
+from scipy.ndimage import binary_erosion
 
 from studio.data.masks.class_map import VOID
+from studio.data.masks.instances import Instances
+from studio.figures.boxes import draw_detections
 from studio.figures.style import COLOURS, INK, RIGHT, figure, short, tidy
 
 STRENGTH = 0.55  # of the colours over the image
@@ -44,6 +48,25 @@ def draw_mask(
     painted = Image.fromarray(out.round().astype(np.uint8))
     present = [label for label in np.unique(mask[shown]).tolist()]
     return with_legend(painted, present, classes, shares)
+
+
+def draw_instances(
+    image: Image.Image, things: Instances, classes: Sequence[str], strength: float = STRENGTH
+) -> Image.Image:
+    """The image with each thing in the colour of its class, a line around it, and a box with its name and score.
+
+    Things of an image of another size are stretched; the surest lies on top.
+    """
+    out = np.asarray(image.convert("RGB")).astype(np.float32)
+    colours = class_colours(len(classes)).astype(np.float32)
+    for number in reversed(range(len(things))):
+        inside = stretched(things.inside(number).astype(np.uint8), image.size) > 0
+        colour = colours[things.labels[number]]
+        out[inside] = (1 - strength) * out[inside] + strength * colour
+        out[inside & ~binary_erosion(inside, iterations=max(1, max(image.size) // 400))] = colour
+    painted = Image.fromarray(out.round().astype(np.uint8))
+    factors = np.array([image.size[0] / things.size[0], image.size[1] / things.size[1]] * 2, np.float32)
+    return draw_detections(painted, replace(things.detections, xyxy=things.xyxy * factors), classes)
 
 
 def draw_errors(image: Image.Image, mask: np.ndarray, truth: np.ndarray) -> Image.Image:

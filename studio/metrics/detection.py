@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from studio.data.boxes import Boxes, Detections, iou
+from studio.data.masks.instances import Instances
 
 #: names of COCO's twelve numbers, in the order of its summary
 TWELVE = (
@@ -21,10 +22,37 @@ def coco_ap(truths: Sequence[Boxes], found: Sequence[Detections], classes: Seque
     large above 96 x 96. Boxes to ignore count as crowds: finding them is neither right nor wrong.
     Lin et al. 2014, Microsoft COCO.
     """
+    return _summary(_truths(truths, classes), _found(found), "bbox", classes)
+
+
+def coco_mask_ap(truths: Sequence[Instances], found: Sequence[Instances], classes: Sequence[str]) -> dict[str, Any]:
+    """As `coco_ap`, where two things overlap as far as their masks do; sizes are areas of masks."""
+    truth = _truths([image.boxes for image in truths], classes)
+    for entry, image in zip(truth["images"], truths, strict=True):
+        entry["width"], entry["height"] = image.size
+    for box, mask in zip(truth["annotations"], _masks(truths), strict=True):
+        box.update(mask)
+    answers = _found([image.detections for image in found])
+    for answer, mask in zip(answers, _masks(found), strict=True):
+        del answer["bbox"]  # else its area would be that of the box
+        answer["segmentation"] = mask["segmentation"]
+    return _summary(truth, answers, "segm", classes)
+
+
+def _masks(images: Sequence[Instances]) -> list[dict[str, Any]]:
+    """The mask of each thing of all images, as COCO has it."""
+    return [
+        {"segmentation": {**lengths, "counts": lengths["counts"].encode()}, "area": float(area)}
+        for image in images
+        for lengths, area in zip(image.lengths, image.areas, strict=True)
+    ]
+
+
+def _summary(truths: dict[str, Any], found: list[dict[str, Any]], kind: str, classes: Sequence[str]) -> dict[str, Any]:
     from faster_coco_eval import COCO, COCOeval_faster
 
-    truth = COCO(_truths(truths, classes), print_function=_silent)
-    judge = COCOeval_faster(truth, truth.loadRes(_found(found)), iouType="bbox", print_function=_silent)
+    truth = COCO(truths, print_function=_silent)
+    judge = COCOeval_faster(truth, truth.loadRes(found), iouType=kind, print_function=_silent)
     judge.evaluate()
     judge.accumulate()
     judge.summarize()

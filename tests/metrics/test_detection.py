@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio.data.boxes import Boxes, Detections, iou
-from studio.metrics.detection import TWELVE, best_threshold, coco_ap, precision_recall, voc_ap50
+from studio.data.masks.instances import Instances
+from studio.metrics.detection import TWELVE, best_threshold, coco_ap, coco_mask_ap, precision_recall, voc_ap50
 from studio.metrics.detection_errors import KINDS, count_errors, judge
 
 NOTHING = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float32))
@@ -162,3 +163,18 @@ def test_overlap_is_intersection_over_union():
     assert iou(one, np.array([[1, 1, 3, 3], [0, 0, 2, 2], [5, 5, 5, 5]], np.float32)) == pytest.approx(
         np.array([[1 / 7, 1, 0], [0, 0, 0]])
     )
+
+
+def test_ap_of_masks_counts_the_overlap_of_masks_not_of_boxes():
+    first, second, half = (np.zeros((40, 50), bool) for _ in range(3))
+    first[3:20, 4:30] = second[22:39, 4:30] = half[11:20, 4:30] = True
+    size, scores = (50, 40), np.array([0.5, 0.9])
+    truths = [Instances.of([(0, first), (1, second)], size), Instances.of([], size)]
+    found = [Instances.of([(0, half), (1, second)], size, scores), Instances.of([], size)]
+    numbers = coco_mask_ap(truths, found, ["a", "b"])
+    assert numbers["map_per_class"] == {"a": pytest.approx(0.1), "b": 1.0}  # 9 of 17 rows: right at IoU 0.5 alone
+    assert (numbers["map"], numbers["map_50"], numbers["map_75"]) == (pytest.approx(0.55), 1.0, 0.5)
+    ring = first.copy()
+    ring[5:18, 6:28] = False  # the box is right, the mask is not
+    assert coco_mask_ap(truths, [Instances.of([(0, ring)], size), found[1]], ["a", "b"])["map_50"] == 0
+    assert coco_mask_ap(truths, [Instances.of([], size)] * 2, ["a", "b"])["map"] == 0

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from studio.data.boxes import Boxes
 from studio.data.builtin.glyphs import FONTS, _face, alphabet, class_name
 from studio.data.items import Dataset, Item
+from studio.data.masks.class_map import Things
 
 LOOKS = ("clear", "fog", "night", "infrared")
 CROWDED = 0.15  # share of a new thing that may lie over others
@@ -121,6 +122,10 @@ class SceneMask:
 
     def read(self) -> np.ndarray:
         return self.scene.class_map()
+
+    def things(self) -> Things:
+        shown = zip(self.scene.things, self.scene.masks(), strict=True)
+        return [(thing.label + 1, inside) for thing, inside in shown if inside.any()]
 
 
 def scenes(images: int, classes: int, size: int, look: str, most: int, seed: int, truth: str = "boxes") -> Dataset:

@@ -8,6 +8,7 @@ import numpy as np
 
 VOID = 255
 MOST_CLASSES = 255  # indices 0..254 are left beside VOID
+Things = list[tuple[int, np.ndarray]]  # of one image: a class index and the pixels bool [H, W] of each
 
 
 class MaskSource(Protocol):
@@ -47,6 +48,9 @@ class Relabelled:
     def read(self) -> np.ndarray:
         return look_up(self.place)[self.mask.read()]
 
+    def things(self) -> "Things":
+        return [(self.place[label], inside) for label, inside in things_of(self.mask) if self.place[label] >= 0]
+
 
 @dataclass(frozen=True, eq=False)
 class Turned:
@@ -57,6 +61,27 @@ class Turned:
 
     def read(self) -> np.ndarray:
         return upright_map(self.mask.read(), self.orientation)
+
+    def things(self) -> "Things":
+        return [(label, upright_map(inside, self.orientation)) for label, inside in things_of(self.mask)]
+
+
+def things_of(mask: MaskSource) -> Things:
+    """The things that a class map shows, each with its class: those that its source tells apart (`things`), else the
+    connected parts of each class."""
+    own = getattr(mask, "things", None)
+    return own() if own is not None else connected(mask.read())
+
+
+def connected(pixels: np.ndarray) -> Things:
+    """The parts of a class map that hang together by sides or corners, class by class."""
+    from scipy.ndimage import label
+
+    out = []
+    for index in np.unique(pixels[pixels != VOID]).tolist():
+        parts, count = label(pixels == index, np.ones((3, 3)))
+        out += [(index, parts == number) for number in range(1, count + 1)]
+    return out
 
 
 def upright_map(pixels: np.ndarray, orientation: int) -> np.ndarray:

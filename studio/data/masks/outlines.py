@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from studio.data.files.box_numbers import as_number
+from studio.data.masks.class_map import Things
 
 MOST_POINTS = 100_000  # of one outline
 ROUND = 64  # points of a circle's outline
@@ -28,11 +29,13 @@ class Outlined:
 
     def read(self) -> np.ndarray:
         out = np.zeros(self.size[::-1], np.uint8)
-        filled = [(label, filled_by(shape, self.size)) for label, shape in self.shapes]
-        drawn = [(label, inside) for label, inside in filled if inside is not None]
-        for label, inside in sorted(drawn, key=lambda pair: -int(pair[1].sum())):
+        for label, inside in sorted(self.things(), key=lambda pair: -int(pair[1].sum())):
             out[inside] = label
         return out
+
+    def things(self) -> Things:
+        filled = [(label, filled_by(shape, self.size)) for label, shape in self.shapes]
+        return [(label, inside) for label, inside in filled if inside is not None]
 
 
 @dataclass(frozen=True, eq=False)
