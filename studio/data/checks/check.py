@@ -12,6 +12,7 @@ import numpy as np
 from studio.core.home import Home
 from studio.data.checks.boxes import box_problems, boxes_by_class, measure_boxes, what_is_learned
 from studio.data.checks.fingerprints import Fingerprint, fingerprint_of, near_groups
+from studio.data.checks.identities import identity_problems, measure_identities, what_identities_teach
 from studio.data.checks.masks import (
     Counts,
     count_pixels,
@@ -34,12 +35,12 @@ TINY = 32  # pixels of the short side that say little, where most images have ma
 class Report:
     """What was found; `problems` are sentences for a person, most pressing first.
 
-    Groups of images are lists of names: `duplicates` are the same file twice, `near_duplicates` the same
-    photo saved in another way; `leaks` and `near_leaks` are those of them that lie in two splits, `conflicts`
-    exact ones that lie in two classes. `sizes` are sides in pixels. `truth` is what the items carry: labels, boxes,
-    masks, pairs or none. `classes` and `splits` count boxes for detection, and pixels for segmentation; `boxes` says
-    how large those are, `masks` what share of the pixels a class has. `learns` says what a run would learn from: of
-    train, where the data is divided.
+    Groups of images are lists of names: `duplicates` are the same file twice, `near_duplicates` the same photo saved in
+    another way; `leaks` and `near_leaks` are those of them that lie in two splits, `conflicts` exact ones that lie in
+    two classes. `sizes` are sides in pixels. `truth` is what the items carry: labels, boxes, masks, pairs or none.
+    `classes` and `splits` count boxes for detection, and pixels for segmentation; `boxes` says how large those are,
+    `masks` what share of the pixels a class has, `identities` who is seen by which cameras. `learns` says what a run
+    would learn from: of train, where the data is divided.
     """
 
     spec: str
@@ -59,6 +60,7 @@ class Report:
     features: dict[str, int] = field(default_factory=dict)
     boxes: dict[str, Any] = field(default_factory=dict)
     masks: dict[str, Any] = field(default_factory=dict)
+    identities: dict[str, Any] = field(default_factory=dict)
     truth: str = "labels"
     learns: str = ""
     problems: list[str] = field(default_factory=list)
@@ -108,6 +110,11 @@ def check(spec: str, home: Home | None = None) -> Report:
         class_problems = mask_problems(report.splits, report.masks, pixels)
         train = [row for row in data.splits.get("train", range(len(data))) if row in pixels.rows]
         report.learns = what_masks_teach(report.splits.get("train", report.classes), len(train))
+    elif data.identified:
+        report.identities = measure_identities(data, seen)
+        class_problems = identity_problems(data, report.identities)
+        train = [row for row in data.splits.get("train", range(len(data))) if row in seen]
+        report.learns = what_identities_teach(measure_identities(data, train))
     elif data.classes:
         class_problems = _class_problems(report)
         report.learns = _what_is_learned(report)
