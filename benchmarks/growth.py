@@ -20,10 +20,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def measure(method: str, samples: int, dim: int) -> dict[str, float | str]:
     """Seconds of one fit with the prediction of the target, or of one score, and the process's peak in MB."""
+    from studio.core.resident import peak_bytes
+
     run = aligned if method.startswith("align/") else scored
     value, note, seconds = run(method, samples, dim)
     return {
-        "method": method, "samples": samples, "seconds": round(seconds, 2), "peak_mb": round(peak_mb()),
+        "method": method, "samples": samples, "seconds": round(seconds, 2), "peak_mb": round(peak_bytes() / 2**20),
         "value": round(value, 4), "note": note,
     }  # fmt: skip
 
@@ -60,17 +62,6 @@ def scored(method: str, samples: int, dim: int) -> tuple[float, str, float]:
     begun = time.perf_counter()
     value = float(FEATURE_SCORES[method.removeprefix("rank/")](x, y))
     return value, "", time.perf_counter() - begun
-
-
-def peak_mb() -> float:
-    import psutil
-
-    memory = psutil.Process().memory_info()
-    if hasattr(memory, "peak_wset"):  # Windows
-        return memory.peak_wset / 2**20
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def main() -> None:

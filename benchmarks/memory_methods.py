@@ -60,9 +60,9 @@ def peak(device: str) -> float:
 
     if device != "cpu":
         return torch.cuda.max_memory_allocated() / 2**20
-    import resource
+    from studio.core.resident import peak_bytes
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return peak_bytes() / 2**20
 
 
 def main() -> None:

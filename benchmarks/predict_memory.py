@@ -32,11 +32,11 @@ RECIPES = {
 }  # fmt: skip
 #: runs a command line of the studio and prints its own peak resident memory in MiB
 MEASURE = """
-import resource, sys
+import sys
 from studio import cli
+from studio.core.resident import peak_bytes
 code = cli.main(sys.argv[1:])
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-print(f"PEAK {peak:.0f}")
+print(f"PEAK {peak_bytes() / 2**20:.0f}")
 sys.exit(code)
 """
 

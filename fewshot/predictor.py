@@ -42,7 +42,7 @@ class SupportPredictor(Predictor):
     ) -> None:
         self.classes = support.classes
         self.head, self.support, self.calibration = one_by_one(head), support, calibration
-        self.backbone, self.device = backbone, device
+        self.backbone, self.device, self.min_side = backbone, device, backbone.preprocess.image_size
         self._features, self._labels = torch.from_numpy(support.features), torch.from_numpy(support.labels)
         self._means = class_means(self._features, self._labels, len(support.classes))
         self._units = self._unit(self._features)

@@ -85,6 +85,7 @@ class AlignedPredictor(Predictor):
 
     def __init__(self, estimator: Aligner, backbone: Any, classes: list[str], device: str) -> None:
         self.estimator, self.backbone, self.classes, self.device = estimator, backbone, classes, device
+        self.min_side = backbone.preprocess.image_size
 
     def scores(self, images: list[Image.Image]) -> np.ndarray:
         return self.estimator.predict_proba(embed_images(images, self.backbone, self.device))

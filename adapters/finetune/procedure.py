@@ -90,6 +90,7 @@ class LearnerPredictor(Predictor):
 
     def __init__(self, learner: Learner, classes: list[str], preprocess: Preprocess, device: str) -> None:
         self.learner, self.classes, self.preprocess, self.device = learner, classes, preprocess, device
+        self.min_side = preprocess.image_size
         learner.train_mode(False)
 
     def scores(self, images: list[Image.Image]) -> np.ndarray:

@@ -74,6 +74,9 @@ class Predictor:
     """A checkpoint brought to life. `classes[i]` names column i of the scores."""
 
     classes: list[str]
+    #: pixels of the short side that images are made as small as, as `read_image` takes it: large photos need not be
+    #: decoded whole, and are what training saw. None where the answer is about the image's own pixels
+    min_side: int | None = None
 
     def scores(self, images: "list[Image.Image]") -> "np.ndarray":
         """Probabilities [N, C] for RGB images; rows sum to 1."""

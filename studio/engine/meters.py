@@ -6,6 +6,8 @@ import time
 import psutil
 import torch
 
+from studio.core.resident import peak_bytes
+
 
 class Meter:
     """Starts when made; `read` gives `images_per_s` (where `images` was set) and `peak_memory_mb`.
@@ -40,15 +42,4 @@ class Meter:
     def _peak_bytes(self) -> int:
         if self.device.startswith("cuda"):
             return torch.cuda.max_memory_allocated(self.device)
-        if self._seen:
-            return self._seen
-        memory = psutil.Process().memory_info()
-        if hasattr(memory, "peak_wset"):  # Windows
-            return memory.peak_wset
-        try:
-            import resource
-            import sys
-
-            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        except ImportError:
-            return memory.rss
+        return self._seen or peak_bytes()

@@ -21,7 +21,7 @@ from studio.device.manager import DeviceManager
 from studio.store import Checkpoint, Store
 
 BATCH = 32  # images at most that are looked at together
-PIXELS = 24_000_000  # of a batch, after which no further image is decoded: some 70 MB
+PIXELS = 24_000_000  # of a batch, after which no further image is decoded: some 100 MB
 
 Photo = str | Path | Image.Image
 
@@ -71,7 +71,7 @@ class Model:
 
     def look(self, images: Iterable[Photo]) -> Iterator[Prediction]:
         """Each image with its answer, in order. Few are in memory at a time, however many there are."""
-        for batch in _batches(images):
+        for batch in _batches(images, self.predictor.min_side):
             readable = [prediction for prediction in batch if prediction.image is not None]
             answers = self.predictor.answers([prediction.image for prediction in readable]) if readable else []
             for prediction, answer in zip(readable, answers, strict=True):
@@ -81,11 +81,11 @@ class Model:
                 yield batch.pop(0)
 
 
-def _batches(images: Iterable[Photo]) -> Iterator[list[Prediction]]:
+def _batches(images: Iterable[Photo], min_side: int | None) -> Iterator[list[Prediction]]:
     """Decoded images, as many together as `BATCH` and `PIXELS` allow, but one at least."""
     batch, pixels = list[Prediction](), 0
     for image in images:
-        batch.append(_open(image))
+        batch.append(_open(image, min_side))
         pixels += batch[-1].image.width * batch[-1].image.height if batch[-1].image else 0
         if len(batch) == BATCH or pixels >= PIXELS:
             yield batch
@@ -219,11 +219,11 @@ def read_for_people(image: Photo) -> Image.Image:
     return opened.image
 
 
-def _open(image: Photo) -> Prediction:
+def _open(image: Photo, min_side: int | None = None) -> Prediction:
     """The image, still without its answer, or the reason why it can't be read."""
     if isinstance(image, Image.Image):
         return Prediction("image", Answer(), image.convert("RGB"))
     try:
-        return Prediction(str(image), Answer(), read_image(Path(image), str(image)))
+        return Prediction(str(image), Answer(), read_image(Path(image), str(image), min_side))
     except BadImage as error:
         return Prediction(str(image), Unreadable(str(error)))

@@ -3,7 +3,8 @@
 A recipe key's English help is its field's own, under `field.KEY`, and a tool's words are its own, under `tool.NAME`;
 `words/zh.json` has both in Chinese. What methods, presets and runs say in English is written once, where they are; by
 these texts `words/zh-params.json` has the help of parameters in Chinese, `zh-abouts.json` what methods and presets are,
-`zh-tables.json` the words of tables, and `zh-errors.json` the sentences of errors, as patterns.
+`zh-tables.json` the words of tables, and as patterns `zh-runs.json` what runs say as they go and `zh-errors.json` the
+sentences of errors.
 
 Fixed words are translated in the browser (`word`); words made on the server, such as a status with
 a number in it, are looked up by the visitor's language (`say`).
@@ -77,10 +78,10 @@ def translated(text: str, language: str) -> str:
 
 
 def explained(message: str, language: str) -> str:
-    """An error or a warning in a language: the sentences that are known, with what they name; the rest as it is."""
+    """What a run or an error says in a language: the sentences that are known, with what they name; others as they are."""
     if language != "zh":
         return message
-    for pattern, chinese in _error_patterns():
+    for pattern, chinese in _sentences():
         message = pattern.sub(chinese, message)
     return message
 
@@ -91,8 +92,9 @@ def _chinese() -> dict[str, str]:
 
 
 @cache
-def _error_patterns() -> list[tuple[re.Pattern[str], str]]:
-    pairs = json.loads((_FOLDER / "zh-errors.json").read_text(encoding="utf-8"))
+def _sentences() -> list[tuple[re.Pattern[str], str]]:
+    files = [_FOLDER / f"zh-{kind}.json" for kind in ("runs", "errors")]
+    pairs = [pair for file in files for pair in json.loads(file.read_text(encoding="utf-8"))]
     return [(re.compile(pattern), chinese) for pattern, chinese in pairs]
 
 

@@ -40,7 +40,7 @@ def run_state(seen: View, language: str) -> str:
     if not seen.over and seen.total:
         share = min(100.0, 100.0 * seen.done / seen.total)
         parts.append(f"<div class='bar'><div style='width:{share:.1f}%'></div></div>")
-        parts.append(f"<div>{escape(seen.what)} {seen.done} / {seen.total}</div>")
+        parts.append(f"<div>{escape(explained(seen.what, language))} {seen.done} / {seen.total}</div>")
     if seen.error:
         parts.append(f"<div class='error-box'>{escape(explained(seen.error, language))}</div>")
     parts.append(numbers(seen.metrics, language))
@@ -48,7 +48,8 @@ def run_state(seen: View, language: str) -> str:
         parts.append(f"<div>{escape(say('run.checkpoint', language, name=seen.checkpoint))}</div>")
     parts += [table(event, language) for event in seen.tables]
     if seen.notes:
-        parts.append("<ul class='notes'>" + "".join(f"<li>{escape(note)}</li>" for note in seen.notes[-30:]) + "</ul>")
+        listed = "".join(f"<li>{escape(explained(note, language))}</li>" for note in seen.notes[-30:])
+        parts.append(f"<ul class='notes'>{listed}</ul>")
     return "".join(parts)
 
 
@@ -56,7 +57,7 @@ def banner(seen: View, language: str) -> str:
     """One line that says on every tab what the run being watched is doing; empty once it is over."""
     if seen.over:
         return ""
-    doing = f"{seen.what} {seen.done} / {seen.total}" if seen.total else say(f"status.{seen.status}", language)
+    doing = f"{explained(seen.what, language)} {seen.done} / {seen.total}" if seen.total else say(f"status.{seen.status}", language)
     line = say("run.banner", language, run=seen.run, doing=doing)
     share = min(100.0, 100.0 * seen.done / seen.total) if seen.total else 0.0
     return (

@@ -74,6 +74,16 @@ def test_images_are_decoded_only_when_their_turn_comes(model: Model, tmp_path: P
     assert [prediction.to_dict().get("label") for prediction in walk] == ["seen", "seen", None]
 
 
+@pytest.mark.parametrize(("min_side", "decoded"), [(None, 1024), (32, 128), (100, 256)])
+def test_a_classifier_has_large_photos_decoded_as_small_as_it_looks_at_them(
+    min_side: int | None, decoded: int, model: Model, tmp_path: Path
+) -> None:
+    Image.new("RGB", (1024, 1024), "teal").save(tmp_path / "large.jpg")
+    model.predictor.min_side = min_side
+    (prediction,) = model.look([tmp_path / "large.jpg"])
+    assert prediction.image is not None and prediction.image.size == (decoded, decoded)
+
+
 def test_drawings_never_go_over_the_images_they_were_made_from(model: Model, tmp_path: Path, capsys) -> None:
     files = [photo(tmp_path / name) for name in ("a.png", "b.jpg", "sub/a.png")]
     before = {file: file.read_bytes() for file in files}

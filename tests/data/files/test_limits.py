@@ -124,16 +124,15 @@ def test_annotations_that_unpack_like_a_bomb_are_refused_in_little_memory(tmp_pa
     coco = b'{"images": [' + b" " * 400_000_000 + b'], "annotations": [], "categories": []}'
     path = zipped(tmp_path, ann_dot_json=coco, noise_dot_bin=random.Random(0).randbytes(4_000_000))
     script = f"""
-import resource, sys
 from studio.core.errors import DataError
+from studio.core.resident import peak_bytes
 from studio.data import open_data
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_bytes()
 try:
     open_data("zip:{path}")
 except DataError as error:
     print(error)
-grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-print("MB", grown // (2**20 if sys.platform == "darwin" else 2**10))
+print("MB", (peak_bytes() - before) // 2**20)
 """
     root = Path(__file__).resolve().parents[3]
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, cwd=root)

@@ -71,6 +71,7 @@ class OnlinePredictor(Predictor):
 
     def __init__(self, learner: Any, classes: list[str], preprocess: Preprocess, device: str, lr: float) -> None:
         self.classes, self.preprocess, self.device = classes, preprocess, device
+        self.min_side = preprocess.image_size
         self.stream = Stream(learner, lr)
 
     def scores(self, images: list[Image.Image]) -> np.ndarray:
