@@ -20,7 +20,7 @@ from studio.data.readers.folder import walk
 from studio.device.manager import DeviceManager
 from studio.store import Checkpoint, Store
 
-BATCH = 32  # images at most that are looked at together
+BATCH = 16  # images at most that are looked at together: of 32 the activations alone may take 700 MB
 PIXELS = 24_000_000  # of a batch, after which no further image is decoded: some 100 MB
 
 Photo = str | Path | Image.Image

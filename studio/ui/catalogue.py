@@ -78,7 +78,7 @@ def translated(text: str, language: str) -> str:
 
 
 def explained(message: str, language: str) -> str:
-    """What a run or an error says in a language: the sentences that are known, with what they name; others as they are."""
+    """What a run or an error says in a language: known sentences with what they name, others as they are."""
     if language != "zh":
         return message
     for pattern, chinese in _sentences():

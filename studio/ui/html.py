@@ -57,7 +57,11 @@ def banner(seen: View, language: str) -> str:
     """One line that says on every tab what the run being watched is doing; empty once it is over."""
     if seen.over:
         return ""
-    doing = f"{explained(seen.what, language)} {seen.done} / {seen.total}" if seen.total else say(f"status.{seen.status}", language)
+    doing = (
+        f"{explained(seen.what, language)} {seen.done} / {seen.total}"
+        if seen.total
+        else say(f"status.{seen.status}", language)
+    )
     line = say("run.banner", language, run=seen.run, doing=doing)
     share = min(100.0, 100.0 * seen.done / seen.total) if seen.total else 0.0
     return (

@@ -62,7 +62,7 @@ def test_large_images_are_looked_at_few_at_a_time_and_small_ones_together(model:
     monkeypatch.setattr(predict, "PIXELS", 3 * 100 * 100)
     small, large = Image.new("RGB", (10, 10)), Image.new("RGB", (100, 100))
     rows = model.predict([large] * 7 + [small] * 40)
-    assert len(rows) == 47 and model.predictor.batches == [3, 3, 32, 9]
+    assert len(rows) == 47 and model.predictor.batches == [3, 3, 16, 16, 9]
 
 
 def test_images_are_decoded_only_when_their_turn_comes(model: Model, tmp_path: Path, monkeypatch) -> None:

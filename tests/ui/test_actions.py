@@ -1,8 +1,11 @@
 """What the page does without Gradio: uploads, hosted limits, views of runs, words."""
 
+import ast
 import json
+import re
 import string
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,10 +22,10 @@ from studio.data.specs import allows, parse
 from studio.store import Manifest, Store
 from studio.ui import build_app, html
 from studio.ui.actions import Actions, safe_name
-from studio.ui.catalogue import explained, translated, words
+from studio.ui.catalogue import _FOLDER, explained, translated, words
 from studio.ui.html import table
 from studio.ui.pages.runs import has_words, ordered
-from studio.ui.views import POINTS, Curve, Views
+from studio.ui.views import POINTS, Curve, View, Views
 from studio.ui.visitors import Visitors
 
 WRONG = ("status", "what", "done", "total", "name", "value", "step", "path", "columns", "rows", "message", "metrics")
@@ -228,6 +231,30 @@ def test_errors_are_explained_in_chinese_with_what_they_name_and_else_left_alone
     for text in ("Something nobody foresaw.", ""):
         assert explained(text, "zh") == text
     assert explained(str(error.value), "en") == str(error.value)
+
+
+def test_what_a_run_says_as_it_goes_is_said_in_chinese():
+    view = View("a-run", "running", "fewshot/prototypes", what="features of train", done=1, total=2)
+    view.notes = ["Starts from checkpoint ridge-1a2b3c: its backbone.", "Goes on from step 5 of 9."]
+    shown = html.run_state(view, "zh")
+    assert "计算 train 的特征 1 / 2" in shown and "从第 5 步（共 9 步）继续" in shown and "Starts" not in shown
+    assert "features of train 1 / 2" in html.run_state(view, "en") and "计算 train 的特征" in html.banner(view, "zh")
+
+
+def test_what_is_translated_of_runs_is_what_they_say_today():
+    """A sentence that was changed since would be shown in English: some words of each stand in the code."""
+    root = Path(__file__).resolve().parents[2]
+    modules = [path for wing in ("studio", "adapters", "fewshot") for path in (root / wing).rglob("*.py")]
+    code = " ".join(node.value for path in modules for node in ast.walk(ast.parse(path.read_text())) if is_text(node))
+    for pattern, chinese in json.loads((_FOLDER / "zh-runs.json").read_text(encoding="utf-8")):
+        literal = re.sub(r"(?<!\\)\((?:[^()\\]|\\.)*\)\??|\\[dS]\+|\.\+|[$^]", "\0", pattern)
+        words = max((piece.replace("\\", "") for piece in literal.split("\0")), key=len).strip(": ")
+        assert words in code, pattern
+        assert re.search("[\u4e00-\u9fff]", chinese)
+
+
+def is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def test_a_list_of_runs_is_searched_by_words():
