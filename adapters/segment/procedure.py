@@ -66,7 +66,7 @@ class Segmenting(Procedure):
         classes = len(session.classes)
         matrices = [confusion_of(scored.maps[row], maps[row], classes) for row in sorted(maps)]
         metrics = report(job, scored, matrices, maps, progress.history)
-        metrics.update(throughput, selection=recipe.eval.selection, scored_on="test" if test else "val")
+        metrics.update(throughput, selection=rule_of(recipe.eval.selection), scored_on="test" if test else "val")
         if progress.best_epoch > 0 and recipe.eval.selection != "last":
             metrics["best_epoch"] = progress.best_epoch
         return Outcome(metrics, save_checkpoint(job, session, metrics).id)
@@ -76,6 +76,11 @@ class Segmenting(Procedure):
         recipe = recipes.stored({"task": manifest.task, **manifest.recipe})
         look = Look.of(recipe.eval, recipe.data.short_side or session.preprocess.image_size)
         return MaskPredictor(session.learner, session.classes, session.preprocess, device, look)
+
+
+def rule_of(selection: str) -> str:
+    """What `auto` is where nothing adapts."""
+    return "source-val" if selection == "auto" else selection
 
 
 def look_of(job: Job, session: Session) -> Look:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 
 class SegmentData(LabelledData):
+    source: str | None = Field(None, description="source domain, for a method that adapts; a comma joins several")
+    target: str | None = Field(None, description="target domain; its masks, if any, are used for the final score only")
     short_side: Annotated[int, Field(ge=32, le=8192)] | None = Field(
         None,
         description="pixels that the short side of an image is brought to, and windows of model.image_size are "
@@ -36,11 +38,23 @@ class SegmentTrain(RestyledTrain):
         description="how evenly classes are shown: images are picked by a class, rare ones more often; 0 is off, 0.01 "
         "is DAFormer's, more is milder",
     )
+    source_epochs: Annotated[int, Field(ge=0, le=100_000)] | None = Field(
+        None,
+        description="for a method that adapts: passes over the source alone before, which leave the source-only "
+        "network that it starts from and is judged against; null: as many as epochs, 0: it starts from the backbone",
+    )
 
 
 class SegmentEval(EvalSection):
-    selection: Literal["source-val", "last", "oracle"] = Field(
-        "source-val", description="the rule by which the epoch is chosen; oracle, for adapting alone, looks at the test"
+    selection: Literal["auto", "source-val", "label-free", "last", "oracle"] = Field(
+        "auto",
+        description="the rule by which the epoch is chosen: auto is label-free for a method that adapts, else "
+        "source-val; label-free and oracle, which looks at the target's masks, are for such a method alone",
+    )
+    score: Literal["restyled", "entropy", "diversity"] = Field(
+        "restyled",
+        description="the label-free score: restyled is the mIoU on the source's validation images in the target's "
+        "colours; entropy, diversity: how sure the target's pixels are, and of how many classes",
     )
     absent: Literal["mmseg", "cityscapes", "present", "zero"] = Field(
         "mmseg",
@@ -81,11 +95,39 @@ class Segment(Task):
         from studio.core.faces import Learner
 
         cls = recipe.method_class()
-        if recipe.eval.selection == "oracle" and not (issubclass(cls, Learner) and cls.adapts()):
-            raise UsageError(f"eval.selection: oracle is not for {recipe.method}; expected source-val or last.")
+        adapts = issubclass(cls, Learner) and cls.adapts()
+        _check_domains(recipe, adapts, getattr(cls, "needs_checkpoint", False))
+        if recipe.eval.selection in ("oracle", "label-free") and not adapts:
+            raise UsageError(
+                f"eval.selection: {recipe.eval.selection} is not for {recipe.method}; expected source-val or last."
+            )
         short, window = recipe.data.short_side, recipe.model.image_size
         if short and window and short < window:
             raise UsageError(
                 f"data.short_side: {short} pixels are less than a window of model.image_size, {window}; expected as "
                 "many or more."
             )
+
+
+def _check_domains(recipe: "Recipe", adapts: bool, sourceless: bool) -> None:
+    """Raises UsageError where data.source, data.target and data.train don't suit the method."""
+    data = recipe.data
+    if not adapts:
+        for key in ("source", "target"):
+            if getattr(data, key):
+                raise UsageError(
+                    f"data.{key}: {recipe.method} learns from data.train and adapts to nothing. Leave it out, or "
+                    "take a method that adapts, such as segment/mean-teacher."
+                )
+        return
+    if data.train:
+        raise UsageError("data.train: a method that adapts learns from data.source; leave data.train out.")
+    if data.source and data.source == data.target:
+        raise UsageError(
+            f"data.target: {data.target} is the source too; one domain alone needs no adapting. Name images of another "
+            "look, or train a network such as segment/light-pyramid."
+        )
+    if sourceless and not recipe.model.checkpoint:
+        raise UsageError(
+            f"model.checkpoint: {recipe.method} changes a trained network while it predicts; name its checkpoint."
+        )

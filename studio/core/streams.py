@@ -72,6 +72,10 @@ class Batch:
         """The rows that a slice, a mask or indices choose."""
         return self._with({name: tensor[chosen] for name, tensor in self._tensors.items()})
 
+    def replaced(self, **tensors: "Tensor") -> "Batch":
+        """The same rows with some tensors changed."""
+        return self._with({**self._tensors, **tensors})
+
     def to(self, device: "str | torch.device") -> "Batch":
         return self._with({name: tensor.to(device, non_blocking=True) for name, tensor in self._tensors.items()})
 

@@ -78,6 +78,19 @@ def balanced(labels: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     return table.reshape(-1)[: len(labels)]
 
 
+def rows_in_turn(count: int, size: int, step: int, seed: int, number: int) -> np.ndarray:
+    """The `size` rows of a step, of a stream of `count` images: each comes once before any comes again.
+
+    `number` tells streams of one training apart.
+    """
+    places = np.arange(step * size, (step + 1) * size)
+    orders = {
+        lap: np.random.default_rng((seed, number, lap)).permutation(count)
+        for lap in np.unique(places // count).tolist()
+    }
+    return np.array([orders[lap][place] for lap, place in zip(places // count, places % count, strict=True)])
+
+
 def centre(pixels: Tensor, side: int) -> Tensor:
     """The middle [B, 3, side, side]."""
     top, left = ((size - side) // 2 for size in pixels.shape[-2:])

@@ -13,7 +13,7 @@ from scipy.ndimage import binary_erosion
 from studio.data.masks.class_map import VOID
 from studio.data.masks.instances import Instances
 from studio.figures.boxes import draw_detections
-from studio.figures.style import COLOURS, INK, RIGHT, figure, short, tidy
+from studio.figures.style import COLOURS, INK, RIGHT, WRONG, figure, short, tidy
 
 STRENGTH = 0.55  # of the colours over the image
 LISTED = 14  # classes in a legend
@@ -136,5 +136,31 @@ def class_bars_figure(
     axes.set_yticks(range(len(rows)), [short(name, 24) for _, name in rows])
     axes.invert_yaxis()
     axes.set(xlim=(0, 1), xlabel=title, title=f"mean {mean:.3f}")
+    tidy(axes, grid="x")
+    return made
+
+
+def class_gains_figure(
+    before: Sequence[float], after: Sequence[float], classes: Sequence[str], most: int = 40
+) -> Figure:
+    """A bar for each class from one IoU to another, the largest gain first; classes where both are NaN are left out."""
+    known = [
+        (new - old, old, new, name)
+        for old, new, name in zip(before, after, classes, strict=True)
+        if np.isfinite(new - old)
+    ]
+    rows = sorted(known, reverse=True)[:most]
+    made = figure(6.0, 1.2 + 0.28 * max(1, len(rows)))
+    axes = made.add_subplot()
+    for place, (gain, old, new, _) in enumerate(rows):
+        axes.barh(place, gain, height=0.62, color=RIGHT if gain >= 0 else WRONG)
+        axes.text(
+            gain, place, f" {old:.3f} to {new:.3f} ", va="center", ha="left" if gain >= 0 else "right", fontsize=8
+        )
+    reach = 1.6 * max([0.02, *(abs(gain) for gain, *_ in rows)])
+    axes.axvline(0, color=INK, linewidth=1)
+    axes.set_yticks(range(len(rows)), [short(name, 24) for *_, name in rows])
+    axes.invert_yaxis()
+    axes.set(xlim=(-reach, reach), xlabel="gain in IoU")
     tidy(axes, grid="x")
     return made

@@ -1,4 +1,4 @@
 """Images with boxes on their way to a detector: splits, shots, domains, batches, mixing.
 
-May use studio.core and studio.data.
+May use studio up to studio.engine.
 """

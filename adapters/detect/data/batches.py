@@ -16,6 +16,7 @@ from studio.data.boxes import Boxes
 from studio.data.looks.restyle import Restyle
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import normalize
+from studio.engine.batches import rows_in_turn
 
 STRIDE = 32  # pixels: sides of inputs are multiples of it
 
@@ -119,24 +120,14 @@ class DomainBatches:
     def batch(self, step: int) -> StreamBatches:
         settings, preprocess = self.source.settings, self.source.preprocess
         draw = torch.Generator().manual_seed(settings.seed * 1_000_003 + step + 500_009)
-        rows = self._rows(step)
-        weak = [self._weak(row, draw) for row in rows]
+        rows = rows_in_turn(len(self.pixels), self.batch_size, step, settings.seed, 1)
+        weak = [self._weak(int(row), draw) for row in rows]
         strong = [disturb(pixels, draw) for pixels in weak]
         more = {} if self.domains is None else {"domains": torch.from_numpy(self.domains[rows])}
         target = Batch(
             images=normalize(torch.stack(weak), preprocess), strong=normalize(torch.stack(strong), preprocess), **more
         )
         return StreamBatches(source=self.source.batch(step), target=target)
-
-    def _rows(self, step: int) -> list[int]:
-        """Images of the target: each comes once before any comes again."""
-        count = len(self.pixels)
-        places = range(step * self.batch_size, (step + 1) * self.batch_size)
-        orders = {
-            lap: np.random.default_rng((self.source.settings.seed, 1, lap)).permutation(count)
-            for lap in {place // count for place in places}
-        }
-        return [int(orders[place // count][place % count]) for place in places]
 
     def _weak(self, row: int, draw: torch.Generator) -> Tensor:
         pixels = torch.from_numpy(np.ascontiguousarray(self.pixels[row]))

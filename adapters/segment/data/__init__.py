@@ -1,4 +1,4 @@
 """Images with masks on their way to a network: splits, decoding, transforms, batches.
 
-May use studio.core and studio.data.
+May use studio up to studio.engine.
 """

@@ -1,5 +1,6 @@
 """Splits in memory: each image at a short side of so many pixels, its shape kept, with its class map."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +11,7 @@ from PIL import Image
 from torchvision.transforms.v2 import InterpolationMode, functional
 
 from studio.core.procedure import Job
+from studio.data.domains import TargetSet
 from studio.data.files.images import BadImage, read_image, upright
 from studio.data.files.prefetch import in_order
 from studio.data.items import Dataset, Item, Skipped
@@ -65,16 +67,34 @@ def decode_masked(job: Job, dataset: Dataset, short: int, what: str, own_size: b
     What can't be read is named in the events. Raises DataError where nothing can.
     """
 
-    def load(item: Item) -> tuple[np.ndarray, np.ndarray] | BadImage:
+    def map_of(item: Item, pixels: np.ndarray) -> np.ndarray:
+        mask = item.mask.read()  # type: ignore[union-attr]
+        return mask if own_size else at_size(mask, pixels.shape[2:0:-1])
+
+    images, maps, decoded = _decoded(job, dataset, short, what, map_of)
+    counts = [pixels_by_class(len(dataset.classes), mask) for mask in maps]
+    return MaskedSplit(images, maps, np.array(counts), decoded)
+
+
+def decode_images(job: Job, target: TargetSet, short: int, what: str) -> list[np.ndarray]:
+    """The images of a target that can be read, uint8 [3, h, w] each. Raises DataError where none can."""
+    return _decoded(job, target, short, what, lambda item, pixels: None)[0]
+
+
+def _decoded(
+    job: Job, dataset: Any, short: int, what: str, map_of: Callable[[Any, np.ndarray], Any]
+) -> tuple[list[np.ndarray], list[Any], Any]:
+    """The images that can be read, what `map_of` makes of each, and the data set of those alone."""
+
+    def load(item: Any) -> tuple[np.ndarray, Any] | BadImage:
         try:
             pixels = to_canvas(read_image(item.source, item.name, min_side=short), short).numpy()
-            mask = item.mask.read()  # type: ignore[union-attr]
+            return pixels, map_of(item, pixels)
         except BadImage as error:
             return error
-        return pixels, mask if own_size else at_size(mask, pixels.shape[2:0:-1])
 
     room = _Room(job, dataset, short)
-    kept, images, maps, counts = list[Item](), [], [], []
+    kept, images, maps = list[Any](), [], []
     skipped = list(dataset.skipped)
     threads = max(1, job.recipe.train.workers)
     with ThreadPoolExecutor(threads) as pool:
@@ -86,12 +106,11 @@ def decode_masked(job: Job, dataset: Dataset, short: int, what: str, own_size: b
                 kept.append(item)
                 images.append(room.put(found[0]))
                 maps.append(found[1])
-                counts.append(pixels_by_class(len(dataset.classes), found[1]))
             if number % EVERY == 0 or number == len(dataset):
                 job.events.progress(f"reading {what}", number, len(dataset))
     decoded = replace(dataset, items=kept, skipped=skipped, splits={})
     tell_of_skipped(job, decoded, what)
-    return MaskedSplit(images, maps, np.array(counts), decoded)
+    return images, maps, decoded
 
 
 def at_size(mask: np.ndarray, size: Any) -> np.ndarray:

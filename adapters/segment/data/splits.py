@@ -15,25 +15,27 @@ if TYPE_CHECKING:
     from studio.core.sections import LabelledData
 
 
-def resolve_mask_splits(data: "LabelledData", seed: int, home: Home | None = None) -> Splits:
-    """As `resolve_splits`, for images with masks; class indices are those of train.
+def resolve_mask_splits(data: "LabelledData", seed: int, home: Home | None = None, called: str = "train") -> Splits:
+    """As `resolve_splits`, for images with masks; class indices are those of train, which messages say is `called` so.
 
     Raises DataError where a split has no masks, has a class that train has not, or nothing can be held out.
     """
     train, val, test = given_splits(data, home)
-    for name, part in (("train", train), ("val", val), ("test", test)):
+    for name, part in ((called, train), ("val", val), ("test", test)):
         if part is not None:
             require_masks(name, part)
     if val is None:
         groups = digests([item.source for item in train.items], home)
         kept, held = stratified(np.zeros(len(train), np.int64), HELD_OUT, seed, groups)
         if len(held) == 0:
-            raise DataError(f"data.train: {train.spec} has too few images to hold any out. Add some, or give data.val.")
+            raise DataError(
+                f"data.{called}: {train.spec} has too few images to hold any out. Add some, or give data.val."
+            )
         val = train.subset(held)
         train = replace(train.subset(kept), skipped=train.skipped, remarks=train.remarks)
-        note = f"Validation: {len(held)} of {len(held) + len(kept)} images held out of train, seed {seed}."
+        note = f"Validation: {len(held)} of {len(held) + len(kept)} images held out of {called}, seed {seed}."
     else:
-        val = same_classes(val, train.classes, "val")
+        val = same_classes(val, train.classes, "val", called)
         note = f"Validation: {data.val or 'the split that the data came with'}."
     if test is not None:
         test = same_classes(test, train.classes, "test")
@@ -53,13 +55,13 @@ def require_masks(name: str, part: Dataset) -> None:
         raise DataError(f"data.{name}: {part.spec} has the class {some(part.classes)} alone; at least two are needed.")
 
 
-def same_classes(part: Dataset, classes: list[str], split: str) -> Dataset:
+def same_classes(part: Dataset, classes: list[str], split: str, known: str = "train") -> Dataset:
     """The images with class indices into `classes`. Raises DataError for a class that is not among them."""
     unknown = sorted(set(part.classes) - set(classes))
     if unknown:
         raise DataError(
-            f"data.{split}: {part.spec} has the class {unknown[0]!r}, which train has not: was it renamed, or are the "
-            f"classes named for one only (?classes=)?{nearest(unknown[0], classes)}"
+            f"data.{split}: {part.spec} has the class {unknown[0]!r}, which {known} has not: was it renamed, or are "
+            f"the classes named for one only (?classes=)?{nearest(unknown[0], classes)}"
         )
     place = [classes.index(name) for name in part.classes]
     return replace(part, classes=classes, items=[item.relabelled(place) for item in part.items], splits={})

@@ -1,6 +1,6 @@
 """How good a network is on a split: its class maps beside the truth, at the truth's own size."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ def guesses(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Each image of a decoded split with its class map uint8 [H, W], at the size of its truth. Not in order."""
     learner.train_mode(False)
-    for rows in _alike(split):
+    for rows in alike(split.images):
         images = torch.from_numpy(np.stack([split.images[row] for row in rows])).to(job.device)
         with torch.inference_mode():
             found = probabilities(learner, images, preprocess, look)
@@ -40,10 +40,10 @@ def confusions(
     return [found[row] for row in range(len(split.images))]
 
 
-def _alike(split: MaskedSplit) -> Iterator[list[int]]:
+def alike(images: Sequence[np.ndarray]) -> Iterator[list[int]]:
     """Rows of images of one size, a few at a time."""
     by_size: dict[tuple[int, ...], list[int]] = {}
-    for row, image in enumerate(split.images):
+    for row, image in enumerate(images):
         by_size.setdefault(image.shape, []).append(row)
     for rows in by_size.values():
         for first in range(0, len(rows), BATCH):

@@ -17,6 +17,7 @@ from studio.data.boxes import Detections
 from studio.data.pixels import decode
 from studio.data.preprocess import Preprocess
 from studio.engine.averages import follow
+from studio.engine.batches import rows_in_turn
 
 SIZE = 64
 TINY = {
@@ -82,7 +83,7 @@ def test_a_batch_has_the_targets_pixels_and_none_of_its_boxes(batches):
     again = batches.batch(3)
     for one, two in zip(leaves(batch), leaves(again), strict=True):
         assert all(torch.equal(getattr(one, name), getattr(two, name)) for name in one.names)
-    shown = [row for number in range(5) for row in batches._rows(number)]
+    shown = [row for number in range(5) for row in rows_in_turn(5, 2, number, 0, 1).tolist()]
     assert sorted(shown[:5]) == sorted(shown[5:]) == list(range(5))
 
 

@@ -12,7 +12,7 @@ from studio.data.augment.policies import rand_augment
 from studio.data.looks.restyle import Restyle
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import augment, normalize
-from studio.engine.batches import centre
+from studio.engine.batches import centre, rows_in_turn
 from studio.engine.decoded import Decoded
 
 PLACE = {Source.name: 0, Target.name: 1}  # of a stream's draws, so that those of two streams differ
@@ -47,7 +47,8 @@ class AligningBatches:
 
     def _part(self, stream: Stream, step: int) -> Batch:
         split, number = self._of(stream.name), PLACE[stream.name]
-        rows = self._rows(len(split.dataset), number, step)
+        size = min(self.settings.batch_size, len(split.dataset))
+        rows = rows_in_turn(len(split.dataset), size, step, self.settings.seed, number)
         draw = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + step + number * 500_009)
         pixels = torch.from_numpy(np.ascontiguousarray(split.pixels[rows]))
         if self.restyle is not None and stream.name == Source.name:
@@ -62,16 +63,6 @@ class AligningBatches:
         if self.strong:
             tensors["strong"] = self._weak(rand_augment(pixels, draw), draw)
         return Batch(**tensors)
-
-    def _rows(self, count: int, number: int, step: int) -> np.ndarray:
-        """Rows of a stream of `count` images: each comes once before any comes again."""
-        size = min(self.settings.batch_size, count)
-        places = np.arange(step * size, (step + 1) * size)
-        orders = {
-            lap: np.random.default_rng((self.settings.seed, number, lap)).permutation(count)
-            for lap in np.unique(places // count).tolist()
-        }
-        return np.array([orders[lap][place] for lap, place in zip(places // count, places % count, strict=True)])
 
     def _weak(self, pixels: Tensor, draw: torch.Generator) -> Tensor:
         if self.settings.augment == "none":

@@ -7,8 +7,12 @@ FEW = 0.25  # of the classes
 
 def classes_predicted(guesses: np.ndarray, classes: int) -> float:
     """How many classes predictions [M] are spread over: exp of the entropy of their shares, 1 to `classes`."""
-    shares = np.bincount(guesses, minlength=classes) / max(1, len(guesses))
-    shares = shares[shares > 0]
+    return spread(np.bincount(guesses, minlength=classes))
+
+
+def spread(counts: np.ndarray) -> float:
+    """How many classes counts [C] are spread over: exp of the entropy of their shares, 1 to C."""
+    shares = counts[counts > 0] / max(1, counts.sum())
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 

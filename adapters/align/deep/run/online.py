@@ -27,15 +27,16 @@ class Stream:
     `answered` are the images that it adapted to.
     """
 
-    def __init__(self, learner: Any, lr: float) -> None:
-        self.learner, self.lr, self.resets = learner, lr, 0
+    def __init__(self, learner: Any, lr: float, least: int = LEAST) -> None:
+        """A batch of fewer than `least` images is answered as the network is."""
+        self.learner, self.lr, self.least, self.resets = learner, lr, least, 0
         self.answered = 0
         self.first = {name: tensor.clone() for name, tensor in learner.module.state_dict().items()}
         self._begin()
 
     def answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Features [B, D] and logits [B, C] of normalised images [B, 3, H, W], from before they move the network."""
-        adapting = len(images) >= LEAST
+        adapting = len(images) >= self.least
         self.learner.train_mode(adapting)
         with torch.inference_mode(False), torch.set_grad_enabled(adapting):
             features, logits = self.learner.answer(images.clone())
@@ -46,7 +47,8 @@ class Stream:
                 self.optimizer.step()
         if adapting:
             self.answered += len(images)
-            self._watch(logits.detach().softmax(dim=1).mean(dim=0))
+            probabilities = logits.detach().softmax(dim=1)
+            self._watch(probabilities.transpose(0, 1).flatten(1).mean(dim=1))
         return features.detach(), logits.detach()
 
     def _begin(self) -> None:
@@ -54,13 +56,16 @@ class Stream:
         self.mean: Tensor | None = None
         self.batches = 0
 
+    def least_spread(self, mean: Tensor) -> float:
+        """Fewer classes than this, over which the mean prediction [C] of late is spread, are a collapse."""
+        return max(1.05, self.learner.params.reset * len(mean))
+
     def _watch(self, mean: Tensor) -> None:
         """Resets where the predictions of late fall into few classes."""
         self.batches += 1
         self.mean = mean if self.mean is None else LASTING * self.mean + (1 - LASTING) * mean
         spread = float(torch.special.entr(self.mean).sum().exp())
-        least = max(1.05, self.learner.params.reset * len(mean))
-        if self.learner.params.reset and self.batches >= SETTLED and spread < least:
+        if self.learner.params.reset and self.batches >= SETTLED and spread < self.least_spread(mean):
             self.learner.module.load_state_dict(self.first)
             self.resets += 1
             self._begin()

@@ -1,0 +1,146 @@
+"""How a network is judged after each epoch: both domains looked at, and the number by which an epoch is kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adapters.align.deep.run.collapse import FEW, spread
+from adapters.segment.base import Segmenter
+from adapters.segment.data.decoded import MaskedSplit
+from adapters.segment.run.judging import alike, confusions
+from adapters.segment.run.report import only_of
+from adapters.segment.run.views import Look, probabilities
+from studio.core.procedure import Job
+from studio.data.augment.fourier import match_moments
+from studio.data.preprocess import Preprocess
+from studio.metrics.segmentation import scores_of
+
+JUDGED = 40  # images of each kind that are looked at after an epoch
+
+
+@dataclass
+class Splits:
+    """What is looked at, decoded: the source's `val`, the `target` uint8 [3, h, w] each, and the scored `test`, if any.
+
+    `spread`: over how many classes the source's pixels are spread.
+    """
+
+    val: MaskedSplit
+    target: list[np.ndarray]
+    test: MaskedSplit | None
+    spread: float
+
+
+class Judge:
+    """Judges a learner; `evaluate` is what the loop calls after each epoch, and before the first."""
+
+    def __init__(self, job: Job, learner: Segmenter, preprocess: Preprocess, look: Look, splits: Splits) -> None:
+        self.job, self.learner, self.preprocess = job, learner, preprocess
+        self.look = replace(look, mirror=False, scales=(1.0,))
+        self.spread, self.warned = splits.spread, False
+        self.val = evenly(splits.val)
+        self.target = [splits.target[row] for row in _evenly(len(splits.target))]
+        self.restyled = restyled(self.val, self.target, job.recipe.train.seed)
+        self.test = None if splits.test is None else evenly(splits.test)
+        self.rule = rule_of(job)
+
+    @property
+    def words(self) -> str:
+        """The rule by which an epoch is kept, in words."""
+        named = {"label-free": f"label-free: {self.job.recipe.eval.score}", "oracle": "oracle (target masks)"}
+        return named.get(self.rule, self.rule)
+
+    def evaluate(self) -> dict[str, float]:
+        """Numbers by name; `score` is minus infinity where the target's predictions have collapsed."""
+        numbers = self.label_free() | {"miou": self.miou(self.val)}
+        if self.test is not None:
+            numbers["target_miou"] = self.miou(self.test)
+        numbers["score"] = -np.inf if self._collapsed(numbers["target_classes"]) else self._score(numbers)
+        return numbers
+
+    def label_free(self) -> dict[str, float]:
+        """The scores that need no mask of the target, and over how many classes its pixels are spread."""
+        mean, entropy, counts = pixels_of(self.job, self.learner, self.target, self.preprocess, self.look)
+        whole = float(-(mean * np.log(np.maximum(mean, 1e-12))).sum())
+        return {
+            "restyled": self.miou(self.restyled), "entropy": -entropy, "diversity": whole - entropy,
+            "target_classes": spread(counts),
+        }  # fmt: skip
+
+    def miou(self, split: MaskedSplit) -> float:
+        matrices = confusions(self.job, self.learner, split, self.preprocess, self.look)
+        settings = self.job.recipe.eval
+        value = scores_of(sum(matrices), settings.absent, only_of(settings.only, split.dataset.classes)).miou
+        return value if np.isfinite(value) else 0.0
+
+    def _score(self, numbers: dict[str, float]) -> float:
+        return numbers[{"source-val": "miou", "oracle": "target_miou"}.get(self.rule, self.job.recipe.eval.score)]
+
+    def _collapsed(self, predicted: float) -> bool:
+        least = 1 + FEW * (self.spread - 1)
+        if predicted >= least:
+            return False
+        if not self.warned:
+            self.job.events.warning(
+                f"The target's predictions have fallen into few classes: its pixels are spread over {predicted:.2f}, "
+                f"those of the source's masks over {self.spread:.2f}. Such an epoch is not kept; the last good one is."
+            )
+            self.warned = True
+        return True
+
+
+def rule_of(job: Job) -> str:
+    """The rule by which an epoch is chosen."""
+    selection = job.recipe.eval.selection
+    return "label-free" if selection == "auto" else selection
+
+
+def pixels_of(
+    job: Job, learner: Segmenter, images: Sequence[np.ndarray], preprocess: Preprocess, look: Look
+) -> tuple[np.ndarray, float, np.ndarray]:
+    """Of all pixels: the mean prediction [C], the mean entropy in nats, and how many were named each class [C]."""
+    learner.train_mode(False)
+    means, entropies, counts, weights = [], [], 0, []
+    for rows in alike(images):
+        stack = torch.from_numpy(np.stack([images[row] for row in rows])).to(job.device)
+        with torch.inference_mode():
+            given = probabilities(learner, stack, preprocess, look)
+        means.append(given.double().mean((0, 2, 3)).cpu().numpy())
+        entropies.append(float(torch.special.entr(given).sum(1).double().mean()))
+        counts = counts + torch.bincount(given.argmax(1).flatten(), minlength=given.shape[1]).cpu().numpy()
+        weights.append(len(rows) * stack.shape[-1] * stack.shape[-2])
+    return np.average(means, axis=0, weights=weights), float(np.average(entropies, weights=weights)), counts
+
+
+def restyled(split: MaskedSplit, target: Sequence[np.ndarray], seed: int) -> MaskedSplit:
+    """The split with each image in the colours of one of the target: its channels' mean and standard deviation."""
+    chosen = np.random.default_rng(seed).integers(len(target), size=len(split.images))
+    pairs = zip(split.images, chosen, strict=True)
+    return replace(split, images=[_recoloured(image, target[place]) for image, place in pairs])
+
+
+def _recoloured(image: np.ndarray, target: np.ndarray) -> np.ndarray:
+    source, given = (torch.from_numpy(np.ascontiguousarray(one))[None].float() for one in (image, target))
+    moved: Tensor = match_moments(source, given)
+    return moved[0].round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+def evenly(split: MaskedSplit) -> MaskedSplit:
+    """At most JUDGED images of a split, evenly spaced."""
+    rows = _evenly(len(split.images))
+    images, maps = ([part[row] for row in rows] for part in (split.images, split.maps))
+    return MaskedSplit(images, maps, split.counts[rows], split.dataset.subset(rows))
+
+
+def _evenly(count: int) -> list[int]:
+    return list(range(count)) if count <= JUDGED else np.linspace(0, count - 1, JUDGED).round().astype(int).tolist()
+
+
+def unsure(learner: Segmenter, images: Tensor, preprocess: Preprocess, look: Look) -> Tensor:
+    """The entropy of each pixel as a share of log C, [B, h, w], of images uint8 [B, 3, h, w]."""
+    with torch.inference_mode():
+        given = probabilities(learner, images, preprocess, look)
+    return torch.special.entr(given).sum(dim=1) / np.log(max(2, given.shape[1]))

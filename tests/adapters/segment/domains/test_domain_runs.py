@@ -1,0 +1,183 @@
+"""A run across domains from every door: judged without target masks, source-only kept where adapting hurts."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from small_networks import SIZE, TINY, work
+
+from adapters.segment.domains.memory import memory_gb
+from adapters.segment.domains.run.judging import restyled
+from adapters.segment.domains.run.online import PixelStream
+from studio.core import recipe as recipes
+from studio.core import registry
+from studio.core.errors import UsageError
+from studio.core.faces import LearnerContext
+from studio.core.home import Home
+from studio.data import open_data
+from studio.data.preprocess import Preprocess
+from studio.runs.predict import load_checkpoint
+
+SCENES = f"builtin:scenes?size={SIZE}&classes=2&truth=masks"
+RUN = {
+    "task": "segment",
+    "method": "segment/mean-teacher",
+    "model": {"image_size": SIZE, "backbone": TINY},
+    "data": {
+        "source": f"{SCENES}&images=8",
+        "target": f"{SCENES}&images=5&look=night&seed=1",
+        "test": f"{SCENES}&images=3&look=night&seed=2",
+    },
+    "params": {"network_params": {"width": 16}},
+    "train": {"epochs": 1, "batch_size": 3},
+    "device": "cpu",
+}
+
+
+def changed(**sections) -> dict:
+    return {**RUN, **{name: {**RUN.get(name, {}), **values} for name, values in sections.items()}}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    home = Home.find(tmp_path_factory.mktemp("domains") / "home")
+    run, result = work(RUN, home)
+    assert result.status == "finished", result.error
+    return run, result, home
+
+
+def test_a_run_says_what_adapting_changed_and_by_which_rule(done):
+    run, result, _ = done
+    metrics = result.metrics
+    assert metrics["selection"] == "label-free: restyled" and metrics["scored_on"] == "test"
+    assert {"miou", "source_only_miou", "convention", "source_miou", "label_free_score", "kept"} <= metrics.keys()
+    events = run.events()
+    assert {"gains", "before-and-after", "masks", "curves"} <= {e["name"] for e in events if e["kind"] == "figure"}
+    (table,) = (e for e in events if e["kind"] == "table" and e["name"] == "source only and adapted")
+    for _, before, after, gain in table["rows"]:
+        assert gain == pytest.approx(after - before, abs=2e-4)
+    scalars = {e["name"] for e in events if e["kind"] == "scalar"}
+    assert {"source-only/train/cross-entropy", "train/target", "val/restyled", "val/target_miou"} <= scalars
+
+
+def test_its_checkpoint_draws_masks_and_goes_on_in_another_method(done):
+    _, result, home = done
+    image = Image.fromarray(open_data("builtin:scenes?images=1&size=80").items[0].source.read())
+    (row,) = load_checkpoint(result.checkpoint, home).predict([image])
+    assert (row["width"], row["height"]) == (80, 80)
+    values = {
+        **changed(model={"checkpoint": result.checkpoint}),
+        "method": "segment/advent",
+        "params": {**RUN["params"], "width": 4},
+    }
+    _, second = work(values, home)
+    assert second.status == "finished", second.error
+    assert second.metrics["source_only_miou"] == pytest.approx(result.metrics["miou"], abs=1e-6)
+
+
+def test_source_only_is_kept_where_adapting_hurts(home):
+    ruinous = changed(
+        params={"network_params": {"width": 16}, "decay": 0.0, "weight": 100.0},
+        train={"lr": 1.0, "epochs": 2, "source_epochs": 1},
+    )
+    run, result = work({**ruinous, "params": {**ruinous["params"]}}, home)
+    assert result.status == "finished", result.error
+    notes = [e["message"] for e in run.events() if e["kind"] == "note"]
+    if result.metrics["kept"] == "source-only":
+        assert result.metrics["miou"] == pytest.approx(result.metrics["source_only_miou"])
+        assert any("the source-only network is kept" in message for message in notes)
+    assert result.metrics["label_free_score"] >= result.metrics["source_only_label_free_score"] - 1e-9
+
+
+def test_without_target_masks_the_source_is_scored_and_oracle_is_refused(home, tmp_path):
+    for number, item in enumerate(open_data(f"builtin:scenes?images=4&size={SIZE}&look=night").items):
+        Image.fromarray(item.source.read()).save(tmp_path / f"{number}.png")
+    data = {"source": RUN["data"]["source"], "target": f"folder:{tmp_path}"}
+    values = {**RUN, "data": data, "train": {**RUN["train"], "source_epochs": 0}}
+    _, result = work(values, home)
+    assert result.status == "finished", result.error
+    assert result.metrics["scored_on"] == "val" and "source_only_miou" not in result.metrics
+    _, refused = work({**values, "eval": {"selection": "oracle"}}, home)
+    assert refused.status == "failed" and "the target has none" in refused.error
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"target": f"{SCENES}&images=2&look=night"}, "fewer than a batch of 3"),
+        ({"test": f"{SCENES.replace('classes=2', 'classes=3')}&images=3"}, "which the source has not"),
+        ({"target": None}, "data.target: nothing is named"),
+        ({"source": None}, "data.source: nothing is named"),
+        ({"source": f"builtin:scenes?size={SIZE}&images=8"}, "data.source: .*has no masks"),
+    ],
+)
+def test_domains_that_do_not_fit_are_said(home, data, message):
+    _, result = work(changed(data=data), home)
+    assert result.status == "failed"
+    with pytest.raises(UsageError, match=message):
+        raise UsageError(result.error)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (changed(data={"train": SCENES}), "leave data.train out"),
+        (changed(data={"target": RUN["data"]["source"]}), "is the source too"),
+        ({**RUN, "method": "segment/fcn", "params": {}}, "adapts to nothing"),
+        ({**RUN, "method": "segment/tent"}, "model.checkpoint"),
+        (changed(params={"network": "segment/advent"}), "no network that can be adapted"),
+        ({**RUN, "method": "segment/fcn", "params": {}, "data": {"train": SCENES}, "eval": {"selection": "label-free"}}, "label-free"),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_together_is_refused_when_a_recipe_is_read(values, message):
+    with pytest.raises(UsageError, match=message):
+        recipes.parse(values)
+
+
+def test_images_in_the_target_s_colours_keep_their_masks(done):
+    from small_networks import scenes
+
+    split = scenes(2)
+    dark = [image // 4 for image in split.images]
+    moved = restyled(split, dark, 0)
+    assert moved.maps is split.maps
+    for image in moved.images:
+        means = [abs(image.mean((1, 2)) - other.mean((1, 2))).max() for other in dark]
+        assert min(means) < 2
+
+
+def test_memory_is_asked_for_by_the_images_of_a_step():
+    small, large = (recipes.parse(changed(model={"image_size": side})) for side in (64, 512))
+    assert 2 < memory_gb(small) < memory_gb(large)
+    single = recipes.parse(changed(model={"image_size": 512}, train={"micro_batch": 1}))
+    assert memory_gb(single) - memory_gb(small) < (memory_gb(large) - memory_gb(small)) / 2
+
+
+def test_masks_adapt_while_they_are_predicted(done):
+    _, result, home = done
+    values = {
+        **RUN, "method": "segment/tent", "params": {}, "data": {"target": RUN["data"]["test"]},
+        "model": {"checkpoint": result.checkpoint, "image_size": SIZE}, "train": {"batch_size": 1, "lr": 0.01},
+    }  # fmt: skip
+    run, online = work(values, home)
+    assert online.status == "finished", online.error
+    assert online.metrics["selection"] == "none (online)" and "source_only_miou" in online.metrics
+    model = load_checkpoint(online.checkpoint, home)
+    image = Image.fromarray(open_data("builtin:scenes?images=1&size=80&look=night").items[0].source.read())
+    first, second = model.predict([image])[0], model.predict([image])[0]
+    assert first != second and first["width"] == 80
+
+
+@pytest.mark.parametrize("reset", [0.0, 0.9])
+def test_masks_that_fall_into_one_class_send_the_network_back(reset):
+    cls = registry.get("segment/tent")
+    learner = cls(cls.Params(reset=reset, network_params={"width": 8}))
+    learner.setup(LearnerContext(registry.backbone(TINY, image_size=32), list("abcd"), 0, 32, training=False))
+    with torch.no_grad():
+        learner.network.module.head.classifier.weight.mul_(20)
+    stream = PixelStream(learner, 0.3)
+    draw = np.random.default_rng(0)
+    images = torch.from_numpy(draw.integers(0, 255, (40, 1, 3, 32, 32), dtype=np.uint8))
+    for image in images:
+        stream.probabilities(image, Preprocess(32))
+    assert (stream.resets > 0) == (reset > 0)
