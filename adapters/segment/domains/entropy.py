@@ -2,7 +2,6 @@
 
 import math
 
-import torch
 from torch import Tensor
 
 
@@ -11,8 +10,8 @@ def self_information(logits: Tensor) -> Tensor:
 
     Its sum over the classes is the entropy map, 0..1. Vu et al. 2019, ADVENT, section 3.
     """
-    probabilities = logits.float().softmax(dim=1)
-    return torch.special.entr(probabilities) / math.log(max(2, logits.shape[1]))
+    logs = logits.float().log_softmax(dim=1)  # of a class that is ruled out the gradient is 0, not 0 times infinity
+    return -(logs.exp() * logs) / math.log(max(2, logits.shape[1]))
 
 
 def entropy_map(logits: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from adapters.segment.domains.entropy import robust_entropy
 from adapters.segment.domains.mean_teacher import MeanTeacher, MeanTeacherParams
 from studio.core.registry import register
 from studio.core.streams import Batch, Step, StreamBatches
-from studio.data.augment.fourier import swap_amplitudes
+from studio.data.looks.fda import fda
 
 
 class FdaParams(MeanTeacherParams):
@@ -28,7 +28,7 @@ class FdaParams(MeanTeacherParams):
 
 @register("segment/fda")
 class Fda(MeanTeacher):
-    """Source images with the low-frequency amplitudes of target images (section 3.1), and a robust entropy (3.2).
+    """Source images with the low-frequency amplitudes of target images (studio.data.looks.fda), and a robust entropy.
 
     With `weight` the network also learns the maps of a teacher (self-training, section 3.3). There the teacher is the
     mean of three networks, each of one band, trained in rounds; here it is the running average of one that sees all
@@ -46,8 +46,8 @@ class Fda(MeanTeacher):
     def restyled(self, source: Tensor, target: Tensor, band: float) -> Tensor:
         """Source images in the look of target images in a random order, both normalised [B, 3, H, W]."""
         lent = target[torch.randint(len(target), (len(source),)).to(target.device)]
-        swapped = swap_amplitudes(self.colours.shown(source), self.colours.shown(lent), band)
-        return self.colours.normalized(swapped)
+        pairs = zip(self.colours.shown(source), self.colours.shown(lent), strict=True)
+        return self.colours.normalized(torch.stack([fda(image, other, band) for image, other in pairs]))
 
     def adapt(self, batch: StreamBatches, at: Step) -> Losses:
         losses, logged = super().adapt(batch, at)

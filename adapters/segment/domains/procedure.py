@@ -13,7 +13,7 @@ from adapters.segment.data.domain_batches import DomainMaskBatches
 from adapters.segment.data.domains import resolve_mask_domains
 from adapters.segment.domains.base import DomainSegmenter
 from adapters.segment.domains.memory import memory_gb
-from adapters.segment.domains.run.judging import Judge, Splits
+from adapters.segment.domains.run.judging import Judge, Splits, evenly_spaced
 from adapters.segment.domains.run.report import show_change
 from adapters.segment.procedure import Segmenting, look_of, setup_segmenter, train_segmenter
 from adapters.segment.run.judging import guesses
@@ -25,6 +25,7 @@ from studio.core.recipe import Recipe
 from studio.core.registry import procedure
 from studio.data.domains import Domains
 from studio.engine.meters import Meter
+from studio.engine.restyled import restyle_of
 from studio.engine.session import Session, save_checkpoint, train
 from studio.metrics.segmentation import confusion_of, scores_of
 from studio.store.state import load_state, save_state
@@ -59,7 +60,8 @@ class AdaptingSegmentation(Segmenting):
         plain = judge.evaluate() if learner.starts_solved else {}
         meter, history = Meter(job.device), []
         if recipe.train.epochs:
-            batches = DomainMaskBatches(MaskBatches(train_split, session.preprocess, recipe.train), splits.target)
+            source = MaskBatches(train_split, session.preprocess, recipe.train, restyle_of(job))
+            batches = DomainMaskBatches(source, splits.target)
             progress = train(job, session, batches, judge.evaluate, "label_free_score")
             meter.images, history = 2 * batches.batch_size * progress.step, progress.history
             kept = _keep(job, session, judge, progress)
@@ -79,7 +81,8 @@ class AdaptingSegmentation(Segmenting):
 def decode_domains(job: Job, domains: Domains, look: Look) -> tuple[MaskedSplit, Splits]:
     """The source's training images, and what is looked at."""
     source = decode_masked(job, domains.train, look.short, "the source")
-    val = decode_masked(job, domains.val, look.short, "the source's validation", own_size=True)
+    val = domains.val if domains.test is None else domains.val.subset(evenly_spaced(len(domains.val)))
+    val = decode_masked(job, val, look.short, "the source's validation", own_size=True)
     target = decode_images(job, domains.target, look.short, "the target")
     test = None
     if domains.test is not None:
@@ -113,7 +116,10 @@ def _source_only(
 ) -> dict[str, torch.Tensor]:
     """The weights of the network trained on the source alone, of the epoch that is best on the source's validation."""
     network = session.learner.network
-    recipe = job.recipe.model_copy(update={"train": job.recipe.train.model_copy(update={"epochs": epochs})})
+    changes: dict[str, Any] = {"epochs": epochs}
+    if job.recipe.train.needs_references:
+        changes["restyle"] = "none"  # the target's look is none of the source's
+    recipe = job.recipe.model_copy(update={"train": job.recipe.train.model_copy(update=changes)})
     alone = replace(job, recipe=recipe)
     progress = train_segmenter(alone, replace(session, learner=network), split, splits.val, look, "source-only")
     if progress.best is not None and recipe.eval.selection != "last":

@@ -10,7 +10,8 @@ from adapters.segment.domains.base import AroundNetwork, DomainParams, Losses
 from adapters.segment.losses import loss_of
 from studio.core.registry import register
 from studio.core.streams import Batch, Step, Train
-from studio.data.augment.fourier import match_moments, swap_amplitudes
+from studio.data.looks.fda import fda
+from studio.data.looks.mean_variance import match_mean_variance, statistics
 
 
 class StyleRandomParams(DomainParams):
@@ -66,9 +67,8 @@ class StyleRandom(AroundNetwork):
         """Images in made-up styles, normalised [B, 3, H, W]."""
         shown = self.colours.shown(images)
         others = shown[torch.randperm(len(shown)).to(shown.device)]
-        return self.colours.normalized(
-            moved_style(swap_amplitudes(shown, others, self.params.band), self.params.strength)
-        )
+        swapped = [fda(image, other, self.params.band) for image, other in zip(shown, others, strict=True)]
+        return self.colours.normalized(moved_style(torch.stack(swapped), self.params.strength))
 
 
 def moved_style(images: Tensor, strength: float) -> Tensor:
@@ -78,14 +78,12 @@ def moved_style(images: Tensor, strength: float) -> Tensor:
     """
     if not strength:
         return images
-    weights = Dirichlet(torch.ones(len(images))).sample((len(images),)).to(images)  # [B, B]
-    mixed = torch.einsum("ab,bchw->achw", weights, images)
-    factor, shift = (
-        (1 + strength * (torch.rand(len(images), 3, 1, 1) - 0.5)).to(images),
-        torch.rand(len(images), 3, 1, 1),
-    )
-    restyled = match_moments(images, mixed) * factor
-    return restyled + 0.2 * strength * (shift.to(images) - 0.5)
+    weights = Dirichlet(torch.ones(len(images))).sample((len(images),)).double()  # [B, B]
+    means, deviations = map(torch.stack, zip(*(statistics([image]) for image in images), strict=True))  # [B, 3]
+    factors, shifts = torch.rand(2, len(images), 3, dtype=torch.float64) - 0.5
+    means = weights.to(means) @ means + 0.2 * strength * shifts.to(means)
+    deviations = weights.to(means) @ deviations * (1 + strength * factors.to(means))
+    return torch.stack([match_mean_variance(*parts) for parts in zip(images, means, deviations, strict=True)])
 
 
 def divergence(one: Tensor, two: Tensor) -> Tensor:

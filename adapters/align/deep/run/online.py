@@ -65,7 +65,7 @@ class Stream:
         self.batches += 1
         self.mean = mean if self.mean is None else LASTING * self.mean + (1 - LASTING) * mean
         spread = float(torch.special.entr(self.mean).sum().exp())
-        if self.learner.params.reset and self.batches >= SETTLED and spread < self.least_spread(mean):
+        if self.learner.params.reset and self.batches >= SETTLED and not spread >= self.least_spread(mean):
             self.learner.module.load_state_dict(self.first)
             self.resets += 1
             self._begin()

@@ -14,7 +14,7 @@ from adapters.segment.run.judging import alike, confusions
 from adapters.segment.run.report import only_of
 from adapters.segment.run.views import Look, probabilities
 from studio.core.procedure import Job
-from studio.data.augment.fourier import match_moments
+from studio.data.looks.mean_variance import match_mean_variance, statistics
 from studio.data.preprocess import Preprocess
 from studio.metrics.segmentation import scores_of
 
@@ -42,7 +42,7 @@ class Judge:
         self.look = replace(look, mirror=False, scales=(1.0,))
         self.spread, self.warned = splits.spread, False
         self.val = evenly(splits.val)
-        self.target = [splits.target[row] for row in _evenly(len(splits.target))]
+        self.target = [splits.target[row] for row in evenly_spaced(len(splits.target))]
         self.restyled = restyled(self.val, self.target, job.recipe.train.seed)
         self.test = None if splits.test is None else evenly(splits.test)
         self.rule = rule_of(job)
@@ -123,19 +123,20 @@ def restyled(split: MaskedSplit, target: Sequence[np.ndarray], seed: int) -> Mas
 
 
 def _recoloured(image: np.ndarray, target: np.ndarray) -> np.ndarray:
-    source, given = (torch.from_numpy(np.ascontiguousarray(one))[None].float() for one in (image, target))
-    moved: Tensor = match_moments(source, given)
-    return moved[0].round().clamp(0, 255).to(torch.uint8).numpy()
+    source, given = (torch.from_numpy(np.ascontiguousarray(one)).float() for one in (image, target))
+    moved = match_mean_variance(source, *statistics([given]))
+    return moved.round().clamp(0, 255).to(torch.uint8).numpy()
 
 
 def evenly(split: MaskedSplit) -> MaskedSplit:
     """At most JUDGED images of a split, evenly spaced."""
-    rows = _evenly(len(split.images))
+    rows = evenly_spaced(len(split.images))
     images, maps = ([part[row] for row in rows] for part in (split.images, split.maps))
     return MaskedSplit(images, maps, split.counts[rows], split.dataset.subset(rows))
 
 
-def _evenly(count: int) -> list[int]:
+def evenly_spaced(count: int) -> list[int]:
+    """At most JUDGED rows of `count`."""
     return list(range(count)) if count <= JUDGED else np.linspace(0, count - 1, JUDGED).round().astype(int).tolist()
 
 

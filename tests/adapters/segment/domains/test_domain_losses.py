@@ -19,7 +19,6 @@ from adapters.segment.domains.mic import shown_blocks
 from adapters.segment.domains.style_random import divergence, moved_style
 from adapters.segment.domains.two_resolutions import cut, some_window
 from studio.core.streams import Step
-from studio.data.augment.fourier import match_moments, swap_amplitudes
 from studio.data.masks.class_map import VOID
 from studio.data.preprocess import Preprocess
 
@@ -103,35 +102,6 @@ def test_predictions_apart_are_measured_by_jensen_and_shannon():
         terms.append(((p * np.log(p / middle)).sum() + (q * np.log(q / middle)).sum()) / 2)
     assert float(divergence(one, two)) == pytest.approx(np.mean(terms), rel=1e-5)
     assert float(divergence(one, one)) == pytest.approx(0, abs=1e-6)
-
-
-def test_low_frequencies_lend_their_amplitude_and_keep_their_phase():
-    source, target = drawn(1, 1, 8, 10), drawn(1, 1, 8, 10, seed=1) + 2
-    ours, theirs = (np.fft.fft2(one[0, 0].numpy()) for one in (source, target))
-    mixed = ours.copy()
-    for row, column in places(8, 10):
-        down, right = (place if place <= side // 2 else place - side for place, side in ((row, 8), (column, 10)))
-        if abs(down) <= 2 and abs(right) <= 3:  # floor(0.3 * 8), floor(0.3 * 10)
-            mixed[row, column] = abs(theirs[row, column]) * np.exp(1j * np.angle(ours[row, column]))
-    wanted = np.fft.ifft2(mixed).real
-    np.testing.assert_allclose(swap_amplitudes(source, target, 0.3)[0, 0].numpy(), wanted, atol=1e-10)
-
-
-def test_a_swap_without_a_band_moves_the_mean_alone_and_sizes_may_differ():
-    source, target = drawn(2, 3, 8, 8).abs(), drawn(2, 3, 12, 6, seed=1).abs()
-    moved = swap_amplitudes(source, target, 0.0)
-    torch.testing.assert_close(moved.mean((2, 3)), target.mean((2, 3)))
-    torch.testing.assert_close(moved - moved.mean((2, 3), keepdim=True), source - source.mean((2, 3), keepdim=True))
-    torch.testing.assert_close(swap_amplitudes(source, source, 0.4), source)
-    assert swap_amplitudes(source, target, 0.5).isfinite().all()
-
-
-def test_moments_are_those_of_the_target():
-    moved = match_moments(drawn(2, 3, 6, 6), 5 + 3 * drawn(2, 3, 4, 9, seed=1))
-    wanted = 5 + 3 * drawn(2, 3, 4, 9, seed=1)
-    for name in ("mean", "std"):
-        torch.testing.assert_close(getattr(moved, name)((2, 3)), getattr(wanted, name)((2, 3)))
-    assert match_moments(torch.ones(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)).isfinite().all()
 
 
 @settings(max_examples=25, deadline=None)

@@ -33,6 +33,8 @@ RUN = {
     "device": "cpu",
 }
 
+PLAIN = {**RUN, "method": "segment/fcn", "params": {}, "data": {"train": SCENES}}
+
 
 def changed(**sections) -> dict:
     return {**RUN, **{name: {**RUN.get(name, {}), **values} for name, values in sections.items()}}
@@ -75,23 +77,22 @@ def test_its_checkpoint_draws_masks_and_goes_on_in_another_method(done):
     assert second.metrics["source_only_miou"] == pytest.approx(result.metrics["miou"], abs=1e-6)
 
 
-def test_source_only_is_kept_where_adapting_hurts(home):
-    ruinous = changed(
-        params={"network_params": {"width": 16}, "decay": 0.0, "weight": 100.0},
-        train={"lr": 1.0, "epochs": 2, "source_epochs": 1},
-    )
-    run, result = work({**ruinous, "params": {**ruinous["params"]}}, home)
-    assert result.status == "finished", result.error
-    notes = [e["message"] for e in run.events() if e["kind"] == "note"]
-    if result.metrics["kept"] == "source-only":
-        assert result.metrics["miou"] == pytest.approx(result.metrics["source_only_miou"])
-        assert any("the source-only network is kept" in message for message in notes)
-    assert result.metrics["label_free_score"] >= result.metrics["source_only_label_free_score"] - 1e-9
+def test_source_only_is_kept_where_adapting_hurts(done):
+    """Weights that a step leaves useless are taken for no gain, though the network is surer of the target then."""
+    _, result, kept_in = done
+    ruinous = {"network_params": {"width": 16}, "decay": 0.0}
+    values = changed(params=ruinous, train={"lr": 0.3}, model={"checkpoint": result.checkpoint})
+    run, ruined = work(values, kept_in)
+    assert ruined.status == "finished", ruined.error
+    assert ruined.metrics["best_epoch"] == 0 and ruined.metrics["kept"] == "source-only"
+    assert ruined.metrics["miou"] == pytest.approx(ruined.metrics["source_only_miou"])
+    assert any("the source-only network is kept" in e["message"] for e in run.events() if e["kind"] == "note")
 
 
 def test_without_target_masks_the_source_is_scored_and_oracle_is_refused(home, tmp_path):
+    (tmp_path / "night").mkdir()
     for number, item in enumerate(open_data(f"builtin:scenes?images=4&size={SIZE}&look=night").items):
-        Image.fromarray(item.source.read()).save(tmp_path / f"{number}.png")
+        Image.fromarray(item.source.read()).save(tmp_path / "night" / f"{number}.png")
     data = {"source": RUN["data"]["source"], "target": f"folder:{tmp_path}"}
     values = {**RUN, "data": data, "train": {**RUN["train"], "source_epochs": 0}}
     _, result = work(values, home)
@@ -123,10 +124,10 @@ def test_domains_that_do_not_fit_are_said(home, data, message):
     [
         (changed(data={"train": SCENES}), "leave data.train out"),
         (changed(data={"target": RUN["data"]["source"]}), "is the source too"),
-        ({**RUN, "method": "segment/fcn", "params": {}}, "adapts to nothing"),
+        ({**PLAIN, "data": RUN["data"]}, "adapts to nothing"),
         ({**RUN, "method": "segment/tent"}, "model.checkpoint"),
         (changed(params={"network": "segment/advent"}), "no network that can be adapted"),
-        ({**RUN, "method": "segment/fcn", "params": {}, "data": {"train": SCENES}, "eval": {"selection": "label-free"}}, "label-free"),
+        ({**PLAIN, "eval": {"selection": "label-free"}}, "label-free"),
     ],
 )  # fmt: skip
 def test_what_does_not_go_together_is_refused_when_a_recipe_is_read(values, message):
@@ -147,6 +148,8 @@ def test_images_in_the_target_s_colours_keep_their_masks(done):
 
 
 def test_memory_is_asked_for_by_the_images_of_a_step():
+    assert memory_gb(recipes.load("gta5-cityscapes")) == pytest.approx(9.7)
+    assert memory_gb(recipes.load("camvid-day-to-dusk")) < 8
     small, large = (recipes.parse(changed(model={"image_size": side})) for side in (64, 512))
     assert 2 < memory_gb(small) < memory_gb(large)
     single = recipes.parse(changed(model={"image_size": 512}, train={"micro_batch": 1}))
@@ -171,13 +174,13 @@ def test_masks_adapt_while_they_are_predicted(done):
 @pytest.mark.parametrize("reset", [0.0, 0.9])
 def test_masks_that_fall_into_one_class_send_the_network_back(reset):
     cls = registry.get("segment/tent")
-    learner = cls(cls.Params(reset=reset, network_params={"width": 8}))
+    learner = cls(cls.Params(reset=reset, prior=0.0, network_params={"width": 8}))
     learner.setup(LearnerContext(registry.backbone(TINY, image_size=32), list("abcd"), 0, 32, training=False))
     with torch.no_grad():
-        learner.network.module.head.classifier.weight.mul_(20)
+        learner.network.module.head.classifier.weight.mul_(100)
     stream = PixelStream(learner, 0.3)
     draw = np.random.default_rng(0)
-    images = torch.from_numpy(draw.integers(0, 255, (40, 1, 3, 32, 32), dtype=np.uint8))
+    images = torch.from_numpy(draw.integers(0, 255, (25, 1, 3, 32, 32), dtype=np.uint8))
     for image in images:
         stream.probabilities(image, Preprocess(32))
     assert (stream.resets > 0) == (reset > 0)

@@ -1,0 +1,230 @@
+"""Masks from one look to another: each method and each of its parts beside source only, over seeds.
+
+    python benchmarks/segment_domains.py RESULTS.jsonl --data scenes --arms fda advent --seeds 0 1 2 [--cells 1]
+    python benchmarks/segment_domains.py RESULTS.jsonl --data dusk --day FOLDER --dusk FOLDER
+    python benchmarks/segment_domains.py RESULTS.jsonl --table
+
+One cell is one method and seed; what RESULTS has already is not run again, so short calls (--cells) add up. Every cell
+of a seed starts from the same source-only network (kept beside RESULTS) and has as many steps. `scenes` are
+builtin:scenes from clear to night, of which no scene comes twice. `dusk` is CamVid: FOLDER of the day has train/ and
+val/ with images/ and masks/, of which frames that begin with 0001TP are left out; FOLDER of dusk has unlabelled/ and
+test/. In RESULTS is each epoch's mIoU on the target, of which the labels chose nothing; the table reads from it what
+the last epoch, the best by the target's masks (oracle), and each label-free score would have given.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from studio import run
+from studio.core.home import Home
+from studio.store import Store
+
+LIGHT = {"network_params": {"width": 64}}
+SELF = {"weight": 1.0, "threshold": 0.9, "feature_distance": 0.0, "masked": 0.0, "mix": False, "warm_up": 0.0}
+ARMS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {  # method, params, train
+    "source longer": ("segment/mic", {**SELF, "weight": 0.0}, {}),
+    "style randomisation": ("segment/style-random", {}, {}),
+    "fda": ("segment/fda", {}, {}),
+    "fda + self-training": ("segment/fda", {"weight": 1.0, "threshold": 0.9}, {}),
+    "minent": ("segment/advent", {"adversary": 0.0, "entropy": 0.01}, {}),
+    "advent": ("segment/advent", {}, {}),
+    "self-training": ("segment/mic", SELF, {}),
+    "+ classmix": ("segment/mic", {**SELF, "mix": True}, {}),
+    "+ rare classes": ("segment/mic", {**SELF, "mix": True}, {"rare_classes": 0.1}),
+    "+ feature distance": ("segment/mic", {**SELF, "mix": True, "feature_distance": 0.005}, {"rare_classes": 0.1}),
+    "+ mic": (
+        "segment/mic",
+        {**SELF, "mix": True, "feature_distance": 0.005, "masked": 1.0},
+        {"rare_classes": 0.1},
+    ),
+    "hrda": ("segment/hrda", {"threshold": 0.9, "warm_up": 0.0}, {"rare_classes": 0.1}),
+    "tent": ("segment/tent", {}, {"lr": 0.0001, "batch_size": 4}),
+}
+WATCHED = ("restyled", "entropy", "diversity", "miou", "target_miou", "target_classes", "score")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--data", default="scenes", choices=("scenes", "dusk"))
+    parser.add_argument("--day", type=Path)
+    parser.add_argument("--dusk", type=Path)
+    parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS), metavar="ARM")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0])
+    parser.add_argument("--cells", type=int, default=1000, help="run at most so many")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="in every recipe, and a cell apart")
+    parser.add_argument("--table", action="store_true", help="only print what there is")
+    asked = parser.parse_args()
+    if not asked.table:
+        work(asked)
+    for data in ("scenes", "dusk"):
+        show([row for row in known(asked.results) if row["data"] == data], data)
+    return 0
+
+
+def known(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def work(asked: argparse.Namespace) -> None:
+    """Runs the cells that are not there yet, seed by seed."""
+    there = {(row["data"], row["arm"], row["seed"], row["set"]) for row in known(asked.results)}
+    home, extra, done = Home.find(asked.results.with_suffix(".home")), " ".join(asked.set), 0
+    for seed in asked.seeds:
+        for arm in ("source only", *asked.arms):
+            if (asked.data, arm, seed, extra) in there or done >= asked.cells:
+                continue
+            start = checkpoint(known(asked.results), asked.data, seed, extra)
+            row = cell(arm, recipe(arm, seed, start, asked), home)
+            row |= {"data": asked.data, "seed": seed, "set": extra}
+            with asked.results.open("a") as out:
+                out.write(json.dumps(row) + "\n")
+            print(f"{asked.data} {arm} seed {seed}: {row['miou']:.3f} in {row['seconds']:.0f} s", flush=True)
+            done += 1
+
+
+def checkpoint(rows: list[dict[str, Any]], data: str, seed: int, extra: str) -> str | None:
+    """The source-only network of a seed."""
+    mine = [row for row in rows if (row["data"], row["seed"], row["set"]) == (data, seed, extra)]
+    return next((row["checkpoint"] for row in mine if row["arm"] == "source only"), None)
+
+
+def recipe(arm: str, seed: int, start: str | None, asked: argparse.Namespace) -> dict[str, Any]:
+    source, target, test, size, train = DATA[asked.data](asked)
+    method, params, more = ARMS.get(arm, ("segment/light-pyramid", LIGHT["network_params"], {}))
+    supervised = arm in ("source only", "style randomisation")
+    values: dict[str, Any] = {
+        "task": "segment", "method": method, "device": "cpu",
+        "model": {"backbone": "pip/tf_efficientnet_lite0", "image_size": size, "checkpoint": start},
+        "data": {"train": source, "test": test} if supervised else {"source": source, "target": target, "test": test},
+        "params": params if arm == "source only" else {**LIGHT, **params},
+        "train": {**train, "seed": seed, "ema": 0.0 if method in TAUGHT else 0.99, **more},
+    }  # fmt: skip
+    if arm == "tent":
+        del values["data"]["source"]
+        values["train"].pop("epochs")
+    if arm == "style randomisation":
+        values["model"]["checkpoint"] = None  # another method can't go on from it: it has the steps of both at once
+        values["train"]["epochs"] *= 2
+    for pair in asked.set:
+        key, value = pair.split("=", 1)
+        section, _, name = key.partition(".")
+        values[section][name] = json.loads(value)
+    return values
+
+
+TAUGHT = ("segment/mic", "segment/fda", "segment/hrda", "segment/tent")  # a teacher is their average
+
+
+def scenes(asked: argparse.Namespace) -> tuple[str, str, str, int, dict[str, Any]]:
+    def part(images: int, look: str, seed: int) -> str:
+        return f"builtin:scenes?images={images}&size=96&classes=3&look={look}&seed={seed}&truth=masks"
+
+    train = {"epochs": 8, "batch_size": 4, "lr": 0.002}
+    return part(120, "clear", 0), part(120, "night", 1), part(40, "night", 2), 96, train
+
+
+def dusk(asked: argparse.Namespace) -> tuple[str, str, str, int, dict[str, Any]]:
+    day = asked.results.with_suffix(".day")
+    if not day.exists():
+        copy_day(asked.day, day)
+    target = asked.results.with_suffix(".dusk")
+    if not target.exists():
+        (target / "dusk").mkdir(parents=True)
+        for image in (asked.dusk / "unlabelled").iterdir():
+            (target / "dusk" / image.name).write_bytes(image.read_bytes())
+    options = "ignore=11&classes=camvid"
+    train = {"epochs": 10, "batch_size": 4, "lr": 0.002}
+    return f"masks:{day}?{options}", f"folder:{target}", f"masks:{asked.dusk / 'test'}?{options}", 160, train
+
+
+def copy_day(source: Path, day: Path) -> None:
+    """The images with masks of the day's drives."""
+    for file in sorted(source.rglob("*")):
+        if file.is_file() and not file.name.startswith("0001TP"):
+            (day / file.relative_to(source).parent).mkdir(parents=True, exist_ok=True)
+            (day / file.relative_to(source)).write_bytes(file.read_bytes())
+
+
+DATA = {"scenes": scenes, "dusk": dusk}
+
+
+def cell(arm: str, values: dict[str, Any], home: Home) -> dict[str, Any]:
+    """What is kept of one run."""
+    begun = time.monotonic()
+    result = run(values, home=home)
+    history: dict[int, dict[str, float]] = {}
+    for event in Store(home).run(result.run).events():
+        if event["kind"] == "scalar" and event["name"].partition("/")[::2][0] == "val":
+            history.setdefault(event["step"], {})[event["name"].removeprefix("val/")] = event["value"]
+    metrics = result.metrics
+    return {
+        "arm": arm, "miou": metrics["miou"], "miou_ci95": metrics.get("miou_ci95"),
+        "source_only": metrics.get("source_only_miou"), "kept": metrics.get("kept"),
+        "per_class": metrics["miou_per_class"], "source_miou": metrics.get("source_miou"),
+        "resets": metrics.get("resets"), "checkpoint": result.checkpoint, "seconds": time.monotonic() - begun,
+        "history": [{name: each.get(name) for name in WATCHED} for _, each in sorted(history.items())],
+    }  # fmt: skip
+
+
+def show(rows: list[dict[str, Any]], data: str) -> None:
+    """One table: a line an arm, means over its seeds; then how far each rule was from the best epoch."""
+    if not rows:
+        return
+    plain = {row["seed"]: row["miou"] for row in rows if row["arm"] == "source only"}
+    print(f"\n{data}\n| | seeds | mIoU | gain | of each seed | last epoch | best epoch (oracle) | minutes |")
+    print("|---|---:|---:|---:|---|---:|---:|---:|")
+    for arm in dict.fromkeys(row["arm"] for row in rows):
+        mine = [row for row in rows if row["arm"] == arm and row["seed"] in plain]
+        gains = [row["miou"] - plain[row["seed"]] for row in mine]
+        last, best = (mean_of(mine, pick) for pick in (lambda curve: curve[-1], max))
+        half = f" ± {interval(gains):.3f}" if len(gains) > 1 else ""
+        each = ", ".join(f"{row['miou']:.3f}" for row in mine)
+        minutes = np.mean([row["seconds"] for row in mine]) / 60
+        miou = np.mean([row["miou"] for row in mine])
+        gain = f"{np.mean(gains):+.3f}{half}"
+        print(f"| {arm} | {len(mine)} | {miou:.3f} | {gain} | {each} | {last} | {best} | {minutes:.1f} |")
+    regrets(rows)
+
+
+def mean_of(rows: list[dict[str, Any]], pick: Any) -> str:
+    curves = [[one["target_miou"] for one in row["history"] if one["target_miou"] is not None] for row in rows]
+    values = [pick(curve) for curve in curves if curve]
+    return f"{np.mean(values):.3f}" if values else ""
+
+
+def interval(values: list[float]) -> float:
+    """Half of the 95 % interval of a mean (Student)."""
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def regrets(rows: list[dict[str, Any]]) -> None:
+    """For each rule: the mean mIoU that it gives over all adapting runs, less that of their best epoch."""
+    curves = [row["history"] for row in rows if row["history"] and row["history"][0]["target_miou"] is not None]
+    if not curves:
+        return
+    rules = {
+        name: lambda curve, name=name: max(curve, key=lambda one: one[name])
+        for name in ("restyled", "entropy", "diversity")
+    }
+    rules |= {"source-val": lambda curve: max(curve, key=lambda one: one["miou"]), "last": lambda curve: curve[-1]}
+    rules["source only"] = lambda curve: curve[0]
+    print(f"\n| rule, over {len(curves)} runs | mIoU | less than the best epoch | worst, below source only |")
+    print("|---|---:|---:|---:|")
+    for name, choose in rules.items():
+        given = np.array([choose(curve)["target_miou"] for curve in curves])
+        best = np.array([max(one["target_miou"] for one in curve) for curve in curves])
+        first = np.array([curve[0]["target_miou"] for curve in curves])
+        print(f"| {name} | {given.mean():.3f} | {(best - given).mean():.3f} | {min(0.0, (given - first).min()):.3f} |")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
