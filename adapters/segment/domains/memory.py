@@ -2,17 +2,19 @@
 
 from studio.core.recipe import Recipe
 
-BASE_GB = 2.5  # SegFormer-B5's weights, gradient and two moments, its teacher, the pretrained copy; and the kernels
-PAPER_GB = 9.7  # DAFormer on a 2080 Ti, which holds two images of 512 pixels at once
-PIXEL_GB = (PAPER_GB - BASE_GB) / (2 * 512**2)
+#: with an encoder of transformers: SegFormer-B5's weights, gradient, two moments, teacher and pretrained copy; and what
+#: DAFormer's authors measured, 9.7 GB, of which two images of 512 pixels are the rest
+TRANSFORMER_GB, TRANSFORMER_PIXEL_GB = 2.5, (9.7 - 2.5) / (2 * 512**2)
+#: with a convolutional one: twice what a ResNet-101 below DeepLabV3 keeps for the backward pass
+CNN_GB, CNN_PIXEL_GB = 2.0, 5e-6
 SIDE = 224  # of images whose size is the backbone's own
 
 
 def memory_gb(recipe: Recipe) -> float:
-    """Gigabytes for the largest network here, SegFormer-B5 in fp32; a smaller one needs less.
-
-    By what DAFormer's authors measured; benchmarks/segment_memory.py counts less, without the memory of kernels.
-    """
+    """Gigabytes in fp32; benchmarks/segment_memory.py counts what backward keeps, without the memory of kernels."""
+    base, a_pixel = CNN_GB, CNN_PIXEL_GB
+    if recipe.model.backbone.startswith("hf/"):
+        base, a_pixel = TRANSFORMER_GB, TRANSFORMER_PIXEL_GB
     side, settings = recipe.model.image_size or SIDE, recipe.train
     rows = min(settings.micro_batch or settings.batch_size, settings.batch_size)
-    return BASE_GB + recipe.method_class().views * rows * side**2 * PIXEL_GB
+    return base + recipe.method_class().views * rows * side**2 * a_pixel
