@@ -40,7 +40,7 @@ def domain_direction(xs: np.ndarray, xt: np.ndarray, c: float = 1.0) -> tuple[np
     n, m, d = len(xs), len(xt), xs.shape[1]
     middle = (xs.sum(axis=0) + xt.sum(axis=0)) / (n + m)
     if n + m < d:
-        both = np.concatenate([xs, xt]) - middle
+        both = np.concatenate([xs, xt]).astype(np.float64) - middle  # the ridge below is less than float32 can add
         gram = both @ both.T
         gram.flat[:: len(gram) + 1] += 1e-10 * np.trace(gram) / len(gram)
         rows = scipy.linalg.cholesky(gram, lower=True)

@@ -165,7 +165,11 @@ def _write(
 def _selection(job: Job, methods: "Methods") -> str:
     recipe = job.recipe
     shallow = "none (one setting a method across tasks)"
-    score = f": {recipe.eval.score}" if recipe.eval.selection == "label-free" else ""
+    score = (
+        f": {recipe.eval.score or 'diversity, of partial methods entropy'}"
+        if recipe.eval.selection == "label-free"
+        else ""
+    )
     deep = f"the epoch by {recipe.eval.selection}{score}"
     if not methods.deep:
         return shallow

@@ -38,8 +38,10 @@ class AlignEval(EvalSection):
     selection: Literal["source-val", "label-free", "last", "oracle"] = Field(
         "label-free", description="the rule by which a model is chosen; named beside each number"
     )
-    score: Literal["entropy", "diversity", "importance-weighted", "dev", "snd"] = Field(
-        "diversity", description="the label-free score that chooses the epoch of a deep method"
+    score: Literal["entropy", "diversity", "importance-weighted", "dev", "snd"] | None = Field(
+        None,
+        description="the label-free score that chooses the epoch of a deep method; null takes diversity, and entropy "
+        "where the target may lack classes",
     )
     unknown: float | None = Field(
         None,

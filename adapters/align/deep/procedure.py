@@ -122,7 +122,7 @@ def _kept(job: Job, judge: Judge, session: Session, plain: SourceOnlyRun | None,
     """What the checkpoint holds: source only where eval.fallback asks for it and the label-free score prefers it."""
     title, instead = judge.learner.title, False
     if plain is not None:
-        comparison = Comparison(job.recipe.eval.score, metrics["label_free_score"], plain.judge.label_free())
+        comparison = Comparison(plain.judge.score, metrics["label_free_score"], plain.judge.label_free())
         instead = prefers_source_only(job, comparison, title, metrics)
     if "source_only_accuracy" in metrics:
         tell_of_kept(job, title, instead, metrics)

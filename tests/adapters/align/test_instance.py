@@ -176,3 +176,10 @@ def test_nan_is_refused_with_the_domain_named(method):
     xt[3, 0] = np.nan
     with pytest.raises(DataError, match="target: 1 of 30 rows"):
         method().fit(xs, ys, xt)
+
+
+def test_few_samples_of_many_float32_features_tell_domains_apart_even_where_rows_repeat():
+    rng = np.random.default_rng(0)
+    xs, xt = (np.repeat(rng.normal(size=(20, 256)) + shift, 3, axis=0).astype(np.float32) for shift in (0.0, 1.0))
+    direction, bias = domain_direction(xs, xt)
+    assert (xt @ direction + bias > 0).all() and (xs @ direction + bias < 0).all()

@@ -12,7 +12,9 @@ def test_a_kind_of_data_is_a_file_in_readers():
     images = {"builtin", "colored", "folder", "hf", "list", "mat", "npz", "omniglot", "rotated", "torchvision", "zip"}
     masks = {"acdc", "ade20k", "bdd100k", "camvid", "cityscapes", "darkzurich", "gta5", "masks", "synthia"}
     looks = {"images", "pairs"}
-    assert schemes() == images | looks | masks | {"coco", "csv", "cvat", "labelme", "labelstudio", "via", "voc", "yolo"}
+    domains = {"office31", "officehome", "visda2017", "domainnet", "pacs", "vlcs", "terraincognita", "cifar10c"}
+    boxes = {"coco", "csv", "cvat", "labelme", "labelstudio", "via", "voc", "yolo"}
+    assert schemes() == images | looks | masks | domains | boxes | {"reid"}
 
 
 def test_options_follow_a_question_mark_and_may_hold_plus_signs_and_spaces():

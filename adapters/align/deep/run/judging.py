@@ -8,7 +8,7 @@ from scipy.special import softmax
 
 from adapters.align.deep.base import DeepLearner
 from adapters.align.deep.run.collapse import classes_predicted, least_classes
-from adapters.align.deep.run.scores import SCORES, Seen, all_scores
+from adapters.align.deep.run.scores import SCORES, USUAL, Seen, all_scores
 from studio.core.procedure import Job
 from studio.data.preprocess import Preprocess
 from studio.engine.decoded import Decoded, inputs
@@ -74,6 +74,11 @@ def look_at(job: Job, learner: DeepLearner, split: Decoded, preprocess: Preproce
     return Look(np.concatenate(features), np.concatenate(logits), job.recipe.eval.unknown)
 
 
+def score_of(job: Job) -> str:
+    """The label-free score by which this run chooses."""
+    return job.recipe.eval.score or USUAL.get(job.method.setting, "diversity")  # type: ignore[attr-defined]
+
+
 class Judge:
     """Judges a learner; `evaluate` is what the loop calls after each epoch. `name` is that of its training."""
 
@@ -87,7 +92,7 @@ class Judge:
         name: str = "",
     ) -> None:
         self.job, self.learner, self.preprocess, self.splits, self.classes = job, learner, preprocess, splits, classes
-        self.rule, self.score = job.recipe.eval.selection, job.recipe.eval.score
+        self.rule, self.score = job.recipe.eval.selection, score_of(job)
         self.epoch, self.warned = _epochs_before(job, name), False
         self.rows = evenly(len(splits.target.dataset), JUDGED)
         self.judged = splits.target.part(self.rows)

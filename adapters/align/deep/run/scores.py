@@ -62,6 +62,7 @@ SCORES: dict[str, Callable[[Seen], float]] = {
     "dev": dev,
     "snd": snd,
 }
+USUAL = {"partial": "entropy"}  # by setting; diversity wants all classes, of which a partial target lacks some
 OF_THE_SOURCE = ("importance-weighted", "dev")  # which need labelled source images
 
 

@@ -269,3 +269,20 @@ def test_the_ways_to_adapt_are_those_that_predict_and_the_tool_for_films_offer(t
     assert AdaptToFilm().fits(manifest) and not AdaptToFilm().fits(manifest.model_copy(update={"classes": []}))
     with pytest.raises(UsageError, match="adapt: found 'tend'.*tent"):
         load_checkpoint(start, home, device="cpu", look={"adapt": "tend"})
+
+
+def test_the_lab_runs_on_office_31_as_it_comes_unpacked(home, tmp_path):
+    for domain, shift in (("amazon", 0), ("dslr", 30), ("webcam", 60)):
+        for number, (image, label) in enumerate(zip(*images_of(shift, 12), strict=True)):
+            path = tmp_path / "office31" / domain / "images" / ["bike", "mug", "pen"][label] / f"{number}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).convert("RGB").save(path)
+    data = {
+        f"data.{key}": f"office31:{tmp_path}/office31?domain={name}"
+        for key, name in (("source", "amazon"), ("target", "webcam"))
+    }
+    small = {"model.backbone": BACKBONE, "train.epochs": 1, "train.batch_size": 12, "device": "cpu"}
+    result = run("office31-dann", {**data, **small}, home=home)
+    assert result.status == "finished" and result.metrics["source_only_accuracy"] is not None
+    assert list(home.root.rglob("figures/before-and-after.png"))
+    assert any("GB of the device" in event["message"] for event in events_of(home) if event["kind"] == "note")
