@@ -12,8 +12,9 @@ optimizers that the phase trains.
 import math
 import statistics
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -46,7 +47,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 
 class Batches(Protocol):
-    """Where batches come from."""
+    """Where batches come from. Those with `waits` of True follow from what is found at the end of the epoch before."""
 
     steps_per_epoch: int
 
@@ -252,14 +253,16 @@ class Loop:
         return True
 
     def _prepared(self, start: int) -> Iterator[tuple[int, Drawn]]:
-        """Global batches, prepared ahead."""
+        """Global batches, prepared ahead; those that wait for the end of an epoch not beyond it."""
+        waits, epoch = getattr(self.batches, "waits", False), self.batches.steps_per_epoch
         with ThreadPoolExecutor(1) as pool:
-            waiting = [pool.submit(self.batches.batch, step) for step in range(start, min(start + AHEAD, self.total))]
+            waiting, following = deque[Future[Drawn]](), start
             for step in range(start, self.total):
-                batch = waiting.pop(0).result()
-                if step + AHEAD < self.total:
-                    waiting.append(pool.submit(self.batches.batch, step + AHEAD))
-                yield step, check(batch, self.learner.streams)
+                end = min(self.total, (step // epoch + 1) * epoch) if waits else self.total
+                while following < min(step + 1 + AHEAD, end):
+                    waiting.append(pool.submit(self.batches.batch, following))
+                    following += 1
+                yield step, check(waiting.popleft().result(), self.learner.streams)
 
     def _step(self, at: Step, drawn: Drawn) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """One step through all its phases; the losses that were minimised, and the values that are only logged."""

@@ -166,6 +166,26 @@ class Doubled:
         })  # fmt: skip
 
 
+def test_batches_that_wait_are_made_after_the_epoch_before_was_judged(tmp_path):
+    """So that they can follow from what was found then."""
+    judged, ahead = [], []
+
+    class Waiting(ToyBatches):
+        waits = True
+
+        def batch(self, step):
+            ahead.append(step // 10 - len(judged))
+            return super().batch(step)
+
+    def evaluate():
+        judged.append(True)
+        return {"score": 0.0}
+
+    learner = made("dann")
+    loop_of(learner, Waiting.of(learner), tmp_path, evaluate=evaluate).run()
+    assert ahead == [0] * 30
+
+
 def _double(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.double() if tensor.is_floating_point() else tensor
 
