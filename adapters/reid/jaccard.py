@@ -13,8 +13,8 @@ from scipy.sparse import csr_matrix, vstack
 from torch import Tensor
 from torch.nn.functional import normalize
 
-PAIRS = 1 << 22  # weights compared at once: some 100 MB
-CELLS = 1 << 25  # of a block of dense distances: 128 MB in float32
+CELLS = 1 << 24  # of a block of dense distances: 64 MB in float32
+CACHED = 1 << 18  # weights compared, and their sums held, at once: more would leave the processor's cache
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _expanded(indices: np.ndarray, k1: int) -> csr_matrix:
     whole, half = (_reciprocal(indices[:, : k + 1]) for k in (k1, round(k1 / 2)))
     sizes = np.diff(half.indptr)
     parts = [csr_matrix((0, len(indices)), dtype=np.float32)]
-    step = max(1, PAIRS // max(1, k1 * k1))
+    step = max(1, CELLS // max(1, k1 * k1))
     for start in range(0, len(indices), step):
         own = whole[start : start + step]
         shared = (own @ half.T).multiply(own).tocsr()  # |R(p, k) and R(q, k/2)| for q in R(p, k)
@@ -126,10 +126,10 @@ def _blocks(rows: csr_matrix, columns: "csr_matrix") -> Iterator[tuple[int, np.n
     """The sums of least weights [b, C] of rows with all columns (as CSC), and where each block begins."""
     counts = np.diff(columns.indptr)
     work = np.concatenate([[0], np.cumsum(counts[rows.indices])])[rows.indptr]  # pairs before each row
-    most = max(1, CELLS // max(1, columns.shape[0]))
+    most = max(1, CACHED // max(1, columns.shape[0]))
     start, total = 0, rows.shape[0]
     while start < total:
-        stop = int(np.searchsorted(work, work[start] + PAIRS, side="right")) - 1
+        stop = int(np.searchsorted(work, work[start] + CACHED, side="right")) - 1
         stop = min(max(stop, start + 1), start + most, total)
         yield start, _overlap(rows[start:stop], columns, counts)
         start = stop

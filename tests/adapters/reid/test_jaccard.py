@@ -32,7 +32,7 @@ def test_relative_distances_are_those_of_re_ranking(features):
 
 def test_small_blocks_change_nothing(features, monkeypatch):
     whole = jaccard_distance(features, 20, 6)
-    monkeypatch.setattr(module, "PAIRS", 50)
+    monkeypatch.setattr(module, "CACHED", 50)
     monkeypatch.setattr(module, "CELLS", 700)
     assert np.array_equal(jaccard_distance(features, 20, 6), whole)
 
