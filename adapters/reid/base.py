@@ -1,6 +1,6 @@
 """What all trained embeddings share: the network, its classifier of the individuals it learns from, learning rates."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -52,6 +52,8 @@ class EmbeddingLearner(Learner):
     )  # fmt: skip
     Params = EmbeddingParams
     module: EmbeddingNetwork
+    #: batches say which camera took an image, though the network is not told
+    needs_cameras: ClassVar[bool] = False
 
     def setup(self, context: LearnerContext) -> nn.Module:
         size = context.extra.get("size") or (context.image_size, context.image_size)

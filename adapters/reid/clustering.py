@@ -53,12 +53,6 @@ class Neighbours:
         return Clusters(DBSCAN(eps=eps, min_samples=least, metric="precomputed").fit_predict(near).astype(np.int64))
 
 
-def without_small(clusters: Clusters, least: int = 2) -> Clusters:
-    """Clusters of fewer than `least` images left out, the others numbered anew."""
-    counts = np.bincount(clusters.labels[clusters.labels >= 0], minlength=clusters.count)
-    return numbered(np.where((clusters.labels >= 0) & (counts[clusters.labels] >= least), clusters.labels, LEFT_OUT))
-
-
 def numbered(labels: np.ndarray) -> Clusters:
     """Labels [N] without gaps, in their order; LEFT_OUT stays."""
     kept, places = np.unique(labels, return_inverse=True)

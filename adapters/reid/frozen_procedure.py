@@ -66,6 +66,8 @@ class Solved:
     job: Job
     backbone: Any
     estimator: Any
+    before: None = None
+    began: str = ""
 
     def embed(self, dataset: Dataset, what: str) -> tuple[np.ndarray, Dataset]:
         features, kept = features_of(self.job, dataset, self.backbone, what)

@@ -15,7 +15,7 @@ class Memory(nn.Module):
 
     @torch.no_grad()
     def keep(self, **tensors: Tensor) -> None:
-        """Puts in what the tensors are now; where they have fewer rows, the first rows."""
+        """Puts in what the tensors are now; where they have fewer rows, those come first."""
         for name, tensor in tensors.items():
             held = getattr(self, name)
             held[: len(tensor)] = tensor.detach().to(held)
@@ -30,22 +30,9 @@ def contrast(features: Tensor, prototypes: Tensor, labels: Tensor, temperature: 
     return cross_entropy(logits.float(), labels, reduction="none")
 
 
-def moved_by_each(prototypes: Tensor, features: Tensor, labels: Tensor, momentum: float) -> Tensor:
-    """Prototypes [K, D] after features [B, D] came one by one: p = m p + (1 - m) f, then of length 1.
-
-    Dai et al. 2021, momentum update.
-    """
-    moved = prototypes.clone()
-    for feature, label in zip(features.to(moved), labels.tolist(), strict=True):
-        moved[label] = normalize(momentum * moved[label] + (1 - momentum) * feature, dim=0)
-    return moved
-
-
-def moved_by_hardest(prototypes: Tensor, features: Tensor, labels: Tensor, momentum: float) -> Tensor:
-    """The same with one feature of each cluster, the least like its prototype: the hardest. Dai et al. 2021."""
-    features = features.to(prototypes)
-    likeness = (features * prototypes[labels]).sum(dim=1)
-    hardest = [
-        int(rows[likeness[rows].argmin()]) for rows in ((labels == label).nonzero()[:, 0] for label in labels.unique())
-    ]
-    return moved_by_each(prototypes, features[hardest], labels[hardest], momentum)
+def moved(prototypes: Tensor, features: Tensor, labels: Tensor, momentum: float) -> Tensor:
+    """Prototypes [K, D] after features [B, D] came one by one: p = m p + (1 - m) f, then of length 1."""
+    following = prototypes.clone()
+    for feature, label in zip(features.to(following), labels.tolist(), strict=True):
+        following[label] = normalize(momentum * following[label] + (1 - momentum) * feature, dim=0)
+    return following

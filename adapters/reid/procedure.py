@@ -12,7 +12,7 @@ from adapters.reid.data.trials import Trial
 from adapters.reid.run.embedding import Eye, embed_dataset
 from adapters.reid.run.gallery import TENSORS, Gallery
 from adapters.reid.run.predictor import Recogniser
-from adapters.reid.run.scoring import Side, score
+from adapters.reid.run.scoring import Scored, Side, score
 from adapters.reid.run.trial_runs import run_trials
 from studio.core import recipe as recipes
 from studio.core import registry
@@ -53,11 +53,13 @@ class Recognition(Procedure):
 
 @dataclass
 class Learned:
-    """What a trial's training left."""
+    """What a trial's training left; `before` is how a method that adapts ranked before it did, begun from `began`."""
 
     job: Job
     session: Session
     cameras: list[str]
+    before: Scored | None = None
+    began: str = ""
 
     @property
     def eye(self) -> Eye:
@@ -82,7 +84,8 @@ def learn(job: Job, trial: Trial, name: str = "") -> Learned:
     if job.recipe.train.epochs == 0:
         return learned
     split = labelled(decode_split(job, trial.train, learned.session.preprocess, "train"))
-    cameras = camera_ids(split.dataset, learned.cameras) if learned.cameras else None
+    numbered = learned.cameras or type(learned.session.learner).needs_cameras
+    cameras = camera_ids(split.dataset, learned.cameras) if numbered else None
     batches = IdentityBatches(
         split.pixels, split.dataset.labels, learned.session.preprocess, job.recipe.train, cameras
     )  # fmt: skip
@@ -116,7 +119,7 @@ def set_up(job: Job, trial: Trial, learner: EmbeddingLearner | None = None) -> L
             cameras = manifest.extra["cameras"]
     backbone = registry.backbone(spec, home=job.home, image_size=image_size)
     preprocess = replace(backbone.preprocess, squash=True, aspect=recipe.data.aspect)
-    told = cameras if learner.params.side_information else []
+    told = cameras if learner.params.side_information or learner.needs_cameras else []
     classes = trial.train.classes if trial.train is not None else []
     session = setup(
         job, learner, backbone, classes, preprocess, training=recipe.train.epochs > 0,
@@ -144,9 +147,9 @@ def fit(
 
 
 def judge_of(job: Job, learned: Learned, trial: Trial) -> Callable[[], dict[str, float]]:
-    """What is measured after each epoch: mAP of the individuals that choose, or nothing where the last one is taken."""
+    """What is measured after each epoch: mAP of the individuals that choose, or nothing where none does."""
     rule = job.recipe.eval.selection
-    if rule == "last":
+    if rule in ("last", "label-free"):
         return lambda: {"score": float("-inf")}
 
     def judged() -> dict[str, float]:

@@ -42,9 +42,10 @@ class ReidTrain(TrainSection):
 
 
 class ReidEval(EvalSection):
-    selection: Literal["last", "source-val", "oracle"] = Field(
+    selection: Literal["last", "source-val", "label-free", "oracle"] = Field(
         "last",
-        description="the epoch is the last | the best on a fifth of the individuals, held out | oracle: on the test",
+        description="the epoch is the last | the best on a fifth of the individuals, held out | the one whose clusters "
+        "stand apart best | oracle: the best on the test",
     )
     splits: int = Field(
         1, ge=1, le=100, description="draws of who is learned and who is scored, for small sets; each trains anew"
@@ -95,8 +96,25 @@ class Reid(Task):
             )
         if data.train and (data.source or data.target):
             raise UsageError("data.train: across domains, data.source and data.target say what is learned from.")
+        self._check_adapting(recipe)
         if recipe.train.batch_size < 2 * recipe.train.per_identity:
             raise UsageError(
                 f"train.batch_size: {recipe.train.batch_size} images hold fewer than two individuals of "
                 f"{recipe.train.per_identity} (train.per_identity); expected {2 * recipe.train.per_identity} or more."
             )
+
+    def _check_adapting(self, recipe: "Recipe") -> None:
+        data, rule = recipe.data, recipe.eval.selection
+        adapts = getattr(recipe.method_class(), "adapts", lambda: False)()
+        if adapts and not data.target:
+            raise UsageError(
+                f"data.target: nothing is named, and {recipe.method} learns from images without labels. Name them "
+                "there; data.source may name labelled individuals of another place to begin from."
+            )
+        if not adapts and rule == "label-free":
+            raise UsageError(
+                f"eval.selection: label-free looks at clusters, and {recipe.method} makes none; expected last, "
+                "source-val or oracle."
+            )
+        if adapts and rule == "source-val" and not data.source:
+            raise UsageError("eval.selection: source-val looks at individuals of data.source, which names nothing.")

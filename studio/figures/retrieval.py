@@ -1,10 +1,10 @@
 """Retrieval drawn: the CMC curve, distances of same and different individuals, what is found and whom it lets in."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from studio.figures.style import COLOURS, INK, RIGHT, WRONG, figure, tidy
 
@@ -48,4 +48,22 @@ def open_set_figure(false_alarms: np.ndarray, found: np.ndarray) -> Figure:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1.0))
     tidy(axes, "y")
+    return made
+
+
+def clusters_figure(history: Sequence[Mapping[str, float]]) -> Figure:
+    """Clusters, the share of images in none, and how well clusters stand apart (silhouette), epoch by epoch."""
+    made = figure(9.6, 2.9)
+    panels = {"clusters": "clusters", "left_out": "images in no cluster", "silhouette": "silhouette"}
+    for place, ((name, title), colour) in enumerate(zip(panels.items(), COLOURS, strict=False), start=1):
+        axes = made.add_subplot(1, 3, place)
+        axes.plot(
+            [entry["epoch"] for entry in history], [entry[name] for entry in history], "o-", color=colour, markersize=3
+        )
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="epoch", title=title)
+        if name == "left_out":
+            axes.set_ylim(0, 1)
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        tidy(axes, "y")
     return made

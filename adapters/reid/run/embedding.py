@@ -1,6 +1,6 @@
 """Images through a trained embedding: from a dataset as they are decoded, from pixels in memory, or from photos."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -30,19 +30,21 @@ class Eye:
     """
 
     def __init__(
-        self, learner: EmbeddingLearner, preprocess: Preprocess, device: str, cameras: Mapping[str, int], flip: bool
-    ) -> None:
-        self.learner, self.preprocess, self.device = learner, preprocess, device
-        self.cameras, self.flip = cameras, flip
+        self, learner: EmbeddingLearner, preprocess: Preprocess, device: str, cameras: Mapping[str, int], flip: bool,
+        embed: Callable[[Tensor, Tensor], Tensor] | None = None,
+    ) -> None:  # fmt: skip
+        """`embed` of images and cameras, where it is not the learner's own."""
+        self.preprocess, self.device = preprocess, device
+        self.cameras, self.flip, self.embed = cameras, flip, embed or learner.embed
         learner.train_mode(False)
 
     def __call__(self, pixels: Tensor, cameras: Sequence[str]) -> np.ndarray:
         known = torch.tensor([self.cameras.get(name, -1) for name in cameras], device=self.device)
         with torch.inference_mode():
             images = normalize(pixels.to(self.device), self.preprocess)
-            found = self.learner.embed(images, known)
+            found = self.embed(images, known)
             if self.flip:
-                found = torch.nn.functional.normalize(found + self.learner.embed(images.flip(-1), known), dim=1)
+                found = torch.nn.functional.normalize(found + self.embed(images.flip(-1), known), dim=1)
         return found.float().cpu().numpy()
 
     def photos(self, images: Sequence[Image.Image]) -> np.ndarray:

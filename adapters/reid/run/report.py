@@ -1,5 +1,6 @@
 """What a reid run shows of itself: CMC, mAP and mINP, the open set, distances, ranked strips of the gallery."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,11 @@ ALARMS = {"dir_at_far_1": 0.01, "dir_at_far_10": 0.1}  # shares of strangers tha
 SHOWN, FOUND = 6, 8  # queries of a figure, and images of the gallery beside each
 
 
-def report(job: Job, trials: list[Scored]) -> dict[str, Any]:
-    """Metrics of the trials, their means where there are several; figures and tables go into the run."""
+def report(job: Job, trials: list[Scored], before: Sequence[Scored] = ()) -> dict[str, Any]:
+    """Metrics of the trials, their means where there are several; figures and tables go into the run.
+
+    `before` are the same trials before a method adapted: direct transfer.
+    """
     numbers = [numbers_of(trial) for trial in trials]
     metrics: dict[str, Any] = {}
     for name in numbers[0]:
@@ -36,6 +40,7 @@ def report(job: Job, trials: list[Scored]) -> dict[str, Any]:
     if len(trials) > 1:
         rows = [[i, *(round(each[name], 4) for name in each)] for i, each in enumerate(numbers, start=1)]
         job.table("splits", ["split", *numbers[0]], rows)
+    metrics.update(_direct(job, metrics, before))
     whole = joined([trial.ranking for trial in trials])
     job.table("ranks", ["rank", "queries with a right one so far"], _cmc_rows(whole))
     curves = {job.method.title: whole.cmc(min(50, len(first.answers)))}
@@ -43,12 +48,30 @@ def report(job: Job, trials: list[Scored]) -> dict[str, Any]:
         curves["re-ranked"] = joined([trial.again for trial in trials if trial.again]).cmc(
             len(curves[job.method.title])
         )
+    if before:
+        curves["before adapting"] = joined([trial.ranking for trial in before]).cmc(min(50, len(first.answers)))
     job.figure("cmc", cmc_figure(curves))
     job.figure("distances", distances_figure(whole.right, whole.wrong))
     alarms = np.geomspace(1e-3, 1, 61)
     job.figure("open set", open_set_figure(alarms, whole.detection(alarms)))
     show_strips(job, first)
     return metrics
+
+
+def _direct(job: Job, metrics: dict[str, Any], before: Sequence[Scored]) -> dict[str, float]:
+    """The numbers before a method adapted; a warning where it made them worse."""
+    if not before:
+        return {}
+    direct = {
+        f"direct_{name}": round(float(np.mean([numbers_of(trial)[name] for trial in before])), 6)
+        for name in ("rank1", "map")
+    }
+    if metrics["map"] < direct["direct_map"]:
+        job.events.warning(
+            f"Negative transfer, measured on the target's labels: mAP {metrics['map']:.3f} after {job.method.title}, "
+            f"{direct['direct_map']:.3f} before. The labels chose nothing."
+        )
+    return direct
 
 
 def numbers_of(trial: Scored) -> dict[str, float]:

@@ -17,7 +17,14 @@ from studio.store import Checkpoint
 
 
 class Embedder(Protocol):
-    """What was learned or solved in one trial."""
+    """What was learned or solved in one trial.
+
+    `before` is how it ranked before it looked at a target, None where it does not adapt; it `began` from source,
+    checkpoint or backbone.
+    """
+
+    before: Scored | None
+    began: str
 
     def embed(self, dataset: Dataset, what: str) -> tuple[np.ndarray, Dataset]:
         """Embeddings float32 [N, D] of the images that can be read, and those images; `what` names them for people."""
@@ -32,16 +39,19 @@ def run_trials(job: Job, learn: Callable[[Trial, str], Embedder]) -> Outcome:
     """Learns and scores each trial; what the first learned is kept. `learn` is told a name where there are several."""
     recipe = job.recipe
     trials = resolve_trials(recipe.data, recipe.eval, recipe.train.seed, job.home)
-    meter, scored, kept = Meter(job.device), list[Scored](), None
+    meter, scored, before, kept = Meter(job.device), list[Scored](), list[Scored](), None
     for number, trial in enumerate(trials, start=1):
         for note in trial.notes[: None if number == 1 else 1]:
             job.events.note(note)
         embedder = learn(trial, f"split {number}" if len(trials) > 1 else "")
         kept = kept or embedder
         scored.append(score_trial(job, embedder, trial))
+        before += [embedder.before] if embedder.before is not None else []
         meter.images += len(trial.query) + len(trial.gallery) + len(trial.train or ())
     throughput = meter.read()
-    metrics = {**report(job, scored), **throughput, "selection": recipe.eval.selection}
+    metrics = {**report(job, scored, before), **throughput, "selection": recipe.eval.selection}
+    if kept is not None and before:
+        metrics["direct_from"] = kept.began
     same = calibrated(
         *(np.concatenate([getattr(each.ranking, side) for each in scored]) for side in ("right", "wrong"))
     )

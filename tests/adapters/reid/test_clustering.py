@@ -14,7 +14,6 @@ from adapters.reid.clustering import (
     centroids,
     numbered,
     silhouette,
-    without_small,
 )  # fmt: skip
 from adapters.reid.jaccard import jaccard_distance
 from studio.core.errors import UsageError
@@ -51,10 +50,9 @@ def test_agreement_is_both_over_either():
     assert np.allclose(agreement(labels, others), expected)
 
 
-def test_small_clusters_are_left_out_and_the_rest_counted_anew():
-    clusters = without_small(Clusters(np.array([2, 0, 1, 1, 2, 2, LEFT_OUT])), least=2)
-    assert clusters.labels.tolist() == [1, LEFT_OUT, 0, 0, 1, 1, LEFT_OUT]
-    assert numbered(np.array([5, 3, 5])).labels.tolist() == [1, 0, 1]
+def test_clusters_are_numbered_without_gaps():
+    clusters = numbered(np.array([5, 3, LEFT_OUT, 5]))
+    assert clusters.labels.tolist() == [1, 0, LEFT_OUT, 1] and clusters.count == 2 and clusters.left_out == 0.25
 
 
 def test_a_silhouette_counts_what_is_left_out_as_nothing(features):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from adapters.reid.memory import contrast, moved_by_each, moved_by_hardest
+from adapters.reid.memory import contrast, moved
 from adapters.reid.mutual import hardest, soft_cross_entropy, softmax_triplet
 
 
@@ -33,15 +33,9 @@ def test_contrast_is_the_share_of_the_own_prototype(features, prototypes):
 def test_prototypes_move_with_each_image_in_turn(features, prototypes):
     expected = prototypes.clone()
     for feature, label in zip(features, LABELS, strict=True):
-        moved = 0.3 * expected[label] + 0.7 * feature
-        expected[label] = moved / moved.norm()
-    assert torch.allclose(moved_by_each(prototypes, features, LABELS, 0.3), expected)
-
-
-def test_prototypes_move_with_the_image_least_like_them(features, prototypes):
-    moved = moved_by_hardest(prototypes, features, LABELS, 0.3)
-    least = min((1, 2, 4), key=lambda row: float(features[row] @ prototypes[2]))
-    assert torch.allclose(moved[2], normalize(0.3 * prototypes[2] + 0.7 * features[least], dim=0))
+        mixed = 0.3 * expected[label] + 0.7 * feature
+        expected[label] = mixed / mixed.norm()
+    assert torch.allclose(moved(prototypes, features, LABELS, 0.3), expected)
 
 
 def test_soft_cross_entropy_is_the_hard_one_where_the_teacher_is_sure(features):

@@ -1,0 +1,188 @@
+"""Individuals learned without labels: from clusters that are found anew, watched, and resumed bit for bit."""
+
+import numpy as np
+import pytest
+import torch
+
+from adapters.reid.clustering import LEFT_OUT, Clusters, numbered
+from adapters.reid.data.cluster_batches import ClusterBatches
+from adapters.reid.mixstyle import partners
+from adapters.reid.run.cluster_judge import ClusterJudge
+from adapters.reid.spcl import reliable
+from adapters.reid.task import ReidTrain
+from studio import run
+from studio.core import recipe as recipes
+from studio.core import registry
+from studio.core.errors import UsageError
+from studio.core.faces import LearnerContext
+from studio.core.streams import Batch, Step
+from studio.data.preprocess import Preprocess
+from studio.engine.averages import follow
+from studio.runs.executors import run_inline
+from studio.runs.runner import submit
+from studio.store import Store
+
+SEEN, OTHER = (f"builtin:individuals?individuals=8&size=32&views=3&place={place}" for place in (0, 1))
+SMALL = {
+    "task": "reid", "model": {"backbone": "timm/test_resnet?random", "image_size": 32}, "data": {"target": SEEN},
+    "params": {"k1": 5, "k2": 2, "least": 2, "eps": 0.5}, "device": "cpu",
+    "train": {"epochs": 2, "batch_size": 16, "workers": 1, "erasing": 0},
+}  # fmt: skip
+
+
+def small(method: str, **data: str) -> dict:
+    return {**SMALL, "method": f"reid/{method}", "data": {"target": SEEN, **data}}
+
+
+@pytest.mark.parametrize(("method", "source"), [("mmt", OTHER), ("spcl", None)])
+def test_a_run_stands_beside_the_network_before_it_adapted(home, method, source):
+    result = run(small(method, **({"source": source} if source else {})), {"eval.selection": "label-free"}, home=home)
+    assert result.status == "finished" and result.metrics["selection"] == "label-free"
+    assert result.metrics["direct_from"] == ("source" if source else "backbone")
+    assert 0 <= result.metrics["direct_map"] <= 1 and 0 <= result.metrics["map"] <= 1
+    events = Store(home).run(result.run).events()
+    rows = next(event["rows"] for event in events if event["kind"] == "table" and event["name"] == "clusters")
+    assert [row[0] for row in rows] == [0, 1, 2] and all(row[1] > 1 for row in rows)
+    checkpoint = Store(home).checkpoint(result.checkpoint)
+    assert not any(name.startswith("aids.") for name in checkpoint.manifest.tensors)
+
+
+def test_a_stopped_run_goes_on_bit_for_bit(home, asked_at_every_step, monkeypatch):
+    store, recipe = Store(home), recipes.parse(small("cluster-contrast"))
+    whole = run_inline(submit(recipe, store), home)
+    cut = submit(recipe, store)
+    evaluate = ClusterJudge.evaluate
+
+    def stopping(judge):
+        if judge.count:  # after the first epoch
+            cut.request_stop()
+        return evaluate(judge)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ClusterJudge, "evaluate", stopping)
+        assert run_inline(cut, home).status == "stopped"
+    cut.clear_stop()
+    resumed = run_inline(cut, home, resume=True)
+    tensors = [store.checkpoint(result.checkpoint).tensors() for result in (whole, resumed)]
+    assert all(torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[0])
+
+
+def test_what_is_learned_without_labels_asks_for_a_target():
+    with pytest.raises(UsageError, match="data.target: nothing is named, and reid/mmt learns from images without"):
+        recipes.parse({**small("mmt"), "data": {"train": SEEN}})
+    with pytest.raises(UsageError, match="label-free looks at clusters, and reid/baseline makes none"):
+        recipes.parse({**SMALL, "method": "reid/baseline", "params": {}, "data": {"train": SEEN},
+                       "eval": {"selection": "label-free"}})  # fmt: skip
+
+
+class Told:
+    """Events that are kept."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warning(self, words: str) -> None:
+        self.warnings.append(words)
+
+
+class MadeUp:
+    """As much of a job and a learner as a judge asks for."""
+
+    params = registry.get("reid/cluster-contrast").Params()
+
+    def __init__(self) -> None:
+        self.events = Told()
+
+
+def judge() -> ClusterJudge:
+    return ClusterJudge(MadeUp(), MadeUp(), None, np.zeros((100, 3, 4, 4), np.uint8), [], dict)
+
+
+def test_too_few_clusters_end_a_start_and_are_warned_of_later():
+    with pytest.raises(UsageError, match=r"fall into 1 cluster, 20% of them into none; at least two .* params.eps"):
+        judge()._watch(1, 0.2)
+    later = judge()
+    later.count = 12
+    later._watch(0, 1.0)
+    assert "The clusters before are kept" in later.job.events.warnings[0]
+    assert "100% of the target's images are in no cluster" in later.job.events.warnings[1]
+
+
+def test_jumps_of_the_number_of_clusters_are_warned_of_once():
+    watched = judge()
+    watched.count = 10
+    for count in (12, 25, 30):
+        watched._watch(count, 0.1)
+    assert len(watched.job.events.warnings) == 1 and "10 clusters became 25" in watched.job.events.warnings[0]
+
+
+def test_batches_are_of_clusters_and_never_say_which():
+    pixels = np.random.default_rng(0).integers(0, 255, (30, 3, 8, 8), dtype=np.uint8)
+    labels = np.repeat([0, 1, 2, LEFT_OUT], [8, 8, 8, 6])
+    settings = ReidTrain(batch_size=8, per_identity=4, augment="flip", erasing=0)
+    batches = ClusterBatches(pixels, lambda: labels, Preprocess(8), settings, np.zeros(30, np.int64), twice=True)
+    assert batches.waits and batches.steps_per_epoch == 3
+    for step in range(6):
+        batch = batches.batch(step)
+        assert batch.names == ["images", "index", "again", "cameras"]
+        drawn = labels[batch.index.numpy()].reshape(2, 4)
+        assert (drawn == drawn[:, :1]).all() and (drawn >= 0).all() and drawn[0, 0] != drawn[1, 0]
+        assert not torch.equal(batch.images, batch.again)
+
+
+def test_spcl_keeps_independent_clusters_and_their_most_compact_images():
+    clusters = Clusters(np.array([0, 0, 0, 1, 1, 2, 2, LEFT_OUT]))
+    kept = reliable(clusters, np.array([0.9, 0.4, 0.8]), np.array([1, 1, 0.5, 1, 1, 0.7, 0.6, 1.0]), enough=0.8)
+    assert kept.labels.tolist() == [0, 0] + [LEFT_OUT] * 6, "of the third cluster one image alone would be left"
+
+
+def learner_of(name: str, images: int = 12):
+    learner = registry.get(f"reid/{name}")(registry.get(f"reid/{name}").Params(least=2))
+    backbone = registry.backbone("timm/test_resnet?random", image_size=32)
+    learner.setup(LearnerContext(backbone, [], image_size=32))
+    learner.remember(images)
+    return learner
+
+
+@pytest.mark.parametrize("by_camera", [False, True])
+@pytest.mark.parametrize("name", ["cluster-contrast", "spcl", "mmt"])
+def test_images_of_their_own_cluster_cost_less(name, by_camera):
+    """The loss of images in the clusters of their features is below that of the same clusters dealt out anew."""
+    learner = learner_of(name)
+    learner.params.by_camera = by_camera
+    images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)).repeat_interleave(3, dim=0)
+    batch = Batch(images=images, again=images, index=torch.arange(12), cameras=torch.arange(12) % 2)
+    learner.train_mode(False)
+    features = learner.describe(images).detach()
+    totals = []
+    for labels in (np.repeat(np.arange(4), 3), np.tile(np.arange(4), 3)):
+        learner.follow(features, numbered(labels))
+        with torch.no_grad():
+            returned = learner.losses(batch, Step(0, 1))
+        totals.append(float(sum((returned[0] if isinstance(returned, tuple) else returned).values())))
+    assert totals[0] < totals[1]
+
+
+def test_the_averages_of_mmt_follow_their_networks():
+    learner = learner_of("mmt")
+    aids = learner.module.aids
+    networks = {"first_mean": learner.module, "second_mean": aids["second"]}
+    with torch.no_grad():
+        for network in networks.values():
+            for parameter in network.backbone.parameters():
+                parameter.add_(1.0)
+    before = {name: [p.clone() for p in aids[name].backbone.parameters()] for name in networks}
+    follow(learner, step=0)  # warm: a tenth of what they were
+    for name, network in networks.items():
+        for mean, was, now in zip(
+            aids[name].backbone.parameters(), before[name], network.backbone.parameters(), strict=True
+        ):
+            assert torch.allclose(mean, 0.1 * was + 0.9 * now, atol=1e-6)
+    assert set(learner.state()) == {name for name in learner.module.state_dict() if not name.startswith("aids.")}
+
+
+def test_partners_are_of_another_camera_where_there_is_one():
+    cameras = torch.tensor([0, 0, 1, 2, 2, 2])
+    for _ in range(5):
+        assert (cameras[partners(cameras)] != cameras).all()
+    assert partners(torch.zeros(3)).shape == (3,)
