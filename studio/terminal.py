@@ -3,7 +3,7 @@
 import csv
 import io
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -198,6 +198,17 @@ def progress(run: Any, quiet: bool = False) -> Iterator[None]:
     finally:
         done.set()
         painter.join(timeout=5)
+
+
+@contextmanager
+def film_progress(name: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar of a film on stderr; what it gives is called with the number of each frame that is done."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=_err, transient=not _err.is_terminal) as bars:
+        task = bars.add_task(name, total=total)
+        yield lambda number: bars.update(task, completed=number + 1)
 
 
 def _paint(path: Path, start: int, done: threading.Event) -> None:

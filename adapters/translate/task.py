@@ -63,6 +63,9 @@ class TranslateEval(EvalSection):
         512, ge=64, le=4096, description="what is larger than so many pixels a side is translated in overlapping tiles"
     )
     strength: float = Field(1.0, ge=0, le=1, description="how much of the other look an image gets, 0 to 1")
+    steady: float = Field(
+        0.0, ge=0, lt=1, description="of films: the weight of what was shown before, where nothing moves; 0.8 is much"
+    )
     direction: Literal["forward", "backward"] = Field(
         "forward", description="from source to target | back, by methods that learn both ways"
     )
@@ -77,7 +80,7 @@ class Translate(Task):
     truth = "pairs"
     hub_tag = "image-to-image"
     starter = "ir-to-visible"
-    looks = ("short_side", "tile", "strength", "direction")
+    looks = ("short_side", "tile", "strength", "steady", "direction")
     Data, Train, Eval = TranslateData, TranslateTrain, TranslateEval
 
     def exporter(self, kind: str) -> "Callable[..., tuple[str, str]] | None":

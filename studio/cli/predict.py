@@ -60,12 +60,20 @@ def _drawn(prediction: Any, outputs: Any) -> Any:
 
 
 def _watched(model: Any, film: Path, outputs: Any, every: int) -> list[Any]:
+    from studio.data.files.video import frame_count
     from studio.runs.video import predict_video
+    from studio.terminal import film_progress, say
 
-    if outputs is None:
-        return predict_video(model, film, None, every)
     predictions: list[Any] = []
-    drawn = outputs.write(f"{film.stem}.mp4", lambda path: predictions.extend(predict_video(model, film, path, every)))
+    with film_progress(film.name, frame_count(film)) as on_frame:
+
+        def watch(path: Path | None) -> None:
+            predictions.extend(predict_video(model, film, path, every, on_frame, say))
+
+        if outputs is None:
+            watch(None)
+            return predictions
+        drawn = outputs.write(f"{film.stem}.mp4", watch)
     for prediction in predictions:
         prediction.drawn = drawn
     return predictions

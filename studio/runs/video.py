@@ -13,16 +13,17 @@ BATCH = 8  # frames looked at together
 
 def predict_video(
     model: Model, path: str | Path, out: str | Path | None = None, every: int = 1,
-    on_frame: Callable[[int], None] | None = None,
+    on_frame: Callable[[int], None] | None = None, on_note: Callable[[str], None] = lambda note: None,
 ) -> list[Prediction]:  # fmt: skip
     """The answer for each `every`-th frame, with its number (from 0) and time; no frame is kept in memory.
 
-    `out` names an MP4 to write, with the answer drawn on each of these frames. Raises DataError for a file that
+    `out` names an MP4 to write, with the answer drawn on each of these frames and the film's own sound; what can't be
+    kept of that is told to `on_note`. Raises DataError for a file that
     is no video, StudioError where PyAV is not installed.
     """
-    path = Path(path)
+    path, model = Path(path), Model(model.checkpoint, model.predictor.watching())
     predictions: list[Prediction] = []
-    writer = Writer(Path(out), frame_rate(path) / every) if out is not None else nullcontext()
+    writer = Writer(Path(out), frame_rate(path) / every, sound_of=path) if out is not None else nullcontext()
     with writer as film:
         for batch in _batches(frames(path, every)):
             seen = model.look(frame.image for frame in batch)
@@ -32,6 +33,8 @@ def predict_video(
                 predictions.append(Prediction(str(path), prediction.answer, frame=frame.number, time_s=frame.time_s))
             if on_frame is not None:
                 on_frame(batch[-1].number)
+    if film is not None and film.remark:
+        on_note(film.remark)
     return predictions
 
 

@@ -101,6 +101,46 @@ def test_a_film_that_breaks_off_leaves_nothing_half_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def heard(path: Path, codec: str = "aac") -> Path:
+    """A film of a second with a tone beside it."""
+    av = pytest.importorskip("av", reason="video needs PyAV (pip install av)")
+    with av.open(str(path), "w") as container:
+        video_stream, sound = container.add_stream("mpeg4", rate=10), container.add_stream(codec, rate=16000)
+        video_stream.width, video_stream.height, video_stream.pix_fmt = 96, 48, "yuv420p"
+        tone = (8000 * np.sin(np.arange(16000) * 2 * np.pi * 440 / 16000)).astype(np.int16)[None]
+        for number in range(10):
+            pixels = np.asarray(frame(number))
+            container.mux(video_stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            part = av.AudioFrame.from_ndarray(tone[:, 1600 * number : 1600 * (number + 1)], format="s16", layout="mono")
+            part.sample_rate, part.pts = 16000, 1600 * number
+            container.mux(sound.encode(part))
+        for stream in (video_stream, sound):
+            container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(("name", "codec"), [("film.mp4", "aac"), ("film.mkv", "pcm_s16le")])
+def test_a_film_keeps_its_sound(tmp_path, name, codec):
+    given, out = heard(tmp_path / name, codec), tmp_path / "out.mp4"
+    notes = []
+    predict_video(model(Bright()), given, out, every=2, on_note=notes.append)
+    import av
+
+    with av.open(str(out)) as container:
+        sound = container.streams.audio[0]
+        assert sound.codec_context.name == "aac"
+        samples = np.concatenate([part.to_ndarray()[0] for part in container.decode(sound)])
+    assert len(samples) == pytest.approx(16000, abs=2200)
+    assert 400 < np.argmax(np.abs(np.fft.rfft(samples[2000:14000]))) * 16000 / 12000 < 480
+    assert len(list(video.frames(out))) == 5 and not notes
+
+
+def test_a_film_of_a_codec_that_is_not_known_is_refused_in_a_sentence(film):
+    film.write_bytes(film.read_bytes().replace(b"avc1", b"zzzz").replace(b"mp4v", b"zzzz"))
+    with pytest.raises(DataError, match="its codec is not known here"):
+        list(video.frames(film))
+
+
 def test_what_is_no_film_is_refused(film, tmp_path):
     playlist = tmp_path / "list.mp4"
     playlist.write_text("#EXTM3U\n#EXTINF:1,\n/etc/passwd\n")

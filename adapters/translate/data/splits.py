@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from adapters.translate.films.clips import films_of
 from studio.core.errors import DataError
 from studio.core.home import Home
 from studio.data.files.digests import digests
@@ -82,7 +83,9 @@ def _of_look(spec: str, key: str, seed: int, home: Home | None) -> tuple[Dataset
 
 
 def _held_out(whole: Dataset, key: str, seed: int, home: Home | None) -> tuple[Dataset, Dataset, str]:
-    """A fifth of the images, at least two, the same image never on both sides."""
+    """A fifth of the images, at least two, the same image never on both sides; of films, their ends."""
+    if films := films_of(whole):
+        return _ends_of(whole, films, key)
     groups = digests([item.source for item in whole.items], home)
     kept, held = stratified(np.zeros(len(whole), np.int64), max(HELD_OUT, 2 / max(2, len(whole))), seed, groups)
     if len(kept) < 2 or len(held) < 2:
@@ -92,6 +95,20 @@ def _held_out(whole: Dataset, key: str, seed: int, home: Home | None) -> tuple[D
         )
     train = replace(whole.subset(kept), skipped=whole.skipped, remarks=whole.remarks)
     return train, whole.subset(held), f"{len(held)} of {len(whole)} images"
+
+
+def _ends_of(whole: Dataset, films: list[list[int]], key: str) -> tuple[Dataset, Dataset, str]:
+    """The last fifth of each film is held out, two frames at least."""
+    ends = [max(2, round(HELD_OUT * len(rows))) for rows in films]
+    if any(len(rows) - end < 3 for rows, end in zip(films, ends, strict=True)):
+        raise DataError(
+            f"data.{key}: {whole.spec} has a film of {min(map(len, films))} frames; at least five are needed: three "
+            "that follow each other to learn from, and two that are held out."
+        )
+    kept = [row for rows, end in zip(films, ends, strict=True) for row in rows[:-end]]
+    held = [row for rows, end in zip(films, ends, strict=True) for row in rows[-end:]]
+    train = replace(whole.subset(kept), skipped=whole.skipped, remarks=whole.remarks)
+    return train, whole.subset(held), f"the last {len(held)} of {len(whole)} frames"
 
 
 def _pairs(spec: str | None, key: str, home: Home | None) -> Dataset | None:

@@ -42,6 +42,11 @@ class ImageTranslator(Predictor):
         self.learner, self.device, self.view = learner, device, view
         learner.train_mode(False)
 
+    def watching(self) -> Predictor:
+        from adapters.translate.run.steady import SteadyFilm
+
+        return SteadyFilm(self, self.view.steady) if self.view.steady else self
+
     def answers(self, images: list[Image.Image]) -> list[Answer]:
         return [TranslatedImage(Image.fromarray(self.translate(image))) for image in images]
 

@@ -5,11 +5,14 @@ from typing import Any
 import numpy as np
 
 from adapters.translate.data.decoded import Looks
+from adapters.translate.films.clips import films_of
 from adapters.translate.run.gallery import grid
 from adapters.translate.run.judging import Judge, Scores
 from adapters.translate.run.trivial import trivial_answers
+from studio.core.errors import StudioError
 from studio.core.procedure import Job
 from studio.figures.charts import curves_figure
+from studio.metrics.films import warping_error
 from studio.metrics.intervals import mean_ci95
 
 COLUMNS = ["answer", "PSNR (dB)", "±", "SSIM", "±", "KID", "±", "distance", "diversity"]
@@ -32,7 +35,26 @@ def report(
     if history:
         job.figure("curves", curves_figure(history))
     job.figure("samples", grid(judge.held, made, "translated"))
-    return metrics_of(scores) | {"features": judge.features.name}
+    return metrics_of(scores) | {"features": judge.features.name} | steadiness(job, judge.held, made)
+
+
+def steadiness(job: Job, held: Looks, made: list[np.ndarray]) -> dict[str, float]:
+    """The warping error of films that were made, beside that of the films as they are; nothing of single images."""
+    films = films_of(held.dataset)
+    if not films:
+        return {}
+    try:
+        own, other = (steadiness_of(held.images, shown, films) for shown in (made, held.images))
+    except StudioError as error:
+        job.events.warning(str(error))
+        return {}
+    return {"warping_error": round(own, 8), "warping_error_of_input": round(other, 8)}
+
+
+def steadiness_of(frames: list[np.ndarray], shown: list[np.ndarray], films: list[list[int]]) -> float:
+    """The mean warping error of films, each the rows of its frames in order."""
+    errors = [warping_error([frames[row] for row in rows], [shown[row] for row in rows]) for rows in films]
+    return float(np.mean(errors))
 
 
 def metrics_of(scores: Scores) -> dict[str, Any]:

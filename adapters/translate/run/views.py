@@ -23,11 +23,12 @@ class View:
     tile: int = 512
     backward: bool = False
     strength: float = 1.0
+    steady: float = 0.0
 
     @classmethod
     def of(cls, settings: TranslateEval, data: TranslateData, image_size: int) -> "View":
         short = settings.short_side or data.short_side or image_size
-        return cls(short, settings.tile, settings.direction == "backward", settings.strength)
+        return cls(short, settings.tile, settings.direction == "backward", settings.strength, settings.steady)
 
 
 def translated(learner: Translator, pixels: Tensor, view: View) -> Tensor:
