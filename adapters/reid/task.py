@@ -79,7 +79,7 @@ class Reid(Task):
 
     name = "reid"
     title = "Recognise individuals"
-    truth = "identities"
+    truth, takes = "identities", ("labels",)
     hub_tag = "image-feature-extraction"
     starter = "reid-quick"
     looks = ("flip",)

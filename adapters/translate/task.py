@@ -77,7 +77,7 @@ class Translate(Task):
 
     name = "translate"
     title = "Translate images"
-    truth = "pairs"
+    truth, takes = "pairs", ("none",)
     hub_tag = "image-to-image"
     starter = "ir-to-visible"
     looks = ("short_side", "tile", "strength", "steady", "direction")

@@ -30,6 +30,8 @@ class Task:
     Eval: ClassVar[type[EvalSection]] = EvalSection
     #: what its items carry beside the image: "labels" or "boxes"; a task may name another
     truth: ClassVar[str] = "labels"
+    #: other truths that will do: two looks need no pairs, individuals may be plain classes
+    takes: ClassVar[tuple[str, ...]] = ()
     #: how model hubs call it
     hub_tag: ClassVar[str | None] = None
     #: the preset that a person with data of this truth begins with

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from studio.figures.style import COLOURS, INK, RIGHT, WRONG, figure, tidy
 
@@ -45,8 +45,8 @@ def open_set_figure(false_alarms: np.ndarray, found: np.ndarray) -> Figure:
     axes = made.add_subplot()
     axes.plot(false_alarms, found, color=INK, linewidth=1.8)
     axes.set(xscale="log", xlabel="strangers taken for someone", ylabel="found at rank 1", ylim=(0, 1.02))
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(1.0))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     tidy(axes, "y")
     return made
 

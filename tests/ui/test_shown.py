@@ -86,6 +86,7 @@ def form(preset):
 
 PLAIN = {"truth": "labels", "classes": {"cat": 3, "dog": 4}}
 BOXED = {"truth": "boxes", "boxes": {"boxes": 9, "small": 0}, "classes": {"cat": 9}}
+SEEN = {"truth": "identities", "classes": {"berta": 3, "emma": 4}}
 MASKED = {"truth": "masks", "masks": {"void": 0.1}, "classes": {"road": 900, "car": 100}}
 
 
@@ -100,6 +101,8 @@ MASKED = {"truth": "masks", "masks": {"void": 0.1}, "classes": {"road": 900, "ca
         ("quickstart", BOXED, "source", "scenes-clear-to-fog"),
         ("quickstart", MASKED, "train", "segment-quick"),
         ("segment-quick", PLAIN, "train", "quickstart"),
+        ("quickstart", SEEN, "train", "reid-quick"),
+        ("animals", PLAIN, "train", "animals"),  # a folder each individual
     ],
 )
 def test_data_lead_to_a_preset_that_takes_them(before, report, role, after):

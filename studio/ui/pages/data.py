@@ -105,19 +105,20 @@ def with_data(screen: Screen, spec: str, report: dict[str, Any], role: str = "tr
         if other in ("val", "test") or data.get(other, "").startswith("builtin:"):
             data.pop(other, None)  # of the data that were there before
     present = sum(count > 0 for count in report["classes"].values())
-    if role == "train" and truth == "labels" and present < forms.value_of(values, "eval.ways"):
+    episodes = "eval.ways" in recipes.fields_of(values.get("task", "classify"))
+    if role == "train" and truth == "labels" and episodes and present < forms.value_of(values, "eval.ways"):
         recipes.put(values, "eval.ways", max(2, present))
     return forms.screen_of(values, preset or screen.preset)
 
 
 def _fitting_preset(screen: Screen, role: str, truth: str) -> str | None:
     """The preset to go on with; None where the form's method takes such data in this role already."""
-    own_truth = registry.task_named(registry.get(screen.method).task).truth
-    same_truth = truth in (own_truth, "none" if own_truth == "pairs" else own_truth)  # two looks need no pairs
-    adapts = "data.source" in forms.keys(Screen(screen.method))[0]
+    task, shown = registry.task_named(registry.get(screen.method).task), forms.keys(Screen(screen.method))[0]
+    fits = truth in (task.truth, *task.takes)
+    adapts = "data.source" in shown
     if role in ("source", "target") and truth in ADAPTING:
-        return None if adapts and same_truth else ADAPTING[truth]
-    if same_truth and not (adapts and role == "train"):
+        return None if adapts and fits else ADAPTING[truth]
+    if fits and not (adapts and role == "train" and "data.train" not in shown):
         return None
     return next((task.starter for task in registry.tasks() if task.truth == truth and task.starter), None)
 
