@@ -105,7 +105,7 @@ def with_data(screen: Screen, spec: str, report: dict[str, Any], role: str = "tr
         if other in ("val", "test") or data.get(other, "").startswith("builtin:"):
             data.pop(other, None)  # of the data that were there before
     present = sum(count > 0 for count in report["classes"].values())
-    episodes = "eval.ways" in recipes.fields_of(values.get("task", "classify"))
+    episodes = "eval.ways" in recipes.fields_of(registry.get(values.get("method", screen.method)).task)
     if role == "train" and truth == "labels" and episodes and present < forms.value_of(values, "eval.ways"):
         recipes.put(values, "eval.ways", max(2, present))
     return forms.screen_of(values, preset or screen.preset)
