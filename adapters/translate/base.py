@@ -26,7 +26,7 @@ Losses = dict[str, Tensor]
 #: what translators look at in `train`: all but train.optimizer and train.weight_decay, for Adam is theirs
 TRAIN_KEYS = (
     "epochs", "minutes", "batch_size", "lr", "clip", "seed", "precision", "max_steps", "workers", "ema", "patience",
-    "micro_batch", "compile", "processes", "checkpoint_every_s", "augment", "zoom",
+    "micro_batch", "compile", "processes", "checkpoint_every_s", "repeat", "augment", "zoom",
 )  # fmt: skip
 
 

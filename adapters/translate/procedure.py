@@ -27,7 +27,7 @@ from studio.core.registry import procedure
 from studio.data.preprocess import Preprocess
 from studio.engine.loop import Progress, Selection
 from studio.engine.meters import Meter
-from studio.engine.session import Session, restore, save_checkpoint, setup, to_device, train
+from studio.engine.session import Session, restore, save_checkpoint, setup, train
 from studio.store import Checkpoint
 
 SIGNED = (0.5, 0.5, 0.5)  # mean and deviation that bring 0..1 to -1..1
@@ -111,7 +111,7 @@ def setup_translator(job: Job) -> Session:
     if going_on is not None:
         learner.load_state(going_on.tensors())
         job.events.note(f"Starts from the generator of checkpoint {going_on.id}; discriminators begin anew.")
-    to_device(job, session)
+    learner.module.to(job.device)  # instance normalisation gains nothing from channels last
     return session
 
 

@@ -32,7 +32,16 @@ class TranslateData(LabelledData):
 
 class TranslateTrain(TrainSection):
     epochs: int = Field(
-        100, ge=0, le=100_000, description="passes over the larger domain; 0 with model.checkpoint evaluates only"
+        100,
+        ge=0,
+        le=100_000,
+        description="passes over the larger look, times repeat; 0 with model.checkpoint evaluates only",
+    )
+    repeat: int = Field(
+        1,
+        ge=1,
+        le=10_000,
+        description="passes over the data in one epoch: more where few images would be judged too often",
     )
     batch_size: int = Field(1, ge=1, le=65_536, description="images of each look in a step")
     lr: float = Field(0.0002, gt=0, le=10, description="learning rate, even for half of the steps, then down to 0")

@@ -18,7 +18,7 @@ class PairBatches:
     def __init__(self, pairs: Looks, side: int, settings: TranslateTrain) -> None:
         self.pairs, self.side, self.settings = pairs, side, settings
         self.batch_size = min(settings.batch_size, len(pairs))
-        self.steps_per_epoch = max(1, len(pairs) // self.batch_size)
+        self.steps_per_epoch = settings.repeat * max(1, len(pairs) // self.batch_size)
 
     def batch(self, step: int) -> Batch:
         draw = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + step)
@@ -41,7 +41,7 @@ class LookBatches:
     def __init__(self, source: Looks, target: Looks, side: int, settings: TranslateTrain) -> None:
         self.looks, self.side, self.settings = {"source": source, "target": target}, side, settings
         self.batch_size = min(settings.batch_size, len(source), len(target))
-        self.steps_per_epoch = max(1, max(len(source), len(target)) // self.batch_size)
+        self.steps_per_epoch = settings.repeat * max(1, max(len(source), len(target)) // self.batch_size)
 
     def batch(self, step: int) -> StreamBatches:
         return StreamBatches(**{name: self._of(name, number, step) for number, name in enumerate(self.looks)})
@@ -66,8 +66,8 @@ class PhotoBatches(LookBatches):
 
 
 def to_signed(pixels: Tensor) -> Tensor:
-    """Bytes as float32 in -1..1, channels last."""
-    return pixels.float().div_(127.5).sub_(1.0).contiguous(memory_format=torch.channels_last)
+    """Bytes as float32 in -1..1."""
+    return pixels.float().div_(127.5).sub_(1.0)
 
 
 def to_bytes(images: Tensor) -> Tensor:

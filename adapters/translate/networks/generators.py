@@ -79,6 +79,18 @@ class UNetGenerator(nn.Module):
         )
         normal_weights(self)
 
+    @property
+    def tapped_channels(self) -> list[int]:
+        """Channels of the maps of `tapped`."""
+        return [3, *(layer.layers[0].out_channels for layer in self.down[:4])]
+
+    def tapped(self, images: Tensor) -> list[Tensor]:
+        """The pixels and the maps of the first four halvings."""
+        maps = [images]
+        for layer in self.down[:4]:
+            maps.append(layer(maps[-1]))
+        return maps
+
     def forward(self, images: Tensor) -> Tensor:
         skips = [images]
         for layer in self.down:

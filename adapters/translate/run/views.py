@@ -56,7 +56,7 @@ def tiled(predict: Callable[[Tensor], Tensor], images: Tensor, tile: int, stride
     for top in _starts(images.shape[-2], tall):
         for left in _starts(images.shape[-1], wide):
             place = (..., slice(top, top + tall), slice(left, left + wide))
-            total[place] += fade * predict(images[place].contiguous(memory_format=torch.channels_last))
+            total[place] += fade * predict(images[place].contiguous())
             weights[place] += fade
     return total.div_(weights)[..., :height, :width]
 

@@ -16,7 +16,7 @@ from studio.ui.guard import guarded, inform
 
 BOXES = 8
 #: the preset with which two domains begin, by what their items carry
-ADAPTING = {"labels": "align-compare", "boxes": "scenes-clear-to-fog"}
+ADAPTING = {"labels": "align-compare", "boxes": "scenes-clear-to-fog", "none": "clear-to-night"}
 ROLES = ("train", "source", "target", "val", "test")
 SAMPLES = ("builtin:digits?per_class=40", "builtin:glyphs?classes=20", "builtin:scenes?images=120")
 

@@ -1,0 +1,75 @@
+"""CycleGAN: both ways at once, without pairs; what goes there and back is to be as it was."""
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from adapters.translate.base import Losses, Translator, TranslatorParams
+from adapters.translate.losses.pool import ImagePool
+from studio.core.registry import register
+from studio.core.streams import Step, StreamBatches
+
+
+class CycleGanParams(TranslatorParams):
+    cycle: float = Field(10.0, ge=0, le=1000, description="weight of the difference after the way there and back")
+    identity: float = Field(
+        0.5,
+        ge=0,
+        le=10,
+        description="weight, in parts of cycle, of leaving images of the wanted look alone; keeps colours",
+    )
+    pool: int = Field(50, ge=0, le=1000, description="made images from before that the discriminator sees again")
+
+
+@register("translate/cyclegan")
+class CycleGan(Translator):
+    """Two generators and two discriminators; F(G(x)) is to be x, and G(F(y)) y.
+
+    Zhu et al. 2017: equations 1-3 with squares in the place of logarithms and a pool of 50 images (section 4), lambda
+    10, identity loss of half of it (section 5.2).
+    """
+
+    title = "CycleGAN"
+    paper = "Zhu et al. 2017, Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks"
+    Params = CycleGanParams
+    both_ways = True
+    generating = ("generator", "generator_back")
+    discriminating = ("discriminator", "discriminator_back")
+
+    def networks(self, image_size: int) -> dict[str, nn.Module]:
+        return {
+            "generator": self.make_generator(image_size),
+            "generator_back": self.make_generator(image_size),
+            "discriminator": self.make_discriminator(),
+            "discriminator_back": self.make_discriminator(),
+            "pool": ImagePool(self.params.pool, image_size),
+            "pool_back": ImagePool(self.params.pool, image_size),
+        }
+
+    def generate(self, batch: StreamBatches, at: Step) -> Losses:
+        source, target, net = batch.source, batch.target, self.module
+        there = self.made.keep("generator", source.images, self.predict(source.images), at)
+        back = self.made.keep("generator_back", target.images, self.predict_back(target.images), at)
+        losses = {
+            "fool": self.fool(net["discriminator"], there, source),
+            "fool_back": self.fool(net["discriminator_back"], back, target),
+            "cycle": self.params.cycle * source.mean((self.predict_back(there) - source.images).abs()),
+            "cycle_back": self.params.cycle * target.mean((self.predict(back) - target.images).abs()),
+        }
+        if weight := self.params.cycle * self.params.identity:
+            alone = target.mean((self.predict(target.images) - target.images).abs())
+            alone = alone + source.mean((self.predict_back(source.images) - source.images).abs())
+            losses["identity"] = weight * alone
+        return losses
+
+    def discriminate(self, batch: StreamBatches, at: Step) -> Losses:
+        source, target, net = batch.source, batch.target, self.module
+        there = net["pool"](self.made.take("generator", source.images, at, self.predict))
+        back = net["pool_back"](self.made.take("generator_back", target.images, at, self.predict_back))
+        return {
+            "tell_apart": self.tell_apart(net["discriminator"], target.images, there, (target, source)),
+            "tell_apart_back": self.tell_apart(net["discriminator_back"], source.images, back, (source, target)),
+        }
+
+    def reals(self, batch: StreamBatches) -> list[tuple[nn.Module, Tensor]]:
+        net = self.module
+        return [(net["discriminator"], batch.target.images), (net["discriminator_back"], batch.source.images)]
