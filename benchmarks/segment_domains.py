@@ -134,14 +134,15 @@ def dusk(asked: argparse.Namespace) -> tuple[str, str, str, int, dict[str, Any]]
     day = asked.results.with_suffix(".day")
     if not day.exists():
         copy_day(asked.day, day)
-    target = asked.results.with_suffix(".dusk")
-    if not target.exists():
-        (target / "dusk").mkdir(parents=True)
-        for image in (asked.dusk / "unlabelled").iterdir():
-            (target / "dusk" / image.name).write_bytes(image.read_bytes())
     options = "ignore=11&classes=camvid"
     train = {"epochs": 10, "batch_size": 4, "lr": 0.002}
-    return f"masks:{day}?{options}", f"folder:{target}", f"masks:{asked.dusk / 'test'}?{options}", 160, train
+    return (
+        f"masks:{day}?{options}",
+        f"images:{asked.dusk / 'unlabelled'}",
+        f"masks:{asked.dusk / 'test'}?{options}",
+        160,
+        train,
+    )
 
 
 def copy_day(source: Path, day: Path) -> None:

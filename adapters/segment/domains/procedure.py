@@ -24,6 +24,7 @@ from studio.core.procedure import Job, Outcome
 from studio.core.recipe import Recipe
 from studio.core.registry import procedure
 from studio.data.domains import Domains
+from studio.engine.loop import Progress
 from studio.engine.meters import Meter
 from studio.engine.restyled import restyle_of
 from studio.engine.session import Session, save_checkpoint, train
@@ -43,6 +44,7 @@ class AdaptingSegmentation(Segmenting):
         return memory_gb(recipe)
 
     def run(self, job: Job) -> Outcome:
+        job = with_half_the_minutes(job)
         recipe = job.recipe
         domains = resolve_mask_domains(recipe, job.home)
         for remark in (domains.note, *domains.train.remarks):
@@ -52,30 +54,36 @@ class AdaptingSegmentation(Segmenting):
             raise UsageError("eval.selection: oracle chooses by the target's masks, and the target has none.")
         session = setup_segmenter(job, domains.train.classes)
         look, learner = look_of(job, session), session.learner
-        train_split, splits = decode_domains(job, domains, look)
+        source, splits = decode_domains(job, domains, look)
         scored = splits.test or splits.val
-        learner.starts_solved = start(job, session, train_split, splits, look)
+        learner.starts_solved = start(job, session, source, splits, look)
         before = class_maps(job, session, scored, look) if learner.starts_solved else None
-        judge = Judge(job, learner, session.preprocess, look, splits)
-        plain = judge.evaluate() if learner.starts_solved else {}
-        meter, history = Meter(job.device), []
+        judge, meter = Judge(job, learner, session.preprocess, look, splits), Meter(job.device)
+        progress, kept = Progress(), {}
         if recipe.train.epochs:
-            source = MaskBatches(train_split, session.preprocess, recipe.train, restyle_of(job))
-            batches = DomainMaskBatches(source, splits.target)
-            progress = train(job, session, batches, judge.evaluate, "label_free_score")
-            meter.images, history = 2 * batches.batch_size * progress.step, progress.history
-            kept = _keep(job, session, judge, progress)
+            batches = MaskBatches(source, session.preprocess, recipe.train, restyle_of(job))
+            pairs = DomainMaskBatches(batches, splits.target)
+            progress = train(job, session, pairs, judge.evaluate, "label_free_score")
+            meter.images = 2 * pairs.batch_size * progress.step
+            kept = keep_chosen(job, session, judge, progress)
         throughput = meter.read()
         now = class_maps(job, session, scored, look)
-        metrics = report(job, scored, matrices_of(scored, now), now, history)
+        metrics = report(job, scored, matrices_of(scored, now), now, progress.history)
         metrics.update(throughput, selection=judge.words, scored_on="test" if splits.test else "val")
-        metrics |= _label_free(judge, plain)
-        if recipe.train.epochs:
-            metrics |= kept
+        metrics |= kept | label_free(judge, progress.history)
         if before is not None:
             metrics["source_only_miou"] = tell_beside(job, scored, before, now, metrics)
             show_change(job, session, scored, before, now, look)
         return Outcome(metrics, save_checkpoint(job, session, metrics).id)
+
+
+def with_half_the_minutes(job: Job) -> Job:
+    """The job with half of train.minutes for each of its two trainings, where it has two."""
+    recipe = job.recipe
+    if recipe.train.minutes is None or recipe.model.checkpoint is not None or recipe.train.source_epochs == 0:
+        return job
+    settings = recipe.train.model_copy(update={"minutes": recipe.train.minutes / 2})
+    return replace(job, recipe=recipe.model_copy(update={"train": settings}))
 
 
 def decode_domains(job: Job, domains: Domains, look: Look) -> tuple[MaskedSplit, Splits]:
@@ -138,7 +146,7 @@ def matrices_of(split: MaskedSplit, maps: Maps) -> list[np.ndarray]:
     return [confusion_of(split.maps[row], maps[row], classes) for row in sorted(maps)]
 
 
-def _keep(job: Job, session: Session, judge: Judge, progress: Any) -> dict[str, Any]:
+def keep_chosen(job: Job, session: Session, judge: Judge, progress: Progress) -> dict[str, Any]:
     """Leaves the weights that the rule chose in the learner; which these are, as metrics."""
     if judge.rule == "last":
         return {"best_epoch": progress.history[-1]["epoch"] if progress.history else 0}
@@ -153,13 +161,13 @@ def _keep(job: Job, session: Session, judge: Judge, progress: Any) -> dict[str, 
     return {"best_epoch": progress.best_epoch, "kept": "adapted" if progress.best_epoch else "source-only"}
 
 
-def _label_free(judge: Judge, plain: dict[str, float]) -> dict[str, Any]:
-    """The label-free score of what is kept, beside that of source only, and its mIoU on the source."""
-    score = judge.job.recipe.eval.score
-    numbers = judge.label_free()
+def label_free(judge: Judge, history: list[dict[str, float]]) -> dict[str, Any]:
+    """The label-free score of what is kept, beside that of source only (epoch 0), and its mIoU on the source."""
+    score, numbers = judge.job.recipe.eval.score, judge.label_free()
     found = {"label_free_score": numbers[score], "target_classes": numbers["target_classes"]}
     found["source_miou"] = judge.miou(judge.val)
-    return found | ({"source_only_label_free_score": plain[score]} if plain else {})
+    first = history[0] if history else {"epoch": 1}
+    return found | ({"source_only_label_free_score": first[score]} if first["epoch"] == 0 else {})
 
 
 def tell_beside(job: Job, scored: MaskedSplit, before: Maps, now: Maps, metrics: dict[str, Any]) -> float:

@@ -70,6 +70,11 @@ class TwoResolutions(Segmenter):
             {"params": list(self.module.attention.parameters()), "lr": lr, "weight_decay": weight_decay}
         ]
 
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Takes the network alone too, which has seen one resolution."""
+        whole = any(name.startswith("attention.") for name in state)
+        super().load_state(state) if whole else self.network.load_state(state)
+
     def train_mode(self, training: bool) -> None:
         self.module.train(training)
         self.network.train_mode(training)

@@ -77,6 +77,15 @@ def test_its_checkpoint_draws_masks_and_goes_on_in_another_method(done):
     assert second.metrics["source_only_miou"] == pytest.approx(result.metrics["miou"], abs=1e-6)
 
 
+def test_two_resolutions_go_on_from_a_network_of_one(done):
+    _, result, home = done
+    values = {**changed(model={"checkpoint": result.checkpoint}, train={"max_steps": 1}), "method": "segment/hrda"}
+    _, second = work(values, home)
+    assert second.status == "finished", second.error
+    _, third = work({**values, "model": {**values["model"], "checkpoint": second.checkpoint}}, home)
+    assert third.status == "finished", third.error
+
+
 def test_source_only_is_kept_where_adapting_hurts(done):
     """Weights that a step leaves useless are taken for no gain, though the network is surer of the target then."""
     _, result, kept_in = done
@@ -90,10 +99,9 @@ def test_source_only_is_kept_where_adapting_hurts(done):
 
 
 def test_without_target_masks_the_source_is_scored_and_oracle_is_refused(home, tmp_path):
-    (tmp_path / "night").mkdir()
     for number, item in enumerate(open_data(f"builtin:scenes?images=4&size={SIZE}&look=night").items):
-        Image.fromarray(item.source.read()).save(tmp_path / "night" / f"{number}.png")
-    data = {"source": RUN["data"]["source"], "target": f"folder:{tmp_path}"}
+        Image.fromarray(item.source.read()).save(tmp_path / f"{number}.png")
+    data = {"source": RUN["data"]["source"], "target": f"images:{tmp_path}"}
     values = {**RUN, "data": data, "train": {**RUN["train"], "source_epochs": 0}}
     _, result = work(values, home)
     assert result.status == "finished", result.error
