@@ -104,6 +104,11 @@ def read_json(path: AnyPath, limits: Limits = LIMITS) -> Any:
         raise Unreadable(path, f"this is no JSON that is read ({error})") from error
 
 
+def objects_in(value: Any) -> list[dict[str, Any]]:
+    """The JSON objects of what should be a list of them; none where it is something else."""
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
 def read_yaml(path: AnyPath, limits: Limits = LIMITS, as_text: bool = False) -> Any:
     """What a YAML file says; None for an empty one. `as_text` keeps `no`, `007` and `1.0` as written.
 

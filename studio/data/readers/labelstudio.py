@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.core.errors import DataError
-from studio.data.files.annotation_files import read_json
+from studio.data.files.annotation_files import objects_in, read_json
 from studio.data.files.annotations import Annotated, class_name, counted, gather
 from studio.data.files.box_numbers import NAN, Four, Numbers, around, as_four, as_number, as_size
 from studio.data.files.image_finder import ImageFinder
@@ -86,12 +86,12 @@ def _image_of(task: dict[str, Any]) -> str:
 def _results(task: dict[str, Any], counts: Counter[str]) -> list[dict[str, Any]]:
     if isinstance(task.get("data"), dict):
         given = task.get("annotations", task.get("completions"))
-        kept = [entry for entry in given or [] if isinstance(entry, dict) and not entry.get("was_cancelled")]
+        kept = [entry for entry in objects_in(given) if not entry.get("was_cancelled")]
         counts["several"] += len(kept) > 1
         results = kept[0].get("result") if kept else []
     else:
         results = [result for value in task.values() if isinstance(value, list) for result in value]
-    return [result for result in results or [] if isinstance(result, dict) and result.get("type") != "choices"]
+    return [result for result in objects_in(results) if result.get("type") != "choices"]
 
 
 def _value(result: dict[str, Any]) -> dict[str, Any]:

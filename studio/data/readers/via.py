@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.core.errors import DataError, nearest
-from studio.data.files.annotation_files import Unreadable, not_utf8, read_json, read_text
+from studio.data.files.annotation_files import Unreadable, not_utf8, objects_in, read_json, read_text
 from studio.data.files.annotations import Annotated, class_name, counted, gather
 from studio.data.files.box_numbers import Four, Numbers, around, as_four, as_number
 from studio.data.files.image_finder import ImageFinder
@@ -88,7 +88,7 @@ def _from_json(path: AnyPath, limits: Limits) -> list[tuple[str, list[dict[str, 
     for image in _images_of(content):
         regions = image["regions"]
         regions = list(regions.values()) if isinstance(regions, dict) else regions
-        out.append((str(image["filename"]), [region for region in regions or [] if isinstance(region, dict)]))
+        out.append((str(image["filename"]), objects_in(regions)))
     return out
 
 

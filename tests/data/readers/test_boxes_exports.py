@@ -329,3 +329,24 @@ def test_class_folders_stay_class_folders_where_annotations_lie_beside_them(tmp_
 def test_a_shape_that_is_turned_without_end_has_no_box_and_raises_nothing(turn):
     assert not np.isfinite(ellipse(5.0, 5.0, 2.0, 1.0, turn)).any()
     assert not np.isfinite(rotated(5.0, 5.0, 2.0, 1.0, turn)).any()
+
+
+@pytest.mark.parametrize("odd", [True, 3, "nut", 0.5, [True, "nut", None], None])
+def test_what_should_be_a_list_of_boxes_and_is_none_leaves_its_image_without_boxes(odd, tmp_path):
+    images(tmp_path, "via")
+    images(tmp_path, "studio")
+    region = {"shape_attributes": {"name": "rect", "x": 1, "y": 2, "width": 9, "height": 8}}
+    region["region_attributes"] = {"class": "nut"}
+    whole, without = {"filename": "a.jpg", "regions": [region]}, {"filename": "b.jpg", "regions": odd}
+    write(tmp_path / "via" / "x.json", {"a.jpg9": whole, "b.jpg9": without})
+    box = {"type": "rectanglelabels", "value": {**dict.fromkeys(("x", "y"), 5), "width": 9, "height": 9}}
+    box["value"]["rectanglelabels"] = ["nut"]
+    tasks = [
+        {"data": {"image": "a.jpg"}, "annotations": [{"result": [box]}]},
+        {"data": {"image": "b.jpg"}, "annotations": odd},
+        {"data": {"image": "c.jpg"}, "annotations": [{"result": odd}]},
+    ]
+    write(tmp_path / "studio" / "x.json", tasks)
+    for spec in (f"via:{tmp_path / 'via' / 'x.json'}", f"labelstudio:{tmp_path / 'studio' / 'x.json'}"):
+        counts = {Path(item.name).stem: len(item.boxes.labels) for item in open_data(spec).items}
+        assert counts["a"] == 1 and sum(counts.values()) == 1
