@@ -24,7 +24,7 @@ from studio.ui import build_app, html
 from studio.ui.actions import Actions, safe_name
 from studio.ui.catalogue import _FOLDER, explained, translated, words
 from studio.ui.html import table
-from studio.ui.pages.runs import has_words, ordered
+from studio.ui.pages.runs import has_words, table_of_runs
 from studio.ui.views import POINTS, Curve, View, Views
 from studio.ui.visitors import Visitors
 
@@ -263,18 +263,14 @@ def test_a_list_of_runs_is_searched_by_words():
     assert not has_words(row, "first failed")
 
 
-@pytest.mark.parametrize(
-    ("by", "runs"),
-    [("created", "abcd"), ("score", "bdac"), ("seconds", "cbad"), ("name", "dabc"), ("method", "bacd")],
-)
-def test_a_list_of_runs_is_ordered_by_a_column(by, runs):
-    rows = [
-        {"run": "a", "method": "fewshot/ridge", "metrics": {"accuracy": 0.0}, "seconds": 3.0},
-        {"run": "b", "method": "detect/z", "metrics": {"map": 0.9}, "seconds": 9.0},
-        {"run": "c", "name": "zz", "method": "finetune/full", "metrics": {}, "seconds": 20.0},
-        {"run": "d", "name": "First", "method": "z/z", "metrics": {"accuracy": 0.5}, "seconds": None},
-    ]
-    assert "".join(row["run"] for row in ordered(rows, by)) == runs
+def test_a_list_of_runs_says_what_its_columns_are_sorted_by_and_escapes_names():
+    rows = [{"run": "a", "name": "<b>", "method": "fewshot/ridge", "metrics": {"accuracy": 0.25}, "seconds": 3.0}]
+    rows += [{"run": "b", "method": "detect/z", "metrics": {}, "seconds": None}]
+    shown = table_of_runs(rows, "", "en")
+    assert "<b>" not in shown and "&lt;b&gt;" in shown
+    assert re.findall("<tr data-run='(.)'>", shown) == ["a", "b"]
+    assert re.findall("data-by='([^']*)'", shown)[1::8] == ["0.25", ""]
+    assert re.findall("<tr data-run='(.)'>", table_of_runs(rows, "ridge", "en")) == ["a"]
 
 
 @pytest.mark.parametrize("hosted", [False, True])

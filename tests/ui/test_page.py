@@ -227,6 +227,25 @@ def test_the_recipe_of_a_run_fills_the_whole_form(served, browser):
     assert page.input_value("#train-preset input") == ""
 
 
+def test_a_click_on_a_head_sorts_the_runs_and_one_on_a_name_opens_its_run(served, browser):
+    home, url = served
+    runs = {name: Store(home).new_run(recipes.parse({"name": name, "data": {"train": "builtin:digits"}})).id
+            for name in ("00-first", "zz-last")}  # fmt: skip
+    page = open_page(browser, url)
+    tab(page, "Runs")
+    page.wait_for_selector(f"#runs-table tr[data-run='{runs['zz-last']}']")
+    names = page.locator("#runs-table tbody td:first-child")
+    for top, bottom, sorted_as in (("00-first", "zz-last", "ascending"), ("zz-last", "00-first", "descending")):
+        page.click("#runs-table th:first-child button")
+        assert names.first.inner_text() == top and names.last.inner_text() == bottom
+        assert page.get_attribute("#runs-table th:first-child", "aria-sort") == sorted_as
+    page.click("#runs-table tbody tr:first-child button")
+    page.wait_for_function("run => document.querySelector('#runs-one input').value === run", arg=runs["zz-last"])
+    page.click("#runs-refresh")  # a new list is sorted as the last one was
+    page.wait_for_function("document.querySelector('#runs-table tbody td').innerText === 'zz-last'")
+    assert not page.problems
+
+
 def test_images_that_cannot_be_shown_leave_the_rest_of_the_view_standing(served, browser, monkeypatch):
     def broken(path):
         raise OSError("the disk is gone")

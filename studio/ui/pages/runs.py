@@ -1,6 +1,7 @@
 """Runs: every run of this home, one in full, two side by side."""
 
-import math
+from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -11,21 +12,19 @@ from studio.ui.files import served
 from studio.ui.guard import guarded
 
 COLUMNS = ("name", "score", "status", "created", "seconds", "method", "run", "checkpoint")
-
-
-ORDERS = ("created", "score", "seconds", "name", "method")
+SCRIPT = Path(__file__).parents[1] / "runs_table.js"
+LARGEST_FIRST = ("score", "created", "seconds")  # at the first click on the head; the rest from A to Z
 
 
 def build(shared: Any, tab: Any) -> None:
     actions = shared.actions
     with gr.Row():
         wanted = gr.Textbox(label=word("runs.filter"), max_lines=1, scale=4, min_width=200, elem_id="runs-filter")
-        order = gr.Dropdown(
-            [(word(f"runs.column.{column}"), column) for column in ORDERS], value=ORDERS[0], label=word("runs.order"),
-            scale=2, min_width=160, elem_id="runs-order",
-        )  # fmt: skip
         refresh = gr.Button(word("runs.refresh"), size="sm", min_width=120, elem_id="runs-refresh")
-    table = gr.Dataframe(headers=list(COLUMNS), interactive=False, wrap=False, elem_id="runs-table", max_height=320)
+    table = gr.HTML(
+        html_template="<div></div>", js_on_load=SCRIPT.read_text(encoding="utf-8"), apply_default_css=False,
+        elem_id="runs-table",
+    )  # fmt: skip
     with gr.Row():
         chosen = gr.Dropdown([], label=word("runs.one"), elem_id="runs-one", allow_custom_value=False, min_width=280)
         other = gr.Dropdown([], label=word("runs.other"), elem_id="runs-other", allow_custom_value=False, min_width=280)
@@ -41,15 +40,11 @@ def build(shared: Any, tab: Any) -> None:
     )
 
     @guarded
-    def listing(current: str | None, words_in: str, by: str, request: gr.Request) -> Any:
-        rows, language = ordered(actions.store.runs(), by), language_of(request)
+    def listing(current: str | None, words_in: str, request: gr.Request) -> Any:
+        rows = actions.store.runs()
         ids = [row["run"] for row in rows]
-        table_rows = [[_cell(row, column, language) for column in COLUMNS] for row in rows]
-        cells = {
-            "headers": [say(f"runs.column.{column}", language) for column in COLUMNS],
-            "data": [cells for cells in table_rows if has_words(cells, words_in)],
-        }
-        return cells, gr.Dropdown(ids, value=current if current in ids else None), gr.Dropdown(ids)
+        shown = table_of_runs(rows, words_in, language_of(request))
+        return shown, gr.Dropdown(ids, value=current if current in ids else None), gr.Dropdown(ids)
 
     @guarded
     def show(run_id: str | None, request: gr.Request) -> Any:
@@ -76,29 +71,42 @@ def build(shared: Any, tab: Any) -> None:
         return [*shared.form.fill(screen, language_of(request)), gr.Tabs(selected="train")]
 
     private = {"api_visibility": "private", "show_progress": "hidden"}
-    for event in (tab.select, refresh.click, wanted.submit, wanted.blur, order.change):
-        event(listing, [chosen, wanted, order], [table, chosen, other], **private)
+    for event in (tab.select, refresh.click, wanted.submit, wanted.blur):
+        event(listing, [chosen, wanted], [table, chosen, other], **private)
     chosen.change(show, [chosen], [state, figures], **private)
     for component in (chosen, other):
         component.change(compare, [chosen, other], [difference], **private)
-    table.select(_selected, [table], [chosen], **private)
+    table.chosen(None, None, [chosen], js="() => window.studioChosenRun", **private)
     watch.click(
         lambda run_id: (run_id or gr.skip(), gr.Tabs(selected="train")), [chosen], [shared.run, shared.tabs], **private
     )
     shared.form.filled_by(reuse.click(take_recipe, [chosen], [*shared.form.filled, shared.tabs], **private))
 
 
-def ordered(rows: list[dict[str, Any]], by: str) -> list[dict[str, Any]]:
-    """Runs, newest first, ordered by a column: names by the alphabet, numbers from the largest, lacking ones last."""
-    if by == "score":
-        values = [display_names.score_value(row.get("metrics") or {}) for row in rows]
-        keys = [math.inf if value is None else -value for value in values]
-        return [rows[place] for place in sorted(range(len(rows)), key=keys.__getitem__)]
-    if by == "seconds":
-        return sorted(rows, key=lambda row: -(row.get("seconds") or 0.0))
-    if by in ("name", "method"):
-        return sorted(rows, key=lambda row: _cell(row, by, "en").lower() or "~")
-    return rows
+def table_of_runs(rows: list[dict[str, Any]], words_in: str, language: str) -> str:
+    """The runs that have these words in their cells, newest first, as `runs_table.js` sorts them and lets choose."""
+    heads = "".join(
+        f"<th scope='col' data-first='{'down' if column in LARGEST_FIRST else 'up'}'><button type='button'>"
+        f"{escape(say(f'runs.column.{column}', language))}</button></th>"
+        for column in COLUMNS
+    )
+    body = "".join(
+        f"<tr data-run='{escape(row['run'])}'>{''.join(map(_drawn, COLUMNS, cells, [row] * len(cells)))}</tr>"
+        for row in rows
+        if has_words(cells := [_cell(row, column, language) for column in COLUMNS], words_in)
+    )
+    return f"<div class='wide'><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _drawn(column: str, cell: str, row: dict[str, Any]) -> str:
+    """A cell with what it is sorted by: the number behind a score or a time, else its text."""
+    by = {
+        "score": display_names.score_value(row.get("metrics") or {}),
+        "seconds": row.get("seconds"),
+        "created": row.get("created"),
+    }.get(column, cell.lower())
+    text = f"<button type='button'>{escape(cell)}</button>" if column == "name" else escape(cell)
+    return f"<td data-by='{escape('' if by is None else str(by))}'>{text}</td>"
 
 
 def has_words(cells: list[str], text: str) -> bool:
@@ -121,10 +129,6 @@ def differences(first: Any, second: Any) -> list[list[str]]:
             if left != right and not isinstance(left, (dict, list)) and not isinstance(right, (dict, list)):
                 rows.append([key, _text(left), _text(right)])
     return rows
-
-
-def _selected(table: Any, event: gr.SelectData) -> str:
-    return str(event.row_value[COLUMNS.index("run")])
 
 
 def _cell(row: dict[str, Any], column: str, language: str) -> str:
