@@ -1,5 +1,6 @@
 """Task align: its recipe keys; a labelled source and a target whose labels no method sees."""
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from studio.core.recipe import Recipe
 
 #: keys that some methods look at
-OF_SOME = ("data.test", "eval.score", "eval.source_only", "eval.unknown", "eval.fallback")
+OF_SOME = ("data.test", "eval.score", "eval.source_only", "eval.unknown", "eval.fallback", "eval.map", "eval.film")
 
 
 class AlignData(DataSection):
@@ -52,6 +53,10 @@ class AlignEval(EvalSection):
     source_only: bool = Field(
         True, description="deep methods: train the same network without alignment too, and show it beside"
     )
+    map: Literal["tsne", "umap"] = Field(
+        "tsne", description="deep methods: how both domains are mapped before and after; umap needs umap-learn"
+    )
+    film: bool = Field(False, description="deep methods: also a film of the map, an image after each epoch")
     fallback: Literal["none", "source-only"] = Field(
         "none",
         description="source-only keeps the source's classifier where a label-free score prefers it: params.score, of "
@@ -76,6 +81,8 @@ class Align(Task):
             value, usual = getattr(keys[section], name), type(keys[section]).model_fields[name].default
             if value != usual and key not in method.uses:
                 raise UsageError(f"{key}: {value} is not for {recipe.method}, which does not look at it. Leave it out.")
+        if recipe.eval.map == "umap" and find_spec("umap") is None:
+            raise UsageError("eval.map: umap is of the package umap-learn, which is not here: pip install umap-learn")
         if recipe.eval.fallback == "source-only" and not recipe.eval.source_only:
             raise UsageError(
                 "eval.fallback: source-only falls back on the network that eval.source_only: false leaves untrained. "

@@ -52,6 +52,15 @@ class Job:
         self.events.emit("figure", name=name, path=f"figures/{name}.png")
         return path
 
+    def film(self, name: str, frames: "list[Image.Image]", seconds: float = 0.8) -> Path:
+        """Saves images of one size as a moving PNG, `seconds` each, and says so as of a figure."""
+        path = self.folder / "figures" / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        first, *others = frames
+        first.save(path, save_all=True, append_images=others, duration=int(1000 * seconds), loop=0)
+        self.events.emit("figure", name=name, path=f"figures/{name}.png")
+        return path
+
     def table(self, name: str, columns: list[str], rows: list[list[Any]]) -> None:
         """Puts a table into the events; the page and `show` print it."""
         self.events.emit("table", name=name, columns=columns, rows=rows)

@@ -14,9 +14,9 @@ from studio.figures.charts import (
 )
 from studio.figures.grids import grid_figure
 from studio.figures.heat import overlay
-from studio.figures.maps import tsne_figure
+from studio.figures.maps import map_film, tsne_figure
 
 __all__ = [
-    "compared_curves_figure", "confusion_figure", "curves_figure", "episodes_figure", "grid_figure", "overlay",
-    "per_class_figure", "reliability_figure", "tsne_figure",
+    "compared_curves_figure", "confusion_figure", "curves_figure", "episodes_figure", "grid_figure", "map_film",
+    "overlay", "per_class_figure", "reliability_figure", "tsne_figure",
 ]  # fmt: skip

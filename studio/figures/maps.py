@@ -1,11 +1,17 @@
-"""Maps of features: t-SNE in two dimensions, classes by colour, domains by marker."""
+"""Maps of features: t-SNE or UMAP in two dimensions, classes by colour, domains by marker; and films of them."""
+
+from io import BytesIO
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from PIL import Image
 
 from studio.figures.style import COLOURS, FAINT, INK, QUIET, figure, fonts, short, tidy
+
+By = Literal["tsne", "umap"]
 
 MOST = 2000  # points; t-SNE grows faster than their number
 MARKERS = ("o", "^", "s", "D", "v", "P")
@@ -20,21 +26,45 @@ def tsne_figure(
     classes: list[str],
     domains: list[str] | None = None,
     seed: int = 0,
+    by: By = "tsne",
 ) -> Figure:
     """One panel a feature set, such as {"before": [N, D], "after": [N, E]}, over the same N points.
 
-    labels [N] (-1: grey), domains [N] names. Of more than 2,000 points a seeded sample is shown.
+    labels [N] (-1: grey), domains [N] names. Of more than 2,000 points a seeded sample is shown. `by` umap needs the
+    package umap-learn.
     """
     count = len(labels)
     chosen = np.sort(np.random.default_rng(seed).permutation(count)[:MOST])
-    labels = np.asarray(labels)[chosen]
-    where = np.array(domains)[chosen] if domains else np.full(len(chosen), "")
-    kinds = list(dict.fromkeys(domains or [""]))
+    points = {name: project(features[chosen], seed, by) for name, features in sets.items()}
+    where = [domains[row] for row in chosen] if domains else None
+    return _panels(points, np.asarray(labels)[chosen], classes, where, list(dict.fromkeys(domains or [""])))
+
+
+def map_film(
+    frames: dict[str, np.ndarray], labels: np.ndarray, classes: list[str], domains: list[str], seed: int = 0,
+    by: By = "tsne",
+) -> list[Image.Image]:  # fmt: skip
+    """An image for each feature set [N, D], all of the same N points; each map is begun from the one before."""
+    images: list[Image.Image] = []
+    points = None
+    for name, features in frames.items():
+        points = project(features, seed, by, points)
+        drawn = _panels({name: points}, np.asarray(labels), classes, domains, list(dict.fromkeys(domains)))
+        file = BytesIO()
+        drawn.savefig(file, format="png", dpi=110)  # not cropped, so that all frames have one size
+        images.append(Image.open(file).convert("RGB"))
+    return images
+
+
+def _panels(
+    sets: dict[str, np.ndarray], labels: np.ndarray, classes: list[str], domains: list[str] | None, kinds: list[str]
+) -> Figure:
+    """One panel for each set of points [N, 2], and a legend."""
+    where = np.array(domains) if domains else np.full(len(labels), "")
     present = [int(label) for label in np.unique(labels) if label >= 0]
     made = figure(4.6 * len(sets) + 1.4, 4.4)
-    for place, (name, features) in enumerate(sets.items(), start=1):
+    for place, (name, points) in enumerate(sets.items(), start=1):
         axes = made.add_subplot(1, len(sets), place)
-        points = project(features[chosen], seed)
         _scatter(axes, points, labels, where, kinds)
         if NAMED < len(present) <= LABELLED:
             for label in present:
@@ -50,10 +80,12 @@ def tsne_figure(
     return made
 
 
-def project(features: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Points [N, 2] of features [N, D] by t-SNE (van der Maaten and Hinton 2008) after PCA to 50; PCA below five."""
+def project(features: np.ndarray, seed: int = 0, by: By = "tsne", start: np.ndarray | None = None) -> np.ndarray:
+    """Points [N, 2] of features [N, D] by t-SNE (van der Maaten and Hinton 2008) or UMAP (McInnes et al. 2018).
+
+    After PCA to 50 dimensions; PCA alone below five points. `start` [N, 2] is where the points begin.
+    """
     from sklearn.decomposition import PCA
-    from sklearn.manifold import TSNE
 
     features = np.nan_to_num(np.asarray(features, np.float64))
     if len(features) < 2:
@@ -65,9 +97,26 @@ def project(features: np.ndarray, seed: int = 0) -> np.ndarray:
         padded = np.zeros((len(features), 2))
         padded[:, : min(2, features.shape[1])] = features[:, :2]
         return padded
+    return (_tsne if by == "tsne" else _umap)(features, seed, start)
+
+
+def _tsne(features: np.ndarray, seed: int, start: np.ndarray | None) -> np.ndarray:
+    from sklearn.manifold import TSNE
+
     perplexity = min(30.0, (len(features) - 1) / 3)
-    start = "pca" if np.ptp(features, axis=0).any() else "random"  # all the same: PCA would divide by nothing
-    return TSNE(2, perplexity=perplexity, init=start, random_state=seed).fit_transform(features)
+    if start is not None and np.ptp(start, axis=0).any():
+        begun = 1e-4 * (start - start.mean(axis=0)) / start.std()  # as small as scikit-learn has the axes of PCA
+    else:
+        begun = "pca" if np.ptp(features, axis=0).any() else "random"  # all the same: PCA would divide by nothing
+    return TSNE(2, perplexity=perplexity, init=begun, random_state=seed).fit_transform(features)
+
+
+def _umap(features: np.ndarray, seed: int, start: np.ndarray | None) -> np.ndarray:
+    from umap import UMAP
+
+    begun = "spectral" if start is None else start.astype(np.float32)
+    near = min(15, len(features) - 1)
+    return UMAP(n_components=2, n_neighbors=near, init=begun, random_state=seed).fit_transform(features)
 
 
 def _scatter(axes: Axes, points: np.ndarray, labels: np.ndarray, where: np.ndarray, kinds: list[str]) -> None:

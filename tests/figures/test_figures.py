@@ -12,11 +12,12 @@ from studio.figures import (
     curves_figure,
     episodes_figure,
     grid_figure,
+    maps,
     per_class_figure,
     reliability_figure,
     tsne_figure,
 )
-from studio.figures.maps import project
+from studio.figures.maps import map_film, project
 from studio.figures.style import RIGHT, WRONG, tint
 
 
@@ -130,3 +131,21 @@ def test_no_global_state_of_matplotlib_is_touched():
         drawn(figure)
     pyplot = sys.modules.get("matplotlib.pyplot")
     assert pyplot is None or not pyplot.get_fignums()
+
+
+def test_a_film_of_maps_begins_each_where_the_last_ended_and_all_have_one_size(monkeypatch):
+    begun = []
+    monkeypatch.setattr(maps, "_umap", lambda features, seed, start: begun.append(start) or features[:, :2])
+    sets = {"before": np.eye(6), "after": 2 * np.eye(6)}
+    images = map_film(sets, np.arange(6) % 2, ["a", "b"], ["source"] * 3 + ["target"] * 3, by="umap")
+    assert len(images) == 2 and images[0].size == images[1].size and begun[0] is None and begun[1].shape == (6, 2)
+
+
+def test_a_map_begun_elsewhere_ends_near_its_beginning():
+    """Two far clusters keep their sides: t-SNE alone may put either on either side."""
+    rng = np.random.default_rng(0)
+    features = np.concatenate([rng.normal(size=(15, 4)), rng.normal(size=(15, 4)) + 20])
+    for side in (-1, 1):
+        start = np.stack([side * np.repeat([-1.0, 1.0], 15), 0.01 * rng.normal(size=30)], axis=1)
+        points = maps.project(features, start=start)
+        assert np.sign(points[15:, 0].mean() - points[:15, 0].mean()) == side

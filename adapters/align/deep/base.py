@@ -60,7 +60,7 @@ class DeepLearner(Learner):
     streams = (Source, Target)
     uses = (
         "data.source", "data.target", "data.test", "train.epochs", "train.lr", "eval.score", "eval.source_only",
-        "eval.unknown", "eval.fallback",
+        "eval.unknown", "eval.fallback", "eval.map", "eval.film",
     )  # fmt: skip
     Params = DeepParams
     module: AligningNetwork

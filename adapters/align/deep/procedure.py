@@ -5,6 +5,7 @@ from typing import Any
 
 from adapters.align.deep.base import DeepLearner, DeepParams
 from adapters.align.deep.run.domains import Domains, resolve_domains
+from adapters.align.deep.run.film import show_film
 from adapters.align.deep.run.judging import Judge, Splits
 from adapters.align.deep.run.memory import in_words, training_gb
 from adapters.align.deep.run.online import OnlinePredictor, adapt_online
@@ -64,6 +65,8 @@ class DeepAlignment(Procedure):
         metrics |= _numbers(job, judge, now, before, len(domains.classes))
         kept = _kept(job, judge, session, plain, metrics)
         show(job, splits, session.classes, progress.history, metrics, now, before, learner.title)
+        if judge.maps is not None:
+            show_film(job, judge, session.classes, before)
         return Outcome(metrics, _checkpoint(job, kept, metrics))
 
     def restore(self, checkpoint: Checkpoint, device: str, home: Home, store: Any) -> Predictor:

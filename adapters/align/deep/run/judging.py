@@ -15,6 +15,7 @@ from studio.engine.decoded import Decoded, inputs
 from studio.store.state import load_state
 
 SAMPLED = 500  # source images of which the importance weights learn
+MAPPED = 150  # images a domain in the film of maps
 JUDGED = 1000  # images of the target that are looked at after each epoch
 
 
@@ -97,6 +98,8 @@ class Judge:
         self.rows = evenly(len(splits.target.dataset), JUDGED)
         self.judged = splits.target.part(self.rows)
         self.scored = None if splits.test is None else splits.test.part(evenly(len(splits.test.dataset), JUDGED))
+        #: where the features of each epoch are kept for the film; None where none is asked for
+        self.maps = job.folder / "state" / "maps" if job.recipe.eval.film and not name else None
 
     @property
     def words(self) -> str:
@@ -119,8 +122,24 @@ class Judge:
         if self.scored is not None:
             numbers["target_accuracy"] = self._on_target(target)
         self.epoch += 1
+        self._keep_map(target)
         numbers["score"] = -np.inf if self._collapsed(numbers["target_classes"]) else self._score(numbers)
         return numbers
+
+    @property
+    def mapped_rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """The images of the film: rows of the source's validation (none without one) and of the target."""
+        val = self.splits.val
+        return evenly(0 if val is None else len(val.dataset), MAPPED), self.rows[evenly(len(self.rows), MAPPED)]
+
+    def _keep_map(self, target: Look) -> None:
+        """Features [N, D] of the images of the film, in halves; they outlast a stop."""
+        if self.maps is None:
+            return
+        parts = [] if self.splits.val is None else [self._val.features[self.mapped_rows[0]]]
+        parts.append(target.features[evenly(len(self.rows), MAPPED)])
+        self.maps.mkdir(parents=True, exist_ok=True)
+        np.save(self.maps / f"{self.epoch:06}.npy", np.concatenate(parts).astype(np.float16))
 
     def look(self, split: Decoded) -> Look:
         return look_at(self.job, self.learner, split, self.preprocess)

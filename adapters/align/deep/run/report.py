@@ -57,7 +57,7 @@ def show(
     )  # fmt: skip
     if history and "accuracy" in history[0]:
         job.figure("curves", curves_figure(history))
-    job.figure("before-and-after", _map(splits, classes, now, before, job.recipe.train.seed))
+    job.figure("before-and-after", _map(job, splits, classes, now, before))
     if splits.test is not None:
         labels, guesses = splits.test.dataset.labels, now["test"].guesses
         names = splits.test.dataset.classes if len(splits.test.dataset.classes) > len(classes) else classes
@@ -87,13 +87,15 @@ def distances(job: Job, now: dict[str, Look], before: dict[str, Look] | None) ->
         return {}
 
 
-def _map(splits: Splits, classes: list[str], now: dict[str, Look], before: dict[str, Look] | None, seed: int) -> Any:
-    """t-SNE of both domains before and after; the target's labels colour it where they are there for the score."""
+def _map(
+    job: Job, splits: Splits, classes: list[str], now: dict[str, Look], before: dict[str, Look] | None
+) -> Any:  # fmt: skip
+    """A map of both domains before and after; the target's labels colour it where they are there for the score."""
     known = splits.test is not None and splits.same
     target = splits.test.dataset.labels if known else np.full(len(now["target"].features), -1)
     labels = {"val": splits.val.dataset.labels if splits.val is not None else np.zeros(0, np.int64), "target": target}
     rows = {
-        part: np.sort(np.random.default_rng(seed).permutation(len(labels[part]))[:MAPPED])
+        part: np.sort(np.random.default_rng(job.recipe.train.seed).permutation(len(labels[part]))[:MAPPED])
         for part in ("val", "target") if part in now
     }  # fmt: skip
     looks = {"source only": before, "after": now} if before is not None else {"after": now}
@@ -104,7 +106,7 @@ def _map(splits: Splits, classes: list[str], now: dict[str, Look], before: dict[
     names = {"val": "source", "target": "target"}
     return tsne_figure(
         sets, np.concatenate([labels[part][chosen] for part, chosen in rows.items()]), [*classes, "unknown"],
-        [names[part] for part, chosen in rows.items() for _ in chosen], seed,
+        [names[part] for part, chosen in rows.items() for _ in chosen], job.recipe.train.seed, job.recipe.eval.map,
     )  # fmt: skip
 
 

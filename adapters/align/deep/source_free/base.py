@@ -26,7 +26,16 @@ class SourceFree(DeepLearner):
     """Starts from `model.checkpoint`, learns from the target alone, and keeps the head as the source left it."""
 
     streams = (Target,)
-    uses = ("data.target", "data.test", "model.checkpoint", "train.epochs", "train.lr", "eval.score")
+    uses = (
+        "data.target",
+        "data.test",
+        "model.checkpoint",
+        "train.epochs",
+        "train.lr",
+        "eval.score",
+        "eval.map",
+        "eval.film",
+    )
     Params = SourceFreeParams
     needs_checkpoint = True
     sees_whole = True

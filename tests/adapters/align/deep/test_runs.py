@@ -7,6 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
 from adapters.align.deep.distance.m3sda import M3sda, parts
@@ -286,3 +287,16 @@ def test_the_lab_runs_on_office_31_as_it_comes_unpacked(home, tmp_path):
     assert result.status == "finished" and result.metrics["source_only_accuracy"] is not None
     assert list(home.root.rglob("figures/before-and-after.png"))
     assert any("GB of the device" in event["message"] for event in events_of(home) if event["kind"] == "note")
+
+
+def test_a_film_of_the_map_has_source_only_and_each_epoch_in_turn(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("adapters.align.deep.run.report._map", lambda *_: Figure())
+    monkeypatch.setattr("studio.figures.maps._tsne", lambda features, seed, start: features[:, :2])
+    home = Home.find(tmp_path)
+    wanted = recipe(folder, "align/bnm", train={"epochs": 3}, eval={"source_only": True, "film": True})
+    place = submit(recipes.parse(wanted), Store(home))
+    result = run_inline(place, home)
+    assert result.status == "finished"
+    with Image.open(place.path / "figures" / "film-of-maps.png") as film:
+        assert film.n_frames == 4
+    assert len(list((place.path / "state" / "maps").glob("*.npy"))) == 3
