@@ -61,7 +61,12 @@ class FrozenMetric(Estimator):
     def transform(self, x: np.ndarray) -> np.ndarray:
         """Embeddings float32 [N, d] of features [N, D]; squared Euclidean distances between them are the metric."""
         out = (_unit(x) - self.mean) @ self.weights
-        return (out if self.params.metric == "kissme" else _unit(out)).astype(np.float32)
+        return (_unit(out) if self.unit else out).astype(np.float32)
+
+    @property
+    def unit(self) -> bool:
+        """Whether embeddings are of unit length."""
+        return self.params.metric != "kissme"
 
     def state(self) -> dict[str, np.ndarray]:
         return {"mean": self.mean, "weights": self.weights}

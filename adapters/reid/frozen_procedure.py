@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from adapters.reid.data.trials import Trial
+from adapters.reid.exporters import SolvedEmbedding
 from adapters.reid.run.gallery import TENSORS, Gallery
 from adapters.reid.run.predictor import Recogniser
 from adapters.reid.run.trial_runs import run_trials
@@ -34,8 +35,6 @@ class FrozenRecognition(Procedure):
 
     def run(self, job: Job) -> Outcome:
         model = job.recipe.model
-        if job.recipe.eval.flip:
-            raise UsageError("eval.flip: frozen features are kept of the image as it is; leave it out, or train.")
         backbone = registry.backbone(model.backbone, home=job.home, image_size=model.image_size)
         backbone.preprocess = replace(backbone.preprocess, squash=True, aspect=job.recipe.data.aspect)
         backbone.to(job.device)
@@ -43,6 +42,8 @@ class FrozenRecognition(Procedure):
 
     def restore(self, checkpoint: Checkpoint, device: str, home: Home, store: Any) -> Predictor:
         manifest = checkpoint.manifest
+        if manifest.recipe.get("eval", {}).get("flip"):
+            raise UsageError(f"flip: {manifest.method} keeps the features of images as they are. Leave it out.")
         cls = registry.get(manifest.method)
         estimator = cls(cls.Params(**manifest.params))
         tensors = {
@@ -50,13 +51,19 @@ class FrozenRecognition(Procedure):
         }
         estimator.load_state(tensors)
         backbone = registry.backbone(manifest.backbone["spec"], home=home, image_size=manifest.backbone["image_size"])
+        if backbone.hash != manifest.backbone["hash"]:
+            raise UsageError(
+                f"The backbone {manifest.backbone['spec']} is not the one that {checkpoint.id} was made with: its "
+                "weights differ, and the gallery with them. Get back the package or file it came from."
+            )
         backbone.preprocess = Preprocess.from_dict(manifest.preprocess)
         backbone.to(device)
 
         def embed(images: Sequence[Image.Image]) -> np.ndarray:
             return estimator.transform(embed_images(images, backbone, device))
 
-        return Recogniser(embed, Gallery.load(checkpoint), manifest.extra["same"])
+        network = SolvedEmbedding(backbone, estimator.mean, estimator.weights, estimator.unit)
+        return Recogniser(embed, Gallery.load(checkpoint), manifest.extra["same"], network)
 
 
 @dataclass

@@ -9,6 +9,7 @@ import numpy as np
 from adapters.reid.base import EmbeddingLearner
 from adapters.reid.data.batches import IdentityBatches
 from adapters.reid.data.trials import Trial
+from adapters.reid.exporters import Embedding
 from adapters.reid.run.embedding import Eye, embed_dataset
 from adapters.reid.run.gallery import TENSORS, Gallery
 from adapters.reid.run.predictor import Recogniser
@@ -48,7 +49,9 @@ class Recognition(Procedure):
         session = restore(checkpoint, device, home, tensors, size=size_of(preprocess), cameras=len(cameras))
         flip = recipes.stored({"task": manifest.task, **manifest.recipe}).eval.flip
         eye = Eye(session.learner, preprocess, device, index_of(cameras), flip)
-        return Recogniser(eye.photos, Gallery.load(checkpoint), manifest.extra["same"])
+        return Recogniser(
+            eye.photos, Gallery.load(checkpoint), manifest.extra["same"], Embedding(session.learner.module)
+        )
 
 
 @dataclass

@@ -10,6 +10,8 @@ from studio.core.sections import DataSection, EvalSection, TrainSection
 from studio.core.task import Task
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from studio.core.recipe import Recipe
 
 
@@ -85,6 +87,11 @@ class Reid(Task):
     looks = ("flip",)
     Data, Train, Eval = ReidData, ReidTrain, ReidEval
 
+    def exporter(self, kind: str) -> "Callable[..., tuple[str, str]] | None":
+        from adapters.reid.exporters import write_onnx
+
+        return write_onnx if kind == "onnx" else None
+
     def check(self, recipe: "Recipe") -> None:
         data = recipe.data
         if bool(data.query) != bool(data.gallery):
@@ -96,6 +103,10 @@ class Reid(Task):
             )
         if data.train and (data.source or data.target):
             raise UsageError("data.train: across domains, data.source and data.target say what is learned from.")
+        from studio.core.faces import Estimator
+
+        if recipe.eval.flip and issubclass(recipe.method_class(), Estimator):
+            raise UsageError(f"eval.flip: {recipe.method} keeps the features of images as they are. Leave it out.")
         self._check_adapting(recipe)
         if recipe.train.batch_size < 2 * recipe.train.per_identity:
             raise UsageError(

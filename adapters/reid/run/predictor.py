@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from torch import nn
 
 from adapters.reid.run.gallery import Gallery
 from studio.core.answers import Answer
@@ -60,10 +61,17 @@ class Matches(Answer):
 class Recogniser(Predictor):
     """An embedding and its gallery, ready to be asked."""
 
-    def __init__(self, embed: Embed, gallery: Gallery, same: Sequence[float]) -> None:
-        """`same` are the numbers of `calibrated`."""
+    def __init__(self, embed: Embed, gallery: Gallery, same: Sequence[float], network: nn.Module) -> None:
+        """`same` are the numbers of `calibrated`; `network` makes embeddings of normalised images."""
         self.embed, self.gallery, self.classes = embed, gallery, gallery.names
-        self.same = same
+        self.same, self.network = same, network
+
+    def module(self) -> nn.Module:
+        return self.network
+
+    def export_module(self) -> None:
+        """There is no classifier of individuals for other libraries."""
+        return
 
     def sure(self, distances: np.ndarray) -> np.ndarray:
         """The probability that an image at these squared distances shows the same individual."""

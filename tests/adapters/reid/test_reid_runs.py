@@ -11,6 +11,7 @@ from studio.core import recipe as recipes
 from studio.core.errors import UsageError
 from studio.core.home import Home
 from studio.data import open_data
+from studio.runs.export import export_checkpoint
 from studio.runs.predict import load_checkpoint
 
 
@@ -78,6 +79,14 @@ def test_an_image_of_the_gallery_is_its_own_nearest(frozen, trained, place, phot
         assert row["distance"] == pytest.approx(0, abs=2e-3) and len(row["matches"]) == 3
         scores = [match["score"] for match in row["matches"]]
         assert scores == sorted(scores, reverse=True) and answer.records()[1]["rank"] == 2 and "at" in answer.line()
+
+
+def test_the_network_leaves_as_onnx_without_the_gallery(frozen, trained, place, tmp_path):
+    for number, (_, result) in enumerate((frozen, trained)):
+        report = export_checkpoint(result.checkpoint, "onnx", tmp_path / str(number), place)
+        assert "personal data" in report["note"] and "model.onnx" in report["files"]
+        with pytest.raises(UsageError, match="have no Hugging Face form"):
+            export_checkpoint(result.checkpoint, "hf", tmp_path / f"hf {number}", place)
 
 
 def test_a_training_is_judged_on_individuals_held_out_and_starts_the_next_one(trained, place):
