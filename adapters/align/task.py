@@ -70,6 +70,12 @@ class Align(Task):
 
     name = "align"
     title = "Move a classifier to another look"
+    headlines = {
+        "target_accuracy": "accuracy on the target",
+        "source_only_accuracy": "source only (no adaptation)",
+        "h_score": "H-score (classes that are known, and all others)",
+        "macro_f1": "F1, mean over classes",
+    }
     truth = "labels"
     hub_tag = "image-classification"
     Data, Train, Eval = AlignData, AlignTrain, AlignEval

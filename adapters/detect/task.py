@@ -59,6 +59,12 @@ class Detect(Task):
 
     name = "detect"
     title = "Find things in images"
+    headlines = {
+        "map": "mAP (IoU 0.5 to 0.95)",
+        "map_50": "mAP at IoU 0.5",
+        "map_known": "mAP, known classes",
+        "map_new": "mAP, new classes",
+    }
     truth = "boxes"
     hub_tag = "object-detection"
     starter = "detect-quick"

@@ -29,6 +29,12 @@ class Classify(Task):
 
     name = "classify"
     title = "Name the class of an image"
+    headlines = {
+        "accuracy": "accuracy",
+        "expected_accuracy": "expected on new images, with its 95 % interval",
+        "macro_f1": "F1, mean over classes",
+        "ece": "calibration error (ECE)",
+    }
     truth = "labels"
     hub_tag = "image-classification"
     starter = "quickstart"

@@ -34,6 +34,11 @@ class Generalize(Task):
 
     name = "generalize"
     title = "Learn from several looks for one not yet seen"
+    headlines = {
+        "accuracy": "accuracy on the unseen domain",
+        "val_accuracy": "accuracy on held-out images of the sources",
+        "macro_f1": "F1, mean over classes",
+    }
     truth = "labels"
     hub_tag = "image-classification"
     Data, Train, Eval = GeneralizeData, AugmentedTrain, GeneralizeEval

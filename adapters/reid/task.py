@@ -81,6 +81,12 @@ class Reid(Task):
 
     name = "reid"
     title = "Recognise individuals"
+    headlines = {
+        "rank1": "rank-1 (the nearest is the same individual)",
+        "map": "mAP (over all matches)",
+        "direct_rank1": "rank-1 of source only (no adaptation)",
+        "rank5": "rank-5",
+    }
     truth, takes = "identities", ("labels",)
     hub_tag = "image-feature-extraction"
     starter = "reid-quick"

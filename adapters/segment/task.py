@@ -80,6 +80,12 @@ class Segment(Task):
 
     name = "segment"
     title = "Segment images"
+    headlines = {
+        "miou": "mIoU (overlap, mean over classes)",
+        "source_only_miou": "mIoU of source only (no adaptation)",
+        "pa": "pixels that are right",
+        "dice": "Dice",
+    }
     truth = "masks"
     hub_tag = "image-segmentation"
     starter = "segment-quick"

@@ -86,6 +86,13 @@ class Translate(Task):
 
     name = "translate"
     title = "Translate images"
+    headlines = {
+        "kid": "KID (distance of the looks; 0 is none)",
+        "psnr": "PSNR (dB)",
+        "ssim": "SSIM",
+        "distance": "Frechet distance of the looks",
+        "warping_error": "warping error (how much a film flickers)",
+    }
     truth, takes = "pairs", ("none",)
     hub_tag = "image-to-image"
     starter = "ir-to-visible"

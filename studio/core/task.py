@@ -38,6 +38,8 @@ class Task:
     starter: ClassVar[str | None] = None
     #: minutes of training on a person's own data, instead of the epochs that a preset states for its built-in set
     own_minutes: ClassVar[float | None] = None
+    #: metrics that the page shows in large type, with what each is; the first is the score that tells runs apart
+    headlines: ClassVar[dict[str, str]] = {}
     #: keys of `eval` that can be changed when a checkpoint predicts
     looks: ClassVar[tuple[str, ...]] = ()
 

@@ -1,32 +1,39 @@
 """What a person knows a run or a checkpoint by: its method, its data, its score, when it was made."""
 
+import re
 from datetime import datetime
 from pathlib import PurePath
 from typing import Any
 
+from studio.core import registry
+from studio.core.errors import UsageError
+from studio.ui.catalogue import words
 from studio.ui.html import number
-
-#: the score of a run, the first that it has, and what it is called
-SCORES = {"accuracy": "accuracy", "target_accuracy": "accuracy", "map": "mAP", "miou": "mIoU", "rank1": "rank-1"}
 
 
 def checkpoint(row: dict[str, Any], data_name: str) -> str:
     """`fcos · scenes · mAP 0.412 · 29 Nov 14:05 · fcos-97292b`, what is known of it."""
     method = str(row.get("method") or "").rpartition("/")[2]
-    parts = (method, data_name, score(row.get("metrics") or {}), time(row.get("created")), row["checkpoint"])
+    parts = (method, data_name, score(row), time(row.get("created")), row["checkpoint"])
     return "  ·  ".join(part for part in parts if part)
 
 
-def score(metrics: dict[str, Any]) -> str:
-    """The one number that tells runs of a kind apart, with its name; empty where there is none."""
-    name = _score_name(metrics)
-    return f"{SCORES[name]} {number(float(metrics[name]))}" if name else ""
+def score(row: dict[str, Any], language: str = "en") -> str:
+    """The one number that tells runs of a task apart, with what it is called; empty where there is none.
+
+    `row` has what a run or a checkpoint is listed with: `task`, `metrics`.
+    """
+    value = score_value(row)
+    if value is None:
+        return ""
+    title = words(language)[f"metric.{row['task']}.{_score_name(row)}"]
+    return f"{re.split(' ?[(（]', title)[0]} {number(value)}"
 
 
-def score_value(metrics: dict[str, Any]) -> float | None:
+def score_value(row: dict[str, Any]) -> float | None:
     """That number alone."""
-    name = _score_name(metrics)
-    return float(metrics[name]) if name else None
+    value = (row.get("metrics") or {}).get(_score_name(row))
+    return float(value) if isinstance(value, (int, float)) else None
 
 
 def data(recipe: dict[str, Any]) -> str:
@@ -44,8 +51,13 @@ def time(created: str | None) -> str:
         return ""
 
 
-def _score_name(metrics: dict[str, Any]) -> str | None:
-    return next((name for name in SCORES if isinstance(metrics.get(name), (int, float))), None)
+def _score_name(row: dict[str, Any]) -> str | None:
+    """The first headline of the row's task that it has."""
+    try:
+        headlines = registry.task_named(row.get("task") or "").headlines
+    except UsageError:  # a run of a task that is no longer here
+        return None
+    return next((name for name in headlines if (row.get("metrics") or {}).get(name) is not None), None)
 
 
 def _last(spec: str) -> str:

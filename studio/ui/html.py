@@ -7,23 +7,9 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
+from studio.core import registry
 from studio.ui.catalogue import explained, say, translated, words
 from studio.ui.views import View
-
-HEADLINES = (
-    "accuracy",
-    "expected_accuracy",
-    "target_accuracy",
-    "source_only_accuracy",
-    "map",
-    "map_50",
-    "map_known",
-    "map_new",
-    "macro_f1",
-    "ece",
-    "images_per_s",
-)
-
 
 OPEN_ROWS = 12  # tables of more are folded
 
@@ -43,7 +29,7 @@ def run_state(seen: View, language: str) -> str:
         parts.append(f"<div>{escape(explained(seen.what, language))} {seen.done} / {seen.total}</div>")
     if seen.error:
         parts.append(f"<div class='error-box'>{escape(explained(seen.error, language))}</div>")
-    parts.append(numbers(seen.metrics, language))
+    parts.append(numbers(seen.metrics, language, seen.task))
     if seen.checkpoint:
         parts.append(f"<div>{escape(say('run.checkpoint', language, name=seen.checkpoint))}</div>")
     parts += [table(event, language) for event in seen.tables]
@@ -70,13 +56,16 @@ def banner(seen: View, language: str) -> str:
     )
 
 
-def numbers(metrics: dict[str, Any], language: str) -> str:
-    """The headline metrics in large type, each with what it is and what its interval covers; the best method's name."""
-    shown = [name for name in HEADLINES if isinstance(metrics.get(name), (int, float))]
+def numbers(metrics: dict[str, Any], language: str, task: str) -> str:
+    """A task's headlines in large type, each with what it is and what its interval covers; the best method's name."""
+    keys = {name: f"metric.{task}.{name}" for name in registry.task_named(task).headlines}
+    if metrics.get("episodes"):
+        keys["accuracy"] = "metric.accuracy.episodes"
     cells = [
         f"<div class='number' data-metric='{name}'><b>{_with_interval(name, metrics)}</b>"
-        f"<span>{escape(_metric_word(name, metrics, language))}</span></div>"
-        for name in shown
+        f"<span>{escape(say(key, language, **metrics))}</span></div>"
+        for name, key in {**keys, "images_per_s": "metric.images_per_s"}.items()
+        if isinstance(metrics.get(name), (int, float))
     ]
     best = escape(say("run.best", language, name=metrics["best"])) if metrics.get("best") else ""
     return f"<div id='run-best'>{best}</div><div id='run-numbers'>{''.join(cells)}</div>" if cells else ""
@@ -87,18 +76,13 @@ def _with_interval(name: str, metrics: dict[str, Any]) -> str:
     value, margin = metrics[name], metrics.get(f"{name}_ci95")
     low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
     if isinstance(margin, (int, float)) and math.isfinite(margin):
-        if value - margin >= 0 and value + margin <= 1:
+        share = 0 <= value <= 1  # and so are the ends of its interval
+        if not share or (value - margin >= 0 and value + margin <= 1):
             return f"{number(value)} ± {number(margin)}"
         low, high = max(0.0, value - margin), min(1.0, value + margin)
     if isinstance(low, (int, float)) and isinstance(high, (int, float)):
         return f"{number(value)} ({number(float(low))} – {number(float(high))})"
     return number(value)
-
-
-def _metric_word(name: str, metrics: dict[str, Any], language: str) -> str:
-    if name == "accuracy" and metrics.get("episodes"):
-        return say("metric.accuracy.episodes", language, episodes=metrics["episodes"])
-    return words(language).get(f"metric.{name}", name)
 
 
 def number(value: float) -> str:

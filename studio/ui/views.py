@@ -23,6 +23,7 @@ class View:
     run: str
     status: str = "queued"
     place: int | None = None  # in the queue; 1 is started next
+    task: str = "classify"
     method: str = ""
     done: int = 0
     total: int = 0
@@ -108,7 +109,7 @@ class Reader:
 
     def _begin(self) -> None:
         recipe = self._run.recipe()
-        self._seen = View(self._run.id, method=recipe.method, recipe=recipes.to_yaml(recipe))
+        self._seen = View(self._run.id, task=recipe.task, method=recipe.method, recipe=recipes.to_yaml(recipe))
         self._curves: dict[str, Curve] = {}
         self._notes: deque[str] = deque(maxlen=NOTES)
         self._tables: deque[dict[str, Any]] = deque(maxlen=TABLES)

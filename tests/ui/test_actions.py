@@ -264,8 +264,9 @@ def test_a_list_of_runs_is_searched_by_words():
 
 
 def test_a_list_of_runs_says_what_its_columns_are_sorted_by_and_escapes_names():
-    rows = [{"run": "a", "name": "<b>", "method": "fewshot/ridge", "metrics": {"accuracy": 0.25}, "seconds": 3.0}]
-    rows += [{"run": "b", "method": "detect/z", "metrics": {}, "seconds": None}]
+    scored = {"task": "classify", "metrics": {"accuracy": 0.25}, "seconds": 3.0}
+    rows = [{"run": "a", "name": "<b>", "method": "fewshot/ridge", **scored}]
+    rows += [{"run": "b", "task": "detect", "method": "detect/z", "metrics": {}, "seconds": None}]
     shown = table_of_runs(rows, "", "en")
     assert "<b>" not in shown and "&lt;b&gt;" in shown
     assert re.findall("<tr data-run='(.)'>", shown) == ["a", "b"]

@@ -2,14 +2,17 @@
 
 import csv
 import io
+import json
 import re
 from urllib.parse import unquote
 
 import pytest
 
 from studio.core import recipe as recipes
+from studio.core import registry
 from studio.core.errors import DataError
 from studio.ui import display_names, forms, html
+from studio.ui.catalogue import _FOLDER
 from studio.ui.pages.data import refuse_one_class, with_data
 from studio.ui.views import View
 
@@ -19,10 +22,10 @@ def text(markup: str) -> str:
 
 
 def test_an_interval_never_leaves_what_an_accuracy_can_be():
-    shown = text(html.numbers({"accuracy": 0.98, "accuracy_ci95": 0.052, "episodes": 600}, "en"))
+    shown = text(html.numbers({"accuracy": 0.98, "accuracy_ci95": 0.052, "episodes": 600}, "en", "classify"))
     assert shown.startswith("0.980 (0.928 – 1.000)") and "other draws from the same images" in shown
-    assert text(html.numbers({"accuracy": 0.5, "accuracy_ci95": 0.1}, "en")).startswith("0.500 ± 0.100")
-    assert "nan" not in text(html.numbers({"map": 0.5, "map_ci95": float("nan")}, "en"))
+    assert text(html.numbers({"accuracy": 0.5, "accuracy_ci95": 0.1}, "en", "classify")).startswith("0.500 ± 0.100")
+    assert "nan" not in text(html.numbers({"map": 0.5, "map_ci95": float("nan")}, "en", "detect"))
 
 
 def test_what_is_expected_on_new_images_stands_beside_the_episodes():
@@ -30,15 +33,18 @@ def test_what_is_expected_on_new_images_stands_beside_the_episodes():
         "accuracy": 0.91, "accuracy_ci95": 0.01, "episodes": 600,
         "expected_accuracy": 0.85, "expected_accuracy_low": 0.7, "expected_accuracy_high": 0.94,
     }  # fmt: skip
-    shown = text(html.numbers(metrics, "en"))
+    shown = text(html.numbers(metrics, "en", "classify"))
     assert "0.850 (0.700 – 0.940) expected on new images" in shown
     assert "0.910 ± 0.010 accuracy over 600 episodes" in shown
-    assert "新图像" in html.numbers(metrics, "zh")
+    assert "新图像" in html.numbers(metrics, "zh", "classify")
 
 
 def test_a_comparison_names_the_method_whose_numbers_these_are():
-    assert "best: fewshot/ridge" in text(html.numbers({"accuracy": 0.9, "best": "fewshot/ridge"}, "en"))
-    assert "run-best" in html.numbers({"accuracy": 0.9}, "en") and "best:" not in html.numbers({"accuracy": 0.9}, "en")
+    best, alone = (
+        html.numbers({"accuracy": 0.9, **more}, "en", "classify") for more in ({"best": "fewshot/ridge"}, {})
+    )
+    assert "best: fewshot/ridge" in text(best)
+    assert "run-best" in alone and "best:" not in alone
 
 
 def test_a_table_can_be_kept_as_csv_whatever_is_in_it():
@@ -72,12 +78,22 @@ def test_data_are_named_as_a_person_knows_them(data, name):
 
 def test_a_checkpoint_is_named_by_method_data_score_and_date():
     row = {
-        "checkpoint": "fcos-97292b", "method": "detect/fcos", "metrics": {"map": 0.412, "map_50": 0.7},
-        "created": "2026-11-29T14:05:00+00:00",
+        "checkpoint": "fcos-97292b", "task": "detect", "method": "detect/fcos",
+        "metrics": {"map": 0.412, "map_50": 0.7}, "created": "2026-11-29T14:05:00+00:00",
     }  # fmt: skip
     name = display_names.checkpoint(row, "scenes")
     assert name.startswith("fcos  ·  scenes  ·  mAP 0.412  ·  2026-11-") and name.endswith("fcos-97292b")
     assert display_names.checkpoint({"checkpoint": "x", "created": "nonsense"}, "") == "x"
+
+
+def test_every_task_says_its_headlines_in_both_languages_and_numbers_beyond_1_keep_their_interval():
+    chinese = json.loads((_FOLDER / "zh.json").read_text(encoding="utf-8"))
+    for task in registry.tasks():
+        for name, english in task.headlines.items():
+            assert english in text(html.numbers({name: 0.5}, "en", task.name))
+            assert f"metric.{task.name}.{name}" in chinese
+    shown = text(html.numbers({"psnr": 14.6, "psnr_ci95": 0.4}, "en", "translate"))
+    assert shown.startswith("14.6 ± 0.400") and display_names.score({"task": "gone", "metrics": {"x": 1}}) == ""
 
 
 def form(preset):

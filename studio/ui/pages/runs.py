@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from studio.ui import display_names, forms, html
-from studio.ui.catalogue import language_of, say, translated, word, words
+from studio.ui.catalogue import language_of, say, word, words
 from studio.ui.files import served
 from studio.ui.guard import guarded
 
@@ -101,7 +101,7 @@ def table_of_runs(rows: list[dict[str, Any]], words_in: str, language: str) -> s
 def _drawn(column: str, cell: str, row: dict[str, Any]) -> str:
     """A cell with what it is sorted by: the number behind a score or a time, else its text."""
     by = {
-        "score": display_names.score_value(row.get("metrics") or {}),
+        "score": display_names.score_value(row),
         "seconds": row.get("seconds"),
         "created": row.get("created"),
     }.get(column, cell.lower())
@@ -135,8 +135,7 @@ def _cell(row: dict[str, Any], column: str, language: str) -> str:
     if column == "name":  # a run that nobody named is known by its method
         return str(row.get("name") or str(row.get("method") or "").rpartition("/")[2])
     if column == "score":
-        title, _, value = display_names.score(row.get("metrics") or {}).partition(" ")
-        return f"{translated(title, language)} {value}".strip()
+        return display_names.score(row, language)
     if column == "created":
         return display_names.time(row.get("created"))
     if column == "status":
