@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Control:
-    """What an input is, where its type does not say it: an image (a path or PIL's), a film, a checkpoint, a class."""
+    """What an input is, where its type does not say it: an image (a path or PIL's), a film, points in the image, a
+    checkpoint, a class."""
 
     kind: str
 
@@ -36,6 +37,7 @@ class Control:
 Photo = Annotated[Any, Control("image")]
 Film = Annotated[Path, Control("film")]
 OtherCheckpoint = Annotated[str, Control("checkpoint")]
+Points = Annotated[list[float], Control("points")]  # x, y, x, y, ... in pixels of the image
 ClassName = Annotated[str, Control("class")]  # one of the checkpoint's, or a new one
 
 
@@ -83,5 +85,5 @@ class Tool:
 
 
 def kind_of(info: Any) -> str | None:
-    """`image`, `film`, `checkpoint` or `class` for such a field of `Inputs`; None where its type says it all."""
+    """`image`, `film`, `points`, `checkpoint` or `class` for a field of `Inputs`; None where its type says it all."""
     return next((item.kind for item in info.metadata if isinstance(item, Control)), None)

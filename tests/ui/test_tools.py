@@ -3,6 +3,7 @@
 import json
 from types import SimpleNamespace
 
+import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
@@ -78,6 +79,18 @@ def test_the_page_compares_joins_and_watches(page, made, film):
     assert "in 2 frames" in remark and watched.visible
 
 
+def test_a_click_on_the_photo_is_a_point_and_marks_what_looks_alike(page, made):
+    functions, _ = page
+    _, _, sorter = made
+    clicks = next(fn.fn for fn in build_app(home=made[0]).fns.values() if getattr(fn.fn, "__name__", "") == "add_point")
+    points = clicks(clicks("", SimpleNamespace(index=(40, 30))), SimpleNamespace(index=[7, 8]))
+    assert points == "40, 30, 7, 8"
+    remark, drawn, *_ = functions["click"](REQUEST, sorter, image(), points, "", False)
+    assert "% of the photo is marked" in remark and drawn.visible
+    with pytest.raises(gr.Error, match="Click on the photo"):
+        functions["click"](REQUEST, sorter, image(), "", "", False)
+
+
 def test_the_page_shows_the_tools_that_fit_the_checkpoint(page, made):
     _, fitting = page
     _, detector, sorter = made
@@ -85,7 +98,11 @@ def test_the_page_shows_the_tools_that_fit_the_checkpoint(page, made):
         name: [tool.name for tool, update in zip(tools(), fitting(name), strict=False) if update["visible"]]
         for name in (detector, sorter, None)
     }
-    assert shown == {detector: ["compare", "look-again", "watch-film"], sorter: ["teach", "watch-film"], None: []}
+    assert shown == {
+        detector: ["compare", "look-again", "watch-film"],
+        sorter: ["click", "teach", "watch-film"],
+        None: [],
+    }
 
 
 def test_the_page_asks_for_what_is_missing(page, made):
@@ -121,8 +138,10 @@ def test_the_command_line_has_them_too(made, film, tmp_path, monkeypatch, capsys
     code, rows = told("tools", "--json")
     assert code == 0 and [row["name"] for row in rows] == [
         "adapt-to-film",
+        "click",
         "compare",
         "look-again",
+        "segment-film",
         "teach",
         "watch-film",
     ]
@@ -138,7 +157,7 @@ def test_the_command_line_has_them_too(made, film, tmp_path, monkeypatch, capsys
         (("teach", name, "photo.png", "--label", "noise"), "tools that do: compare"),
         (("teach", sorter, "photo.png", "--label", " "), "A class to teach needs a name"),
         (("watch-flm", name, str(film)), "watch-film"),
-        (("compare", sorter, "photo.png", "--other", name), "tools that do: teach, watch-film"),
+        (("compare", sorter, "photo.png", "--other", name), "tools that do: click, teach, watch-film"),
         (("watch-film", name, str(film), "--every", "0"), "every"),
         (("look-again", name, "photo.png", "--fusion", "wbff"), "wbf"),
         (("look-again", name, "no.png"), "no.png"),

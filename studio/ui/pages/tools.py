@@ -17,7 +17,12 @@ from studio.ui.files import served
 from studio.ui.guard import guarded
 
 ROWS = 200  # of a table, as many as are shown
-NEEDED = {"image": "tool.photo", "film": "tool.film", "class": "tool.class"}  # and what is said where it is missing
+NEEDED = {
+    "image": "tool.photo",
+    "film": "tool.film",
+    "class": "tool.class",
+    "points": "tool.points",
+}  # and what is said where it is missing
 
 
 def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
@@ -56,6 +61,7 @@ def _place(shared: Any, tool: Tool, checkpoint: Any, photo: Any) -> tuple[Any, l
             controls = {
                 name: photo if kind_of(info) == "image" else _control(tool, name, info) for name, info in fields.items()
             }
+        _follow_clicks(photo, [controls[name] for name, info in fields.items() if kind_of(info) == "points"])
         button = gr.Button(word(f"tool.{tool.name}"), elem_id=f"{key}-use")
         remark = gr.Markdown(elem_id=f"{key}-remark")
         drawn = gr.Image(
@@ -76,6 +82,20 @@ def _place(shared: Any, tool: Tool, checkpoint: Any, photo: Any) -> tuple[Any, l
     used.success(go_on, [made], [checkpoint], show_progress="hidden", api_visibility="private")
     following = ("checkpoint", "class")
     return panel, [(kind_of(info), controls[name]) for name, info in fields.items() if kind_of(info) in following]
+
+
+def _follow_clicks(photo: Any, boxes: list[Any]) -> None:
+    """Clicks on the photo are points of the first of these boxes; another photo empties them all."""
+    if not boxes:
+        return
+
+    @guarded
+    def add_point(points: str, at: gr.SelectData) -> str:
+        return ", ".join(filter(None, [points, *(f"{side:.0f}" for side in at.index)]))
+
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    photo.select(add_point, [boxes[0]], [boxes[0]], **quiet)
+    photo.change(lambda: [""] * len(boxes) if len(boxes) > 1 else "", None, boxes, **quiet)
 
 
 def _control(tool: Tool, name: str, info: Any) -> Any:
@@ -103,11 +123,11 @@ def _handler(actions: Any, tool: Tool) -> Callable[..., Any]:
             raise UsageError(say("try.none", language))
         given = dict(zip(fields, values, strict=True))
         for field, info in fields.items():
-            if kind_of(info) in NEEDED and not given[field]:
+            if kind_of(info) in NEEDED and info.is_required() and not given[field]:
                 raise UsageError(say(NEEDED[kind_of(info)], language))
             if given[field] == "":
                 given[field] = None
-            elif isinstance(given[field], str) and kind_of(info) is None:
+            elif isinstance(given[field], str) and kind_of(info) in (None, "points"):
                 given[field] = forms.from_text(info.annotation, given[field])
         bench = Bench(actions.model, actions.teach)
         return _shown(actions, tool, use(tool, actions.store.checkpoint(name), given, bench), language)

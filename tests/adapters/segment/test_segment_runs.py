@@ -105,6 +105,37 @@ def test_a_film_is_drawn_frame_by_frame(done, tmp_path):
     assert [frame.image.size for frame in frames(tmp_path / "out.mp4", 1)] == [(96, 96)] * 3
 
 
+def test_a_film_is_segmented_and_its_steadiness_told(done, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("av")
+    from studio.data.files.video import Writer, frames
+
+    _, result, home, _ = done
+    monkeypatch.setenv("STUDIO_HOME", str(home.root))
+    scene = Image.fromarray(open_data("builtin:scenes?images=1&size=128").items[0].source.read())
+    with Writer(tmp_path / "in.mp4", 5) as film:
+        for left in (0, 0, 4):
+            film.write(scene.crop((left, 0, left + 96, 96)))
+    arguments = ["tool", "segment-film", result.checkpoint, str(tmp_path / "in.mp4"), "--out", str(tmp_path), "--json"]
+    assert cli.main(arguments) == 0
+    told = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    assert told["frames"] == 3 and 0 < told["temporal_consistency"] <= 1
+    rows = told["rows"]
+    assert [row["consistency"] is None for row in rows] == [True, False, False] and rows[1]["consistency"] > 0.8
+    assert sum(rows[0][name] for name in ("background", "0", "1")) == pytest.approx(100, abs=0.1)
+    assert len(list(frames(tmp_path / "segment-film.mp4", 1))) == 3
+
+
+def test_a_click_marks_a_part_of_a_photo(done, tmp_path, capsys, monkeypatch):
+    _, result, home, images = done
+    monkeypatch.setenv("STUDIO_HOME", str(home.root))
+    click = ["tool", "click", result.checkpoint, str(images / "0.png"), "--out", str(tmp_path), "--json", "--inside"]
+    assert cli.main([*click, "40,50", "--outside", "5,5"]) == 0
+    told = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    inside = filled_by(told["rle"], (150, 120))
+    assert 100 * inside.mean() == pytest.approx(told["area_percent"], abs=0.01)
+    assert cli.main([*click, "40,500"]) == 2 and "is not in the image" in capsys.readouterr().err
+
+
 def test_evaluating_a_checkpoint_again_gives_its_numbers(done):
     _, result, home, _ = done
     again = changed(train={"epochs": 0}, model={"checkpoint": result.checkpoint})

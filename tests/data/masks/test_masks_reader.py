@@ -326,5 +326,5 @@ def test_scenes_have_masks_in_all_looks():
     for inside, thing in zip(scene.masks(), scene.things, strict=True):
         union[inside] = thing.label + 1
     np.testing.assert_array_equal(clear.items[0].mask.read(), union)
-    with pytest.raises(DataError, match="boxes or masks"):
+    with pytest.raises(DataError, match="expected boxes, masks"):
         open_data("builtin:scenes?truth=none")
