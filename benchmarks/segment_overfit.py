@@ -3,9 +3,10 @@
     python benchmarks/segment_overfit.py [METHOD ...] [--size 96] [--steps 400] [--rows FILE]
 
 Eight `builtin:scenes` of two classes and their background, all at each step, no augmentation, cosine schedule; every 25
-steps mIoU over the three classes on the same eight scenes, until it is 0.9. It prints one row a network, with whether
-its file gives the same maps; exits 1 where one stays below 0.9 or its file gives others. Speeds are images a second of
-training and of looking. Of segment/mask-rcnn it is COCO's AP50 of masks. `--rows` keeps rows in a file: a second call goes on where the first was ended.
+steps mIoU over the three classes on the same eight scenes, until it is 0.9 (of segment/mask-rcnn COCO's AP50 of masks).
+It prints one row a network, with whether its file gives the same maps; exits 1 where one stays below 0.9 or its file
+gives others. Speeds are images a second of training and looking. `--rows` keeps rows in a file: a second call goes on
+where the first was ended.
 """
 
 import argparse
