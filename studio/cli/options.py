@@ -64,6 +64,8 @@ def read_arguments(tool: Tool, words: list[str]) -> tuple[argparse.Namespace, di
     for name, info in tool.Inputs.model_fields.items():
         if kind_of(info) in ("image", "film"):
             parser.add_argument(name, metavar=kind_of(info).upper(), help=info.description)
+        elif kind_of(info) == "other-image":
+            parser.add_argument(f"--{name.replace('_', '-')}", metavar="IMAGE", help=info.description)
         else:
             add_option(parser, name, info)
     parser.add_argument("--out", metavar="DIR", default=".", help="where drawings and films go (default: here)")

@@ -35,6 +35,7 @@ class Control:
 
 
 Photo = Annotated[Any, Control("image")]
+OtherImage = Annotated[Any, Control("other-image")]  # beside the one that the tool is used on; may be left out
 Film = Annotated[Path, Control("film")]
 OtherCheckpoint = Annotated[str, Control("checkpoint")]
 Points = Annotated[list[float], Control("points")]  # x, y, x, y, ... in pixels of the image
@@ -85,5 +86,5 @@ class Tool:
 
 
 def kind_of(info: Any) -> str | None:
-    """`image`, `film`, `points`, `checkpoint` or `class` for a field of `Inputs`; None where its type says it all."""
+    """What a field of `Inputs` is, such as `image`, `film` or `points`; None where its type says it all."""
     return next((item.kind for item in info.metadata if isinstance(item, Control)), None)

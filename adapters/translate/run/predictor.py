@@ -1,5 +1,6 @@
 """A translator brought to life, and its answer: the image in the other look, at its own size."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,10 @@ class ImageTranslator(Predictor):
     def __init__(self, learner: Translator, device: str, view: View) -> None:
         self.learner, self.device, self.view = learner, device, view
         learner.train_mode(False)
+
+    def viewed(self, strength: float, short: int) -> "ImageTranslator":
+        """The same at another strength and size."""
+        return ImageTranslator(self.learner, self.device, replace(self.view, strength=strength, short=short))
 
     def watching(self) -> Predictor:
         from adapters.translate.run.steady import SteadyFilm

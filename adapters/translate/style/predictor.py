@@ -1,5 +1,8 @@
 """A Stylist brought to life: photos in its style, at their own size."""
 
+from copy import copy, deepcopy
+from dataclasses import replace
+
 import numpy as np
 import torch
 from PIL import Image
@@ -10,7 +13,15 @@ from adapters.translate.run.predictor import TranslatedImage
 from adapters.translate.run.views import View
 from adapters.translate.style.base import Stylist
 from studio.core.answers import Answer
+from studio.core.errors import UsageError
 from studio.core.procedure import Predictor
+
+LEAST_SPREAD = 2.0  # of 255: what deviates less from its mean colour is one colour
+
+
+def one_colour(image: np.ndarray) -> bool:
+    """Whether an image uint8 [3, h, w] has no style to learn."""
+    return float(image.reshape(3, -1).std(axis=1).max()) < LEAST_SPREAD
 
 
 class StyledImages(Predictor):
@@ -30,10 +41,23 @@ class StyledImages(Predictor):
     def answers(self, images: list[Image.Image]) -> list[Answer]:
         return [TranslatedImage(Image.fromarray(self.translate(image))) for image in images]
 
-    def learn_style(self, image: Image.Image) -> None:
-        """Takes another image for its style."""
-        pixels = torch.from_numpy(to_canvas(image, canvas(image.size, self.view.short)))
-        self.learner.learn_style([pixels.to(self.device).float() / 255])
+    def viewed(self, strength: float, short: int) -> "StyledImages":
+        """The same at another strength and size."""
+        return StyledImages(self.learner, self.device, replace(self.view, strength=strength, short=short))
+
+    def with_style(self, image: Image.Image) -> "StyledImages":
+        """One that has another image for its style; this one stays as it is. Raises UsageError, DataError."""
+        learner = copy(self.learner)
+        if not learner.any_style:
+            raise UsageError(f"style: {learner.id} knows the style that it was trained on alone; leave it out.")
+        pixels = to_canvas(image, canvas(image.size, self.view.short))
+        if one_colour(pixels):
+            raise UsageError(
+                "style: this image is of one colour, which is no style; expected strokes, texture, colours."
+            )
+        learner.module = deepcopy(self.learner.module)
+        learner.learn_style([torch.from_numpy(pixels).to(self.device).float() / 255])
+        return StyledImages(learner, self.device, self.view)
 
     def translate(self, image: Image.Image) -> np.ndarray:
         """Pixels uint8 [H, W, 3] of an RGB image in the style, at its own size."""

@@ -14,7 +14,7 @@ from adapters.translate.run.judging import Judge
 from adapters.translate.run.report import report
 from adapters.translate.run.views import View
 from adapters.translate.style.base import Stylist
-from adapters.translate.style.predictor import StyledImages
+from adapters.translate.style.predictor import StyledImages, one_colour
 from adapters.translate.task import IMAGE_SIZE
 from studio.core import recipe as recipes
 from studio.core.errors import DataError
@@ -32,7 +32,6 @@ from studio.store import Checkpoint
 LAST = Selection("style", lower=True, last=True)
 SHOWN = 4  # images that are shown after each epoch
 HELD = 0.2  # share of the source that is not trained on
-LEAST_SPREAD = 2.0  # of 255: what deviates less from its mean colour is one colour
 SEVERAL = 4  # images of both looks from which on KID says something
 
 
@@ -69,8 +68,7 @@ def decode_style(job: Job, short: int) -> Looks:
     whole = images(job.recipe.data.target, job.home)
     part = whole.part("train") if "train" in whole.splits else whole
     looks = decode_looks(job, part, short, "style", least=1)
-    spread = [float(image.reshape(3, -1).std(axis=1).max()) for image in looks.images]
-    kept = [row for row, deviation in enumerate(spread) if deviation >= LEAST_SPREAD]
+    kept = [row for row, image in enumerate(looks.images) if not one_colour(image)]
     plain = [looks.dataset.items[row].name for row in range(len(looks)) if row not in kept]
     if not kept:
         raise DataError(

@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 
+from studio.core import registry
 from studio.core.errors import UsageError
 from studio.core.recipe import members_of
 from studio.core.tool import Bench, Tool, ToolResult, kind_of
@@ -75,8 +76,10 @@ def _place(shared: Any, tool: Tool, checkpoint: Any, photo: Any) -> tuple[Any, l
     def go_on(name: str) -> Any:
         return gr.Dropdown(shared.actions.checkpoints(), value=name) if name else gr.skip()
 
-    used = button.click(
-        guarded(_handler(shared.actions, tool)), [checkpoint, *controls.values()], [remark, drawn, film, table, made],
+    sliders = [control for control in controls.values() if isinstance(control, gr.Slider)]
+    used = gr.on(
+        [button.click, *(slider.release for slider in sliders)], guarded(_handler(shared.actions, tool)),
+        [checkpoint, *controls.values()], [remark, drawn, film, table, made],
         concurrency_id="device", api_name="tool_" + tool.name.replace("-", "_"),
     )  # fmt: skip
     used.success(go_on, [made], [checkpoint], show_progress="hidden", api_visibility="private")
@@ -101,6 +104,8 @@ def _follow_clicks(photo: Any, boxes: list[Any]) -> None:
 def _control(tool: Tool, name: str, info: Any) -> Any:
     shown = {"label": word(f"tool.{tool.name}.{name}"), "elem_id": f"tool-{tool.name}-{name}", "min_width": 160}
     kind, members = kind_of(info), members_of(info.annotation)
+    if kind == "other-image":
+        return gr.Image(type="pil", image_mode="RGB", height=200, sources=["upload", "clipboard"], **shown)
     if kind == "film":
         return gr.File(file_types=list(CONTAINERS), **shown)
     if kind in ("checkpoint", "class"):
@@ -109,6 +114,9 @@ def _control(tool: Tool, name: str, info: Any) -> Any:
         return gr.Dropdown([("", "") if option is None else option for option in options], value="", **shown)
     if bool in members:
         return gr.Checkbox(bool(info.default), **shown)
+    limits = registry.describe_field(name, info)["range"]
+    if float in members and {"ge", "le"} <= limits.keys():
+        return gr.Slider(limits["ge"], limits["le"], info.default, **shown)
     if members & {int, float}:
         return gr.Number(info.default, precision=0 if float not in members else None, **shown)
     return gr.Textbox(forms.to_text(info.default), max_lines=1, **shown)

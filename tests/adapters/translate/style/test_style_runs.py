@@ -1,5 +1,7 @@
 """Methods of style from recipe to answers: those that only look at a style, and those that train a network."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from PIL import Image
 from small_runs import SIZE, TINY, work
 
 from adapters.translate.style.vgg import Vgg
+from studio import cli
 from studio.core import recipe as recipes
 from studio.core.errors import UsageError
 from studio.core.home import Home
@@ -85,10 +88,10 @@ def test_adain_trains_its_decoder_alone_and_takes_another_style_when_asked(
     run, result = work(recipe("adain", train=settings), home)
     assert result.status == "finished", result.error
     predictor = load_checkpoint(result.checkpoint, home, "cpu").predictor
-    drawn, kept = predictor.translate(photo()), predictor.learner.module.mean.clone()
-    predictor.learn_style(Image.fromarray(np.random.default_rng(1).integers(0, 99, (40, 40, 3), dtype=np.uint8)))
-    assert not torch.equal(kept, predictor.learner.module.mean)
-    assert not np.array_equal(drawn, predictor.translate(photo()))
+    drawn = predictor.translate(photo())
+    noise = Image.fromarray(np.random.default_rng(1).integers(0, 99, (40, 40, 3), dtype=np.uint8))
+    assert not np.array_equal(drawn, predictor.with_style(noise).translate(photo()))
+    assert np.array_equal(drawn, predictor.translate(photo()))  # which others go on using
 
 
 def test_a_style_of_one_colour_is_refused_in_a_sentence(home: Home, tmp_path) -> None:
@@ -118,3 +121,24 @@ def test_keys_that_do_not_go_together_are_refused_when_the_recipe_is_read(
 ) -> None:
     with pytest.raises(UsageError, match=sentence):
         recipes.parse({**recipe(method), **sections})
+
+
+def test_a_photo_gets_a_style_by_the_tool_and_what_is_no_style_is_refused(
+    home: Home, tmp_path, capsys, monkeypatch
+) -> None:
+    monkeypatch.setenv("STUDIO_HOME", str(home.root))
+    _, result = work(recipe("histogram", data={"target": NIGHT}), home)
+    photo().save(tmp_path / "photo.png")
+    Image.effect_noise((40, 40), 60).convert("RGB").save(tmp_path / "noise.png")
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "red.png")
+    common = ["tool", "restyle", result.checkpoint, str(tmp_path / "photo.png"), "--out", str(tmp_path), "--json"]
+    seen = []
+    for more in ([], ["--style", str(tmp_path / "noise.png")], ["--strength", "0"]):
+        assert cli.main([*common, *more]) == 0
+        written = json.loads(capsys.readouterr().out.strip().splitlines()[-1])["image"]
+        with Image.open(written) as drawn:
+            seen.append(np.asarray(drawn.convert("RGB"), int))
+    assert np.abs(seen[0] - seen[1]).mean() > 10
+    assert np.array_equal(seen[2], np.asarray(photo()))
+    assert cli.main([*common, "--style", str(tmp_path / "red.png")]) == 2
+    assert "of one colour" in capsys.readouterr().err
