@@ -57,6 +57,8 @@ class Translator(Learner):
     streams = (Stream("source", blind=True), Target)
     #: it learns from pairs: one stream whose batch has `targets` beside `images`
     paired: ClassVar[bool] = False
+    #: it learns from films: batches have `following` and `last` beside `images`, the frames after them
+    clips: ClassVar[bool] = False
     #: it learns the way back too
     both_ways: ClassVar[bool] = False
     #: the module's parts that the phase `generate` trains

@@ -5,9 +5,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
+from adapters.translate.base import Losses
 from adapters.translate.losses.patch_nce import Projection, patch_nce, sampled_places
 from adapters.translate.recycle_gan import RecycleGan, RecycleGanParams, Way
-from adapters.translate.base import Losses
 from studio.core.registry import register
 from studio.core.streams import Step
 
@@ -57,7 +57,9 @@ class I2vGan(RecycleGan):
         contrasts = [clip.mean(self._nce(*pair)) for pair in zip(other[0], film[0], strict=True)]
         losses[f"contrast{way.ending}"] = params.contrast * torch.stack(contrasts).mean()
         if params.across:
-            ratios = zip(self._ratios(other), self._ratios([list(map(Tensor.detach, side)) for side in film]), strict=True)
+            ratios = zip(
+                self._ratios(other), self._ratios([list(map(Tensor.detach, side)) for side in film]), strict=True
+            )
             turns = [1 - cosine_similarity(own, wanted, dim=1) for own, wanted in ratios]
             losses[f"across{way.ending}"] = params.across * torch.stack([clip.mean(turn) for turn in turns]).mean()
         return losses

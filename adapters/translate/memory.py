@@ -43,7 +43,9 @@ def _batch(learner: Translator, rows: int, side: int) -> Batch | StreamBatches:
 
     if learner.paired:
         return Batch(images=images(), targets=images())
-    return StreamBatches(source=Batch(images=images()), target=Batch(images=images()))
+    names = ("images", "following", "last") if learner.clips else ("images",)
+    sides = [Batch(**{name: images() for name in names}) for _ in range(2)]
+    return StreamBatches(source=sides[0], target=sides[1])
 
 
 def _kept_for_the_way_back(learner: Translator, batch: Batch | StreamBatches) -> int:

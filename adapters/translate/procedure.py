@@ -9,6 +9,7 @@ from adapters.translate.base import Translator
 from adapters.translate.data.batches import LookBatches, PairBatches
 from adapters.translate.data.decoded import Looks, decode_looks
 from adapters.translate.data.splits import Sides, resolve_sides
+from adapters.translate.films.clips import ClipBatches
 from adapters.translate.memory import memory_gb
 from adapters.translate.run.collapse import CollapseWatch
 from adapters.translate.run.features import Features
@@ -141,6 +142,8 @@ def train_translator(job: Job, session: Session, data: Data, view: View, feature
     learner, side, settings = session.learner, session.preprocess.image_size, job.recipe.train
     if learner.paired:
         batches: Any = PairBatches(data.source, side, settings)
+    elif learner.clips:
+        batches = ClipBatches(data.source, data.target, side, settings)
     else:
         batches = LookBatches(data.source, data.target, side, settings)
     judge, watch = Judge(data.held, data.wanted, features), CollapseWatch(job)

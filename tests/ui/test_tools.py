@@ -141,6 +141,7 @@ def test_the_command_line_has_them_too(made, film, tmp_path, monkeypatch, capsys
         "click",
         "compare",
         "look-again",
+        "restyle",
         "segment-film",
         "teach",
         "watch-film",

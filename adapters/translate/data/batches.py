@@ -22,13 +22,13 @@ class PairBatches:
 
     def batch(self, step: int) -> Batch:
         draw = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + step)
-        rows = _rows(len(self.pairs), self.batch_size, step, (self.settings.seed,))
+        rows = rows_of_step(len(self.pairs), self.batch_size, step, (self.settings.seed,))
         images, targets = [], []
         for row in rows:
             image, target = self.pairs.images[row], self.pairs.pairs[row]
-            window, mirrored = _chosen(image, self.side, self.settings, draw)
-            images.append(_cut(image, window, self.side, mirrored))
-            targets.append(_cut(target, window, self.side, mirrored))
+            window, mirrored = chosen_window(image, self.side, self.settings, draw)
+            images.append(cut(image, window, self.side, mirrored))
+            targets.append(cut(target, window, self.side, mirrored))
         return Batch(images=to_signed(torch.stack(images)), targets=to_signed(torch.stack(targets)))
 
 
@@ -49,9 +49,9 @@ class LookBatches:
     def _of(self, name: str, number: int, step: int) -> Batch:
         draw = torch.Generator().manual_seed((self.settings.seed * 1_000_003 + step) * 2 + number)
         look, images = self.looks[name], []
-        for row in _rows(len(look), self.batch_size, step, (self.settings.seed, number)):
-            window, mirrored = _chosen(look.images[row], self.side, self.settings, draw)
-            images.append(_cut(look.images[row], window, self.side, mirrored))
+        for row in rows_of_step(len(look), self.batch_size, step, (self.settings.seed, number)):
+            window, mirrored = chosen_window(look.images[row], self.side, self.settings, draw)
+            images.append(cut(look.images[row], window, self.side, mirrored))
         return Batch(images=to_signed(torch.stack(images)))
 
 
@@ -75,7 +75,7 @@ def to_bytes(images: Tensor) -> Tensor:
     return images.float().add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8)
 
 
-def _rows(count: int, batch: int, step: int, seed: tuple[int, ...]) -> list[int]:
+def rows_of_step(count: int, batch: int, step: int, seed: tuple[int, ...]) -> list[int]:
     """Rows of a step: every image once in each pass over them, in an order of its own."""
     passes = count // batch
     epoch, place = divmod(step, passes)
@@ -83,7 +83,7 @@ def _rows(count: int, batch: int, step: int, seed: tuple[int, ...]) -> list[int]
     return order[place * batch : (place + 1) * batch].tolist()
 
 
-def _chosen(image: np.ndarray, side: int, settings: TranslateTrain, draw: torch.Generator) -> tuple[Window, bool]:
+def chosen_window(image: np.ndarray, side: int, settings: TranslateTrain, draw: torch.Generator) -> tuple[Window, bool]:
     """A square window of an image [3, h, w] that is brought to `side` pixels, and whether it is mirrored."""
     height, width = image.shape[-2:]
     zoom, down, right, flip = torch.rand(4, generator=draw).tolist()
@@ -95,7 +95,7 @@ def _chosen(image: np.ndarray, side: int, settings: TranslateTrain, draw: torch.
     )
 
 
-def _cut(image: np.ndarray, window: Window, side: int, mirrored: bool) -> Tensor:
+def cut(image: np.ndarray, window: Window, side: int, mirrored: bool) -> Tensor:
     top, left, length = window
     crop = torch.from_numpy(image[:, top : top + length, left : left + length])
     if length != side:

@@ -35,8 +35,10 @@ class Looks:
         return len(self.images)
 
     def first(self, count: int) -> "Looks":
-        """So many images of it, evenly over all."""
+        """So many images of it, evenly over all; of a film the first, which follow each other."""
         rows = np.unique(np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(int)).tolist()
+        if self.dataset.items[0].frame is not None:
+            rows = list(range(len(rows)))
         pairs = [self.pairs[row] for row in rows] if self.pairs else []
         return Looks([self.images[row] for row in rows], self.dataset.subset(rows), pairs)
 

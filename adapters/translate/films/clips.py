@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from adapters.translate.data.batches import LookBatches, _chosen, _cut, _rows, to_signed
+from adapters.translate.data.batches import LookBatches, chosen_window, cut, rows_of_step, to_signed
 from adapters.translate.data.decoded import Looks
 from adapters.translate.task import TranslateTrain
 from studio.core.errors import DataError
@@ -29,11 +29,11 @@ class ClipBatches(LookBatches):
     def _of(self, name: str, number: int, step: int) -> Batch:
         draw = torch.Generator().manual_seed((self.settings.seed * 1_000_003 + step) * 2 + number)
         clips, frames = self.clips[name], [list[Tensor]() for _ in range(LENGTH)]
-        for place in _rows(len(clips), self.batch_size, step, (self.settings.seed, number)):
+        for place in rows_of_step(len(clips), self.batch_size, step, (self.settings.seed, number)):
             images = [self.looks[name].images[row] for row in clips[place]]
-            window, mirrored = _chosen(images[0], self.side, self.settings, draw)
+            window, mirrored = chosen_window(images[0], self.side, self.settings, draw)
             for frame, image in zip(frames, images, strict=True):
-                frame.append(_cut(image, window, self.side, mirrored))
+                frame.append(cut(image, window, self.side, mirrored))
         images, following, last = (to_signed(torch.stack(frame)) for frame in frames)
         return Batch(images=images, following=following, last=last)
 

@@ -52,9 +52,7 @@ class StyledImages(Predictor):
             raise UsageError(f"style: {learner.id} knows the style that it was trained on alone; leave it out.")
         pixels = to_canvas(image, canvas(image.size, self.view.short))
         if one_colour(pixels):
-            raise UsageError(
-                "style: this image is of one colour, which is no style; expected strokes, texture, colours."
-            )
+            raise UsageError("style: this image is of one colour, which is no style; expected strokes or texture.")
         learner.module = deepcopy(self.learner.module)
         learner.learn_style([torch.from_numpy(pixels).to(self.device).float() / 255])
         return StyledImages(learner, self.device, self.view)

@@ -20,7 +20,7 @@ class WatchFilm(Tool):
         every: int = Field(5, ge=1, description="Look at every so many frames")
 
     def fits(self, manifest: Any) -> bool:
-        return bool(manifest.classes)
+        return bool(manifest.classes) or registry.task_named(manifest.task).truth == "pairs"
 
     def look(self, inputs: Any) -> dict[str, Any] | None:
         """How the checkpoint looks, where it is not as it was judged."""
@@ -39,7 +39,8 @@ class WatchFilm(Tool):
             ]
             result.rows = records
             result.facts = {"frames": len(seen), "count": len(records)}
-            result.remark = ("tool.watch-film.seen", result.facts)
+            if model.classes:
+                result.remark = ("tool.watch-film.seen", result.facts)
 
         result.write_film = write
         return result

@@ -123,9 +123,7 @@ def test_keys_that_do_not_go_together_are_refused_when_the_recipe_is_read(
         recipes.parse({**recipe(method), **sections})
 
 
-def test_a_photo_gets_a_style_by_the_tool_and_what_is_no_style_is_refused(
-    home: Home, tmp_path, capsys, monkeypatch
-) -> None:
+def test_the_tool_gives_a_photo_a_style_and_refuses_what_is_none(home: Home, tmp_path, capsys, monkeypatch) -> None:
     monkeypatch.setenv("STUDIO_HOME", str(home.root))
     _, result = work(recipe("histogram", data={"target": NIGHT}), home)
     photo().save(tmp_path / "photo.png")
