@@ -5,8 +5,10 @@
 
 `steady`: FOLDER holds two films, each with thermal/ and visual/ frames, as the TNO films do. The longer one is learned
 from, thermal to visual; the other is translated, and scored by warping error (by the motion of the thermal film), PSNR
-and SSIM of its frames beside the visual film's; KID is that of the run. Rows with `steady` show the filter. `speed`: frames a second
-of a plain PyAV copy (decode, to RGB, encode), of `predict_video` with colours matched, and of the network of film-style.
+and SSIM of its frames beside the visual film's; KID is that of the run. Rows with `steady` show the filter at use.
+
+`speed`: frames a second of a plain PyAV copy (decode, to RGB, encode), of `predict_video` with frames left as they are,
+and of the network of fast-style.
 """
 
 import argparse
@@ -132,7 +134,7 @@ def speed(film: Path, count: int) -> None:
         plain = timed(lambda: copied(part, out), count)
         print(f"{'plain copy by PyAV':34}{plain:8.1f} frames/s")
         style = generator()
-        makers = {"predict, frames as they are": lambda image: image, "predict, network of film-style": style}
+        makers = {"predict, frames as they are": lambda image: image, "predict, network of fast-style": style}
         for name, make in makers.items():
             model = Model(SimpleNamespace(id="made"), Made(make))
             rate = timed(lambda model=model: predict_video(model, part, out), count)
