@@ -1,5 +1,6 @@
-"""Start: what do you want to do? Each card fills the form and leads on."""
+"""Start: what do you want to do? Each card shows what comes out, fills the form and leads on."""
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -9,14 +10,20 @@ from studio.ui.catalogue import language_of, word
 from studio.ui.form import READ
 from studio.ui.guard import guarded
 
-#: card -> (preset, tab it leads to)
+#: card -> (preset, tab it leads to); its drawing is `cards/NAME.svg`
 CARDS = {
+    "demo": ("quickstart", "train"),
     "few": ("fewshot-photos", "data"),
     "train": ("small-data-cnn", "data"),
     "detect": ("detect-quick", "data"),
+    "segment": ("segment-quick", "data"),
     "align": ("align-compare", "train"),
-    "demo": ("quickstart", "train"),
+    "translate": ("ir-to-visible", "train"),
+    "reid": ("reid-quick", "data"),
+    "compare": ("compare-heads", "train"),
+    "gap": ("rank-gap", "train"),
 }
+_DRAWINGS = Path(__file__).parents[1] / "cards"
 
 
 def build(shared: Any) -> None:
@@ -27,6 +34,7 @@ def build(shared: Any) -> None:
             if preset not in known:
                 continue
             with gr.Column(elem_classes="card", min_width=230):
+                gr.HTML((_DRAWINGS / f"{name}.svg").read_text(encoding="utf-8"), padding=False)
                 gr.Markdown(word(f"start.{name}.text"))
                 button = gr.Button(
                     word(f"start.{name}.button"),
