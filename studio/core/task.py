@@ -40,6 +40,8 @@ class Task:
     own_minutes: ClassVar[float | None] = None
     #: metrics that the page shows in large type, with what each is; the first is the score that tells runs apart
     headlines: ClassVar[dict[str, str]] = {}
+    #: what its checkpoints answer is an image, so that they can be a step of data: `folder:x | translate:CHECKPOINT`
+    makes_images: ClassVar[bool] = False
     #: keys of `eval` that can be changed when a checkpoint predicts
     looks: ClassVar[tuple[str, ...]] = ()
 

@@ -1,10 +1,12 @@
 """Data specs: what `folder:photos` or `mat:amazon.mat?x=fts&y=labels` names is opened here.
 
 `SCHEME:REST?option=value&option=value`; a comma joins several of one kind. The scheme is the name of a
-file in `readers/`.
+file in `readers/`. After a bar stands what is done with the images: `folder:photos | translate:CHECKPOINT`.
 """
 
 import pkgutil
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
@@ -19,8 +21,12 @@ from studio.data import readers
 from studio.data.files.limits import LIMITS, Limits
 from studio.data.items import Dataset, FeatureSet, FileSource
 from studio.data.made_of import MAKERS, inner_spec
+from studio.data.translated import translated
 
 MOST_COMMAS = 8  # in one path
+BAR = re.compile(r"\s+\|\s+")
+#: what may stand after a bar: from images, a name, options and limits to images
+STEPS: dict[str, Callable[..., Dataset]] = {"translate": translated}
 _BY_SUFFIX = {".zip": "zip", ".npz": "npz", ".mat": "mat", ".txt": "list", ".csv": "list"}
 
 
@@ -32,6 +38,7 @@ class Spec:
     scheme: str
     rest: str
     options: dict[str, str]
+    steps: tuple["Spec", ...] = ()  # what is done with its images, in turn
 
 
 def open_data(spec: str, limits: Limits = LIMITS) -> Dataset | FeatureSet:
@@ -100,17 +107,36 @@ def schemes() -> frozenset[str]:
 
 
 def _parse_one(text: str) -> Spec:
+    text, *steps = BAR.split(text)
+    if steps:
+        return replace(_parse_one(text), text=" | ".join([text, *steps]), steps=tuple(map(_parse_step, steps)))
     scheme, colon, rest = text.partition(":")
     if not colon or len(scheme) == 1 or scheme.startswith((".", "/", "~")):  # one letter is a drive, as in C:\photos
         kind = _BY_SUFFIX.get(Path(text).suffix.lower(), "folder")
         raise DataError(f"data: {text!r} does not say what kind of data it is. Write {kind}:{text}")
     if scheme not in schemes():
         raise DataError(f"data: there is no kind of data {scheme!r}.{nearest(scheme, schemes())}")
-    rest, _, query = rest.partition("?")
+    rest, options = _with_options(rest)
     if not rest:
         raise DataError(f"data: {text!r} lacks a name or path after the colon.")
+    return Spec(text, scheme, rest, options)
+
+
+def _parse_step(text: str) -> Spec:
+    scheme, _, rest = text.partition(":")
+    rest, options = _with_options(rest)
+    if scheme not in STEPS or not rest:
+        raise DataError(
+            f"data: {text!r} after a bar is nothing that is done with images. Expected translate:CHECKPOINT."
+        )
+    return Spec(text, scheme, rest, options)
+
+
+def _with_options(rest: str) -> tuple[str, dict[str, str]]:
+    """What stands before the question mark, and the options behind it."""
+    rest, _, query = rest.partition("?")
     pairs = [pair.partition("=") for pair in query.split("&") if pair]
-    return Spec(text, scheme, rest, {unquote(key): unquote(value) for key, _, value in pairs})
+    return rest, {unquote(key): unquote(value) for key, _, value in pairs}
 
 
 def _open(spec: Spec, limits: Limits) -> Dataset | FeatureSet:
@@ -124,6 +150,10 @@ def _open(spec: Spec, limits: Limits) -> Dataset | FeatureSet:
     for item in dataset.items if isinstance(dataset, Dataset) and not limits.rights.local else ():
         if isinstance(item.source, FileSource):  # a list may name files anywhere
             limits.rights.require(item.source.path, "data")
+    for step in spec.steps:
+        if not isinstance(dataset, Dataset):
+            raise DataError(f"data: {spec.text!r} holds feature vectors; expected images before the bar.")
+        dataset = STEPS[step.scheme](dataset, step.rest, step.options, limits)
     return dataset
 
 

@@ -12,13 +12,13 @@ from studio.core.answers import Answer, Unreadable
 from studio.core.errors import UsageError, nearest
 from studio.core.home import Home
 from studio.core.procedure import Predictor
-from studio.core.recipe import stored, validate
 from studio.data.files.images import BadImage, read_image
 from studio.data.files.layout import part
 from studio.data.files.video import is_video
 from studio.data.readers.folder import walk
 from studio.device.manager import DeviceManager
 from studio.store import Checkpoint, Store
+from studio.store.looking import looking
 
 BATCH = 16  # images at most that are looked at together: of 32 the activations alone may take 700 MB
 PIXELS = 24_000_000  # of a batch, after which no further image is decoded: some 100 MB
@@ -110,7 +110,7 @@ def load_checkpoint(
     checkpoint = store.checkpoint(name)
     adapt = look.pop("adapt", None)
     if look:
-        checkpoint = _looking(checkpoint, look)
+        checkpoint = looking(checkpoint, look)
     procedure = registry.procedure_for(registry.get(checkpoint.manifest.method))
     with DeviceManager(home).lease(device, memory_gb=1.0, interactive=True) as lease:
         if adapt:
@@ -129,22 +129,6 @@ def _adapting(checkpoint: Checkpoint, name: str, device: str, home: Home) -> Pre
         known = ", ".join(sorted(methods))
         raise UsageError(f"adapt: found {name!r}; expected one of {known}.{nearest(name, methods)}")
     return registry.procedure_for(methods[name]).adapting(checkpoint, methods[name], device, home)
-
-
-def _looking(checkpoint: Checkpoint, look: Mapping[str, Any]) -> Checkpoint:
-    """The checkpoint with other ways of looking in its recipe. Raises UsageError for a key that is not one of them."""
-    manifest = checkpoint.manifest
-    task = registry.task_named(manifest.task)
-    if not task.looks:
-        raise UsageError(
-            f"{checkpoint.id} was made by {manifest.method} for task {task.name}, which takes no {', '.join(look)}."
-        )
-    if unknown := [key for key in look if key not in task.looks]:
-        raise UsageError(f"look: unknown key {unknown[0]!r}.{nearest(unknown[0], task.looks)}")
-    recipe = stored({"task": task.name, **manifest.recipe})
-    settings = {**recipe.eval.model_dump(exclude_defaults=True), **look}
-    validate(task.Eval, settings, "look")
-    return checkpoint.with_recipe({**manifest.recipe, "eval": settings})
 
 
 def teach_checkpoint(

@@ -11,7 +11,7 @@ from studio.core.rights import LOCAL, Rights
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds for one image, one archive, one file of annotations and one data set; and whose files may be opened."""
+    """Bounds for an image, an archive, a file of annotations and a data set; whose files may be opened, and where."""
 
     pixels: int = 178_956_970  # of an image: Pillow's own bound; 537 MB once decoded
     file_bytes: int = 256 * 2**20  # of an image file: ten times what the largest camera writes
@@ -25,6 +25,7 @@ class Limits:
     images: int = 5_000_000  # of a data set
     builtin_pixels: int = 10**10  # of a built-in set, all images together: they are drawn each time
     rights: Rights = LOCAL
+    home: Home | None = None  # where the checkpoints are that data are translated by; None is this user's own
 
 
 LIMITS = Limits()
@@ -44,4 +45,6 @@ HOSTED = Limits(
 
 def limits_of(home: Home | None) -> Limits:
     """The limits of whom this home is opened for; of this machine's user where there is none."""
-    return LIMITS if home is None or home.rights.local else replace(HOSTED, rights=home.rights)
+    if home is None:
+        return LIMITS
+    return replace(LIMITS if home.rights.local else HOSTED, rights=home.rights, home=home)

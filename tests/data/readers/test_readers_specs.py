@@ -11,7 +11,7 @@ from studio.data.specs import parse, schemes
 def test_a_kind_of_data_is_a_file_in_readers():
     images = {"builtin", "colored", "folder", "hf", "list", "mat", "npz", "omniglot", "rotated", "torchvision", "zip"}
     masks = {"acdc", "ade20k", "bdd100k", "camvid", "cityscapes", "darkzurich", "gta5", "masks", "synthia"}
-    looks = {"images", "pairs"}
+    looks = {"frames", "images", "pairs"}
     domains = {"office31", "officehome", "visda2017", "domainnet", "pacs", "vlcs", "terraincognita", "cifar10c"}
     boxes = {"coco", "csv", "cvat", "labelme", "labelstudio", "via", "voc", "yolo"}
     assert schemes() == images | looks | masks | domains | boxes | {"reid"}
