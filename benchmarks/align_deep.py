@@ -1,21 +1,22 @@
 """Deep alignment: every closed-set method beside source only, by its own label-free selection.
 
     python benchmarks/align_deep.py ../shared/data/digits_mnist_usps.npz --cells cells.jsonl --seeds 0 1 2
-        [--tasks mnist-usps usps-mnist] [--methods dann mcc] [--epochs 10] [--images 2000 1800]
+        [--tasks mnist-usps usps-mnist] [--methods dann mcc] [--epochs 10] [--images 2000 1800] [--minutes 6]
     python benchmarks/align_deep.py ../shared/data/office_mini --cells office.jsonl --seeds 0 --epochs 3
         [--tasks webcam-dslr dslr-webcam] [--methods dann mcc] [--size 96]
 
 A file has arrays mnist_x, mnist_y, usps_x, usps_y. As in Long et al. 2013, 2,000 images of MNIST and 1,800 of USPS
 are drawn (with the seed); studio/lenet at 20 pixels learns them from scratch. A folder has a folder a domain, on which
 pip/tf_efficientnet_lite0 is tuned. A fifth of the source is its validation. Every method has its defaults, and the same
-batches and steps. Each finished run is a line of --cells, and is not run again. Prints the table of target accuracies
-(mean and standard deviation over seeds), and what each selection would have kept: its accuracy, and its regret against
-the oracle, which sees target labels.
+batches and steps; source-free ones go on from the source-only run of the same seed. Each finished run is a line of
+--cells, and is not run again; none is begun after --minutes, and the same command goes on. Prints the table of target
+accuracies (mean and standard deviation over seeds; the difference to source only, paired over seeds and tasks, with its
+95% interval), and what each selection would have kept: its accuracy, and its regret against the oracle, which sees
+target labels.
 """
 
 import argparse
 import json
-import tempfile
 import time
 from collections.abc import Iterator
 from itertools import permutations
@@ -26,6 +27,7 @@ import numpy as np
 
 from studio import run
 from studio.core.home import Home
+from studio.metrics import paired_difference
 
 METHODS = [
     "source-only", "ddc", "dan", "deep-coral", "jan", "dsan", "deep-jdot", "dann", "cdan", "adda", "mcd", "mdd",
@@ -55,36 +57,40 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--images", nargs=2, type=int, default=[2000, 1800], help="of MNIST and of USPS")
     parser.add_argument("--augment", choices=("none", "crop", "flip"), help="default: none of digits, flip of photos")
-    parser.add_argument("--free-lr", type=float, help="learning rate of source-free methods (default: as the others)")
+    parser.add_argument("--minutes", type=float, default=1e6, help="begin no run after these")
     parser.add_argument("--size", type=int, default=96, help="side of the photos in pixels")
     args = parser.parse_args()
     folders = sorted(folder.name for folder in args.data.iterdir()) if args.data.is_dir() else ["mnist", "usps"]
     args.tasks = args.tasks or ["-".join(pair) for pair in permutations(folders, 2)]
     cells = [json.loads(line) for line in args.cells.read_text().splitlines()] if args.cells.exists() else []
-    done = {(cell["method"], cell["task"], cell["seed"]) for cell in cells}
-    with tempfile.TemporaryDirectory() as scratch:
-        home, starts = Home.find(Path(scratch) / "home"), {}
-        for method, task, seed in wanted(args, done):
-            specs = drawn(args, seed, Path(scratch))
-            cell, checkpoint = measured(method, task, seed, specs, starts.get((task, seed)), args, home)
-            if method == "source-only":
-                starts[task, seed] = checkpoint
-            if (method, task, seed) not in done:
-                cells.append(cell)
-                with open(args.cells, "a", encoding="utf-8") as file:
-                    file.write(json.dumps(cell) + "\n")
-                print(f"{task} {method} {seed}: {cell['accuracy']:.3f} ({cell['seconds']:.0f} s)", flush=True)
+    scratch = args.cells.with_suffix(".home")  # checkpoints of source only, for the next call
+    scratch.mkdir(parents=True, exist_ok=True)
+    begun = time.monotonic()
+    for method, task, seed in wanted(args, cells):
+        if time.monotonic() - begun > 60 * args.minutes:
+            print("There is more to run: call again.")
+            break
+        cell = measured(
+            method, task, seed, drawn(args, seed, scratch), start_of(cells, task, seed), args, Home.find(scratch)
+        )
+        cells.append(cell)
+        with open(args.cells, "a", encoding="utf-8") as file:
+            file.write(json.dumps(cell) + "\n")
+        print(f"{task} {method} {seed}: {cell['accuracy']:.3f} ({cell['seconds']:.0f} s)", flush=True)
     print("\n".join([*table(cells), "", *selections(cells)]))
 
 
-def wanted(args: argparse.Namespace, done: set) -> Iterator[tuple[str, str, int]]:
-    """What is to be run; source only again where a source-free method has to start from it."""
-    for seed in args.seeds:
-        for task in args.tasks:
-            missing = [method for method in args.methods if (method, task, seed) not in done]
-            if set(missing) & set(FROM_CHECKPOINT) and "source-only" not in missing:
-                missing = ["source-only", *missing]
-            yield from ((method, task, seed) for method in missing)
+def wanted(args: argparse.Namespace, cells: list[Cell]) -> Iterator[tuple[str, str, int]]:
+    """What is to be run yet, method by method, so that a table that is not whole yet has every task and seed."""
+    done = {(cell["method"], cell["task"], cell["seed"]) for cell in cells}
+    every = ((method, task, seed) for method in args.methods for task in args.tasks for seed in args.seeds)
+    yield from (key for key in every if key not in done)
+
+
+def start_of(cells: list[Cell], task: str, seed: int) -> str | None:
+    """The source-only checkpoint of this task and seed."""
+    key = ("source-only", task, seed)
+    return next((cell["checkpoint"] for cell in cells if (cell["method"], cell["task"], cell["seed"]) == key), None)
 
 
 def drawn(args: argparse.Namespace, seed: int, folder: Path) -> dict[str, str]:
@@ -102,7 +108,7 @@ def drawn(args: argparse.Namespace, seed: int, folder: Path) -> dict[str, str]:
 
 def measured(
     method: str, task: str, seed: int, specs: dict[str, str], start: str | None, args: argparse.Namespace, home: Home
-) -> tuple[Cell, str]:
+) -> Cell:
     source, _, target = task.partition("-")
     free = method in FROM_CHECKPOINT
     data = {"target": specs[target], **({} if free else {"source": specs[source]})}
@@ -110,9 +116,9 @@ def measured(
     own = OF_PHOTOS if args.data.is_dir() else OF_DIGITS
     size = {"image_size": args.size} if args.data.is_dir() else {}
     changed: dict[str, Any] = {"augment": args.augment} if args.augment else {}
-    changed |= {"lr": args.free_lr} if free and args.free_lr else {}
     recipe = {
-        "task": "align", "method": f"align/{method}", "data": data, "params": own["params"], "device": "cpu",
+        "task": "align", "method": f"align/{method}", "data": data, "device": "cpu",
+        "params": {} if free else own["params"],
         "model": {**own["model"], **size, "checkpoint": start},
         "train": {**own["train"], **changed, "epochs": args.epochs, "seed": seed, "workers": 1},
         "eval": {} if free else {"source_only": False},
@@ -122,9 +128,9 @@ def measured(
     kept = {
         "method": method, "task": task, "seed": seed, "accuracy": result.metrics["target_accuracy"],
         "by": by_selection(epochs_of(home, result.run), free), "selection": result.metrics["selection"],
-        "seconds": time.monotonic() - begun,
+        "seconds": time.monotonic() - begun, "checkpoint": result.checkpoint,
     }  # fmt: skip
-    return kept, result.checkpoint
+    return kept
 
 
 def epochs_of(home: Home, run_id: str) -> list[dict[str, float]]:
@@ -151,7 +157,9 @@ def by_selection(epochs: list[dict[str, float]], source_free: bool) -> dict[str,
 
 def table(cells: list[Cell]) -> list[str]:
     tasks = list(dict.fromkeys(cell["task"] for cell in cells))
-    lines = ["| method | " + " | ".join(tasks) + " | seeds | seconds a run |", "|---|" + "---:|" * (len(tasks) + 2)]
+    plain = {(cell["task"], cell["seed"]): cell["accuracy"] for cell in cells if cell["method"] == "source-only"}
+    lines = ["| method | " + " | ".join(tasks) + " | minus source only | seeds | seconds a run |"]
+    lines.append("|---|" + "---:|" * (len(tasks) + 3))
     for method in dict.fromkeys(cell["method"] for cell in cells):
         own = [cell for cell in cells if cell["method"] == method]
         shown = []
@@ -159,6 +167,9 @@ def table(cells: list[Cell]) -> list[str]:
             values = [100 * cell["accuracy"] for cell in own if cell["task"] == task]
             shown.append(f"{np.mean(values):.1f} ± {np.std(values):.1f}" if values else "")
         seeds = len({cell["seed"] for cell in own})
+        pairs = [(cell["accuracy"], plain.get((cell["task"], cell["seed"]), np.nan)) for cell in own]
+        difference, half = paired_difference(*(100 * np.array(side) for side in zip(*pairs, strict=True)))
+        shown.append(f"{difference:+.1f} ± {half:.1f}" if method != "source-only" else "")
         lines.append(f"| {method} | {' | '.join(shown)} | {seeds} | {np.mean([c['seconds'] for c in own]):.0f} |")
     return lines
 
