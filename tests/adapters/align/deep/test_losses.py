@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.special import softmax
 from torch import nn
-from torch.nn.functional import normalize, one_hot
+from torch.nn.functional import cross_entropy, normalize, one_hot
 
 from adapters.align.deep.adversarial.bsp import spectral_penalty
 from adapters.align.deep.adversarial.cdan import OuterProduct, RandomProduct
@@ -25,12 +25,15 @@ from adapters.align.deep.objective.mcc import class_confusion
 from adapters.align.deep.open_set.osbp import boundary_loss
 from adapters.align.deep.partial.etn import leaky_softmax
 from adapters.align.deep.partial.iwan import likeness
-from adapters.align.deep.partial.pada import class_shares
+from adapters.align.deep.partial.pada import Pada, class_shares
 from adapters.align.deep.self_training.self_ensembling import balance_loss
 from adapters.align.deep.source_free.nrc import agreement, neighbours
 from adapters.align.deep.source_free.shot import pseudo_labels
 from adapters.align.deep.structure.norms import channel_weights
 from adapters.align.deep.test_time.base import mixed_norm
+from studio.core import registry
+from studio.core.faces import LearnerContext
+from studio.core.streams import Batch, Step, StreamBatches
 
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -196,3 +199,19 @@ def test_batch_statistics_are_mixed_with_the_sources_as_so_many_images(prior):
         torch.testing.assert_close(mixed_norm(norm, x, prior), norm(x), rtol=1e-3, atol=1e-3)
     if not prior:
         torch.testing.assert_close(mixed_norm(norm, x, prior), norm.train()(x))
+
+
+def test_pada_weighs_no_class_before_it_has_learned_the_source():
+    learner = Pada(Pada.Params(bottleneck=8, pretrain=0.5, ramp=0))
+    learner.setup(LearnerContext(registry.backbone("studio/conv4?image_size=16&width=8"), list("abc")))
+    learner.module.aids["shares"].of_class.copy_(torch.tensor([1.0, 0.5, 0.0]))
+    images = torch.randn(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([0, 1, 2, 0, 1, 2])
+    batch = StreamBatches(source=Batch(images=images, labels=labels), target=Batch(images=images + 1))
+    with torch.no_grad():
+        logits = learner.look(batch)[0].logits
+    early, late = (learner.losses(batch, Step(step, 10))[0] for step in (4, 5))
+    assert set(early) == {"classify"} and set(late) == {"classify", "domain"}
+    assert float(early["classify"].detach()) == pytest.approx(float(cross_entropy(logits, labels)), rel=1e-5)
+    known = cross_entropy(logits, labels, weight=torch.tensor([1.0, 0.5, 0.0]))
+    assert float(late["classify"].detach()) == pytest.approx(float(known), rel=1e-5)
