@@ -4,7 +4,7 @@ import numpy as np
 
 
 def dense_jaccard(features: np.ndarray, k1: int, k2: int, relative: bool = False) -> np.ndarray:
-    """All distances [N, N] between features [N, D]; holds some five matrices of that size at once."""
+    """All distances [N, N] between features [N, D]; holds distances, ranks, weights and their means all at once."""
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     distances = np.maximum(2 - 2 * unit @ unit.T, 0)
     if relative:
@@ -16,10 +16,11 @@ def dense_jaccard(features: np.ndarray, k1: int, k2: int, relative: bool = False
         own = np.exp(-distances[probe, members])
         weights[probe, members] = own / own.sum()
     weights = np.stack([weights[ranked[probe, :k2]].mean(axis=0) for probe in range(len(distances))])
-    jaccard = np.empty_like(distances)
+    jaccard, sums = np.empty_like(distances), weights.sum(axis=1)
     for probe in range(len(distances)):
-        least = np.minimum(weights[probe], weights).sum(axis=1)
-        jaccard[probe] = 1 - least / np.maximum(weights[probe], weights).sum(axis=1)
+        there = np.flatnonzero(weights[probe])
+        least = np.minimum(weights[probe, there], weights[:, there]).sum(axis=1)
+        jaccard[probe] = 1 - least / (sums[probe] + sums - least)  # least and greatest are both together
     return jaccard
 
 
