@@ -6,7 +6,7 @@
     python benchmarks/reid_clusters.py pku [--data ../shared/data/reid_pku] [--splits 10]
 
 `jaccard` prints time and peak memory of the dense definition (tests/adapters/reid/slow_jaccard.py) and of ours on the
-same features, each in a process of its own, over what the process had before (--which for one alone). `places` learns drawn
+same features in a process each, over what it had before (--which for one alone). `places` learns drawn
 individuals of place 1 with labels and of place 0 without, and scores others of place 0; `cameras` trains with and
 without MixStyle on place 1 and scores place 0, whose cameras were never seen; `pku` learns half of the persons without
 labels and scores the others, camera 1 to 2. --methods chooses rows, so that a table can be measured in several calls.

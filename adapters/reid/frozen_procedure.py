@@ -1,7 +1,7 @@
 """How a reid Estimator is run: features once through a frozen backbone, a metric solved, ranked, a gallery kept."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,14 +9,15 @@ from PIL import Image
 
 from adapters.reid.data.trials import Trial
 from adapters.reid.exporters import SolvedEmbedding
+from adapters.reid.run.enrolment import GalleryProcedure
 from adapters.reid.run.gallery import TENSORS, Gallery
-from adapters.reid.run.predictor import Recogniser
+from adapters.reid.run.predictor import Calibration, Recogniser
 from adapters.reid.run.trial_runs import run_trials
 from studio.core import registry
 from studio.core.errors import UsageError
 from studio.core.faces import Estimator
 from studio.core.home import Home
-from studio.core.procedure import Job, Outcome, Predictor, Procedure
+from studio.core.procedure import Job, Outcome, Predictor
 from studio.core.registry import procedure
 from studio.data.features.cache import embed_images
 from studio.data.items import Dataset
@@ -27,7 +28,7 @@ from studio.store import Checkpoint
 
 
 @procedure
-class FrozenRecognition(Procedure):
+class FrozenRecognition(GalleryProcedure):
     """Runs and restores every Estimator of task reid."""
 
     task = "reid"
@@ -63,7 +64,7 @@ class FrozenRecognition(Procedure):
             return estimator.transform(embed_images(images, backbone, device))
 
         network = SolvedEmbedding(backbone, estimator.mean, estimator.weights, estimator.unit)
-        return Recogniser(embed, Gallery.load(checkpoint), manifest.extra["same"], network)
+        return Recogniser(embed, Gallery.load(checkpoint), Calibration(**manifest.extra["calibration"]), network)
 
 
 @dataclass
@@ -80,8 +81,10 @@ class Solved:
         features, kept = features_of(self.job, dataset, self.backbone, what)
         return self.estimator.transform(features), kept
 
-    def save(self, gallery: Gallery, metrics: dict[str, Any], same: tuple[float, float]) -> Checkpoint:
-        manifest = manifest_of(self.job, gallery.names, metrics, self.backbone, extra={"same": list(same)})
+    def save(self, gallery: Gallery, metrics: dict[str, Any], calibration: Calibration) -> Checkpoint:
+        manifest = manifest_of(
+            self.job, gallery.names, metrics, self.backbone, extra={"calibration": asdict(calibration)}
+        )
         return self.job.store.put(manifest, {**self.estimator.state(), **gallery.tensors()}, gallery.files())
 
 

@@ -1,7 +1,7 @@
 """How a trained embedding is run: individuals decoded once, trained in the one loop, ranked, kept with its gallery."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,9 @@ from adapters.reid.data.batches import IdentityBatches
 from adapters.reid.data.trials import Trial
 from adapters.reid.exporters import Embedding
 from adapters.reid.run.embedding import Eye, embed_dataset
+from adapters.reid.run.enrolment import GalleryProcedure
 from adapters.reid.run.gallery import TENSORS, Gallery
-from adapters.reid.run.predictor import Recogniser
+from adapters.reid.run.predictor import Calibration, Recogniser
 from adapters.reid.run.scoring import Scored, Side, score
 from adapters.reid.run.trial_runs import run_trials
 from studio.core import recipe as recipes
@@ -20,7 +21,7 @@ from studio.core import registry
 from studio.core.errors import UsageError
 from studio.core.faces import Learner
 from studio.core.home import Home
-from studio.core.procedure import Job, Outcome, Predictor, Procedure
+from studio.core.procedure import Job, Outcome, Predictor
 from studio.core.registry import procedure
 from studio.data.items import Dataset
 from studio.data.preprocess import Preprocess
@@ -33,7 +34,7 @@ from studio.store import Checkpoint
 
 
 @procedure
-class Recognition(Procedure):
+class Recognition(GalleryProcedure):
     """Runs and restores every Learner of task reid."""
 
     task = "reid"
@@ -49,9 +50,8 @@ class Recognition(Procedure):
         session = restore(checkpoint, device, home, tensors, size=size_of(preprocess), cameras=len(cameras))
         flip = recipes.stored({"task": manifest.task, **manifest.recipe}).eval.flip
         eye = Eye(session.learner, preprocess, device, index_of(cameras), flip)
-        return Recogniser(
-            eye.photos, Gallery.load(checkpoint), manifest.extra["same"], Embedding(session.learner.module)
-        )
+        calibration = Calibration(**manifest.extra["calibration"])
+        return Recogniser(eye.photos, Gallery.load(checkpoint), calibration, Embedding(session.learner.module))
 
 
 @dataclass
@@ -73,8 +73,8 @@ class Learned:
     def embed(self, dataset: Dataset, what: str) -> tuple[np.ndarray, Dataset]:
         return embed_dataset(self.job, self.eye, dataset, what)
 
-    def save(self, gallery: Gallery, metrics: dict[str, Any], same: tuple[float, float]) -> Checkpoint:
-        session, extra = self.session, {"same": list(same), "cameras": self.cameras}
+    def save(self, gallery: Gallery, metrics: dict[str, Any], calibration: Calibration) -> Checkpoint:
+        session, extra = self.session, {"calibration": asdict(calibration), "cameras": self.cameras}
         manifest = manifest_of(self.job, gallery.names, metrics, session.backbone, extra=extra)
         manifest.preprocess, manifest.backbone["hash"] = session.preprocess.to_dict(), session.hash
         tensors = {name: tensor.cpu() for name, tensor in session.learner.state().items()}

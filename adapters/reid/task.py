@@ -91,6 +91,8 @@ class Reid(Task):
     hub_tag = "image-feature-extraction"
     starter = "reid-quick"
     looks = ("flip",)
+    grows = True
+    personal = ("gallery.",)
     Data, Train, Eval = ReidData, ReidTrain, ReidEval
 
     def exporter(self, kind: str) -> "Callable[..., tuple[str, str]] | None":

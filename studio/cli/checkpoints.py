@@ -72,6 +72,9 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=["safetensors", "onnx", "hf"], default="safetensors")
     parser.add_argument("--out", required=True, metavar="DIR")
     parser.add_argument("--push", metavar="ORG/NAME", help="upload to the Hugging Face Hub, with the token in HF_TOKEN")
+    parser.add_argument(
+        "--personal", action="store_true", help="take along data of persons, such as a gallery; not with --push"
+    )
     parser.add_argument("--public", action="store_true", help="with --push: anyone may see it (default: private)")
     json_option(parser)
 
@@ -84,9 +87,11 @@ def export(args: argparse.Namespace) -> int:
 
     if args.public and not args.push:
         raise UsageError("--public: it says how to push; name the repository with --push ORG/NAME.")
+    if args.personal and args.push:
+        raise UsageError("--personal: data of persons are not pushed; export them here, without --push.")
     if args.push:
         check_push(args.push)
-    report = export_checkpoint(args.checkpoint, args.format, Path(args.out))
+    report = export_checkpoint(args.checkpoint, args.format, Path(args.out), personal=args.personal)
     if args.push:
         report["url"] = push(Path(args.out), args.push, args.public)
     print_json(report) if args.json else say(

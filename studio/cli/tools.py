@@ -35,8 +35,12 @@ def tool(args: argparse.Namespace) -> int:
     chosen = tool_named(args.name)
     options, values = read_arguments(chosen, args.arguments if args.checkpoint else ["--help"])
     args.json = options.json
-    checkpoint = Store(Home.find()).checkpoint(args.checkpoint)
-    bench = Bench(lambda name, look=None: load_checkpoint(name, device=options.device, look=look), teach_checkpoint)
+    home = Home.find()
+    checkpoint = Store(home).checkpoint(args.checkpoint)
+    bench = Bench(
+        lambda name, look=None: load_checkpoint(name, home, options.device, look),
+        lambda name, images: teach_checkpoint(name, images, home), home,
+    )  # fmt: skip
     return show_tool_result(use(chosen, checkpoint, values, bench), chosen.name, options.out, options.json)
 
 

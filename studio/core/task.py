@@ -42,6 +42,11 @@ class Task:
     headlines: ClassVar[dict[str, str]] = {}
     #: what its checkpoints answer is an image, so that they can be a step of data: `folder:x | translate:CHECKPOINT`
     makes_images: ClassVar[bool] = False
+    #: its classes come and go, so that a checkpoint without any is of use
+    grows: ClassVar[bool] = False
+    #: how the names of tensors and files of its checkpoints begin that are data of persons: an export leaves them out,
+    #: and the names of classes with them, unless it is asked for them
+    personal: ClassVar[tuple[str, ...]] = ()
     #: keys of `eval` that can be changed when a checkpoint predicts
     looks: ClassVar[tuple[str, ...]] = ()
 

@@ -66,6 +66,7 @@ class Bench:
 
     model: Callable[..., Any]  # model(checkpoint, look=None) -> studio.runs.predict.Model
     teach: Callable[..., Any]  # teach(checkpoint, images by class) -> the new checkpoint
+    home: Any = None  # studio.core.home.Home, opened for the one who asks: what data and checkpoints may be opened
 
 
 class Tool:
@@ -79,6 +80,10 @@ class Tool:
     def fits(self, manifest: Any) -> bool:
         """Whether it can be used on a checkpoint with this manifest."""
         raise NotImplementedError
+
+    def fits_beside(self, manifest: Any) -> bool:
+        """Whether a checkpoint with this manifest may be its other one, where it takes two."""
+        return self.fits(manifest)
 
     def run(self, checkpoint: str, inputs: Any, bench: Bench) -> ToolResult:
         """Does it with the checkpoint of this id; `inputs` is an `Inputs`. Raises StudioError in a sentence."""

@@ -29,8 +29,12 @@ HF_USE = """\
     pipeline("image-classification", "FOLDER OR REPOSITORY")("photo.jpg")"""
 
 
-def export_checkpoint(name: str, kind: str, folder: Path, home: Home | None = None) -> dict[str, Any]:
+def export_checkpoint(
+    name: str, kind: str, folder: Path, home: Home | None = None, personal: bool = False
+) -> dict[str, Any]:
     """Writes a checkpoint into `folder` and returns {folder, files, note}.
+
+    Data of persons that a task keeps in its checkpoints, such as a gallery, stay here unless `personal`.
 
     Raises UsageError where the checkpoint has no such form or a file would be written over, StudioError where the
     exported model does not compute what the checkpoint computes; then nothing is left behind.
@@ -38,14 +42,22 @@ def export_checkpoint(name: str, kind: str, folder: Path, home: Home | None = No
     if kind not in WRITERS:
         raise UsageError(f"format: there is no format {kind!r}.{nearest(kind, WRITERS)}")
     with whole_folder(folder) as made:
-        note = WRITERS[kind](name, made, home or Home.find())
+        home = home or Home.find()
+        note = _safetensors(name, made, home, personal) if kind == "safetensors" else WRITERS[kind](name, made, home)
         files = sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file())
     return {"folder": str(folder), "files": files, "note": note}
 
 
-def _safetensors(name: str, folder: Path, home: Home) -> str:
-    Store(home).export(name, folder)
-    return "Bring it back with `launch.py import`."
+def _safetensors(name: str, folder: Path, home: Home, personal: bool = False) -> str:
+    store = Store(home)
+    kept = registry.task_named(store.checkpoint(name).manifest.task).personal
+    store.export(name, folder, without=() if personal else kept)
+    back = "Bring it back with `launch.py import`."
+    if not kept:
+        return back
+    if personal:
+        return f"{back} It holds data of those who are in its gallery: their embeddings, and what they are called."
+    return f"{back} Its gallery and the names in it were left out (--personal takes them along)."
 
 
 def _onnx(name: str, folder: Path, home: Home) -> str:
@@ -149,7 +161,7 @@ def _refuse_if_off(expected: np.ndarray, exported: np.ndarray, what: str, path: 
 
 def _describe(folder: Path, model: Any, preprocess: Preprocess, output: str = "logits [batch, classes]") -> None:
     facts = {
-        "classes": model.classes,
+        "classes": [] if registry.task_named(model.checkpoint.manifest.task).personal else model.classes,
         "preprocess": preprocess.to_dict(),
         "input": "images float32 [batch, 3, H, W], normalised",
         "output": output,

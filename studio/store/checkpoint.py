@@ -96,6 +96,17 @@ class Checkpoint:
         changed = {"method": method, "params": params, "recipe": {}}
         return Checkpoint(self.manifest.model_copy(update=changed), self.path, self._blobs)
 
+    def without(self, prefixes: tuple[str, ...]) -> "Checkpoint":
+        """The same without tensors and files whose names begin so, and without the names of classes and what was
+        taught; nothing stored is changed."""
+        kept = {
+            kind: {name: entry for name, entry in getattr(self.manifest, kind).items() if not name.startswith(prefixes)}
+            for kind in ("tensors", "files")
+        }
+        lineage = {key: value for key, value in self.manifest.lineage.items() if key != "taught"}
+        manifest = self.manifest.model_copy(update={**kept, "classes": [], "lineage": lineage})
+        return Checkpoint(manifest, self.path, self._blobs)
+
     def tensors(self, prefix: str | None = None) -> "dict[str, Tensor]":
         """Tensors by full name, on the CPU; with `prefix`, only those whose name starts with it.
 

@@ -249,11 +249,17 @@ class Store:
             parcel = exchange.read_parcel(folder)
         return self.put(parcel.manifest, parcel.tensors, parcel.files)
 
-    def export(self, checkpoint: str, out_dir: Path, format: str = "safetensors") -> list[Path]:
-        """Writes model.safetensors, manifest.json, preprocessor.json and a model card into a new folder."""
+    def export(
+        self, checkpoint: str, out_dir: Path, format: str = "safetensors", without: tuple[str, ...] = ()
+    ) -> list[Path]:
+        """Writes model.safetensors, manifest.json, preprocessor.json and a model card into a new folder.
+
+        `without` says how the names of tensors and files begin that stay here.
+        """
         if format != "safetensors":
             raise UsageError(f"The store exports safetensors; {format!r} is made from that by `launch.py export`.")
-        return exchange.export(self.checkpoint(checkpoint), Path(out_dir))
+        leaving = self.checkpoint(checkpoint)
+        return exchange.export(leaving.without(without) if without else leaving, Path(out_dir))
 
     # --- names and locks ------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.core import recipe as recipes
+from studio.core import registry
 from studio.core.errors import DataError, StudioError, UsageError
 from studio.core.home import Home
 from studio.data.specs import parse
@@ -107,7 +108,11 @@ class Actions:
 
     def checkpoints(self) -> list[tuple[str, str]]:
         """Checkpoints that answer about an image, newest first: (what a person knows one by, its id)."""
-        rows = [row for row in self.store.checkpoints() if row.get("classes") and not row.get("problem")]
+        growing = {task.name for task in registry.tasks() if task.grows}
+        rows = [
+            row for row in self.store.checkpoints()
+            if (row.get("classes") or row.get("task") in growing) and not row.get("problem")
+        ]  # fmt: skip
         return [(display_names.checkpoint(row, self._data_of(row["checkpoint"])), row["checkpoint"]) for row in rows]
 
     def _data_of(self, checkpoint: str) -> str:

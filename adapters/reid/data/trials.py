@@ -1,6 +1,5 @@
 """Trials: whose images are learned from, which ask and which answer; one trial, or several draws of a small set."""
 
-from collections import Counter
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -223,10 +222,10 @@ def _require_answers(trial: Trial) -> None:
         trial.query.classes[who] for (who, _), good in zip(asked, answered, strict=True) if not good and who >= 0
     ]
     if lacking:
-        names = list(Counter(lacking))
         trial.notes.append(
-            f"{len(lacking)} of {len(asked)} queries have no right image in the gallery (of {some(names)}), or only of "
-            "their own camera: they are left out of the scores, and count as strangers in the open set."
+            f"{len(lacking)} of {len(asked)} queries, of {len(set(lacking))} individuals, have no right image in the "
+            "gallery, or only of their own camera: they are left out of the scores, and count as strangers in the open "
+            "set."
         )
     if not any(item.camera for item in trial.gallery.items):
         trial.notes.append(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from studio.core.errors import StoreError
+from studio.core.errors import StoreError, UsageError
 from studio.data.items import Dataset
 
 TENSORS = "gallery."  # how the names of its tensors begin
@@ -37,6 +37,35 @@ class Gallery:
         images, cameras = [item.name for item in items], [item.camera or "" for item in items]
         return cls(embeddings[rows].astype(np.float32), identities.reshape(-1).astype(np.int64), names, images, cameras)
 
+    @classmethod
+    def empty(cls, width: int = 0) -> "Gallery":
+        """Of nobody."""
+        return cls(np.zeros((0, width), np.float32), np.zeros(0, np.int64), [], [], [])
+
+    def joined(self, other: "Gallery") -> "Gallery":
+        """Both; who is called alike is the same."""
+        if not len(self):
+            return other
+        names = list(dict.fromkeys([*self.names, *other.names]))
+        place = np.array([names.index(name) for name in other.names], np.int64)
+        return Gallery(
+            np.concatenate([self.embeddings, other.embeddings]),
+            np.concatenate([self.identities, place[other.identities]]),
+            names, self.images + other.images, self.cameras + other.cameras,
+        )  # fmt: skip
+
+    def without(self, name: str) -> "Gallery":
+        """All but one. Raises UsageError where there is none of this name."""
+        if name not in self.names:
+            raise UsageError(f"The gallery has nobody called {name!r}; it has {len(self.names)} others.")
+        gone = self.names.index(name)
+        rows = np.flatnonzero(self.identities != gone)
+        identities = self.identities[rows]
+        return Gallery(
+            self.embeddings[rows], identities - (identities > gone), [other for other in self.names if other != name],
+            [self.images[row] for row in rows], [self.cameras[row] for row in rows],
+        )  # fmt: skip
+
     def nearest(self, embeddings: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """The nearest images of each of embeddings [Q, D]: rows int64 [Q, k] and squared distances [Q, k]."""
         queries = embeddings.astype(np.float64)
@@ -56,7 +85,9 @@ class Gallery:
 
     @classmethod
     def load(cls, checkpoint: Any) -> "Gallery":
-        """The gallery of a stored checkpoint. Raises StoreError where it is not whole."""
+        """The gallery of a stored checkpoint, empty where it has none. Raises StoreError where it is not whole."""
+        if FILE not in checkpoint.manifest.files:
+            return cls.empty()
         names, tensors = list(checkpoint.manifest.classes), checkpoint.tensors(TENSORS)
         try:
             embeddings, identities = (np.asarray(tensors[TENSORS + part]) for part in ("embeddings", "identities"))

@@ -1,6 +1,7 @@
 """Answers of a re-identification: the nearest images of the gallery, and who is in them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,19 +12,21 @@ from adapters.reid.run.gallery import Gallery
 from studio.core.answers import Answer
 from studio.core.errors import UsageError
 from studio.core.procedure import Predictor
+from studio.metrics.retrieval import Ranking
 
 Embed = Callable[[Sequence[Image.Image]], np.ndarray]
 SHOWN = 50  # images of the gallery that an answer names at most
+LET_IN = 0.05  # of strangers that are taken for someone of the gallery
 
 
 class Matches(Answer):
     """The nearest images of a gallery, nearest first: who is in each, how far it is, how surely it is the same one."""
 
-    def __init__(
-        self, gallery: Gallery, rows: np.ndarray, distances: np.ndarray, sure: Callable[[np.ndarray], np.ndarray]
-    ) -> None:
-        """`rows` of the gallery [k] and squared distances [k]; `sure` makes probabilities of distances."""
-        scores = sure(distances)
+    def __init__(self, gallery: Gallery, rows: np.ndarray, distances: np.ndarray, calibration: "Calibration") -> None:
+        """`rows` of the gallery [k] and squared distances [k]."""
+        scores = calibration.sure(distances)
+        self.nobody = not calibration.is_same(np.sqrt(distances[:1]))[0]
+        self.remark = ("try.nobody", {"beyond": f"{calibration.beyond:.3f}"}) if self.nobody else None
         self.matches = [
             {
                 "label": gallery.names[gallery.identities[row]], "score": round(float(score), 6),
@@ -35,22 +38,27 @@ class Matches(Answer):
 
     def to_dict(self, topk: int = 5) -> dict[str, Any]:
         first = self.matches[0]
-        return {**{key: first[key] for key in ("label", "score", "distance")}, "matches": self.matches[:topk]}
+        facts = {**{key: first[key] for key in ("label", "score", "distance")}, "nobody": self.nobody}
+        return {**facts, **({"label": None} if self.nobody else {}), "matches": self.matches[:topk]}
 
     def scores(self, topk: int = 5) -> dict[str, float]:
-        """The surest of each individual."""
+        """The surest of each individual; nothing where it is nobody of the gallery."""
+        if self.nobody:
+            return {}
         best: dict[str, float] = {}
         for match in self.matches:
             best.setdefault(match["label"], match["score"])
         return dict(list(best.items())[:topk])
 
     def line(self) -> str:
-        return ", ".join(f"{match['label']} at {match['distance']:.3f}" for match in self.matches[:4])
+        nearest = ", ".join(f"{match['label']} at {match['distance']:.3f}" for match in self.matches[:4])
+        return f"nobody of the gallery; nearest {nearest}" if self.nobody else nearest
 
     def records(self) -> list[dict[str, Any]]:
         return [
             {
                 "rank": rank,
+                "nobody": self.nobody,
                 "matched": match["image"],
                 **{key: match[key] for key in ("label", "score", "distance", "camera")},
             }
@@ -58,13 +66,35 @@ class Matches(Answer):
         ]
 
 
+@dataclass(frozen=True)
+class Calibration:
+    """What distances mean, learned of queries that nothing else was learned from.
+
+    offset - slope x distance is the logit of being the same individual; nobody is nearer than `beyond`, None where that
+    is not known; `how` says it for people.
+    """
+
+    offset: float
+    slope: float
+    beyond: float | None = None
+    how: str = ""
+
+    def sure(self, distances: np.ndarray) -> np.ndarray:
+        """The probability that an image at these squared distances shows the same individual."""
+        return 1 / (1 + np.exp(np.clip(-(self.offset - self.slope * np.sqrt(distances)), -50, 50)))
+
+    def is_same(self, distances: np.ndarray) -> np.ndarray:
+        """Whether images at these distances show the same individual, bool; all do where that is not known."""
+        return np.full(len(distances), True) if self.beyond is None else distances < self.beyond
+
+
 class Recogniser(Predictor):
     """An embedding and its gallery, ready to be asked."""
 
-    def __init__(self, embed: Embed, gallery: Gallery, same: Sequence[float], network: nn.Module) -> None:
-        """`same` are the numbers of `calibrated`; `network` makes embeddings of normalised images."""
+    def __init__(self, embed: Embed, gallery: Gallery, calibration: Calibration, network: nn.Module) -> None:
+        """`network` makes embeddings of normalised images."""
         self.embed, self.gallery, self.classes = embed, gallery, gallery.names
-        self.same, self.network = same, network
+        self.calibration, self.network = calibration, network
 
     def module(self) -> nn.Module:
         return self.network
@@ -73,29 +103,37 @@ class Recogniser(Predictor):
         """There is no classifier of individuals for other libraries."""
         return
 
-    def sure(self, distances: np.ndarray) -> np.ndarray:
-        """The probability that an image at these squared distances shows the same individual."""
-        offset, slope = self.same
-        return 1 / (1 + np.exp(np.clip(-(offset - slope * np.sqrt(distances)), -50, 50)))
-
     def answers(self, images: list[Image.Image]) -> list[Answer]:
         if len(self.gallery) == 0:
-            raise UsageError("The gallery of this checkpoint is empty: nobody is there to be recognised.")
+            raise UsageError(
+                "The gallery of this checkpoint is empty: nobody is there to be recognised. Enrol some first: "
+                "launch.py tool enrol CHECKPOINT --data reid:FOLDER --agreed."
+            )
         rows, distances = self.gallery.nearest(self.embed(images), SHOWN)
-        return [Matches(self.gallery, *pair, self.sure) for pair in zip(rows, distances, strict=True)]
+        return [Matches(self.gallery, *pair, self.calibration) for pair in zip(rows, distances, strict=True)]
 
 
-def calibrated(right: np.ndarray, wrong: np.ndarray) -> tuple[float, float]:
-    """(offset, slope) of the probability that the nearest image is of the same individual, of its distance.
+def calibrated(rankings: Sequence[Ranking]) -> Calibration:
+    """What distances mean, by a logistic regression on each query's nearest right and nearest wrong image.
 
-    A logistic regression on the squared distances [Q] to the nearest right and the nearest wrong image of each query.
+    `beyond` lets in LET_IN of the strangers: each query asks as one, with its own images taken out of the gallery.
     """
     from sklearn.linear_model import LogisticRegression
 
-    pairs = [np.sqrt(values[np.isfinite(values)]) for values in (right, wrong)]
+    pairs = [
+        np.sqrt(values[np.isfinite(values)])
+        for values in (np.concatenate([getattr(each, side) for each in rankings]) for side in ("right", "wrong"))
+    ]
     if not all(map(len, pairs)):
-        return 0.0, 0.0  # nothing is known: all are even
+        return Calibration(0.0, 0.0)  # nothing is known: all are even
     distances, same = np.concatenate(pairs), np.repeat([1, 0], list(map(len, pairs)))
     scale = max(float(distances.std()), 1e-6)
     model = LogisticRegression(class_weight="balanced").fit(distances[:, None] / scale, same)
-    return float(model.intercept_[0]), float(max(0.0, -model.coef_[0, 0] / scale))
+    right, strangers = pairs[0], np.sort(pairs[1])
+    beyond = float(strangers[int(LET_IN * len(strangers))])
+    how = (
+        f"Calibrated on {len(right)} queries of individuals that were not learned from: a distance below {beyond:.3f} "
+        f"takes {LET_IN:.0%} of strangers for someone and finds {(right < beyond).mean():.0%} of those who are there. "
+        "A larger gallery lets in more strangers."
+    )
+    return Calibration(float(model.intercept_[0]), float(max(0.0, -model.coef_[0, 0] / scale)), beyond, how)

@@ -7,7 +7,7 @@ import numpy as np
 
 from adapters.reid.data.trials import Trial, resolve_trials
 from adapters.reid.run.gallery import Gallery
-from adapters.reid.run.predictor import calibrated
+from adapters.reid.run.predictor import Calibration, calibrated
 from adapters.reid.run.report import report
 from adapters.reid.run.scoring import Scored, Side, score
 from studio.core.procedure import Job, Outcome
@@ -30,8 +30,8 @@ class Embedder(Protocol):
         """Embeddings float32 [N, D] of the images that can be read, and those images; `what` names them for people."""
         ...
 
-    def save(self, gallery: Gallery, metrics: dict[str, Any], same: tuple[float, float]) -> Checkpoint:
-        """The checkpoint, with its gallery and the numbers that make probabilities of distances."""
+    def save(self, gallery: Gallery, metrics: dict[str, Any], calibration: Calibration) -> Checkpoint:
+        """The checkpoint, with its gallery and what distances mean."""
         ...
 
 
@@ -52,14 +52,14 @@ def run_trials(job: Job, learn: Callable[[Trial, str], Embedder]) -> Outcome:
     metrics = {**report(job, scored, before), **throughput, "selection": recipe.eval.selection}
     if kept is not None and before:
         metrics["direct_from"] = kept.began
-    same = calibrated(
-        *(np.concatenate([getattr(each.ranking, side) for each in scored]) for side in ("right", "wrong"))
-    )
+    calibration = calibrated([each.ranking for each in scored])
+    if calibration.how:
+        job.events.note(calibration.how)
     assert kept is not None
     if len(trials) > 1:
         job.events.note("The checkpoint is what the first split learned; its gallery knows everyone.")
     gallery = Gallery.of(*kept.embed(trials[0].known, "the stored gallery"))
-    return Outcome(metrics, kept.save(gallery, metrics, same).id)
+    return Outcome(metrics, kept.save(gallery, metrics, calibration).id)
 
 
 def score_trial(job: Job, embedder: Embedder, trial: Trial) -> Scored:

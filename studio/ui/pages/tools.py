@@ -50,7 +50,7 @@ def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
 
 
 def _that_fit(actions: Any, tool: Tool, names: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    return [(label, name) for label, name in names if tool.fits(actions.store.checkpoint(name).manifest)]
+    return [(label, name) for label, name in names if tool.fits_beside(actions.store.checkpoint(name).manifest)]
 
 
 def _place(shared: Any, tool: Tool, checkpoint: Any, photo: Any) -> tuple[Any, list[tuple[str, Any]]]:
@@ -137,7 +137,7 @@ def _handler(actions: Any, tool: Tool) -> Callable[..., Any]:
                 given[field] = None
             elif isinstance(given[field], str) and kind_of(info) in (None, "points"):
                 given[field] = forms.from_text(info.annotation, given[field])
-        bench = Bench(actions.model, actions.teach)
+        bench = Bench(actions.model, actions.teach, actions.home)
         return _shown(actions, tool, use(tool, actions.store.checkpoint(name), given, bench), language)
 
     act.__doc__ = tool.about
