@@ -38,14 +38,14 @@ class Lines:
 
     def read(self, line: str) -> tuple[int, Four, Numbers | None]:
         """Class, four numbers, and their meaning where it is not the set's. Raises BadLine."""
-        first, *rest = line.replace(",", " ").split() if " " not in line.strip() else line.split()
+        words = line.replace(",", " ").split() if " " not in line.strip() else line.split()
         try:
-            values = [float(part) for part in rest]
+            values = [float(word) for word in words[1:]]
         except ValueError:
             values = []
         if len(values) < 4:
             raise BadLine(f"{line.strip()[:40]!r} is not `class x y width height`")
-        label = self._label(first)
+        label = self._label(words[0])
         if len(values) == 4:
             return label, _four(values), None
         return (label, *self._longer(values))

@@ -25,6 +25,16 @@ def test_a_sixth_number_that_is_no_confidence_leaves_the_line_out_by_name(tmp_pa
     assert sum(len(item.boxes) for item in data.items) == 0 and "its sixth number, 45" in said(data)
 
 
+@pytest.mark.parametrize("line", [",", ",,,,", "\t,", "0,0.5", "0,,0.5,0.5", ";", "0 , 0.5"])
+def test_a_line_that_is_no_box_is_left_out_by_name(tmp_path, line):
+    spec = yolo(tmp_path)
+    text = next(tmp_path.rglob("0.txt"))
+    text.write_text(text.read_text() + line + "\n")
+    data = open_data(spec)
+    right(data)
+    assert f"{line.strip()!r} is not `class x y width height`" in said(data)
+
+
 def test_keypoints_behind_the_box_are_no_outline(tmp_path):
     points = " " + " ".join(["0.3 0.4 2"] * 3)
     right(open_data(yolo(tmp_path, end=points)))  # odd counts: three numbers each
