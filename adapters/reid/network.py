@@ -7,11 +7,11 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from adapters.reid.pooling import POOLINGS
-from adapters.reid.side import SideInformation
+from adapters.reid.side import Sighted
 from studio.core.errors import UsageError, one_line
 
 
-class EmbeddingNetwork(nn.Module):
+class EmbeddingNetwork(Sighted):
     """images [B, 3, H, W] -> features [B, D] and, behind the neck, embeddings [B, D].
 
     The neck is a batch normalisation without a shift: triplets see the features, classes the embeddings, which are what
@@ -23,24 +23,19 @@ class EmbeddingNetwork(nn.Module):
 
         Raises UsageError where the backbone does not take images of this shape.
         """
-        super().__init__()
-        self.backbone = backbone
+        super().__init__(backbone, cameras)
         self.pool = POOLINGS[pooling]() if pooling != "own" else None
-        self.side = SideInformation(backbone, cameras) if cameras else None
         width = backbone.dim if self.pool is None else map_shape(backbone, size)[0]
         if self.pool is None:
             tried(backbone, backbone.embed, size)
         self.dim = width
         self.neck = nn.BatchNorm1d(width)
         self.neck.bias.requires_grad_(False)
-        self.aids = nn.ModuleDict()
 
     def features(self, images: Tensor, cameras: Tensor | None = None) -> Tensor:
         """Features [B, D] before the neck; `cameras` [B] are indices, -1 where one is not known."""
-        if self.side is not None:
-            with self.side.told(cameras, len(images)):
-                return self._pooled(images)
-        return self._pooled(images)
+        with self.told(cameras, len(images)):
+            return self.backbone.embed(images) if self.pool is None else self.pool(self.backbone.feature_map(images))
 
     def forward(self, images: Tensor, cameras: Tensor | None = None) -> tuple[Tensor, Tensor]:
         features = self.features(images, cameras)
@@ -49,9 +44,6 @@ class EmbeddingNetwork(nn.Module):
     def embed(self, images: Tensor, cameras: Tensor | None = None) -> Tensor:
         """What is compared: unit vectors [B, D]."""
         return normalize(self.neck(self.features(images, cameras)).float(), dim=1)
-
-    def _pooled(self, images: Tensor) -> Tensor:
-        return self.backbone.embed(images) if self.pool is None else self.pool(self.backbone.feature_map(images))
 
 
 def map_shape(backbone: Any, size: tuple[int, int]) -> tuple[int, int, int]:

@@ -9,38 +9,33 @@ from torch.nn.functional import adaptive_avg_pool2d, cross_entropy, normalize
 
 from adapters.reid.base import EmbeddingLearner, EmbeddingParams, classifier
 from adapters.reid.network import EmbeddingNetwork, map_shape
-from adapters.reid.side import SideInformation
+from adapters.reid.side import Sighted
 from studio.core.errors import UsageError
 from studio.core.faces import LearnerContext
 from studio.core.registry import register
 from studio.core.streams import Batch, Step
 
 
-class PartNetwork(nn.Module):
+class PartNetwork(Sighted):
     """images [B, 3, H, W] -> the features of each stripe [B, P, d]."""
 
     def __init__(self, backbone: Any, parts: int, width: int, size: tuple[int, int], cameras: int) -> None:
-        super().__init__()
+        super().__init__(backbone, cameras)
         channels, height, _ = map_shape(backbone, size)
         if height < parts:
             raise UsageError(
                 f"params.parts: the backbone's last map is {height} high, which can't be cut into {parts} stripes. "
                 "Take fewer, a larger model.image_size, or a finer map, such as timm/resnet50?output_stride=16."
             )
-        self.backbone, self.parts = backbone, parts
-        self.side = SideInformation(backbone, cameras) if cameras else None
+        self.parts = parts
         self.narrow = nn.ModuleList(
             nn.Sequential(nn.Linear(channels, width, bias=False), nn.BatchNorm1d(width), nn.ReLU())
             for _ in range(parts)
         )
         self.dim = parts * width
-        self.aids = nn.ModuleDict()
 
     def forward(self, images: Tensor, cameras: Tensor | None = None) -> Tensor:
-        if self.side is not None:
-            with self.side.told(cameras, len(images)):
-                maps = self.backbone.feature_map(images)
-        else:
+        with self.told(cameras, len(images)):
             maps = self.backbone.feature_map(images)
         stripes = adaptive_avg_pool2d(maps, (self.parts, 1)).squeeze(3)  # [B, C, P]
         return torch.stack([narrow(stripes[:, :, part]) for part, narrow in enumerate(self.narrow)], dim=1)

@@ -1,13 +1,27 @@
 """Side information: a transformer is told which camera took the image, and learns to see past that."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from studio.core.errors import UsageError
+
+
+class Sighted(nn.Module):
+    """A network on a backbone that may be told the cameras of its images. `aids` holds what only training needs."""
+
+    def __init__(self, backbone: Any, cameras: int = 0) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.side = SideInformation(backbone, cameras) if cameras else None
+        self.aids = nn.ModuleDict()
+
+    def told(self, cameras: Tensor | None, count: int) -> AbstractContextManager[None]:
+        """Within, the backbone's `count` images are of `cameras` [B], -1 or None where they are not known."""
+        return nullcontext() if self.side is None else self.side.told(cameras, count)
 
 
 class SideInformation(nn.Module):

@@ -149,11 +149,10 @@ def pooled(embeddings: np.ndarray, query: Seen) -> tuple[np.ndarray, Seen]:
 def euclidean(query: np.ndarray, gallery: np.ndarray) -> Distances:
     """Squared Euclidean distances between embeddings float32 [Q, D] and [G, D], a block of queries at a time."""
     lengths = np.square(gallery).sum(axis=1)
-    turned = np.ascontiguousarray(gallery.T)
 
     def block(first: int, last: int) -> np.ndarray:
         rows = query[first:last]
-        products = rows @ turned
+        products = rows @ gallery.T
         products *= -2
         products += lengths
         products += np.square(rows).sum(axis=1)[:, None]

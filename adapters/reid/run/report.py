@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from adapters.reid.run.scoring import Scored
 from studio.core.procedure import Job
@@ -28,7 +29,7 @@ def report(job: Job, trials: list[Scored], before: Sequence[Scored] = ()) -> dic
     metrics: dict[str, Any] = {}
     for name in numbers[0]:
         mean, half = mean_ci95(np.array([each[name] for each in numbers]))
-        metrics[name] = round(mean, 6)
+        metrics[name] = round(mean, 6) if np.isfinite(mean) else None
         if len(trials) > 1:
             metrics[f"{name}_ci95"] = round(half, 6)
     first = trials[0]
@@ -93,30 +94,36 @@ def _cmc_rows(ranking: Ranking) -> list[list[Any]]:
 
 def show_strips(job: Job, trial: Scored) -> None:
     """Queries with what the gallery answers, nearest first: the worst ones, and some at equal steps up to the best."""
-    if len(trial.queries) != len(trial.query.dataset) or trial.ranking.counted.sum() == 0:  # asked together
+    if len(trial.queries) != len(trial.query.dataset) or not trial.ranking.counted.any():  # several asked together
         return
-    precision = trial.ranking.precision[: len(trial.queries)]
-    order = np.argsort(np.where(np.isnan(precision), np.inf, precision), kind="stable")
-    order = order[: np.isfinite(precision).sum()]
-    chosen = list(dict.fromkeys(order[np.linspace(0, len(order) - 1, SHOWN).round().astype(int)].tolist()))
-    indices, distances = nearest(
-        euclidean(trial.query.embeddings, trial.gallery.embeddings), trial.queries, trial.answers, FOUND, chosen
-    )
-    images, captions, frames = [], [], []
-    for row, found, far in zip(chosen, indices, distances, strict=True):
-        item = trial.query.dataset.items[row]
-        images.append(read_image(item.source, item.name, min_side=128))
-        captions.append(f"asks, AP {precision[row]:.2f}")
-        frames.append(INK)
-        for index, distance in zip(found.tolist(), far.tolist(), strict=True):
-            if index < 0:
-                images.append(images[-1].resize((8, 8)).convert("L").point(lambda _: 245).convert("RGB"))
-                captions.append("")
-                frames.append("none")
-                continue
-            answer = trial.gallery.dataset.items[index]
-            right = trial.answers.identities[index] == trial.queries.identities[row]
-            images.append(read_image(answer.source, answer.name, min_side=128))
-            captions.append(f"{distance**0.5:.2f}" + (f", camera {answer.camera}" if answer.camera else ""))
-            frames.append(RIGHT if right else WRONG)
+    chosen = _at_equal_steps(trial.ranking.precision[: len(trial.queries)])
+    distances = euclidean(trial.query.embeddings, trial.gallery.embeddings)
+    indices, values = nearest(distances, trial.queries, trial.answers, FOUND, chosen)
+    tiles = list[tuple[Image.Image, str, str]]()
+    for row, answers, far in zip(chosen, indices.tolist(), values.tolist(), strict=True):
+        tiles.append(_asks(trial, row))
+        tiles += [_answers(trial, row, index, distance) for index, distance in zip(answers, far, strict=True)]
+    images, captions, frames = zip(*tiles, strict=True)
     job.figure("strips", grid_figure(images, captions, columns=FOUND + 1, frames=frames, tile=1.1))
+
+
+def _at_equal_steps(precision: np.ndarray) -> list[int]:
+    """Queries from the worst to the best; precision [Q] is NaN where there is none."""
+    order = np.argsort(precision, kind="stable")[: int(np.isfinite(precision).sum())]
+    return list(dict.fromkeys(order[np.linspace(0, len(order) - 1, SHOWN).round().astype(int)].tolist()))
+
+
+def _asks(trial: Scored, row: int) -> tuple[Image.Image, str, str]:
+    """A query's image, caption and frame."""
+    item = trial.query.dataset.items[row]
+    return read_image(item.source, item.name, min_side=128), f"asks, AP {trial.ranking.precision[row]:.2f}", INK
+
+
+def _answers(trial: Scored, row: int, index: int, distance: float) -> tuple[Image.Image, str, str]:
+    """What the gallery answers a query with: image, caption and frame; blank where there is no more."""
+    if index < 0:
+        return Image.new("RGB", (8, 8), "white"), "", "none"
+    item = trial.gallery.dataset.items[index]
+    right = trial.answers.identities[index] == trial.queries.identities[row]
+    caption = f"{distance**0.5:.2f}" + (f", camera {item.camera}" if item.camera else "")
+    return read_image(item.source, item.name, min_side=128), caption, RIGHT if right else WRONG
