@@ -34,7 +34,7 @@ class EmbeddingNetwork(Sighted):
 
     def features(self, images: Tensor, cameras: Tensor | None = None) -> Tensor:
         """Features [B, D] before the neck; `cameras` [B] are indices, -1 where one is not known."""
-        with self.told(cameras, len(images)):
+        with self.told(cameras, images):
             return self.backbone.embed(images) if self.pool is None else self.pool(self.backbone.feature_map(images))
 
     def forward(self, images: Tensor, cameras: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -35,7 +35,7 @@ class PartNetwork(Sighted):
         self.dim = parts * width
 
     def forward(self, images: Tensor, cameras: Tensor | None = None) -> Tensor:
-        with self.told(cameras, len(images)):
+        with self.told(cameras, images):
             maps = self.backbone.feature_map(images)
         stripes = adaptive_avg_pool2d(maps, (self.parts, 1)).squeeze(3)  # [B, C, P]
         return torch.stack([narrow(stripes[:, :, part]) for part, narrow in enumerate(self.narrow)], dim=1)

@@ -19,9 +19,9 @@ class Sighted(nn.Module):
         self.side = SideInformation(backbone, cameras) if cameras else None
         self.aids = nn.ModuleDict()
 
-    def told(self, cameras: Tensor | None, count: int) -> AbstractContextManager[None]:
-        """Within, the backbone's `count` images are of `cameras` [B], -1 or None where they are not known."""
-        return nullcontext() if self.side is None else self.side.told(cameras, count)
+    def told(self, cameras: Tensor | None, images: Tensor) -> AbstractContextManager[None]:
+        """Within, the backbone's `images` [B, ...] are of `cameras` [B], -1 or None where they are not known."""
+        return nullcontext() if self.side is None else self.side.told(cameras, len(images))
 
 
 class SideInformation(nn.Module):
