@@ -12,6 +12,7 @@ from torchvision.transforms.v2 import InterpolationMode, functional
 from adapters.segment.base import Segmenter
 from adapters.segment.data.batches import MaskBatches
 from adapters.segment.data.decoded import MaskedSplit, decode_masked
+from adapters.segment.data.packed import PackedByRow
 from adapters.segment.data.splits import resolve_mask_splits
 from adapters.segment.run.judging import confusions, guesses
 from adapters.segment.run.predictor import MaskPredictor
@@ -62,7 +63,7 @@ class Segmenting(Procedure):
         if progress.best is not None and recipe.eval.selection != "last":
             session.learner.load_state(progress.best)
         scored = test or val
-        maps = dict(guesses(job, session.learner, scored, session.preprocess, look))
+        maps = PackedByRow(guesses(job, session.learner, scored, session.preprocess, look))
         classes = len(session.classes)
         matrices = [confusion_of(scored.maps[row], maps[row], classes) for row in sorted(maps)]
         metrics = report(job, scored, matrices, maps, progress.history)

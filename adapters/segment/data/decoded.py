@@ -1,6 +1,6 @@
 """Splits in memory: each image at a short side of so many pixels, its shape kept, with its class map."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2 import InterpolationMode, functional
 
+from adapters.segment.data.packed import Packed, PackedMaps, pack
 from studio.core.procedure import Job
 from studio.data.domains import TargetSet
 from studio.data.files.images import BadImage, read_image, upright
@@ -27,13 +28,14 @@ Size = tuple[int, int]  # width, height
 
 @dataclass
 class MaskedSplit:
-    """A decoded split: images uint8 [3, h, w] and maps uint8, which may have a size of their own; one entry an image.
+    """A decoded split: images uint8 [3, h, w] and maps uint8; one entry an image.
 
+    Maps of a size of their own are packed, and unpacked when they are asked for.
     counts int64 [N, C + 1]: pixels of each class, the last column void.
     """
 
     images: list[np.ndarray]
-    maps: list[np.ndarray]
+    maps: Sequence[np.ndarray]
     counts: np.ndarray
     dataset: Dataset
 
@@ -67,12 +69,17 @@ def decode_masked(job: Job, dataset: Dataset, short: int, what: str, own_size: b
     What can't be read is named in the events. Raises DataError where nothing can.
     """
 
-    def map_of(item: Item, pixels: np.ndarray) -> np.ndarray:
+    def map_of(item: Item, pixels: np.ndarray) -> tuple[np.ndarray, Packed]:
         mask = item.mask.read()  # type: ignore[union-attr]
-        return mask if own_size else at_size(mask, pixels.shape[2:0:-1])
+        mask = mask if own_size else at_size(mask, pixels.shape[2:0:-1])
+        return pixels_by_class(len(dataset.classes), mask), pack(mask)
 
-    images, maps, decoded = _decoded(job, dataset, short, what, map_of)
-    counts = [pixels_by_class(len(dataset.classes), mask) for mask in maps]
+    images, found, decoded = _decoded(job, dataset, short, what, map_of)
+    counts, packed = zip(*found, strict=True)
+    maps = PackedMaps(packed)
+    if not own_size:  # crops of them are taken at every step
+        room = Room.of_maps(job, images)
+        maps = [room.put(mask) for mask in maps]
     return MaskedSplit(images, maps, np.array(counts), decoded)
 
 
@@ -93,7 +100,7 @@ def _decoded(
         except BadImage as error:
             return error
 
-    room = _Room(job, dataset, short)
+    room = Room.of_images(job, dataset, short)
     kept, images, maps = list[Any](), [], []
     skipped = list(dataset.skipped)
     threads = max(1, job.recipe.train.workers)
@@ -122,11 +129,14 @@ def at_size(mask: np.ndarray, size: Any) -> np.ndarray:
     return functional.resize(tensor, [height, width], InterpolationMode.NEAREST_EXACT)[0].numpy()
 
 
-class _Room:
-    """One buffer for all images of a split, on disk where they would fill the memory."""
+class Room:
+    """One buffer for all arrays of a split, on disk where they would fill the memory."""
 
-    def __init__(self, job: Job, dataset: Dataset, short: int) -> None:
-        self.at = 0
+    def __init__(self, job: Job, size: int) -> None:
+        self.at, self.buffer = 0, space((size,), None, job.folder / "pixels")
+
+    @classmethod
+    def of_images(cls, job: Job, dataset: Dataset, short: int) -> "Room":
         total = 0
         for item in dataset.items:
             try:
@@ -134,7 +144,12 @@ class _Room:
             except BadImage:
                 continue  # which decoding says too
             total += 3 * width * height
-        self.buffer = space((total,), None, job.folder / "pixels")
+        return cls(job, total)
+
+    @classmethod
+    def of_maps(cls, job: Job, images: Sequence[np.ndarray]) -> "Room":
+        """For a map of each image, at its size."""
+        return cls(job, sum(image[0].size for image in images))
 
     def put(self, pixels: np.ndarray) -> np.ndarray:
         """Keeps the pixels; returns them as they lie there."""

@@ -1,5 +1,6 @@
 """What a segment run shows of itself: mIoU and its kin by their convention, classes, maps beside the truth."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ OUTLINED = 40  # images whose boundaries are measured
 
 
 def report(
-    job: Job, split: MaskedSplit, matrices: list[np.ndarray], maps: dict[int, np.ndarray],
+    job: Job, split: MaskedSplit, matrices: list[np.ndarray], maps: Mapping[int, np.ndarray],
     history: list[dict[str, float]],
 ) -> dict[str, Any]:  # fmt: skip
     """Metrics of a scored split; figures and tables go into the run. `maps` are the class maps by row."""
@@ -79,7 +80,7 @@ def _convention(absent: str, only: list[int], split: MaskedSplit, iou: np.ndarra
     return said
 
 
-def _boundaries(split: MaskedSplit, maps: dict[int, np.ndarray]) -> np.ndarray:
+def _boundaries(split: MaskedSplit, maps: Mapping[int, np.ndarray]) -> np.ndarray:
     """The boundary F of each class, float64 [C], mean over the first images."""
     values = np.full((min(OUTLINED, len(maps)), len(split.dataset.classes)), np.nan)
     for place, row in enumerate(sorted(maps)[:OUTLINED]):
@@ -89,7 +90,7 @@ def _boundaries(split: MaskedSplit, maps: dict[int, np.ndarray]) -> np.ndarray:
     return np.where(known.any(axis=0), np.nansum(values, axis=0) / np.maximum(known.sum(axis=0), 1), np.nan)
 
 
-def _show(job: Job, split: MaskedSplit, matrices: list[np.ndarray], maps: dict[int, np.ndarray]) -> None:
+def _show(job: Job, split: MaskedSplit, matrices: list[np.ndarray], maps: Mapping[int, np.ndarray]) -> None:
     """Images with their truth, what was said, and where that is wrong."""
     each, classes = per_image_iou(matrices), split.dataset.classes
     order = np.argsort(np.nan_to_num(each, nan=2.0), kind="stable")

@@ -5,6 +5,7 @@ files (the first frame). No state of Pillow is changed: sizes are judged here, f
 """
 
 import io
+import re
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -188,7 +189,8 @@ def _open(raw: bytes, name: str, size: int, limits: Limits) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(raw), formats=_formats())
     except Image.DecompressionBombError as error:
-        raise BadImage(name, f"it has too many pixels (at most {limits.pixels:,})") from error
+        pixels = next((f"{int(word):,}; " for word in re.findall(r"\d+", str(error))), "")
+        raise BadImage(name, f"it has too many pixels ({pixels}at most {limits.pixels:,})") from error
     except Exception as error:  # a decoder may raise anything on damaged bytes
         raise Unidentified(name, _what_else(raw)) from error
     width, height = image.size

@@ -13,6 +13,7 @@ from torchvision.tv_tensors import Image, Mask
 
 from adapters.segment.data.batches import MaskBatches, chances
 from adapters.segment.data.decoded import canvas
+from adapters.segment.data.packed import PackedByRow, PackedMaps, pack
 from adapters.segment.data.splits import resolve_mask_splits
 from adapters.segment.data.transforms import cropped, mirrored, window, window_of_class
 from adapters.segment.run.views import Look, class_maps, places, probabilities
@@ -158,3 +159,13 @@ def test_splits_keep_train_s_class_indices_and_say_of_leaks():
     same = "builtin:scenes?images=4&classes=2&truth=masks"
     splits = resolve_mask_splits(SegmentData(train=same, val=same), 0)
     assert splits.val.classes == splits.train.classes and "4 of the 4 images of val are in train too" in splits.note
+
+
+def test_maps_are_kept_packed_and_come_back_as_they_were():
+    draw = np.random.default_rng(0)
+    maps = [np.kron(draw.integers(0, 19, (h, w)), np.ones((16, 16))).astype(np.uint8) for h, w in ((20, 40), (3, 5))]
+    packed = PackedMaps(map(pack, maps))
+    assert len(packed) == 2 and all(np.array_equal(mask, again) for mask, again in zip(maps, packed, strict=True))
+    assert len(pack(maps[0])[1]) < maps[0].size / 20
+    by_row = PackedByRow([(1, maps[1]), (0, maps[0])])
+    assert sorted(by_row) == [0, 1] and np.array_equal(by_row[1], maps[1])

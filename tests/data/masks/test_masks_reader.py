@@ -328,3 +328,20 @@ def test_scenes_have_masks_in_all_looks():
     np.testing.assert_array_equal(clear.items[0].mask.read(), union)
     with pytest.raises(DataError, match="expected boxes, masks"):
         open_data("builtin:scenes?truth=none")
+
+
+@pytest.mark.parametrize("spec", ["masks:{}", "gta5:{}"])
+def test_masks_of_40_000_pixels_a_side_are_refused_by_their_header(tmp_path, spec):
+    for stem in ("a", "b"):
+        image(tmp_path / "images" / f"{stem}.png")
+        mask(tmp_path / "labels" / f"{stem}.png", [7, 8])
+    huge = bytearray((tmp_path / "labels" / "b.png").read_bytes())
+    huge[16:24] = (40_000).to_bytes(4, "big") * 2
+    huge[29:33] = zlib.crc32(bytes(huge[12:29])).to_bytes(4, "big")
+    (tmp_path / "labels" / "b.png").write_bytes(huge)
+    data = open_data(spec.format(tmp_path))
+    assert len(data) == 1 and "too many pixels (1,600,000,000; at most" in data.skipped[0].reason
+    assert "b.png" in data.skipped[0].name
+    (tmp_path / "labels" / "a.png").write_bytes(huge)
+    with pytest.raises(DataError, match="too many pixels .1,600,000,000|masks that were looked at can be read"):
+        open_data(spec.format(tmp_path))
