@@ -4,7 +4,8 @@
 
 FOLDER holds a folder of classes for each domain, as PACS does. `finetune/full` on the source alone, the epoch chosen on
 held-out images of the source; each kind gets the look of the target's images, whose labels only score the end. It
-prints accuracy on the target for each seed, their mean, and the difference to `none` seed by seed.
+prints accuracy on the target for each seed, their mean, and the difference to the first kind seed by seed. A kind such
+as translate/instant-style looks at the target with this method, and trains on the source beside itself translated.
 """
 
 import argparse
@@ -44,16 +45,21 @@ def accuracy(asked: argparse.Namespace, kind: str, seed: int) -> float:
     """On the target, after training on the source."""
     source, target = (f"folder:{asked.folder / name}" for name in (asked.source, asked.target))
     train = {"epochs": asked.epochs, "seed": seed, "batch_size": 32, "lr": 0.0005}
-    if kind != "none":
-        train |= {"restyle": kind, "restyle_share": asked.share}
-    if kind not in RENDERED:
-        train["restyle_like"] = target
-    recipe = {
-        "task": "classify", "method": "finetune/full", "model": {"image_size": asked.size},
-        "data": {"train": source, "test": target}, "train": train,
-    }  # fmt: skip
-    with tempfile.TemporaryDirectory() as home:
-        return run(recipe, home=Home.find(Path(home))).metrics["accuracy"]
+    with tempfile.TemporaryDirectory() as folder:
+        home = Home.find(Path(folder))
+        if kind.startswith("translate/"):
+            data = {"target": target.replace("folder:", "images:")}
+            made = run({"task": "translate", "method": kind, "data": data}, home=home).checkpoint
+            source = f"{source},{source} | translate:{made}"
+            train["epochs"] = -(-asked.epochs // 2)  # as many steps
+        elif kind != "none":
+            train |= {"restyle": kind, "restyle_share": asked.share}
+            train |= {} if kind in RENDERED else {"restyle_like": target}
+        recipe = {
+            "task": "classify", "method": "finetune/full", "model": {"image_size": asked.size},
+            "data": {"train": source, "test": target}, "train": train,
+        }  # fmt: skip
+        return run(recipe, home=home).metrics["accuracy"]
 
 
 if __name__ == "__main__":
