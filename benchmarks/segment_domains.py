@@ -26,7 +26,9 @@ from studio.core.home import Home
 from studio.store import Store
 
 LIGHT = {"network_params": {"width": 64}}
-SELF = {"weight": 1.0, "threshold": 0.9, "feature_distance": 0.0, "masked": 0.0, "mix": False, "warm_up": 0.0}
+SELF = {
+    "weight": 1.0, "threshold": 0.9, "feature_distance": 0.0, "masked": 0.0, "block": 16, "mix": False, "warm_up": 0.0
+}  # fmt: skip
 ARMS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {  # method, params, train
     "source longer": ("segment/mic", {**SELF, "weight": 0.0}, {}),
     "style randomisation": ("segment/style-random", {}, {}),
@@ -124,10 +126,10 @@ TAUGHT = ("segment/mic", "segment/fda", "segment/hrda", "segment/tent")  # a tea
 
 def scenes(asked: argparse.Namespace) -> tuple[str, str, str, int, dict[str, Any]]:
     def part(images: int, look: str, seed: int) -> str:
-        return f"builtin:scenes?images={images}&size=96&classes=3&look={look}&seed={seed}&truth=masks"
+        return f"builtin:scenes?images={images}&size=64&classes=3&look={look}&seed={seed}&truth=masks"
 
     train = {"epochs": 8, "batch_size": 4, "lr": 0.002}
-    return part(120, "clear", 0), part(120, "night", 1), part(40, "night", 2), 96, train
+    return part(96, "clear", 0), part(96, "night", 1), part(40, "night", 2), 64, train
 
 
 def dusk(asked: argparse.Namespace) -> tuple[str, str, str, int, dict[str, Any]]:
@@ -135,12 +137,12 @@ def dusk(asked: argparse.Namespace) -> tuple[str, str, str, int, dict[str, Any]]
     if not day.exists():
         copy_day(asked.day, day)
     options = "ignore=11&classes=camvid"
-    train = {"epochs": 10, "batch_size": 4, "lr": 0.002}
+    train = {"epochs": 6, "batch_size": 4, "lr": 0.002}
     return (
         f"masks:{day}?{options}",
         f"images:{asked.dusk / 'unlabelled'}",
         f"masks:{asked.dusk / 'test'}?{options}",
-        160,
+        128,
         train,
     )
 

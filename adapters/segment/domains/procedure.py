@@ -158,16 +158,16 @@ def keep_chosen(job: Job, session: Session, judge: Judge, progress: Progress) ->
         job.events.note(
             f"No epoch was better than source only by the rule ({judge.words}): the source-only network is kept."
         )
-    return {"best_epoch": progress.best_epoch, "kept": "adapted" if progress.best_epoch else "source-only"}
+    return {"best_epoch": progress.best_epoch, "kept": "method" if progress.best_epoch else "source only"}
 
 
 def label_free(judge: Judge, history: list[dict[str, float]]) -> dict[str, Any]:
     """The label-free score of what is kept, beside that of source only (epoch 0), and its mIoU on the source."""
     score, numbers = judge.job.recipe.eval.score, judge.label_free()
-    found = {"label_free_score": numbers[score], "target_classes": numbers["target_classes"]}
-    found["source_miou"] = judge.miou(judge.val)
+    now = {"label_free_score": numbers[score], "target_classes": numbers["target_classes"]}
+    now["source_miou"] = judge.miou(judge.val)
     first = history[0] if history else {"epoch": 1}
-    return found | ({"source_only_label_free_score": first[score]} if first["epoch"] == 0 else {})
+    return now | ({"source_only_label_free_score": first[score]} if first["epoch"] == 0 else {})
 
 
 def tell_beside(job: Job, scored: MaskedSplit, before: Maps, now: Maps, metrics: dict[str, Any]) -> float:

@@ -55,15 +55,15 @@ class TwoResolutions(Segmenter):
         mixed, detail = self.module.looks(batch.images, window)
         weights = self.network.weights
         weights = weights.to(batch.images.device) if weights is not None else None
-        found: dict[str, Tensor] = {}
+        losses: dict[str, Tensor] = {}
         for prefix, weight, logits, masks in (
             ("", 1 - self.detail, mixed, batch.masks),
             ("detail_", self.detail, detail, cut(batch.masks, window)),
         ):
             full = resized(logits.float(), masks.shape[-2:])
             values = loss_of(self.params.loss, full, masks, weights)
-            found |= {f"{prefix}{name}": weight * value for name, value in values.items()}
-        return found
+            losses |= {f"{prefix}{name}": weight * value for name, value in values.items()}
+        return losses
 
     def param_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         return self.network.param_groups(lr, weight_decay) + [

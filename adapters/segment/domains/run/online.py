@@ -134,7 +134,7 @@ def _answers(job: Job, stream: PixelStream, split: MaskedSplit, preprocess: Prep
             chosen = [order[place] for place in rows[first : first + job.recipe.train.batch_size]]
             images = torch.from_numpy(np.stack([split.images[row] for row in chosen])).to(job.device)
             given = stream.probabilities(images, preprocess)
-            found = enlarged(given, [split.maps[row].shape[::-1] for row in chosen])
-            maps |= {row: mask for row, (mask, _) in zip(chosen, found, strict=True)}
+            answers = enlarged(given, [split.maps[row].shape[::-1] for row in chosen])
+            maps |= {row: mask for row, (mask, _) in zip(chosen, answers, strict=True)}
             job.events.progress("adapting", len(maps), len(order))
     return maps

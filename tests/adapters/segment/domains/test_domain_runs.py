@@ -1,5 +1,7 @@
 """A run across domains from every door: judged without target masks, source-only kept where adapting hurts."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,9 @@ from PIL import Image
 from small_networks import SIZE, TINY, work
 
 from adapters.segment.domains.memory import memory_gb
-from adapters.segment.domains.run.judging import restyled
+from adapters.segment.domains.run.judging import Judge, Splits, restyled
 from adapters.segment.domains.run.online import PixelStream
+from adapters.segment.run.views import Look
 from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import UsageError
@@ -16,7 +19,10 @@ from studio.core.faces import LearnerContext
 from studio.core.home import Home
 from studio.data import open_data
 from studio.data.preprocess import Preprocess
+from studio.runs.executors import run_inline
 from studio.runs.predict import load_checkpoint
+from studio.runs.runner import submit
+from studio.store import Store
 
 SCENES = f"builtin:scenes?size={SIZE}&classes=2&truth=masks"
 RUN = {
@@ -82,8 +88,7 @@ def test_two_resolutions_go_on_from_a_network_of_one(done):
     values = {**changed(model={"checkpoint": result.checkpoint}, train={"max_steps": 1}), "method": "segment/hrda"}
     _, second = work(values, home)
     assert second.status == "finished", second.error
-    _, third = work({**values, "model": {**values["model"], "checkpoint": second.checkpoint}}, home)
-    assert third.status == "finished", third.error
+    assert second.metrics["source_only_label_free_score"] > 0
 
 
 def test_source_only_is_kept_where_adapting_hurts(done):
@@ -93,7 +98,7 @@ def test_source_only_is_kept_where_adapting_hurts(done):
     values = changed(params=ruinous, train={"lr": 0.3}, model={"checkpoint": result.checkpoint})
     run, ruined = work(values, kept_in)
     assert ruined.status == "finished", ruined.error
-    assert ruined.metrics["best_epoch"] == 0 and ruined.metrics["kept"] == "source-only"
+    assert ruined.metrics["best_epoch"] == 0 and ruined.metrics["kept"] == "source only"
     assert ruined.metrics["miou"] == pytest.approx(ruined.metrics["source_only_miou"])
     assert any("the source-only network is kept" in e["message"] for e in run.events() if e["kind"] == "note")
 
@@ -153,6 +158,73 @@ def test_images_in_the_target_s_colours_keep_their_masks(done):
     for image in moved.images:
         means = [abs(image.mean((1, 2)) - other.mean((1, 2))).max() for other in dark]
         assert min(means) < 2
+
+
+class OneClass:
+    """A network that says one class of every pixel, or two halves."""
+
+    any_size, module = True, None
+
+    def __init__(self, classes: int, shown: int) -> None:
+        self.classes, self.shown = classes, shown
+
+    def train_mode(self, training: bool) -> None:
+        pass
+
+    def predict(self, images: torch.Tensor) -> torch.Tensor:
+        columns = torch.arange(images.shape[-1]) * self.shown // images.shape[-1]
+        said = torch.nn.functional.one_hot(columns, self.classes).T[None, :, None] * 20.0
+        return said.expand(len(images), -1, images.shape[-2], -1)
+
+
+def judge_of(learner: OneClass, test, **settings) -> tuple[Judge, list[str]]:
+    """The judge of a run that is not run, and what it warns of."""
+    from small_networks import scenes
+
+    warnings: list[str] = []
+    recipe = recipes.parse(changed(eval=settings))
+    job = SimpleNamespace(recipe=recipe, device="cpu", events=SimpleNamespace(warning=warnings.append))
+    split = scenes(3)
+    splits = Splits(split, [image // 3 for image in split.images], split if test else None, 2.0)
+    return Judge(job, learner, Preprocess(SIZE), Look(SIZE), splits), warnings
+
+
+def test_an_epoch_whose_target_has_fallen_into_one_class_is_never_kept():
+    judge, warnings = judge_of(OneClass(3, 1), None)
+    numbers = judge.evaluate()
+    assert numbers["score"] == -np.inf and numbers["target_classes"] == pytest.approx(1)
+    assert "have fallen into few classes" in warnings[0] and judge.evaluate()["score"] == -np.inf and len(warnings) == 1
+    judge, warnings = judge_of(OneClass(3, 2), None)
+    assert np.isfinite(judge.evaluate()["score"]) and not warnings
+
+
+def test_scores_are_those_of_the_pixels_and_no_target_mask_moves_them():
+    seen = {test: judge_of(OneClass(3, 2), test)[0].evaluate() for test in (False, True)}
+    assert "target_miou" not in seen[False] and seen[True].pop("target_miou") >= 0
+    assert seen[False] == seen[True]
+    numbers = seen[False]
+    assert numbers["entropy"] == pytest.approx(0, abs=1e-5) and numbers["score"] == numbers["restyled"]
+    assert numbers["diversity"] == pytest.approx(np.log(2), abs=1e-4)
+    by_masks = judge_of(OneClass(3, 2), True, selection="oracle")[0]
+    assert by_masks.evaluate()["score"] == by_masks.evaluate()["target_miou"] and "oracle" in by_masks.words
+
+
+def test_a_resumed_run_ends_as_one_that_was_never_stopped(tmp_path):
+    whole = changed(train={"epochs": 2, "source_epochs": 1, "checkpoint_every_s": 0})
+    homes = [Home.find(tmp_path / name) for name in ("once", "twice")]
+    _, once = work(whole, homes[0])
+    filed = submit(recipes.parse(whole), Store(homes[1]))
+
+    def steps() -> int:
+        return sum(event.get("name") == "train/target" for event in filed.events())
+
+    assert run_inline(filed, homes[1], should_stop=lambda: steps() >= 1).status == "stopped"
+    twice = run_inline(filed, homes[1], resume=True)
+    assert twice.status == "finished" and steps() == 4
+    names = ("label_free_score", "source_only_label_free_score", "source_only_miou", "miou")
+    assert [once.metrics[name] for name in names] == [twice.metrics[name] for name in names]
+    tensors = [Store(home).checkpoint(end.checkpoint).tensors() for home, end in zip(homes, (once, twice), strict=True)]
+    assert all(torch.equal(tensor, tensors[1][key]) for key, tensor in tensors[0].items())
 
 
 def test_memory_is_asked_for_by_the_images_of_a_step():
