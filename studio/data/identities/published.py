@@ -4,10 +4,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import PurePosixPath
 
 from studio.core.errors import DataError
-from studio.data.files.annotation_files import read_lines
 from studio.data.files.image_finder import walk_files
 from studio.data.files.images import SUFFIXES
 from studio.data.files.layout import Entry
@@ -15,7 +15,7 @@ from studio.data.files.limits import Limits
 from studio.data.files.zip_paths import AnyPath, source_of
 from studio.data.identities.entries import NOBODY
 
-JUNK, DISTRACTOR = -1, 0  # in the names of Market-1501: badly cut images, and those of nobody
+JUNK = -1  # in the names of Market-1501 and those that follow it: badly cut images
 WITHDRAWN = (
     "DukeMTMC was withdrawn by Duke University in 2019: it showed students who had not agreed to it, and had been used "
     "to build surveillance. Its layout is read for those who must compare with old numbers; do not pass it on."
@@ -24,7 +24,8 @@ WITHDRAWN = (
 
 @dataclass(frozen=True)
 class Published:
-    """A public set. `folders` are those of its splits; `pattern` finds identity and camera in a name."""
+    """A public set. `folders` are those of its splits; `pattern` finds identity and camera in a name; `nobody` is the
+    number of distractors."""
 
     title: str
     folders: Mapping[str, str]
@@ -32,13 +33,14 @@ class Published:
     example: str
     counts: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # images and individuals of each split
     remark: str = ""
+    nobody: int | None = None
 
 
 OF_MARKET = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 SETS = {
     "market1501": Published(
         "Market-1501", OF_MARKET, re.compile(r"(-?\d+)_c(\d+)"), "bounding_box_train/0002_c1s1_000451_03.jpg",
-        {"train": (12_936, 751), "query": (3_368, 750), "gallery": (15_913, 750)},
+        {"train": (12_936, 751), "query": (3_368, 750), "gallery": (15_913, 750)}, nobody=0,
     ),
     "dukemtmc": Published(
         "DukeMTMC-reID", OF_MARKET, re.compile(r"(-?\d+)_c(\d+)"), "bounding_box_train/0001_c2_f0046182.jpg",
@@ -50,7 +52,6 @@ SETS = {
         {"train": (37_778, 576), "query": (1_678, 200), "gallery": (11_579, 200)},
     ),
 }  # fmt: skip
-MSMT17 = {"train": (32_621, 1_041), "query": (11_659, 3_060), "gallery": (82_161, 3_060)}
 
 
 @dataclass
@@ -66,22 +67,19 @@ def read_named(layout: str, root: AnyPath, limits: Limits) -> Reading:
     known = SETS[layout]
     missing = [folder for folder in known.folders.values() if not (root / folder).is_dir()]
     if missing:
-        raise _not_there(known.title, root, missing, known.example)
-    entries, odd = [], []
-    junk = 0
+        raise not_there(known.title, root, missing, known.example)
+    entries, odd, junk = list[Entry](), list[str](), 0
     for split, folder in known.folders.items():
         for path, below in images_below(root / folder):
             match = known.pattern.match(path.name)
             if match is None:
                 odd.append(f"{folder}/{below}")
-                continue
-            identity, camera = int(match[1]), str(int(match[2]))
-            if identity == JUNK:
+            elif int(match[1]) == JUNK:
                 junk += 1
-                continue
-            nobody = identity == DISTRACTOR and layout == "market1501"
-            label = NOBODY if nobody else f"{identity:04d}"
-            entries.append(Entry(f"{folder}/{below}", label, source_of(path), split, camera=camera))
+            else:
+                label = NOBODY if int(match[1]) == known.nobody else f"{int(match[1]):04d}"
+                camera = str(int(match[2]))
+                entries.append(Entry(f"{folder}/{below}", label, source_of(path), split, camera=camera))
     if not entries:
         raise DataError(f"{root}: no name is like {known.example}, as those of {known.title} are.")
     remarks = [known.remark] if known.remark else []
@@ -92,48 +90,11 @@ def read_named(layout: str, root: AnyPath, limits: Limits) -> Reading:
     return Reading(entries, remarks + counted(entries, known.counts, known.title))
 
 
-def read_msmt17(root: AnyPath, limits: Limits) -> Reading:
-    """MSMT17 of either version, by its lists; train and val are learned from together."""
-    wanted = {
-        "list_train.txt": "train",
-        "list_val.txt": "train",
-        "list_query.txt": "query",
-        "list_gallery.txt": "gallery",
-    }
-    folders = {
-        split: next((name for name in names if (root / name).is_dir()), None)
-        for split, names in {"train": ("train", "mask_train_v2"), "test": ("test", "mask_test_v2")}.items()
-    }
-    missing = [file for file in wanted if not (root / file).is_file()]
-    missing += [f"{split}/" for split, folder in folders.items() if folder is None]
-    if missing:
-        raise _not_there("MSMT17", root, missing, "train/0000/0000_000_01_0303morning_0008_0.jpg and list_train.txt")
-    entries, absent = [], []
-    for file, split in wanted.items():
-        folder = root / str(folders["train" if split == "train" else "test"])
-        for line in read_lines(root / file, limits):
-            name = line.split()[0]
-            parts = PurePosixPath(name).name.split("_")
-            if len(parts) < 3 or not parts[2].isdigit() or ".." in PurePosixPath(name).parts:
-                raise DataError(f"{file}: {line[:80]!r} is not like 0000/0000_000_01_0303morning_0008_0.jpg 0.")
-            if not (folder / name).is_file():
-                absent.append(name)
-                continue
-            who = ("" if split == "train" else "test-") + parts[0]  # both number their persons from 0 on
-            entries.append(
-                Entry(f"{folder.name}/{name}", who, source_of(folder / name), split, camera=str(int(parts[2])))
-            )
-    if not entries:
-        raise DataError(f"{root}: none of the {len(absent)} images that its lists name is there.")
-    remarks = [f"{len(absent)} images that the lists name are missing, such as {absent[0]}."] if absent else []
-    return Reading(entries, remarks + counted(entries, MSMT17, "MSMT17"))
-
-
 def read_viper(root: AnyPath, limits: Limits) -> Reading:
     """VIPeR: cam_a and cam_b with an image of each of 632 persons; undivided, since its protocol draws halves."""
     missing = [folder for folder in ("cam_a", "cam_b") if not (root / folder).is_dir()]
     if missing:
-        raise _not_there("VIPeR", root, missing, "cam_a/000_45.bmp")
+        raise not_there("VIPeR", root, missing, "cam_a/000_45.bmp")
     entries = [
         Entry(f"{folder}/{below}", path.name.split("_")[0], source_of(path), camera=folder[-1])
         for folder in ("cam_a", "cam_b") for path, below in images_below(root / folder)
@@ -170,13 +131,13 @@ def counted(entries: list[Entry], counts: Mapping[str, tuple[int, int]], title: 
     ]
 
 
-def _not_there(title: str, root: AnyPath, missing: list[str], example: str) -> DataError:
+def not_there(title: str, root: AnyPath, missing: list[str], example: str) -> DataError:
+    """The error for a layout of which a part is missing."""
     return DataError(f"{root}: {', '.join(missing)} is not there; expected the layout of {title}, such as {example}.")
 
 
 READERS: dict[str, Callable[[AnyPath, Limits], Reading]] = {
-    **{name: lambda root, limits, name=name: read_named(name, root, limits) for name in SETS},  # type: ignore[misc]
-    "msmt17": read_msmt17,
+    **{name: partial(read_named, name) for name in SETS},
     "viper": read_viper,
     "pku": read_pku,
 }

@@ -19,11 +19,13 @@ from studio.data.files.zip_paths import AnyPath, ZipPath
 from studio.data.identities.cuhk03 import read_cuhk03
 from studio.data.identities.entries import dataset_of
 from studio.data.identities.folders import read_folders, read_names
+from studio.data.identities.msmt17 import read_msmt17
 from studio.data.identities.published import READERS, Reading
 from studio.data.identities.table import read_table
 from studio.data.items import Dataset, Skipped
 
-LAYOUTS = (*sorted((*READERS, "cuhk03")), "folders")
+ALONE = {**READERS, "msmt17": read_msmt17, "folders": read_folders}  # layouts without options
+LAYOUTS = sorted((*ALONE, "cuhk03"))
 OPTIONS = {
     "layout": f"one of {', '.join(LAYOUTS)}", "names": "a pattern of names, such as {identity}/{camera}_{}.jpg",
     "boxes": "of cuhk03: detected (default) or labeled", "protocol": "of cuhk03: new (default) or classic",
@@ -62,7 +64,7 @@ def _reading(root: AnyPath, options: dict[str, str], limits: Limits) -> Reading:
         return read_cuhk03(root, options.get("boxes", "detected"), options.get("protocol", "new"), limits)
     if odd := sorted(options.keys() & {"boxes", "protocol", "images"}):
         raise DataError(f"reid: ?{odd[0]}= says nothing of the layout {layout}.")
-    return read_folders(root, limits) if layout == "folders" else READERS[layout](root, limits)
+    return ALONE[layout](root, limits)
 
 
 def _layout_of(root: AnyPath) -> str:
