@@ -1,5 +1,6 @@
 """A few-shot checkpoint brought to life: the nearest photos speak for a prediction, and the unfamiliar is said."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,10 @@ class SupportPredictor(Predictor):
         nearest = (self._unit(features) @ self._units.T).topk(min(NEAREST, len(self.support)))
         return [
             RankedClasses(
-                self.classes, scores, self._extras(float(value), numbers, similar), self._neighbours(numbers, similar)
+                self.classes,
+                scores,
+                self._extras(float(value), numbers, similar),
+                partial(self._neighbours, numbers, similar),
             )
             for scores, value, numbers, similar in zip(
                 probabilities, familiar, nearest.indices.tolist(), nearest.values.tolist(), strict=True

@@ -91,7 +91,7 @@ class Reid(Task):
     hub_tag = "image-feature-extraction"
     starter = "reid-quick"
     looks = ("flip",)
-    grows = True
+    needs_classes = False
     personal = ("gallery.",)
     Data, Train, Eval = ReidData, ReidTrain, ReidEval
 

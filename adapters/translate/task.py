@@ -95,6 +95,7 @@ class Translate(Task):
     }
     truth, takes = "pairs", ("none",)
     hub_tag = "image-to-image"
+    needs_classes = False
     makes_images = True
     starter = "ir-to-visible"
     looks = ("short_side", "tile", "strength", "steady", "direction")

@@ -39,27 +39,29 @@ def predict(args: argparse.Namespace) -> int:
         say(files.note)
     if args.beside:
         return _predict_beside(args, model, files.images, outputs)
-    predictions = [_drawn(prediction, outputs) for prediction in model.look(files.images)]
+    predictions = [_told(prediction, outputs, args.topk) for prediction in model.look(files.images)]
     for film in films:
-        predictions += _watched(model, film, outputs, args.every)
+        predictions += _watched(model, film, outputs, args)
     if model.predictor.note:
         say(model.predictor.note)
     return show_predictions(predictions, args.json, args.topk, outputs)
 
 
-def _drawn(prediction: Any, outputs: Any) -> Any:
-    """The prediction with its image drawn into the outputs, where there are some, and let go."""
+def _told(prediction: Any, outputs: Any, topk: int) -> Any:
+    """The prediction in words, drawn into the outputs where there are some; nothing of its image is kept."""
+    from studio.core.answers import Told
+
     if outputs is not None and prediction.image is not None:
         drawing = prediction.answer.draw(prediction.image)
         if drawing is not None:
             prediction.drawn = outputs.write(f"{Path(prediction.name).stem}.png", drawing.save)
         for ending, data in prediction.answer.files().items():
             outputs.write_bytes(f"{Path(prediction.name).stem}{ending}", data)
-    prediction.image = None
+    prediction.image, prediction.answer = None, Told(prediction.answer, topk)
     return prediction
 
 
-def _watched(model: Any, film: Path, outputs: Any, every: int) -> list[Any]:
+def _watched(model: Any, film: Path, outputs: Any, args: argparse.Namespace) -> list[Any]:
     from studio.data.files.video import frame_count
     from studio.runs.video import predict_video
     from studio.terminal import film_progress, say
@@ -68,7 +70,7 @@ def _watched(model: Any, film: Path, outputs: Any, every: int) -> list[Any]:
     with film_progress(film.name, frame_count(film)) as on_frame:
 
         def watch(path: Path | None) -> None:
-            predictions.extend(predict_video(model, film, path, every, on_frame, say))
+            predictions.extend(predict_video(model, film, path, args.every, on_frame, say, args.topk))
 
         if outputs is None:
             watch(None)

@@ -4,7 +4,7 @@
 whose answers are of another kind brings its own subclass of `Answer`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ class Answer:
 
     #: a word of the page's catalogue, and what is filled into it, where there is more to say of the answer
     remark: tuple[str, dict[str, Any]] | None = None
-    #: images that speak for the answer, each with a caption
-    neighbours: "Sequence[tuple[Image.Image, str]]" = ()
 
     def to_dict(self, topk: int = 5) -> dict[str, Any]:
         """Plain data, with `label` and `score` (0..1) of the surest first where there are any."""
@@ -49,6 +47,26 @@ class Answer:
         """The image with the answer drawn on it; None where nothing of it is drawn."""
         return None
 
+    def neighbours(self) -> "Sequence[tuple[Image.Image, str]]":
+        """Images that speak for the answer, each with a caption."""
+        return ()
+
+
+class Told(Answer):
+    """What is left of an answer once it was drawn and filed: its words. A folder of photos may hold thousands."""
+
+    def __init__(self, answer: Answer, topk: int = 5) -> None:
+        self._row, self._line, self._records = answer.to_dict(topk), answer.line(), answer.records()
+
+    def to_dict(self, topk: int = 5) -> dict[str, Any]:
+        return self._row
+
+    def line(self) -> str:
+        return self._line
+
+    def records(self) -> list[dict[str, Any]]:
+        return self._records
+
 
 class Unreadable(Answer):
     """There is no answer, since the image could not be read."""
@@ -71,16 +89,22 @@ class RankedClasses(Answer):
         classes: Sequence[str],
         probabilities: "np.ndarray",
         extras: dict[str, Any] | None = None,
-        neighbours: "Sequence[tuple[Image.Image, str]]" = (),
+        neighbours: "Callable[[], Sequence[tuple[Image.Image, str]]]" = tuple,
     ) -> None:
-        """`probabilities` [C] sum to 1; `extras` are plain data, of which `unknown` says that it fits no class."""
+        """`probabilities` [C] sum to 1; `extras` are plain data, of which `unknown` says that it fits no class.
+
+        `neighbours` gives the images that speak for the answer, once somebody wants to see them.
+        """
         self.classes, self.probabilities = classes, probabilities
-        self.extras, self.neighbours = extras or {}, neighbours
+        self.extras, self._neighbours = extras or {}, neighbours
         self.remark = ("try.unknown", {}) if self.extras.get("unknown") else None
 
     def to_dict(self, topk: int = 5) -> dict[str, Any]:
         ranked = [{"label": label, "score": score} for label, score in self.scores(topk).items()]
         return {**ranked[0], "topk": ranked, **self.extras}
+
+    def neighbours(self) -> "Sequence[tuple[Image.Image, str]]":
+        return self._neighbours()
 
     def scores(self, topk: int = 5) -> dict[str, float]:
         order = self.probabilities.argsort()[::-1][:topk]

@@ -42,8 +42,8 @@ class Task:
     headlines: ClassVar[dict[str, str]] = {}
     #: what its checkpoints answer is an image, so that they can be a step of data: `folder:x | translate:CHECKPOINT`
     makes_images: ClassVar[bool] = False
-    #: its classes come and go, so that a checkpoint without any is of use
-    grows: ClassVar[bool] = False
+    #: whether a checkpoint of it answers only where it has classes: those of a gallery come and go, a look has none
+    needs_classes: ClassVar[bool] = True
     #: how the names of tensors and files of its checkpoints begin that are data of persons: an export leaves them out,
     #: and the names of classes with them, unless it is asked for them
     personal: ClassVar[tuple[str, ...]] = ()

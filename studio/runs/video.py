@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 
+from studio.core.answers import Told
 from studio.data.files.video import Frame, Writer, frame_rate, frames
 from studio.runs.predict import Model, Prediction
 
@@ -14,12 +15,13 @@ BATCH = 8  # frames looked at together
 def predict_video(
     model: Model, path: str | Path, out: str | Path | None = None, every: int = 1,
     on_frame: Callable[[int], None] | None = None, on_note: Callable[[str], None] = lambda note: None,
+    topk: int = 5,
 ) -> list[Prediction]:  # fmt: skip
-    """The answer for each `every`-th frame, with its number (from 0) and time; no frame is kept in memory.
+    """The answer for each `every`-th frame in words, with its number (from 0) and time; no frame is kept in memory.
 
     `out` names an MP4 to write, with the answer drawn on each of these frames and the film's own sound; what can't be
-    kept of that is told to `on_note`. Raises DataError for a file that
-    is no video, StudioError where PyAV is not installed.
+    kept of that is told to `on_note`. `topk` classes are named of each. Raises DataError for a file that is no video,
+    StudioError where PyAV is not installed.
     """
     path, model = Path(path), Model(model.checkpoint, model.predictor.watching())
     predictions: list[Prediction] = []
@@ -30,7 +32,8 @@ def predict_video(
             for frame, prediction in zip(batch, seen, strict=True):
                 if film is not None:
                     film.write(prediction.answer.draw(frame.image) or frame.image)
-                predictions.append(Prediction(str(path), prediction.answer, frame=frame.number, time_s=frame.time_s))
+                told = Told(prediction.answer, topk)
+                predictions.append(Prediction(str(path), told, frame=frame.number, time_s=frame.time_s))
             if on_frame is not None:
                 on_frame(batch[-1].number)
     if film is not None and film.remark:

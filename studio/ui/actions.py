@@ -108,10 +108,10 @@ class Actions:
 
     def checkpoints(self) -> list[tuple[str, str]]:
         """Checkpoints that answer about an image, newest first: (what a person knows one by, its id)."""
-        growing = {task.name for task in registry.tasks() if task.grows}
+        without = {task.name for task in registry.tasks() if not task.needs_classes}
         rows = [
             row for row in self.store.checkpoints()
-            if (row.get("classes") or row.get("task") in growing) and not row.get("problem")
+            if (row.get("classes") or row.get("task") in without) and not row.get("problem")
         ]  # fmt: skip
         return [(display_names.checkpoint(row, self._data_of(row["checkpoint"])), row["checkpoint"]) for row in rows]
 

@@ -64,7 +64,7 @@ def test_a_checkpoint_shows_the_nearest_photos_and_says_unknown(home, photos):
     known, strange = model.predict([photo("green", 99), photo("white", 99)])
     assert known["label"] == "green" and known["unknown"] is False
     assert [near["label"] for near in known["nearest"]] == ["green"] * 3
-    image, caption = next(model.look([photo("green", 99)])).answer.neighbours[0]
+    image, caption = next(model.look([photo("green", 99)])).answer.neighbours()[0]
     assert caption.startswith("green ") and np.asarray(image).mean((0, 1)).argmax() == 1
     assert strange["familiarity"] < known["familiarity"]
 
@@ -77,7 +77,7 @@ def test_teaching_a_new_class_makes_a_new_checkpoint_and_leaves_the_old_one(home
     assert load_checkpoint(old, home).classes == ["blue", "green", "red"]
     old_files, new_files = (Store(home).checkpoint(name).manifest.files for name in (old, new.id))
     assert new_files["photos-0.jpg"] == old_files["photos-0.jpg"]  # images are stored once
-    image, caption = next(load_checkpoint(new.id, home).look([photo("white", 0)])).answer.neighbours[0]
+    image, caption = next(load_checkpoint(new.id, home).look([photo("white", 0)])).answer.neighbours()[0]
     assert caption.startswith("white ") and np.asarray(image).mean() > 200
     assert Store(home).verify() == []
 

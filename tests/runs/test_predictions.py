@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -82,6 +83,23 @@ def test_a_classifier_has_large_photos_decoded_as_small_as_it_looks_at_them(
     model.predictor.min_side = min_side
     (prediction,) = model.look([tmp_path / "large.jpg"])
     assert prediction.image is not None and prediction.image.size == (decoded, decoded)
+
+
+def test_of_a_folder_of_images_only_words_are_kept(model: Model, tmp_path: Path, monkeypatch, capsys) -> None:
+    """Masks and made images of thousands of photos would fill the memory."""
+    alive = weakref.WeakSet()
+
+    class Heavy(Marked):
+        def __init__(self) -> None:
+            assert len(alive) <= 2 * predict.BATCH
+            alive.add(self)
+
+    monkeypatch.setattr(model.predictor, "answers", lambda images: [Heavy() for _ in images])
+    for number in range(3 * predict.BATCH):
+        photo(tmp_path / f"{number:03}.png")
+    assert cli.main(["predict", "any", str(tmp_path), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert len(rows) == 3 * predict.BATCH and {row["label"] for row in rows} == {"seen"}
 
 
 def test_drawings_never_go_over_the_images_they_were_made_from(model: Model, tmp_path: Path, capsys) -> None:

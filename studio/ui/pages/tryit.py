@@ -81,7 +81,7 @@ def build(shared: Any, tab: Any) -> None:
             raise UsageError(say("try.none", language_of(request)))
         model = actions.model(name)
         answer_given, language = next(model.look([image])).answer, language_of(request)
-        shown, near, scores = answer_given.draw(image), list(answer_given.neighbours), answer_given.scores()
+        shown, near, scores = answer_given.draw(image), list(answer_given.neighbours()), answer_given.scores()
         return (
             gr.Label(scores or None, visible=shown is None and bool(scores)),  # what is drawn is its own answer
             _said(answer_given, shown is not None, language),
