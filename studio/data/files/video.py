@@ -100,7 +100,9 @@ class Writer:
             self._stream.pix_fmt = "yuv420p"
             self._sound = self._sound_beside()
         size = (self._stream.width, self._stream.height)
-        pixels = np.ascontiguousarray(np.asarray(image.convert("RGB"))[: size[1], : size[0]])
+        pixels = np.ascontiguousarray(
+            np.asarray(image if image.mode == "RGB" else image.convert("RGB"))[: size[1], : size[0]]
+        )
         for packet in self._stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")):
             self._container.mux(packet)
         self._written += 1
