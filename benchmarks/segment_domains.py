@@ -25,7 +25,8 @@ from studio import run
 from studio.core.home import Home
 from studio.store import Store
 
-LIGHT = {"network_params": {"width": 64}}
+LIGHT = {"network_params": {"width": 64, "loss": "cross-entropy+dice", "backbone_lr": 1.0}}
+SOURCE = {"epochs": 16, "lr": 0.003}  # of the source-only network that all start from
 SELF = {
     "weight": 1.0, "threshold": 0.9, "feature_distance": 0.0, "masked": 0.0, "block": 16, "mix": False, "warm_up": 0.0
 }  # fmt: skip
@@ -111,9 +112,11 @@ def recipe(arm: str, seed: int, start: str | None, asked: argparse.Namespace) ->
     if arm == "tent":
         del values["data"]["source"]
         values["train"].pop("epochs")
+    if arm == "source only":
+        values["train"] |= SOURCE
     if arm == "style randomisation":
         values["model"]["checkpoint"] = None  # another method can't go on from it: it has the steps of both at once
-        values["train"]["epochs"] *= 2
+        values["train"] |= {**SOURCE, "epochs": SOURCE["epochs"] + train["epochs"]}
     for pair in asked.set:
         key, value = pair.split("=", 1)
         section, _, name = key.partition(".")
@@ -128,7 +131,7 @@ def scenes(asked: argparse.Namespace) -> tuple[str, str, str, int, dict[str, Any
     def part(images: int, look: str, seed: int) -> str:
         return f"builtin:scenes?images={images}&size=64&classes=3&look={look}&seed={seed}&truth=masks"
 
-    train = {"epochs": 8, "batch_size": 4, "lr": 0.002}
+    train = {"epochs": 6, "batch_size": 4, "lr": 0.001, "zoom": 1.0}
     return part(96, "clear", 0), part(96, "night", 1), part(40, "night", 2), 64, train
 
 
@@ -137,7 +140,7 @@ def dusk(asked: argparse.Namespace) -> tuple[str, str, str, int, dict[str, Any]]
     if not day.exists():
         copy_day(asked.day, day)
     options = "ignore=11&classes=camvid"
-    train = {"epochs": 6, "batch_size": 4, "lr": 0.002}
+    train = {"epochs": 6, "batch_size": 4, "lr": 0.001}
     return (
         f"masks:{day}?{options}",
         f"images:{asked.dusk / 'unlabelled'}",

@@ -1,5 +1,6 @@
 """How a network is brought from one domain to another: source only first, then adapted, judged without target masks."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from adapters.segment.data.batches import MaskBatches
 from adapters.segment.data.decoded import MaskedSplit, decode_images, decode_masked
 from adapters.segment.data.domain_batches import DomainMaskBatches
 from adapters.segment.data.domains import resolve_mask_domains
+from adapters.segment.data.packed import PackedByRow
 from adapters.segment.domains.base import DomainSegmenter
 from adapters.segment.domains.memory import memory_gb
 from adapters.segment.domains.run.judging import Judge, Splits, evenly_spaced
@@ -31,7 +33,7 @@ from studio.engine.session import Session, save_checkpoint, train
 from studio.metrics.segmentation import confusion_of, scores_of
 from studio.store.state import load_state, save_state
 
-Maps = dict[int, np.ndarray]  # class maps uint8 [H, W] by row
+Maps = Mapping[int, np.ndarray]  # class maps uint8 [H, W] by row
 
 
 @procedure
@@ -137,7 +139,7 @@ def _source_only(
 
 def class_maps(job: Job, session: Session, split: MaskedSplit, look: Look) -> Maps:
     """What the learner says of a split, as it is now."""
-    return dict(guesses(job, session.learner, split, session.preprocess, look))
+    return PackedByRow(guesses(job, session.learner, split, session.preprocess, look))
 
 
 def matrices_of(split: MaskedSplit, maps: Maps) -> list[np.ndarray]:

@@ -126,7 +126,7 @@ def take_network(learner: TentMasks, checkpoint: Checkpoint) -> None:
 def _answers(job: Job, stream: PixelStream, split: MaskedSplit, preprocess: Preprocess) -> Maps:
     """The class maps of a split in a seeded order, each from before its batch moved the network."""
     order = np.random.default_rng(job.recipe.train.seed).permutation(len(split.images)).tolist()
-    maps: Maps = {}
+    maps: dict[int, np.ndarray] = {}
     for rows in alike([split.images[row] for row in order]):
         for first in range(0, len(rows), job.recipe.train.batch_size):
             if job.should_stop():

@@ -1,5 +1,7 @@
 """What adapting has changed: images with truth, before and after, how unsure each pixel is, and bars of the classes."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from PIL import Image
@@ -18,7 +20,7 @@ SHOWN = 4  # images: those that changed most, for the better and the worse
 
 
 def show_change(
-    job: Job, session: Session, split: MaskedSplit, before: dict[int, np.ndarray], now: dict[int, np.ndarray],
+    job: Job, session: Session, split: MaskedSplit, before: Mapping[int, np.ndarray], now: Mapping[int, np.ndarray],
     look: Look,
 ) -> None:  # fmt: skip
     """Figures `before-and-after` and `gains` of a scored split; `before` and `now` are class maps by row."""
