@@ -51,14 +51,17 @@ class Components:
         self.scatter = self.features.T @ self.features
 
     def solve(self, factors: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, Projection]:
-        """x in the common space [n, dim], and the projection, for M of factors [n, k] and weights [k] >= 0."""
+        """x in the common space [n, dim] about its mean, and the projection, for M of factors [n, k], weights [k] >= 0.
+
+        About the mean because far from it rows of length 1 hardly differ: a linear classifier would see one point.
+        """
         factors = factors * np.sqrt(weights)
         moved = self.features.T @ factors + np.outer(self.mean, factors.sum(axis=0))
         solution = largest_over_ridge(self.scatter, moved, self.params.ridge, self.params.dim)
         coefficients = solution if self.basis is None else self.basis @ solution
-        z = self.features @ solution + self.mean @ solution
+        z, centre = self.features @ solution, self.mean @ solution
         placed = unit_rows(z) if self.params.unit else z
         if self.params.kernel == "linear":
-            return placed, Linear(coefficients, self.params.unit)
+            return placed, Linear(coefficients, self.params.unit, centre)
         known = placed if len(self.anchors) == len(placed) else None
-        return placed, Kernelized(self.anchors, coefficients, self.kernel, self.params.unit, known)
+        return placed, Kernelized(self.anchors, coefficients, self.kernel, self.params.unit, centre, known)

@@ -55,7 +55,7 @@ class Tjm(Aligner):
             rows = np.linalg.norm(weighted[:n] @ (inverse @ even), axis=1) * root[:n]
             root[:n] = np.sqrt(2.0 * rows + 1e-8 * max(rows.max(), 1e-300))
             root[:n] /= root[:n].max() or 1.0
-        matrix = basis @ solution
-        linear = Linear(matrix, params.unit) if anchors is None else None
-        projection = linear or Kernelized(anchors, back @ matrix, kernel, params.unit)
+        matrix, centre = basis @ solution, z.mean(axis=0) @ solution
+        linear = Linear(matrix, params.unit, centre) if anchors is None else None
+        projection = linear or Kernelized(anchors, back @ matrix, kernel, params.unit, centre)
         return projection(xs), projection

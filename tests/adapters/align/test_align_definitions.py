@@ -5,16 +5,20 @@ import pytest
 import scipy.linalg
 from sklearn.svm import SVC
 
+from adapters.align.bda import Bda
 from adapters.align.classifiers import Svm
 from adapters.align.components import ComponentParams, Components
 from adapters.align.coral import Coral
 from adapters.align.eigen import largest_generalized, largest_over_ridge, principal_axes
 from adapters.align.gfk import Gfk, flow_root
+from adapters.align.jda import Jda
 from adapters.align.jgsa import Jgsa
 from adapters.align.kernels import Kernel
 from adapters.align.mmd import class_vectors, frobenius, marginal_vector
 from adapters.align.regularized import RegularizedParams, laplacian, solve
 from adapters.align.sa import SubspaceAlignment
+from adapters.align.tca import Tca
+from adapters.align.tjm import Tjm
 
 
 def domains(n: int = 30, m: int = 24, d: int = 8, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -38,9 +42,22 @@ def test_components_reach_the_objective_of_the_dual_problem(shape: tuple[int, in
     centre = np.eye(len(x)) - 1 / len(x)
     gap = gram @ np.outer(e, e) @ gram + 0.7 * np.eye(len(x))
     values, vectors = scipy.linalg.eigh(gram @ centre @ gram, gap)
-    best = gram @ (vectors[:, ::-1][:, :3] / np.sqrt(values[::-1][:3]))
+    best = centre @ gram @ (vectors[:, ::-1][:, :3] / np.sqrt(values[::-1][:3]))
     assert np.allclose(found.T @ centre @ found, np.diag(values[::-1][:3]), rtol=1e-6, atol=1e-6 * values[-1])
     assert np.allclose(np.abs((found * best).sum(axis=0)), np.linalg.norm(found, axis=0) * np.linalg.norm(best, axis=0))
+
+
+@pytest.mark.parametrize("kernel", ["linear", "rbf", "poly"])
+@pytest.mark.parametrize("method", [Tca, Jda, Bda, Tjm])
+def test_components_lie_about_their_mean_so_that_linear_classifiers_see_them(method: type, kernel: str) -> None:
+    """Far from it, as all values of a wide kernel are, rows of length 1 hardly differ."""
+    xs, ys, xt = domains(60, 48, 8)
+    settings = {"kernel": kernel, "gamma": 0.005, "dim": 5, "ridge": 0.1, "normalize": "none", "classifier": "svm"}
+    fitted = method(method.Params(**settings)).fit(xs + 3.0, ys, xt + 3.0)
+    assert (fitted.predict(xt + 3.0) == np.arange(48) % 3).mean() > 0.6
+    placed = fitted.projection(np.concatenate([xs, xt]) + 3.0)
+    assert np.linalg.norm(placed, axis=1) == pytest.approx(np.ones(len(placed)))
+    assert np.linalg.norm(placed.mean(axis=0)) < 0.5
 
 
 def test_the_frobenius_norm_of_the_discrepancy_needs_no_matrix() -> None:
