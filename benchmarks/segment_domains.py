@@ -165,6 +165,8 @@ def cell(arm: str, values: dict[str, Any], home: Home) -> dict[str, Any]:
     """What is kept of one run."""
     begun = time.monotonic()
     result = run(values, home=home)
+    if result.status != "finished":
+        raise SystemExit(f"{arm}: {result.error}")
     history: dict[int, dict[str, float]] = {}
     for event in Store(home).run(result.run).events():
         if event["kind"] == "scalar" and event["name"].partition("/")[::2][0] == "val":
