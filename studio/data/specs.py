@@ -226,7 +226,12 @@ def _join_images(spec: str, sets: list[Dataset], domains: list[str]) -> Dataset:
         joined.remarks += [f"{domain}: {remark}" for remark in part.remarks]
         places = [index_of[name] for name in part.classes]
         joined.items += [
-            replace(item.relabelled(places), name=f"{domain}/{item.name}", domain=item.domain or domain)
+            replace(
+                item.relabelled(places),
+                name=f"{domain}/{item.name}",
+                domain=item.domain or domain,
+                camera=item.camera and f"{domain}/{item.camera}",
+            )  # fmt: skip
             for item in part.items
         ]
     return joined

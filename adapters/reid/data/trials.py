@@ -67,7 +67,7 @@ def individuals(spec: str, home: Home | None) -> Dataset:
         raise DataError(f"{spec} has {dataset.truth}, and no individual for each image. Expected such as reid:FOLDER.")
     if dataset.identified:
         return dataset
-    return replace(dataset, items=[replace(item, camera="") for item in dataset.items])
+    return replace(dataset, items=[replace(item, camera=item.camera or "") for item in dataset.items])
 
 
 def seen(*parts: Dataset) -> list[Seen]:

@@ -134,9 +134,10 @@ def test_a_table_names_images_individuals_and_cameras(tmp_path):
 
 def test_individuals_of_two_sets_stay_apart_though_they_are_numbered_alike(tmp_path):
     for place in ("here", "there"):
-        laid(tmp_path / place, "001/1.jpg", "001/2.jpg")
+        laid(tmp_path / place, "001/a/1.jpg", "001/2.jpg")
     data = open_data(f"reid:{tmp_path / 'here'}, reid:{tmp_path / 'there'}")
     assert data.classes == ["here/001", "there/001"] and data.labels.tolist() == [0, 0, 1, 1]
+    assert {item.camera for item in data.items} == {"here/a", "there/a", ""}
 
 
 @pytest.mark.parametrize(
