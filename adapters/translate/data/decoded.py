@@ -11,7 +11,7 @@ from torchvision.transforms.v2 import InterpolationMode, functional
 
 from studio.core.errors import DataError
 from studio.core.procedure import Job
-from studio.data.files.images import BadImage, read_image, upright
+from studio.data.files.images import BadImage, read_image, stored_mode, upright
 from studio.data.files.prefetch import in_order
 from studio.data.items import Dataset, Item, Skipped
 from studio.data.load_split import tell_of_skipped
@@ -19,6 +19,7 @@ from studio.data.pixels import space
 
 ASPECT = 0.02  # by which the shapes of an image and its pair may differ
 LONGEST = 4  # times the short side that the long one may be; beyond that the image is squeezed
+CLEAR = ("RGBA", "RGBa", "LA", "La", "PA")  # how images with transparent parts are stored
 EVERY = 16  # images between two words on progress
 Size = tuple[int, int]  # width, height
 
@@ -98,6 +99,7 @@ def decode_looks(job: Job, dataset: Dataset, short: int, what: str, least: int =
                 pairs += [room.put(pixel) for pixel in pixels[1:]]
             if number % EVERY == 0 or number == len(dataset):
                 job.events.progress(f"reading {what}", number, len(dataset))
+    tell_of_modes(job, kept, what)
     decoded = replace(dataset, items=kept, skipped=skipped, splits={})
     tell_of_skipped(job, decoded, what)
     if len(kept) < least:
@@ -107,6 +109,27 @@ def decode_looks(job: Job, dataset: Dataset, short: int, what: str, least: int =
             + (f" ({reasons})." if reasons else ".")
         )
     return Looks(images, decoded, pairs)
+
+
+def tell_of_modes(job: Job, items: Iterable[Item], what: str) -> None:
+    """Says of images that are stored otherwise than in 8 bits and opaque what becomes of them."""
+    modes = list(map(_mode, items))
+    deep = sum(mode.startswith(("I", "F")) for mode in modes)
+    clear = sum(mode in CLEAR for mode in modes)
+    if deep:
+        job.events.note(
+            f"{what}: {deep} images have more than 8 bits and are brought to 8, each by the range of its values, so "
+            "one brightness may come out differently in two of them. Save all in 8 bits to be sure."
+        )
+    if clear:
+        job.events.note(f"{what}: {clear} images have transparent parts, which are put on white.")
+
+
+def _mode(item: Item) -> str:
+    try:
+        return stored_mode(item.source, item.name)
+    except BadImage:
+        return ""
 
 
 class _Room:

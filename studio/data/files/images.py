@@ -118,6 +118,19 @@ def inspect_image(source: ImageSource, name: str, limits: Limits = LIMITS) -> Si
     return stored_size(_content(source, name, limits), name, limits)  # a thumbnail came before the header
 
 
+def stored_mode(source: ImageSource, name: str, limits: Limits = LIMITS) -> str:
+    """Pillow's word for how pixels are stored, such as RGB, LA or I;16, by the header alone. Raises BadImage."""
+    head = getattr(source, "head", None)
+    if head is None:
+        raw = _content(source, name, limits)
+        return "RGB" if isinstance(raw, np.ndarray) else _open(raw, name, len(raw), limits).mode
+    try:
+        start, size = head(HEAD)
+        return _open(start, name, size, limits).mode
+    except OSError as error:
+        raise BadImage(name, f"it can't be read ({_short(error)})") from error
+
+
 def upright(source: ImageSource, name: str, limits: Limits = LIMITS) -> tuple[Size, int]:
     """Size of the upright image, as `read_image` gives it, and the EXIF orientation (1..8) it is stored in.
 

@@ -11,6 +11,7 @@ from studio import cli
 from studio.core import recipe as recipes
 from studio.core.errors import UsageError
 from studio.data import open_data
+from studio.runs.export import export_checkpoint
 from studio.runs.predict import load_checkpoint
 
 
@@ -83,3 +84,17 @@ def test_python_gets_the_image(done):
 def test_what_does_not_go_together_is_refused_when_a_recipe_is_read(sections, message):
     with pytest.raises(UsageError, match=message):
         recipes.parse(changed(**sections))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("generator", ["unet", "resnet"])
+def test_a_generator_leaves_as_onnx_for_images_of_many_sizes(home, tmp_path, generator):
+    import onnxruntime
+
+    small = {"width": 4, "discriminator_width": 4, "layers": 1, "generator": generator}
+    _, result = work(changed(params=small, train={"max_steps": 1}), home)
+    report = export_checkpoint(result.checkpoint, "onnx", tmp_path / "onnx", home)
+    assert "any size" in report["note"] and "overlapping tiles" in report["note"]
+    session = onnxruntime.InferenceSession(str(tmp_path / "onnx" / "model.onnx"), providers=["CPUExecutionProvider"])
+    made = session.run(None, {"images": np.zeros((1, 3, 64, 96), np.float32)})[0]
+    assert made.shape == (1, 3, 64, 96) and np.abs(made).max() <= 1
