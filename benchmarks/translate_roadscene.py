@@ -4,8 +4,9 @@
 
 FOLDER has infrared/ and visible/ with files of the same names. In the order of their names every fourth pair is the
 test, or with --last the last quarter; of the rest a fifth is held out and chooses the epoch, by KID or what
-eval.selection says. Methods that learn without pairs are shown both looks of the same images, unpaired. One table a run:
-PSNR, SSIM, KID and the Frechet distance of the features named, with 95 % intervals over the images; minutes of one core.
+eval.selection says. Methods that learn without pairs are shown both looks of the same images, unpaired. A table a run:
+PSNR, SSIM, KID and the Frechet distance of the features named, with 95 % intervals over the images, and minutes of one
+core.
 """
 
 import argparse

@@ -22,7 +22,7 @@ def require_openable(recipe: Recipe, store: Store) -> None:
     like = getattr(recipe.train, "restyle_like", None)
     for spec in filter(None, [*given, like, *params.data_specs()]):
         require_allowed(spec, rights)
-    for name in [recipe.model.backbone, *params.backbone_names()]:
+    for name in filter(None, [recipe.model.backbone, getattr(recipe.eval, "features", None), *params.backbone_names()]):
         _require_backbone(name, rights, store)
     for name in filter(None, [recipe.model.checkpoint, *getattr(recipe.eval, "ensemble", ())]):
         store.checkpoint(name)
