@@ -47,21 +47,21 @@ class Cut(Translator):
     def generate(self, batch: StreamBatches, at: Step) -> Losses:
         source, target = batch.source, batch.target
         mirrored = self.params.flip and bool(torch.rand(()) < 0.5)
-        seen = source.images.flip(3) if mirrored else source.images
-        made = self.made.keep("generator", source.images, self.predict(seen), at)
-        losses = {"fool": self.fool(self.module["discriminator"], made, source)}
+        inputs = source.images.flip(3) if mirrored else source.images
+        fake = self.made.keep("generator", source.images, self.predict(inputs), at)
+        losses = {"fool": self.fool(self.module["discriminator"], fake, source)}
         if self.params.nce:
-            losses["nce"] = self.params.nce * self.contrast(made, source.images, source, mirrored)
+            losses["nce"] = self.params.nce * self.contrast(fake, source.images, source, mirrored)
         if self.params.identity:
             same = self.predict(target.images)
             losses["identity"] = self.params.identity * self.contrast(same, target.images, target)
         return losses
 
-    def contrast(self, made: Tensor, source: Tensor, batch: Batch, mirrored: bool = False) -> Tensor:
-        """PatchNCE of images, mean over places and maps; `mirrored` where `made` lies the other way round."""
+    def contrast(self, fake: Tensor, source: Tensor, batch: Batch, mirrored: bool = False) -> Tensor:
+        """PatchNCE of images, mean over places and maps; `mirrored` where `fake` lies the other way round."""
         generator, project = self.module["generator"], self.module["projection"]
-        maps = generator.tapped(made)
-        maps = [one.flip(3) for one in maps] if mirrored else maps
+        maps = generator.tapped(fake)
+        maps = [features.flip(3) for features in maps] if mirrored else maps
         places = sampled_places(maps, self.params.patches)
         with torch.no_grad():
             keys = project(generator.tapped(source), places)
@@ -71,9 +71,9 @@ class Cut(Translator):
 
     def discriminate(self, batch: StreamBatches, at: Step) -> Losses:
         source, target = batch.source, batch.target
-        made = self.made.take("generator", source.images, at, self.predict)
-        told = self.tell_apart(self.module["discriminator"], target.images, made, (target, source))
-        return {"tell_apart": told}
+        fake = self.made.take("generator", source.images, at, self.predict)
+        loss = self.tell_apart(self.module["discriminator"], target.images, fake, (target, source))
+        return {"tell_apart": loss}
 
     def reals(self, batch: StreamBatches) -> list[tuple[nn.Module, Tensor]]:
         return [(self.module["discriminator"], batch.target.images)]

@@ -47,13 +47,13 @@ class CycleGan(Translator):
 
     def generate(self, batch: StreamBatches, at: Step) -> Losses:
         source, target, net = batch.source, batch.target, self.module
-        there = self.made.keep("generator", source.images, self.predict(source.images), at)
-        back = self.made.keep("generator_back", target.images, self.predict_back(target.images), at)
+        fake = self.made.keep("generator", source.images, self.predict(source.images), at)
+        fake_back = self.made.keep("generator_back", target.images, self.predict_back(target.images), at)
         losses = {
-            "fool": self.fool(net["discriminator"], there, source),
-            "fool_back": self.fool(net["discriminator_back"], back, target),
-            "cycle": self.params.cycle * source.mean((self.predict_back(there) - source.images).abs()),
-            "cycle_back": self.params.cycle * target.mean((self.predict(back) - target.images).abs()),
+            "fool": self.fool(net["discriminator"], fake, source),
+            "fool_back": self.fool(net["discriminator_back"], fake_back, target),
+            "cycle": self.params.cycle * source.mean((self.predict_back(fake) - source.images).abs()),
+            "cycle_back": self.params.cycle * target.mean((self.predict(fake_back) - target.images).abs()),
         }
         if weight := self.params.cycle * self.params.identity:
             alone = target.mean((self.predict(target.images) - target.images).abs())
@@ -63,11 +63,11 @@ class CycleGan(Translator):
 
     def discriminate(self, batch: StreamBatches, at: Step) -> Losses:
         source, target, net = batch.source, batch.target, self.module
-        there = net["pool"](self.made.take("generator", source.images, at, self.predict))
-        back = net["pool_back"](self.made.take("generator_back", target.images, at, self.predict_back))
+        fake = net["pool"](self.made.take("generator", source.images, at, self.predict))
+        fake_back = net["pool_back"](self.made.take("generator_back", target.images, at, self.predict_back))
         return {
-            "tell_apart": self.tell_apart(net["discriminator"], target.images, there, (target, source)),
-            "tell_apart_back": self.tell_apart(net["discriminator_back"], source.images, back, (source, target)),
+            "tell_apart": self.tell_apart(net["discriminator"], target.images, fake, (target, source)),
+            "tell_apart_back": self.tell_apart(net["discriminator_back"], source.images, fake_back, (source, target)),
         }
 
     def reals(self, batch: StreamBatches) -> list[tuple[nn.Module, Tensor]]:

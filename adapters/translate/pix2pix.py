@@ -39,17 +39,17 @@ class Pix2Pix(Translator):
         return {"generator": self.make_generator(image_size), "discriminator": self.make_discriminator(channels=6)}
 
     def generate(self, batch: Batch, at: Step) -> Losses:
-        made = self.made.keep("generator", batch.images, self.predict(batch.images), at)
-        losses = {"l1": self.params.l1 * l1_loss(made, batch.targets)}
+        fake = self.made.keep("generator", batch.images, self.predict(batch.images), at)
+        losses = {"l1": self.params.l1 * l1_loss(fake, batch.targets)}
         if self.params.adversary:
-            fooled = self.fool(self.module["discriminator"], made, batch, beside=batch.images)
+            fooled = self.fool(self.module["discriminator"], fake, batch, beside=batch.images)
             losses["fool"] = self.params.adversary * fooled
         return losses
 
     def discriminate(self, batch: Batch, at: Step) -> Losses:
-        made = self.made.take("generator", batch.images, at, self.predict)
-        told = self.tell_apart(self.module["discriminator"], batch.targets, made, (batch, batch), beside=batch.images)
-        return {"tell_apart": told}
+        fake = self.made.take("generator", batch.images, at, self.predict)
+        loss = self.tell_apart(self.module["discriminator"], batch.targets, fake, (batch, batch), beside=batch.images)
+        return {"tell_apart": loss}
 
     def reals(self, batch: Batch) -> list[tuple[nn.Module, Tensor]]:
         return [(self.module["discriminator"], torch.cat([batch.images, batch.targets], dim=1))]

@@ -79,9 +79,9 @@ class Translating(Procedure):
         if test is not None:
             test = turned(test) if view.backward else test
             judge = Judge(test, test.pairs, features)
-        made = translate_all(session.learner, judge.held, view, job.device)
+        outputs = translate_all(session.learner, judge.held, view, job.device)
         learned = data.source if view.backward else data.target
-        metrics = report(job, judge, made, learned.images, progress.history)
+        metrics = report(job, judge, outputs, learned.images, progress.history)
         metrics.update(throughput, selection=recipe.eval.selection, scored_on="held-out" if test is None else "test")
         if progress.best_epoch > 0 and recipe.eval.selection != "last":
             metrics["best_epoch"] = progress.best_epoch
@@ -149,11 +149,11 @@ def train_translator(job: Job, session: Session, data: Data, view: View, feature
     judge, watch = Judge(data.held, data.wanted, features), CollapseWatch(job)
 
     def evaluate() -> dict[str, float]:
-        made = translate_all(learner, data.held, view, job.device)
-        scores = judge(made)
+        outputs = translate_all(learner, data.held, view, job.device)
+        scores = judge(outputs)
         epoch, epochs = (-(-steps // batches.steps_per_epoch) for steps in (learner.stands.step, learner.stands.total))
         if epoch:  # before the first step the loop only times this
-            show_samples(job, data.held, made, epoch, epochs)
+            show_samples(job, data.held, outputs, epoch, epochs)
             watch.look(scores.diversity, epoch)
         return scores.to_dict()
 

@@ -25,14 +25,14 @@ class Projection(nn.Module):
     def forward(self, maps: Sequence[Tensor], places: Sequence[Tensor]) -> list[Tensor]:
         """Of maps [B, C, h, w] at `places` [P] of each (rows times columns): unit vectors [B, P, width]."""
         return [
-            normalize(head(one.flatten(2).transpose(1, 2)[:, chosen]), dim=-1)
-            for head, one, chosen in zip(self.heads, maps, places, strict=True)
+            normalize(head(features.flatten(2).transpose(1, 2)[:, chosen]), dim=-1)
+            for head, features, chosen in zip(self.heads, maps, places, strict=True)
         ]
 
 
 def sampled_places(maps: Sequence[Tensor], count: int) -> list[Tensor]:
     """For each of maps [B, C, h, w] up to `count` different places, int64 [P]; drawn on the CPU."""
-    return [torch.randperm(one.shape[2] * one.shape[3])[:count].to(one.device) for one in maps]
+    return [torch.randperm(features.shape[2] * features.shape[3])[:count].to(features.device) for features in maps]
 
 
 def patch_nce(made: Tensor, source: Tensor, temperature: float) -> Tensor:

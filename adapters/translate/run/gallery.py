@@ -1,6 +1,7 @@
 """The film of a training: the same held-out images, translated after every epoch."""
 
 import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image
 
 from adapters.translate.data.decoded import Looks
@@ -16,19 +17,19 @@ def to_image(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
 
 
-def show_samples(job: Job, held: Looks, made: list[np.ndarray], epoch: int, epochs: int) -> None:
+def show_samples(job: Job, held: Looks, outputs: list[np.ndarray], epoch: int, epochs: int) -> None:
     """Draws the grid of an epoch, where it is one of those that are drawn: evenly spread, and the last."""
     every = -(-max(1, epochs) // GRIDS)
     if epoch % every and epoch != epochs:
         return
-    job.figure(f"samples-{epoch:04d}", grid(held, made, f"epoch {epoch}"))
+    job.figure(f"samples-{epoch:04d}", grid(held, outputs, f"epoch {epoch}"))
 
 
-def grid(held: Looks, made: list[np.ndarray], caption: str):  # noqa: ANN201
+def grid(held: Looks, outputs: list[np.ndarray], caption: str) -> Figure:
     """The first images with what is made of them, and their pairs where there are some."""
     images, captions = [], []
     for row in range(min(SAMPLES, len(held))):
-        images += [to_image(held.images[row]), to_image(made[row])]
+        images += [to_image(held.images[row]), to_image(outputs[row])]
         captions += [held.dataset.items[row].name, caption]
         if held.pairs:
             images.append(to_image(held.pairs[row]))

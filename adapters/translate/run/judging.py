@@ -46,12 +46,12 @@ class Judge:
         """Features float32 [M, D] of the wanted look."""
         return self.features(self.wanted)
 
-    def __call__(self, made: Sequence[np.ndarray]) -> Scores:
+    def __call__(self, outputs: Sequence[np.ndarray]) -> Scores:
         """Scores of images uint8 [3, h, w], one for each of `held`."""
-        features = self.features(made)
+        features = self.features(outputs)
         value, interval = kid(features, self.of_wanted)
         spread = diversity(features) / max(diversity(self.of_wanted), 1e-12)
-        pairs = list(zip(made, self.held.pairs, strict=True)) if self.held.pairs else []
+        pairs = list(zip(outputs, self.held.pairs, strict=True)) if self.held.pairs else []
         return Scores(
             value, interval, frechet_distance(features, self.of_wanted), spread,
             np.array([psnr(*pair) for pair in pairs]), np.array([ssim(*pair) for pair in pairs]),
@@ -61,12 +61,12 @@ class Judge:
 def translate_all(learner: Translator, looks: Looks, view: View, device: str) -> list[np.ndarray]:
     """Every image of a decoded split in the other look, uint8 [3, h, w], in order."""
     learner.train_mode(False)
-    made: dict[int, np.ndarray] = {}
+    outputs: dict[int, np.ndarray] = {}
     for rows in _alike(looks):
         images = torch.from_numpy(np.stack([looks.images[row] for row in rows])).to(device)
         with torch.inference_mode():
-            made |= dict(zip(rows, translated(learner, images, view).cpu().numpy(), strict=True))
-    return [made[row] for row in range(len(looks))]
+            outputs |= dict(zip(rows, translated(learner, images, view).cpu().numpy(), strict=True))
+    return [outputs[row] for row in range(len(looks))]
 
 
 def _alike(looks: Looks) -> Iterator[list[int]]:

@@ -19,32 +19,32 @@ COLUMNS = ["answer", "PSNR (dB)", "±", "SSIM", "±", "KID", "±", "distance", "
 
 
 def report(
-    job: Job, judge: Judge, made: list[np.ndarray], target: list[np.ndarray], history: list[dict[str, float]]
+    job: Job, judge: Judge, outputs: list[np.ndarray], target: list[np.ndarray], history: list[dict[str, float]]
 ) -> dict[str, Any]:
-    """The metrics of `made`, images uint8 [3, h, w] of `judge.held`; `target` are those that were learned from."""
-    scores = judge(made)
+    """The metrics of `outputs`, images uint8 [3, h, w] of `judge.held`; `target` are those that were learned from."""
+    scores = judge(outputs)
     answers = {"this translator": scores}
     answers |= {name: judge(images) for name, images in trivial_answers(judge.held, target).items()}
     rows = [[name, *_row(values)] for name, values in answers.items()]
     rows.append(["images of the look that were learned from", *_row(_without_pairs(judge)(target))])
     job.table("beside trivial answers", COLUMNS, rows)
     job.events.note(
-        f"KID and the distance compare features of {judge.features.name} over {len(made)} made and "
+        f"KID and the distance compare features of {judge.features.name} over {len(outputs)} made and "
         f"{len(judge.wanted)} real images; no FID, and to be compared with the same network and count only."
     )
     if history:
         job.figure("curves", curves_figure(history))
-    job.figure("samples", grid(judge.held, made, "translated"))
-    return metrics_of(scores) | {"features": judge.features.name} | steadiness(job, judge.held, made)
+    job.figure("samples", grid(judge.held, outputs, "translated"))
+    return metrics_of(scores) | {"features": judge.features.name} | steadiness(job, judge.held, outputs)
 
 
-def steadiness(job: Job, held: Looks, made: list[np.ndarray]) -> dict[str, float]:
+def steadiness(job: Job, held: Looks, outputs: list[np.ndarray]) -> dict[str, float]:
     """The warping error of films that were made, beside that of the films as they are; nothing of single images."""
     films = films_of(held.dataset)
     if not films:
         return {}
     try:
-        own, other = (steadiness_of(held.images, shown, films) for shown in (made, held.images))
+        own, other = (steadiness_of(held.images, shown, films) for shown in (outputs, held.images))
     except StudioError as error:
         job.events.warning(str(error))
         return {}
