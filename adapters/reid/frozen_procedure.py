@@ -77,7 +77,7 @@ class Solved:
     before: None = None
     began: str = ""
 
-    def embed(self, dataset: Dataset, what: str) -> tuple[np.ndarray, Dataset]:
+    def embed(self, dataset: Dataset, what: str, by_camera: bool = False) -> tuple[np.ndarray, Dataset]:
         features, kept = features_of(self.job, dataset, self.backbone, what)
         return self.estimator.transform(features), kept
 

@@ -10,6 +10,7 @@ from adapters.reid.base import EmbeddingLearner
 from adapters.reid.data.batches import IdentityBatches
 from adapters.reid.data.trials import Trial
 from adapters.reid.exporters import Embedding
+from adapters.reid.run.camera_statistics import embed_by_camera
 from adapters.reid.run.embedding import Eye, embed_dataset
 from adapters.reid.run.enrolment import GalleryProcedure
 from adapters.reid.run.gallery import TENSORS, Gallery
@@ -70,7 +71,9 @@ class Learned:
         flip = self.job.recipe.eval.flip
         return Eye(session.learner, session.preprocess, self.job.device, index_of(self.cameras), flip)
 
-    def embed(self, dataset: Dataset, what: str) -> tuple[np.ndarray, Dataset]:
+    def embed(self, dataset: Dataset, what: str, by_camera: bool = False) -> tuple[np.ndarray, Dataset]:
+        if by_camera:
+            return embed_by_camera(self.job, self.eye, self.session.learner.module, dataset, what)
         return embed_dataset(self.job, self.eye, dataset, what)
 
     def save(self, gallery: Gallery, metrics: dict[str, Any], calibration: Calibration) -> Checkpoint:

@@ -73,6 +73,9 @@ class ReidEval(EvalSection):
     k2: int = Field(6, ge=1, le=1000, description="re-ranking: nearest ones that neighbourhoods are averaged over")
     keep: float = Field(0.3, ge=0, le=1, description="re-ranking: weight of the distance itself beside the neighbours")
     flip: bool = Field(False, description="look at the mirrored image too, and take the mean")
+    camera_statistics: bool = Field(
+        False, description="score with batch norms that have the statistics of each camera's own images, without labels"
+    )
 
 
 @task
@@ -115,6 +118,8 @@ class Reid(Task):
 
         if recipe.eval.flip and issubclass(recipe.method_class(), Estimator):
             raise UsageError(f"eval.flip: {recipe.method} keeps the features of images as they are. Leave it out.")
+        if recipe.eval.camera_statistics and issubclass(recipe.method_class(), Estimator):
+            raise UsageError(f"eval.camera_statistics: {recipe.method} keeps features as they are. Leave it out.")
         self._check_adapting(recipe)
         if recipe.train.batch_size < 2 * recipe.train.per_identity:
             raise UsageError(

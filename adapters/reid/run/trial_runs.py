@@ -26,8 +26,11 @@ class Embedder(Protocol):
     before: Scored | None
     began: str
 
-    def embed(self, dataset: Dataset, what: str) -> tuple[np.ndarray, Dataset]:
-        """Embeddings float32 [N, D] of the images that can be read, and those images; `what` names them for people."""
+    def embed(self, dataset: Dataset, what: str, by_camera: bool = False) -> tuple[np.ndarray, Dataset]:
+        """Embeddings float32 [N, D] of the images that can be read, and those images; `what` names them for people.
+
+        `by_camera`: under the statistics of each camera's own images.
+        """
         ...
 
     def save(self, gallery: Gallery, metrics: dict[str, Any], calibration: Calibration) -> Checkpoint:
@@ -56,6 +59,11 @@ def run_trials(job: Job, learn: Callable[[Trial, str], Embedder]) -> Outcome:
     if calibration.how:
         job.events.note(calibration.how)
     assert kept is not None
+    if recipe.eval.camera_statistics:
+        job.events.note(
+            "Scored under the statistics of each camera. A photo that is asked later is of no known camera: it and the "
+            "stored gallery are looked at with those of training, and distances may differ."
+        )
     if len(trials) > 1:
         job.events.note("The checkpoint is what the first split learned; its gallery knows everyone.")
     gallery = Gallery.of(*kept.embed(trials[0].known, "the stored gallery"))
@@ -64,6 +72,8 @@ def run_trials(job: Job, learn: Callable[[Trial, str], Embedder]) -> Outcome:
 
 def score_trial(job: Job, embedder: Embedder, trial: Trial) -> Scored:
     """The ranking of a trial's queries; where they are the gallery too, its images are looked at once."""
-    query = Side(*embedder.embed(trial.query, "the queries"))
-    gallery = query if trial.gallery is trial.query else Side(*embedder.embed(trial.gallery, "the gallery"))
+    by_camera = job.recipe.eval.camera_statistics
+    query = Side(*embedder.embed(trial.query, "the queries", by_camera))
+    same = trial.gallery is trial.query
+    gallery = query if same else Side(*embedder.embed(trial.gallery, "the gallery", by_camera))
     return score(query, gallery, job.recipe.eval, job.recipe.train.seed)

@@ -7,7 +7,9 @@ import torch
 from adapters.reid.clustering import LEFT_OUT, Clusters, numbered
 from adapters.reid.data.cluster_batches import ClusterBatches
 from adapters.reid.mixstyle import partners
+from adapters.reid.run.camera_statistics import embed_by_camera
 from adapters.reid.run.cluster_judge import ClusterJudge
+from adapters.reid.run.embedding import Eye, embed_dataset
 from adapters.reid.spcl import reliable
 from adapters.reid.task import ReidTrain
 from studio import run
@@ -15,7 +17,9 @@ from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import UsageError
 from studio.core.faces import LearnerContext
+from studio.core.procedure import Job
 from studio.core.streams import Batch, Step
+from studio.data.items import Dataset, Item
 from studio.data.preprocess import Preprocess
 from studio.engine.averages import follow
 from studio.runs.executors import run_inline
@@ -186,3 +190,53 @@ def test_partners_are_of_another_camera_where_there_is_one():
     for _ in range(5):
         assert (cameras[partners(cameras)] != cameras).all()
     assert partners(torch.zeros(3)).shape == (3,)
+
+
+def test_statistics_of_a_camera_take_its_light_away(home):
+    """Two cameras, one of which sees everything darker: embeddings of the same things meet, and nothing stays moved."""
+    learner = registry.get("reid/baseline")(registry.get("reid/baseline").Params())
+    backbone = registry.backbone("timm/test_resnet?random", image_size=32)
+    learner.setup(LearnerContext(backbone, ["a"], image_size=32))
+    draw = np.random.default_rng(0)
+    bright = draw.integers(120, 255, (20, 32, 32, 3), dtype=np.uint8)
+    items = [
+        Item(f"{camera}/{row}", row, Pixels(bright[row] // darker), camera=camera)
+        for row in range(20) for camera, darker in (("a", 1), ("b", 4))
+    ]  # fmt: skip
+    dataset = Dataset("made up", [str(row) for row in range(20)], items)
+    job = Job(recipes.parse(small("cluster-contrast")), learner, home, None, Events(), home.root, "", "cpu", "fp32")
+    eye = Eye(learner, Preprocess(32), "cpu", {}, False)
+    before = {name: tensor.clone() for name, tensor in learner.module.state_dict().items()}
+    apart = _apart(embed_dataset(job, eye, dataset, "")[0])
+    embeddings, kept = embed_by_camera(job, eye, learner.module, dataset, "")
+    assert [item.name for item in kept.items] == [item.name for item in items]
+    assert _apart(embeddings) < 0.5 * apart
+    assert all(torch.equal(tensor, before[name]) for name, tensor in learner.module.state_dict().items())
+
+
+def _apart(embeddings: np.ndarray) -> float:
+    """How far the two cameras' images of a thing are from each other, beside how far things are apart."""
+    pairs = embeddings.reshape(20, 2, -1)
+    things = pairs.mean(axis=1)
+    between, among = pairs[:, 0] - pairs[:, 1], things - things.mean(axis=0)
+    return float(np.square(between).sum(axis=1).mean() / np.square(among).sum(axis=1).mean())
+
+
+class Pixels:
+    """An image in memory."""
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        self.pixels = pixels
+
+    def read(self) -> np.ndarray:
+        return self.pixels
+
+    def digest(self) -> str:
+        return str(id(self))
+
+
+class Events(Told):
+    def progress(self, *given) -> None:
+        pass
+
+    note = warning = progress
