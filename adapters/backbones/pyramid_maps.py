@@ -19,13 +19,13 @@ class PyramidMaps(nn.Module):
     def __init__(self, backbone: Any, strides: Sequence[int]) -> None:
         super().__init__()
         self.backbone, self.strides = backbone, tuple(strides)
-        info = [dict(one) for one in getattr(backbone.module, "feature_info", None) or []]
+        info = stages(backbone)
         self.indices: list[int] = []
         self.channels = [backbone.dim] * len(self.strides)
         self.resampled = True
-        if not info or not hasattr(backbone.module, "forward_intermediates"):
+        if not info:
             return
-        of = {one["reduction"]: (place, one["num_chs"]) for place, one in enumerate(info)}
+        of = {stage["reduction"]: (place, stage["num_chs"]) for place, stage in enumerate(info)}
         if len(of) > 1:
             coarsest = max(of)
             chosen = [of[stride] if stride in of else of[coarsest] for stride in self.strides]
@@ -43,22 +43,31 @@ class PyramidMaps(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         if self.indices:
             wanted = sorted(set(self.indices))
-            given = dict(zip(wanted, self._stages(images, wanted), strict=True))
+            images = self.backbone._channels(images)
+            given = dict(zip(wanted, maps_after(self.backbone, images, wanted), strict=True))
             maps = [given[place] for place in self.indices]
         else:
             maps = [self.backbone.feature_map(images)] * len(self.strides)
         return [self._at(one, images, stride) for one, stride in zip(maps, self.strides, strict=True)]
-
-    def _stages(self, images: Tensor, wanted: list[int]) -> list[Tensor]:
-        module = self.backbone.module
-        images = self.backbone._channels(images)
-        return module.forward_intermediates(images, indices=wanted, intermediates_only=True, stop_early=True)
 
     def _at(self, features: Tensor, images: Tensor, stride: int) -> Tensor:
         if not self.resampled:
             return features
         size = [max(1, side // stride) for side in images.shape[-2:]]
         return features if list(features.shape[-2:]) == size else resized(features, size)
+
+
+def stages(backbone: Any) -> list[dict[str, Any]]:
+    """What timm says of each stage (or block) whose map a backbone gives: `reduction`, its stride, and `num_chs`; empty
+    where it gives none."""
+    module = getattr(backbone, "module", None)
+    info = getattr(module, "feature_info", None) if hasattr(module, "forward_intermediates") else None
+    return [dict(stage) for stage in info or []]
+
+
+def maps_after(backbone: Any, images: Tensor, indices: list[int]) -> list[Tensor]:
+    """Feature maps [B, C_i, h_i, w_i] of a timm backbone after the stages `indices`."""
+    return backbone.module.forward_intermediates(images, indices=indices, intermediates_only=True, stop_early=True)
 
 
 def resized(features: Tensor, size: Sequence[int]) -> Tensor:

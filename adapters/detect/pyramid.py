@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool, LastLevelP6P7
 
+from adapters.backbones.pyramid_maps import maps_after, stages
 from studio.core.errors import UsageError
 
 
@@ -20,7 +21,7 @@ class Pyramid(nn.Module):
     def __init__(self, backbone: Any, width: int, extra: int = 0, pool: bool = False) -> None:
         super().__init__()
         self.backbone = backbone
-        self.indices, channels = stages(backbone)
+        self.indices, channels = last_stages(backbone)
         more = LastLevelMaxPool() if pool else LastLevelP6P7(width, width) if extra else None
         self.fpn = FeaturePyramidNetwork(channels, width, more)
         self.extra = 1 if pool else extra
@@ -31,21 +32,15 @@ class Pyramid(nn.Module):
         return len(self.indices) + self.extra
 
     def forward(self, images: Tensor) -> "OrderedDict[str, Tensor]":
-        found = maps(self.backbone, images, self.indices)
+        found = maps_after(self.backbone, images, self.indices)
         levels = list(self.fpn(OrderedDict((str(i), one) for i, one in enumerate(found))).values())
         return OrderedDict((str(i), level) for i, level in enumerate(levels[: self.levels]))
 
 
-def maps(backbone: Any, images: Tensor, indices: list[int]) -> list[Tensor]:
-    """Feature maps [B, C_i, h_i, w_i] of a timm backbone after the stages `indices`."""
-    return backbone.module.forward_intermediates(images, indices=indices, intermediates_only=True, stop_early=True)
-
-
-def stages(backbone: Any) -> tuple[list[int], list[int]]:
+def last_stages(backbone: Any) -> tuple[list[int], list[int]]:
     """Indices and channels of the last stages at strides 8, 16, 32. Raises UsageError where there are none."""
-    info = [dict(one) for one in getattr(getattr(backbone, "module", None), "feature_info", None) or []]
-    of = {one["reduction"]: (place, one["num_chs"]) for place, one in enumerate(info)}
-    if not hasattr(backbone.module, "forward_intermediates") or not {8, 16, 32} <= of.keys():
+    of = {stage["reduction"]: (place, stage["num_chs"]) for place, stage in enumerate(stages(backbone))}
+    if not {8, 16, 32} <= of.keys():
         raise UsageError(
             f"model.backbone: a detector needs maps at 1/8, 1/16 and 1/32 of the image; {backbone.spec} has none. "
             "CNNs and hierarchical transformers of timm fit, such as pip/tf_efficientnet_lite0 or timm/resnet18."

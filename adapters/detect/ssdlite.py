@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from adapters.backbones.pyramid_maps import maps_after
 from adapters.detect.base import LEAST, DetectParams, TorchvisionDetector
 from adapters.detect.classes import ClassRows
-from adapters.detect.pyramid import maps, stages
+from adapters.detect.pyramid import last_stages
 from studio.core.registry import register
 
 GROUPS = 16
@@ -54,14 +55,14 @@ class _Scales(nn.Module):
     def __init__(self, backbone: Any, widths: tuple[int, ...] = (256, 128, 128)) -> None:
         super().__init__()
         self.backbone = backbone
-        self.indices, self.channels = stages(backbone)
+        self.indices, self.channels = last_stages(backbone)
         self.more = nn.ModuleList()
         for width in widths:
             self.more.append(_coarser(self.channels[-1], width))
             self.channels = [*self.channels, width]
 
     def forward(self, images: Tensor) -> "OrderedDict[str, Tensor]":
-        found = maps(self.backbone, images, self.indices)
+        found = maps_after(self.backbone, images, self.indices)
         for layer in self.more:
             found.append(layer(found[-1]))
         return OrderedDict((str(place), one) for place, one in enumerate(found))

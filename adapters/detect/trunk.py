@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from adapters.detect.pyramid import maps
+from adapters.backbones.pyramid_maps import maps_after
 from studio.core.errors import UsageError
 
 
@@ -23,7 +23,7 @@ class Trunk(nn.Module):
         from transformers.modeling_outputs import BackboneOutput
 
         if self.indices:
-            return BackboneOutput(feature_maps=tuple(maps(self.backbone, images, self.indices)))
+            return BackboneOutput(feature_maps=tuple(maps_after(self.backbone, images, self.indices)))
         return BackboneOutput(feature_maps=(self.backbone.feature_map(images),))
 
 

@@ -1,7 +1,7 @@
 """Which images are trained on and which are not: deterministic, stratified, the same image never on both sides."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -229,6 +229,25 @@ def _hold_out(train: Dataset, seed: int, home: Home | None) -> tuple[Dataset, Da
             "ones. Add images, or give data.val."
         )
     return replace(train.subset(kept), skipped=train.skipped, remarks=train.remarks), train.subset(held)
+
+
+def train_and_val(
+    data: "LabelledData", train: Dataset, val: Dataset | None, seed: int, home: Home | None,
+    match: Callable[[Dataset], Dataset], called: str = "train",
+) -> tuple[Dataset, Dataset, str]:  # fmt: skip
+    """Train and val of images that have no class each, and a sentence on where val is from.
+
+    A given val by `match`, which brings its classes to train's; else a fifth of train is held out, exact duplicates on
+    one side. Raises DataError where nothing can be; `called` is what messages say of train.
+    """
+    if val is not None:
+        return train, match(val), f"Validation: {data.val or 'the split that the data came with'}."
+    groups = digests([item.source for item in train.items], home)
+    kept, held = stratified(np.zeros(len(train), np.int64), HELD_OUT, seed, groups)
+    if len(held) == 0:
+        raise DataError(f"data.{called}: {train.spec} has too few images to hold any out. Add some, or give data.val.")
+    note = f"Validation: {len(held)} of {len(train)} images held out of {called}, seed {seed}."
+    return replace(train.subset(kept), skipped=train.skipped, remarks=train.remarks), train.subset(held), note
 
 
 def leaks(learned: Sequence[ImageSource], given: Mapping[str, Dataset], home: Home | None) -> str:

@@ -1,6 +1,5 @@
 """The splits of a detection recipe."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,9 +7,8 @@ import numpy as np
 from adapters.detect.data.shots import few_shots, original
 from studio.core.errors import DataError, nearest
 from studio.core.home import Home
-from studio.data.files.digests import digests
 from studio.data.items import Dataset
-from studio.data.splits import HELD_OUT, Splits, given_splits, leaks, stratified
+from studio.data.splits import Splits, given_splits, leaks, train_and_val
 
 if TYPE_CHECKING:
     from adapters.detect.task import DetectData
@@ -26,17 +24,9 @@ def resolve_box_splits(data: "DetectData", seed: int, home: Home | None = None) 
     for name, part in (("train", train), ("val", val), ("test", test)):
         if part is not None:
             _require_boxes(name, part)
-    if val is None:
-        groups = digests([item.source for item in train.items], home)
-        kept, held = stratified(np.zeros(len(train), np.int64), HELD_OUT, seed, groups)
-        if len(held) == 0:
-            raise DataError(f"data.train: {train.spec} has too few images to hold any out. Add some, or give data.val.")
-        val = train.subset(held)
-        train = replace(train.subset(kept), skipped=train.skipped, remarks=train.remarks)
-        note = f"Validation: {len(held)} of {len(held) + len(kept)} images held out of train, seed {seed}."
-    else:
-        val = _same_classes(val, train.classes, "val")
-        note = f"Validation: {data.val or 'the split that the data came with'}."
+    train, val, note = train_and_val(
+        data, train, val, seed, home, lambda part: _same_classes(part, train.classes, "val")
+    )
     for name, part in (("train", train), ("val", val)):
         if not _learned(part):
             raise DataError(

@@ -3,13 +3,10 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from studio.core.errors import DataError, nearest
 from studio.core.home import Home
-from studio.data.files.digests import digests
 from studio.data.items import Dataset
-from studio.data.splits import HELD_OUT, Splits, given_splits, leaks, some, stratified
+from studio.data.splits import Splits, given_splits, leaks, some, train_and_val
 
 if TYPE_CHECKING:
     from studio.core.sections import LabelledData
@@ -24,19 +21,9 @@ def resolve_mask_splits(data: "LabelledData", seed: int, home: Home | None = Non
     for name, part in ((called, train), ("val", val), ("test", test)):
         if part is not None:
             require_masks(name, part)
-    if val is None:
-        groups = digests([item.source for item in train.items], home)
-        kept, held = stratified(np.zeros(len(train), np.int64), HELD_OUT, seed, groups)
-        if len(held) == 0:
-            raise DataError(
-                f"data.{called}: {train.spec} has too few images to hold any out. Add some, or give data.val."
-            )
-        val = train.subset(held)
-        train = replace(train.subset(kept), skipped=train.skipped, remarks=train.remarks)
-        note = f"Validation: {len(held)} of {len(held) + len(kept)} images held out of {called}, seed {seed}."
-    else:
-        val = same_classes(val, train.classes, "val", called)
-        note = f"Validation: {data.val or 'the split that the data came with'}."
+    train, val, note = train_and_val(
+        data, train, val, seed, home, lambda part: same_classes(part, train.classes, "val", called), called
+    )
     if test is not None:
         test = same_classes(test, train.classes, "test")
     given = {"val": val} if test is None else {"val": val, "test": test}

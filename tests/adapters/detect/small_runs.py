@@ -1,10 +1,5 @@
 """Detection runs small enough for tests, worked on in this process."""
 
-from studio.core import recipe as recipes
-from studio.runs.executors import run_inline
-from studio.runs.runner import submit
-from studio.store import Store
-
 SMALL = {
     "task": "detect",
     "method": "detect/fcos",
@@ -17,8 +12,3 @@ SMALL = {
     "train": {"epochs": 1, "batch_size": 4},
     "device": "cpu",
 }
-
-
-def work(values: dict, home):
-    run = submit(recipes.parse(values), Store(home))
-    return run, run_inline(run, home)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from inline_runs import work
 from PIL import Image
-from small_runs import SMALL, work
+from small_runs import SMALL
 
 from studio import cli
 from studio.core import recipe as recipes

@@ -11,7 +11,6 @@ from adapters.segment.data.batches import MaskBatches
 from adapters.segment.data.decoded import MaskedSplit
 from adapters.segment.domains.base import AroundNetwork
 from adapters.segment.task import SegmentTrain
-from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.faces import LearnerContext
 from studio.core.streams import Step
@@ -19,9 +18,6 @@ from studio.data import open_data
 from studio.data.masks.class_map import pixels_by_class
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import normalize
-from studio.runs.executors import run_inline
-from studio.runs.runner import submit
-from studio.store import Store
 
 SIZE = 64
 TINY = "timm/test_efficientnet?random"
@@ -46,11 +42,6 @@ RUN = {
     "train": {"epochs": 1, "batch_size": 4},
     "device": "cpu",
 }
-
-
-def work(values: dict, home):
-    run = submit(recipes.parse(values), Store(home))
-    return run, run_inline(run, home)
 
 
 def _folder(model, processor) -> str:

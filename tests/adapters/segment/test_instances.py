@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
+from inline_runs import work
 from PIL import Image
-from small_networks import RUN, SIZE, TINY, work
+from small_networks import RUN, SIZE, TINY
 
 from adapters.segment.instances.data import ThingBatches, ThingSplit, boxes_around
 from adapters.segment.instances.predictor import FoundThings, find

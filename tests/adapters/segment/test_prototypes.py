@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from small_networks import RUN, SIZE, TINY, work
+from inline_runs import work
+from small_networks import RUN, SIZE, TINY
 
 from adapters.segment.prototypes import coverage
 from studio.core import registry

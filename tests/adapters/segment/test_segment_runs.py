@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from inline_runs import work
 from PIL import Image
-from small_networks import RUN, SIZE, VIT, dinov2_folder, encoder_folder, work
+from small_networks import RUN, SIZE, VIT, dinov2_folder, encoder_folder
 
 from studio import cli
 from studio.core import recipe as recipes

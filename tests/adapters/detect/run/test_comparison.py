@@ -1,7 +1,8 @@
 """Detectors on one table: the same images for each, and a checkpoint of each."""
 
 import pytest
-from small_runs import SMALL, work
+from inline_runs import work
+from small_runs import SMALL
 
 from adapters.detect.run.comparison import COLUMNS, epochs_to
 from studio.runs.predict import load_checkpoint

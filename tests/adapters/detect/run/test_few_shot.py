@@ -5,7 +5,7 @@ import re
 import pytest
 import small_runs
 import torch
-from small_runs import work
+from inline_runs import work
 
 from adapters.detect.run.comparison import BASE, COLUMNS, KNOWN
 from studio.core import recipe as recipes

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from inline_runs import work
 from PIL import Image
-from small_networks import SIZE, TINY, work
+from small_networks import SIZE, TINY
 
 from adapters.segment.domains.memory import memory_gb
 from adapters.segment.domains.run.judging import Judge, Splits, restyled

@@ -1,0 +1,13 @@
+"""A run from a recipe's values, worked on in this process: what the tests of several tasks begin with."""
+
+from studio.core import recipe as recipes
+from studio.core.home import Home
+from studio.runs.executors import run_inline
+from studio.runs.runner import submit
+from studio.store import Store
+
+
+def work(values: dict, home: Home):
+    """The filed run, and its result."""
+    run = submit(recipes.parse(values), Store(home))
+    return run, run_inline(run, home)
