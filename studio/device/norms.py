@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,3 +32,17 @@ def eval_frozen_parts(module: nn.Module) -> None:
     for part in module.modules():
         if not any(parameter.requires_grad for parameter in part.parameters()):
             part.eval()
+
+
+@contextmanager
+def still_statistics(module: nn.Module) -> Iterator[None]:
+    """While inside, batches are normalised by themselves, and running statistics do not follow them."""
+    norms = batch_norms(module)
+    before = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, before, strict=True):
+            norm.momentum = momentum

@@ -15,7 +15,7 @@ from adapters.finetune.full import decay_groups
 from studio.core.faces import Learner, LearnerContext
 from studio.core.registry import Params
 from studio.core.streams import Batch, Source, Step, StreamBatches, Target
-from studio.device.norms import freeze_statistics
+from studio.device.norms import freeze_statistics, still_statistics
 from studio.device.precision import full_precision
 
 Losses = dict[str, Tensor] | tuple[dict[str, Tensor], dict[str, Tensor]]
@@ -27,6 +27,11 @@ class DeepParams(Params):
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the head")
     backbone_lr: float = Field(0.1, ge=0, le=10, description="learning rate of the backbone, as a multiple of train.lr")
+    statistics: Literal["own", "mixed"] = Field(
+        "own",
+        description="own: batch normalisation sees each domain by itself, and predicts by the target's statistics; "
+        "mixed: both together",
+    )
     freeze_statistics: bool = Field(
         False, description="keep the backbone's batch-norm statistics, for batches that are small"
     )
@@ -108,16 +113,29 @@ class DeepLearner(Learner):
         raise NotImplementedError
 
     def look(self, batch: StreamBatches) -> tuple[View, View]:
-        """Both domains through the network together, so that batch normalisation sees a mixture of them.
+        """Both domains through the network: each by itself, or in one batch where their statistics are mixed.
 
         Features and logits are float32 whatever the network computes in: differences of distances are small.
         """
+        if self.params.statistics == "own":
+            with still_statistics(self.module):
+                source = self.view(batch.source)
+            return source, self.view(batch.target)
+        return self.together(batch)
+
+    def together(self, batch: StreamBatches) -> tuple[View, View]:
+        """Both domains in one batch."""
         features = self.module.embed(torch.cat([batch.source.images, batch.target.images]))
         counts = [len(batch.source), len(batch.target)]
         logits = self.module.classify(features).float()
         pairs = zip(features.float().split(counts), logits.split(counts), strict=True)
         source, target = (View(domain, *pair) for domain, pair in zip((batch.source, batch.target), pairs, strict=True))
         return source, target
+
+    def view(self, batch: Batch) -> View:
+        """A batch through the network by itself."""
+        features = self.module.embed(batch.images)
+        return View(batch, features.float(), self.module.classify(features).float())
 
     def strength(self, at: Step) -> float:
         """The weight of the alignment now, for methods with AligningParams."""

@@ -53,8 +53,7 @@ class SourceFree(DeepLearner):
         return [group for part, rate in parts for group in decay_groups([part], lr * rate, weight_decay)]
 
     def losses(self, batch: Batch, at: Step) -> Losses:
-        features = self.module.embed(batch.images)
-        view = View(batch, features.float(), self.module.classify(features).float())
+        view = self.view(batch)
         with full_precision(view.features):
             return self.adapt(view, at)
 

@@ -1,8 +1,5 @@
 """AdaBN: weights of the source, batch-norm statistics of the target."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -12,7 +9,7 @@ from studio.core.errors import UsageError
 from studio.core.faces import LearnerContext
 from studio.core.registry import register
 from studio.core.streams import Step, StreamBatches
-from studio.device.norms import batch_norms
+from studio.device.norms import batch_norms, still_statistics
 
 
 @register("align/adabn")
@@ -37,17 +34,3 @@ class AdaBn(DeepLearner):
         with torch.no_grad():
             self.module(batch.target.images)
         return {"classify": classify}
-
-
-@contextmanager
-def still_statistics(module: nn.Module) -> Iterator[None]:
-    """While inside, batches are normalised by themselves, and running statistics do not follow them."""
-    norms = batch_norms(module)
-    before = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = 0.0
-    try:
-        yield
-    finally:
-        for norm, momentum in zip(norms, before, strict=True):
-            norm.momentum = momentum

@@ -29,7 +29,7 @@ class TransNorm(Cdan):
     def look(self, batch: StreamBatches) -> tuple[View, View]:
         for norm in self.norms:
             norm.first = len(batch.source)
-        return super().look(batch)
+        return self.together(batch)
 
     def export_module(self) -> nn.Module | None:
         return None
