@@ -3,8 +3,8 @@
     python benchmarks/align_losses.py [--batches 32 256] [--width 256] [--classes 31] [--rounds 30]
 
 For features [N, width] and logits [N, classes] of each domain. Plain is what the equations say, written out: pairs of
-rows side by side for DAN's five kernels, a batched product for CDAN, logarithms of a softmax for MDD, a whole singular
-value decomposition for BNM. Both give the same number (checked), in turn, the median of the rounds. Memory is
+rows side by side for DAN's five kernels, a product by broadcasting for CDAN, logarithms of a softmax for MDD, a whole
+singular value decomposition for BNM. Both give the same number (checked), in turn, the median of the rounds. Memory is
 what the forward pass keeps for the backward pass, each tensor once, inputs aside.
 """
 
@@ -43,7 +43,7 @@ def cdan(source: Tensor, target: Tensor, logits: Tensor) -> Tensor:
 
 
 def plain_cdan(source: Tensor, target: Tensor, logits: Tensor) -> Tensor:
-    product = torch.bmm(logits.softmax(dim=1).detach().unsqueeze(2), target.unsqueeze(1))
+    product = logits.softmax(dim=1).detach()[:, :, None] * target[:, None, :]
     return product.reshape(len(target), -1).square().mean()
 
 

@@ -56,7 +56,7 @@ class OuterProduct(nn.Module):
     """f [B, D] and g [B, C] -> f g^T laid out as [B, C * D]."""
 
     def forward(self, features: Tensor, predictions: Tensor) -> Tensor:
-        return (predictions[:, :, None] * features[:, None, :]).flatten(1)
+        return torch.bmm(predictions[:, :, None], features[:, None, :]).flatten(1)
 
 
 class RandomProduct(nn.Module):

@@ -8,7 +8,10 @@ from scipy.spatial.distance import cdist
 from adapters.align.deep.covariance import coral, covariance
 from adapters.align.deep.discriminator import Discriminator, Side, adversarial, certainty_weights, entropies
 from adapters.align.deep.kernels import OCTAVES, gaussians, mean_distance, mmd, squared_distances, weighted_mmd
-from studio.core.streams import Batch
+from studio.core import registry
+from studio.core.faces import LearnerContext
+from studio.core.streams import Batch, StreamBatches
+from studio.device.norms import batch_norms
 
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -100,3 +103,18 @@ def test_sure_images_count_more_and_the_mean_weight_is_one():
     torch.testing.assert_close(entropies(probabilities), torch.tensor([0.0, np.log(3)], dtype=torch.float64))
     plain = torch.tensor([2.0, 1 + 1 / 3], dtype=torch.float64)
     torch.testing.assert_close(certainty_weights(probabilities), plain / plain.mean())
+
+
+@pytest.mark.parametrize("statistics", ["own", "mixed"])
+def test_running_statistics_follow_the_target_alone_or_both_domains_together(statistics):
+    learner = registry.get("align/dann")(registry.get("align/dann").Params(bottleneck=8, statistics=statistics))
+    learner.setup(LearnerContext(registry.backbone("studio/conv4?image_size=16&width=8"), list("abc")))
+    learner.train_mode(True)
+    first = batch_norms(learner.module)[0]
+    seen = []
+    first.register_forward_hook(lambda norm, arguments, output: seen.append(arguments[0].detach()))
+    source, target = (torch.randn(6, 3, 16, 16, generator=torch.Generator().manual_seed(n)) for n in (0, 1))
+    batch = StreamBatches(source=Batch(images=source, labels=torch.arange(6) % 3), target=Batch(images=3 * target + 2))
+    views = learner.look(batch)
+    assert [view.logits.shape for view in views] == [(6, 3), (6, 3)] and len(seen) == (2 if statistics == "own" else 1)
+    torch.testing.assert_close(first.running_mean, 0.1 * seen[-1].mean(dim=(0, 2, 3)))
