@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("--images", nargs=2, type=int, default=[2000, 1800], help="of MNIST and of USPS")
     parser.add_argument("--augment", choices=("none", "crop", "flip"), help="default: none of digits, flip of photos")
     parser.add_argument("--minutes", type=float, default=1e6, help="begin no run after these")
+    parser.add_argument("--statistics", choices=("own", "mixed"), help="params.statistics, where not the default")
     parser.add_argument("--size", type=int, default=96, help="side of the photos in pixels")
     args = parser.parse_args()
     folders = sorted(folder.name for folder in args.data.iterdir()) if args.data.is_dir() else ["mnist", "usps"]
@@ -118,7 +119,7 @@ def measured(
     changed: dict[str, Any] = {"augment": args.augment} if args.augment else {}
     recipe = {
         "task": "align", "method": f"align/{method}", "data": data, "device": "cpu",
-        "params": {} if free else own["params"],
+        "params": {} if free else own["params"] | ({"statistics": args.statistics} if args.statistics else {}),
         "model": {**own["model"], **size, "checkpoint": start},
         "train": {**own["train"], **changed, "epochs": args.epochs, "seed": seed, "workers": 1},
         "eval": {} if free else {"source_only": False},

@@ -27,10 +27,10 @@ class DeepParams(Params):
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the head")
     backbone_lr: float = Field(0.1, ge=0, le=10, description="learning rate of the backbone, as a multiple of train.lr")
-    statistics: Literal["own", "mixed"] = Field(
-        "own",
+    statistics: Literal["own", "mixed"] | None = Field(
+        None,
         description="own: batch normalisation sees each domain by itself, and predicts by the target's statistics; "
-        "mixed: both together",
+        "mixed: both together; null: own, and mixed where the domains may have other classes",
     )
     freeze_statistics: bool = Field(
         False, description="keep the backbone's batch-norm statistics, for batches that are small"
@@ -117,7 +117,8 @@ class DeepLearner(Learner):
 
         Features and logits are float32 whatever the network computes in: differences of distances are small.
         """
-        if self.params.statistics == "own":
+        statistics = self.params.statistics or ("own" if self.setting == "closed" else "mixed")
+        if statistics == "own":
             with still_statistics(self.module):
                 source = self.view(batch.source)
             return source, self.view(batch.target)

@@ -105,9 +105,13 @@ def test_sure_images_count_more_and_the_mean_weight_is_one():
     torch.testing.assert_close(certainty_weights(probabilities), plain / plain.mean())
 
 
-@pytest.mark.parametrize("statistics", ["own", "mixed"])
-def test_running_statistics_follow_the_target_alone_or_both_domains_together(statistics):
-    learner = registry.get("align/dann")(registry.get("align/dann").Params(bottleneck=8, statistics=statistics))
+@pytest.mark.parametrize(
+    ("method", "asked", "statistics"),
+    [("dann", None, "own"), ("dann", "mixed", "mixed"), ("pada", None, "mixed"), ("pada", "own", "own")],
+)
+def test_running_statistics_follow_the_target_alone_or_both_domains_together(method, asked, statistics):
+    cls = registry.get(f"align/{method}")
+    learner = cls(cls.Params(bottleneck=8, statistics=asked))
     learner.setup(LearnerContext(registry.backbone("studio/conv4?image_size=16&width=8"), list("abc")))
     learner.train_mode(True)
     first = batch_norms(learner.module)[0]
