@@ -37,7 +37,7 @@ def main() -> None:
         gains = [score - other for score, other in zip(scores, plain, strict=True)]
         listed = "  ".join(f"{score:.3f}" for score in scores)
         print(
-            f"{kind:16}{listed}   mean {statistics.mean(scores):.3f}   more {statistics.mean(gains):+.3f}", flush=True
+            f"{kind:26}{listed}   mean {statistics.mean(scores):.3f}   more {statistics.mean(gains):+.3f}", flush=True
         )
 
 
