@@ -95,3 +95,10 @@ import sys
 from studio.core import registry
 assert len(registry.tasks()) > 3 and "torch" not in sys.modules
 """)
+
+
+def test_helpers_of_tests_have_names_of_their_own():
+    """They are imported by name alone: of two that are called the same, whichever came first would be taken."""
+    modules = [path.name for path in (ROOT / "tests").rglob("*.py")]
+    helpers = [name for name in modules if not name.startswith(("test_", "conftest", "__"))]
+    assert sorted(helpers) == sorted(set(helpers))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
-from small_runs import changed, work
+from small_translations import changed, work
 
 from studio.core.errors import DataError
 from studio.data import open_data

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_runs import SMALL, changed, work
+from small_translations import SMALL, changed, work
 
 from adapters.translate.data.decoded import Looks
 from adapters.translate.films.clips import ClipBatches, clips_of, films_of

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_runs import SIZE, SMALL, TINY, UNPAIRED, changed, work
+from small_translations import SIZE, SMALL, TINY, UNPAIRED, changed, work
 from torch.nn.functional import interpolate
 
 from adapters.translate.base import Made

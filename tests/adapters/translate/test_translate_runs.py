@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from small_runs import UNPAIRED, changed, work
+from small_translations import UNPAIRED, changed, work
 
 from studio import cli
 from studio.core import recipe as recipes

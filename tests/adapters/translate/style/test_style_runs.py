@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_runs import SIZE, TINY, work
+from small_translations import SIZE, TINY, work
 
 from adapters.translate.style.hed_weights import load_hed
 from adapters.translate.style.vgg import Vgg
