@@ -46,6 +46,8 @@ class Judge:
         self.restyled = restyled(self.val, self.target, job.recipe.train.seed)
         self.test = None if splits.test is None else evenly(splits.test)
         self.rule = rule_of(job)
+        if learner.starts_solved:  # source only is what adapting is compared with, and never a collapse itself
+            self.spread = min(self.spread, spread(pixels_of(job, learner, self.target, preprocess, self.look)[2]))
 
     @property
     def words(self) -> str:
@@ -86,7 +88,7 @@ class Judge:
         if not self.warned:
             self.job.events.warning(
                 f"The target's predictions have fallen into few classes: its pixels are spread over {predicted:.2f}, "
-                f"those of the source's masks over {self.spread:.2f}. Such an epoch is not kept; the last good one is."
+                f"at first, or those of the source's masks, over {self.spread:.2f}. Such an epoch is not kept; the last good one is."
             )
             self.warned = True
         return True

@@ -164,7 +164,7 @@ def test_images_in_the_target_s_colours_keep_their_masks(done):
 class OneClass:
     """A network that says one class of every pixel, or two halves."""
 
-    any_size, module = True, None
+    any_size, module, starts_solved = True, None, False
 
     def __init__(self, classes: int, shown: int) -> None:
         self.classes, self.shown = classes, shown
@@ -195,6 +195,9 @@ def test_an_epoch_whose_target_has_fallen_into_one_class_is_never_kept():
     numbers = judge.evaluate()
     assert numbers["score"] == -np.inf and numbers["target_classes"] == pytest.approx(1)
     assert "have fallen into few classes" in warnings[0] and judge.evaluate()["score"] == -np.inf and len(warnings) == 1
+    learner = OneClass(3, 1)
+    learner.starts_solved = True
+    assert np.isfinite(judge_of(learner, None)[0].evaluate()["score"])  # source only stays a candidate
     judge, warnings = judge_of(OneClass(3, 2), None)
     assert np.isfinite(judge.evaluate()["score"]) and not warnings
 
