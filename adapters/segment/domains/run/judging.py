@@ -87,8 +87,8 @@ class Judge:
             return False
         if not self.warned:
             self.job.events.warning(
-                f"The target's predictions have fallen into few classes: its pixels are spread over {predicted:.2f}; at "
-                f"first, or in the source's masks, over {self.spread:.2f}. Such an epoch is not kept; the last good one is."
+                f"The target's predictions have fallen into few classes: its pixels are spread over {predicted:.2f}, "
+                f"before over {self.spread:.2f}. Such an epoch is not kept; the last good one is."
             )
             self.warned = True
         return True
