@@ -50,7 +50,7 @@ Cell = dict[str, Any]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="a file of digits, or a folder of domains")
-    parser.add_argument("--cells", type=Path, default=Path("align-deep-cells.jsonl"))
+    parser.add_argument("--cells", type=Path, default=Path("align-deep-cells.jsonl"), help="of one setting alone")
     parser.add_argument("--tasks", nargs="+", help="SOURCE-TARGET (default: both ways between digits, or all pairs)")
     parser.add_argument("--methods", nargs="+", default=METHODS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
@@ -64,6 +64,9 @@ def main() -> None:
     folders = sorted(folder.name for folder in args.data.iterdir()) if args.data.is_dir() else ["mnist", "usps"]
     args.tasks = args.tasks or ["-".join(pair) for pair in permutations(folders, 2)]
     cells = [json.loads(line) for line in args.cells.read_text().splitlines()] if args.cells.exists() else []
+    setting = {name: getattr(args, name) for name in ("epochs", "images", "augment", "statistics", "size")}
+    if any(cell.get("setting", setting) != setting for cell in cells):
+        parser.error(f"{args.cells} has cells of another setting: {cells[0]['setting']}. Name another file with --cells.")
     scratch = args.cells.with_suffix(".home")  # checkpoints of source only, for the next call
     scratch.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
@@ -74,9 +77,9 @@ def main() -> None:
         cell = measured(
             method, task, seed, drawn(args, seed, scratch), start_of(cells, task, seed), args, Home.find(scratch)
         )
-        cells.append(cell)
+        cells.append({**cell, "setting": setting})
         with open(args.cells, "a", encoding="utf-8") as file:
-            file.write(json.dumps(cell) + "\n")
+            file.write(json.dumps(cells[-1]) + "\n")
         print(f"{task} {method} {seed}: {cell['accuracy']:.3f} ({cell['seconds']:.0f} s)", flush=True)
     print("\n".join([*table(cells), "", *selections(cells)]))
 
