@@ -65,8 +65,9 @@ def main() -> None:
     args.tasks = args.tasks or ["-".join(pair) for pair in permutations(folders, 2)]
     cells = [json.loads(line) for line in args.cells.read_text().splitlines()] if args.cells.exists() else []
     setting = {name: getattr(args, name) for name in ("epochs", "images", "augment", "statistics", "size")}
-    if any(cell.get("setting", setting) != setting for cell in cells):
-        parser.error(f"{args.cells} has cells of another setting: {cells[0]['setting']}. Name another file with --cells.")
+    others = [cell["setting"] for cell in cells if cell.get("setting", setting) != setting]
+    if others:
+        parser.error(f"{args.cells} has cells of another setting: {others[0]}. Name another file with --cells.")
     scratch = args.cells.with_suffix(".home")  # checkpoints of source only, for the next call
     scratch.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
