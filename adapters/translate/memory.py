@@ -38,13 +38,13 @@ def _rehearsed(method: str, params: str, side: int, rows: int) -> float:
 
 
 def _batch(learner: Translator, rows: int, side: int) -> Batch | StreamBatches:
-    def images() -> Tensor:
+    def blank() -> Tensor:
         return torch.empty(rows, 3, side, side, device="meta")
 
     if learner.paired:
-        return Batch(images=images(), targets=images())
+        return Batch(images=blank(), targets=blank())
     names = ("images", "following", "last") if learner.clips else ("images",)
-    sides = [Batch(**{name: images() for name in names}) for _ in range(2)]
+    sides = [Batch(**{name: blank() for name in names}) for _ in range(2)]
     return StreamBatches(source=sides[0], target=sides[1])
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -193,7 +194,8 @@ def test_what_may_not_be_read_is_refused_alike_whether_it_is_there_or_not(home, 
 
 def test_a_visitor_has_smaller_limits_and_no_hub_token(home, monkeypatch):
     own = home.seen_by(VISITOR)
-    assert limits_of(own).images < LIMITS.images and limits_of(home) is LIMITS is limits_of(None)
+    assert limits_of(own).images < LIMITS.images and limits_of(None) is LIMITS
+    assert limits_of(home) == replace(LIMITS, home=home) and limits_of(home).rights.local
     assert own.rights.hub_token is False and home.rights.hub_token is None and Rights().local
     asked = []
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda repo, **options: asked.append(options) or 1 / 0)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from studio.core import recipe as recipes
 from studio.core.home import Home
+from studio.runs.tools import tools
 from studio.store import Store
 from studio.ui import build_app
 from studio.ui.pages import live
@@ -309,7 +310,7 @@ def test_wrong_input_is_answered_in_a_sentence(served, browser):
     tab(page, "Train")
     page.fill("#field-data-train input", "foldr:photos")
     page.click("#train-start")
-    page.wait_for_selector("text=folder")
+    page.wait_for_selector("text=no kind of data 'foldr'")
 
 
 @pytest.mark.parametrize(("locale", "word"), [("zh-CN", "开始"), ("en-US", "Start")])
@@ -372,8 +373,8 @@ def test_scripts_start_watch_and_list_runs_over_the_api(served):
     assert seen["status"] == "finished", seen
     assert any(row["run"] == run for row in client.predict(api_name="/list_runs"))
     public = {name for name in client.view_api(return_format="dict")["named_endpoints"]}
-    tools = {"/tool_adapt_to_film", "/tool_compare", "/tool_look_again", "/tool_teach", "/tool_watch_film"}
-    assert public == {"/list_presets", "/list_methods", "/start_run", "/show_run", "/stop_run", "/list_runs"} | tools
+    offered = {f"/tool_{tool.name.replace('-', '_')}" for tool in tools()}
+    assert public == {"/list_presets", "/list_methods", "/start_run", "/show_run", "/stop_run", "/list_runs"} | offered
     json.dumps(seen)
 
 
