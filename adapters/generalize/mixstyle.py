@@ -1,5 +1,7 @@
 """MixStyle: images take on some of the style, the channel statistics, of images of another source."""
 
+from typing import Any
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -18,8 +20,31 @@ class MixStyleParams(GeneralizeParams):
     chance: float = Field(0.5, ge=0, le=1, description="how often a batch is mixed, at each of two depths")
 
 
+class MixesStyles:
+    """Of a Learner: early feature maps of its backbone are mixed, at two depths, with those of their `partners`."""
+
+    id: str
+    params: Any  # with `alpha` and `chance`
+    module: Any
+    partners: Tensor | None = None  # of each image of the batch that is in the network now
+
+    def watch(self, backbone: Any) -> None:
+        """Raises UsageError for a backbone that has no feature maps."""
+        if backbone.kind != "cnn":
+            raise UsageError(f"{self.id} mixes the channels of feature maps, which {backbone.spec} has not.")
+        blocks = backbone.layers()
+        for depth in sorted({max(1, round(share * len(blocks))) for share in DEPTHS}):
+            blocks[depth - 1].register_forward_hook(self._mix)
+
+    def _mix(self, module: nn.Module, inputs: tuple, maps: Tensor) -> Tensor:
+        if self.partners is None or not self.module.training or float(torch.rand(())) >= self.params.chance:
+            return maps
+        shares = Beta(self.params.alpha, self.params.alpha).sample((len(maps), 1, 1, 1)).to(maps)
+        return mix_styles(maps, self.partners, shares)
+
+
 @register("generalize/mixstyle")
-class MixStyle(Generalizer):
+class MixStyle(MixesStyles, Generalizer):
     """Mean and deviation of early feature maps are mixed between sources, while training alone.
 
     Zhou et al. 2021, eq. 5-7, with the shuffle that pairs an image with one of another source (their section 2.2).
@@ -28,15 +53,9 @@ class MixStyle(Generalizer):
     title = "MixStyle"
     paper = "Zhou et al. 2021, Domain Generalization with MixStyle"
     Params = MixStyleParams
-    partners: Tensor | None = None  # of each image of the batch that is in the network now
 
     def attach(self) -> None:
-        backbone = self.module.backbone
-        if backbone.kind != "cnn":
-            raise UsageError(f"{self.id} mixes the channels of feature maps, which {backbone.spec} has not.")
-        blocks = backbone.layers()
-        for depth in sorted({max(1, round(share * len(blocks))) for share in DEPTHS}):
-            blocks[depth - 1].register_forward_hook(self._mix)
+        self.watch(self.module.backbone)
 
     def see(self, sources: "list[Batch]") -> list[Seen]:
         self.partners = partners([len(source) for source in sources]).to(sources[0].images.device)
@@ -44,12 +63,6 @@ class MixStyle(Generalizer):
             return super().see(sources)
         finally:
             self.partners = None
-
-    def _mix(self, module: nn.Module, inputs: tuple, maps: Tensor) -> Tensor:
-        if self.partners is None or not self.module.training or float(torch.rand(())) >= self.params.chance:
-            return maps
-        shares = Beta(self.params.alpha, self.params.alpha).sample((len(maps), 1, 1, 1)).to(maps)
-        return mix_styles(maps, self.partners, shares)
 
 
 def mix_styles(maps: Tensor, partners: Tensor, shares: Tensor, eps: float = 1e-6) -> Tensor:

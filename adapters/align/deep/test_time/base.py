@@ -27,18 +27,16 @@ class OnlineParams(DeepParams):
     )
 
 
-class Online(DeepLearner):
-    """Starts from a classifier; each batch of the target is answered, and moves it for the next.
+class MovingNorms:
+    """Of a Learner: the scales and shifts of its normalisations move, and batch statistics are mixed with the source's.
 
     Every batch normalisation takes (prior * source + n * batch) / (prior + n) of the two statistics, n images in the
-    batch (Schneider et al. 2020, eq. 3-4). What `objective` returns moves scales and shifts of the normalisations.
+    batch, `prior` of the params (Schneider et al. 2020, eq. 3-4).
     """
 
-    streams = (Target,)
-    uses = ("data.target", "data.test", "model.checkpoint", "train.lr", "train.batch_size")
-    Params = OnlineParams
-    needs_checkpoint = True
-    online = True
+    id: str
+    params: Any
+    module: nn.Module
     _mixing = False
 
     def setup(self, context: LearnerContext) -> nn.Module:
@@ -58,13 +56,6 @@ class Online(DeepLearner):
             raise UsageError(f"model.checkpoint: its network has no normalisation, which {self.id} moves.")
         return parameters
 
-    def objective(self, features: Tensor, logits: Tensor) -> dict[str, Tensor]:
-        """Named losses of a batch's features [B, D] and logits [B, C]; none where statistics alone adapt."""
-        return {}
-
-    def losses(self, batch: Batch, at: Step) -> Losses:
-        return self.objective(*self.answer(batch.images))
-
     def train_mode(self, training: bool) -> None:
         """Nothing is dropped and no running statistics move; while training, batch statistics are mixed in."""
         self.module.eval()
@@ -75,6 +66,26 @@ class Online(DeepLearner):
 
     def _mixed(self, norm: nn.Module, arguments: tuple[Tensor], output: Tensor) -> Tensor:
         return mixed_norm(norm, arguments[0], self.params.prior) if self._mixing else output
+
+
+class Online(MovingNorms, DeepLearner):
+    """Starts from a classifier; each batch of the target is answered, and moves it for the next.
+
+    What `objective` returns moves scales and shifts of the normalisations.
+    """
+
+    streams = (Target,)
+    uses = ("data.target", "data.test", "model.checkpoint", "train.lr", "train.batch_size")
+    Params = OnlineParams
+    needs_checkpoint = True
+    online = True
+
+    def objective(self, features: Tensor, logits: Tensor) -> dict[str, Tensor]:
+        """Named losses of a batch's features [B, D] and logits [B, C]; none where statistics alone adapt."""
+        return {}
+
+    def losses(self, batch: Batch, at: Step) -> Losses:
+        return self.objective(*self.answer(batch.images))
 
 
 def mixed_norm(norm: Any, x: Tensor, prior: float) -> Tensor:
