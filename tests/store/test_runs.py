@@ -114,13 +114,13 @@ def test_a_killed_worker_is_marked_failed_once_with_the_end_of_its_log(store, st
     run = store.new_run(Recipe())
     emit(run, "queued")
     worker = start("""
-import time
+import threading
 run = store.run("last")
 with run.hold(), EventWriter(run.events_path) as events:
     events.status("running")
     run.log("\\n".join(f"line {i}" for i in range(100)))
     print("at work", flush=True)
-    time.sleep(60)
+    threading.Event().wait()  # until it is killed
 """)
     assert worker.stdout.readline().strip() == b"at work"
     assert run.is_alive() and store.runs()[0]["status"] == "running"
