@@ -18,6 +18,7 @@ from studio.core.answers import Answer, RankedClasses
 from studio.core.faces import EpisodeHead, Episodes
 from studio.core.procedure import Predictor
 from studio.data.features.cache import embed_images
+from studio.data.features.neighbours import nearest_in
 
 NEAREST = 3
 #: heads whose scores an ONNX file can compute: the others solve a linear system
@@ -46,7 +47,7 @@ class SupportPredictor(Predictor):
         self.backbone, self.device, self.min_side = backbone, device, backbone.preprocess.image_size
         self._features, self._labels = torch.from_numpy(support.features), torch.from_numpy(support.labels)
         self._means = class_means(self._features, self._labels, len(support.classes))
-        self._units = self._unit(self._features)
+        self._neighbours = nearest_in(self._unit(self._features).numpy())
 
     def scores(self, images: list[Image.Image]) -> np.ndarray:
         return self.of_features(self._embed(images).numpy())
@@ -64,7 +65,7 @@ class SupportPredictor(Predictor):
         features = self._embed(images)
         probabilities = self.of_features(features.numpy())
         familiar = familiarity(features, self._means)
-        nearest = (self._unit(features) @ self._units.T).topk(min(NEAREST, len(self.support)))
+        rows, distances = self._neighbours.search(self._unit(features).numpy(), NEAREST)
         return [
             RankedClasses(
                 self.classes,
@@ -73,7 +74,7 @@ class SupportPredictor(Predictor):
                 partial(self._neighbours, numbers, similar),
             )
             for scores, value, numbers, similar in zip(
-                probabilities, familiar, nearest.indices.tolist(), nearest.values.tolist(), strict=True
+                probabilities, familiar, rows.tolist(), (1 - distances / 2).tolist(), strict=True
             )
         ]
 

@@ -2,13 +2,14 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from studio.core.errors import StoreError, UsageError
+from studio.data.features.neighbours import Neighbours, nearest_in
 from studio.data.items import Dataset
-from studio.metrics.retrieval import euclidean
 
 TENSORS = "gallery."  # how the names of its tensors begin
 FILE = "gallery.json"
@@ -70,9 +71,11 @@ class Gallery:
 
     def nearest(self, embeddings: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """The nearest images of each of embeddings [Q, D]: rows int64 [Q, k] and squared distances [Q, k]."""
-        distances = euclidean(embeddings.astype(np.float32), self.embeddings)(0, len(embeddings))
-        order = np.argsort(distances, axis=1, kind="stable")[:, :count]
-        return order, np.take_along_axis(distances, order, axis=1)
+        return self._neighbours.search(embeddings, count)
+
+    @cached_property
+    def _neighbours(self) -> Neighbours:
+        return nearest_in(self.embeddings)
 
     def tensors(self) -> dict[str, np.ndarray]:
         """What a checkpoint keeps as tensors."""
