@@ -8,11 +8,11 @@ load_checkpoint(result.checkpoint).predict(["cat.jpg"])
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["load_checkpoint", "run"]
+__all__ = ["estimate", "load_checkpoint", "run"]
 
 
 def __getattr__(name: str) -> Any:
-    """`run` and `load_checkpoint` are imported when first asked for: `import studio` costs nothing."""
+    """What is named in `__all__` is imported when first asked for: `import studio` costs nothing."""
     if name in __all__:
         from studio import api
 

@@ -1,18 +1,21 @@
-"""The studio from Python: `run` a recipe, `load_checkpoint` to predict."""
+"""The studio from Python: `run` a recipe, `estimate` what it costs before, `load_checkpoint` to predict."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from studio.core import recipe as recipes
 from studio.core.errors import StudioError, UsageError
 from studio.core.home import Home
+from studio.runs.cost import PROBE_S, Cost
+from studio.runs.cost import estimate as estimate_cost
 from studio.runs.executors import run_inline
 from studio.runs.predict import Model, load_checkpoint
 from studio.runs.runner import Result, submit
 from studio.store import Store
 
-__all__ = ["Model", "Result", "load_checkpoint", "run"]
+__all__ = ["Cost", "Model", "Result", "estimate", "load_checkpoint", "run"]
 
 
 def run(
@@ -36,9 +39,25 @@ def run(
     return result
 
 
+def estimate(
+    recipe: str | Path | Mapping[str, Any] | recipes.Recipe,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    home: Home | None = None,
+    probe_s: float = PROBE_S,
+) -> Cost | None:
+    """What `run` with the same arguments will cost: `.seconds` with `.low_s` and `.high_s`, `.memory_mb`.
+
+    From past runs of this kind, where there are none from working on it for `probe_s` seconds at most; None where that
+    is 0. Raises as `run` does.
+    """
+    home = home or Home.find()
+    return estimate_cost(_recipe(recipe, overrides, home), home, probe_s)
+
+
 def _recipe(recipe: Any, overrides: Mapping[str, Any] | None, home: Home) -> recipes.Recipe:
     if isinstance(recipe, (str, Path)):
         return recipes.load(str(recipe), dict(overrides or {}), home)
-    values = recipe.model_dump(exclude_unset=True) if isinstance(recipe, recipes.Recipe) else dict(recipe)
+    values = recipe.model_dump(exclude_unset=True) if isinstance(recipe, recipes.Recipe) else deepcopy(dict(recipe))
     notes = recipes.override(values, overrides or {})
     return recipes.parse(values, notes)

@@ -29,7 +29,8 @@ def demo(args: argparse.Namespace) -> int:
 def _run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", help="a preset name or a YAML file")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the recipe")
-    parser.add_argument("--dry-run", action="store_true", help="check the recipe, print it and stop")
+    parser.add_argument("--dry-run", action="store_true", help="check the recipe, print it and what it costs, and stop")
+    parser.add_argument("--probe", action="store_true", help="with --dry-run: work on it for half a minute to tell")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.add_argument("--queue", action="store_true", help="file it and return; it starts when there is room for it")
     json_option(parser)
@@ -39,18 +40,28 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     home = Home.find()
     recipe = recipes.load(args.recipe, args.set, home)
+    if args.probe and not args.dry_run:
+        raise UsageError("--probe says what a run would cost, and is for --dry-run.")
     if args.dry_run:
-        memory_gb = registry.procedure_for(recipe.method_class()).memory_gb(recipe)
-        for note in (*recipe.notes, f"it asks for {memory_gb:.1f} GB of the device's memory"):
-            print(f"note: {note}", file=sys.stderr)
-        if args.json:
-            print_json({"recipe": recipe.model_dump()})
-        else:
-            print(recipes.to_yaml(recipe), end="")
-        return 0
+        return _dry_run(recipe, home, args)
     if args.queue:
         return _file_in_queue(recipe, home, args.json)
     return _finish(_run_in_foreground(recipe, home, args.quiet or args.json), args)
+
+
+def _dry_run(recipe: recipes.Recipe, home: Home, args: argparse.Namespace) -> int:
+    from studio.runs import cost
+
+    estimate = cost.estimate(recipe, home, cost.PROBE_S if args.probe else 0.0)
+    memory_gb = registry.procedure_for(recipe.method_class()).memory_gb(recipe)
+    told = f"it takes {estimate}" if estimate else "no run of this kind tells what it takes; --probe tries it"
+    for note in (*recipe.notes, f"it asks for {memory_gb:.1f} GB of the device's memory", told):
+        print(f"note: {note}", file=sys.stderr)
+    if args.json:
+        print_json({"recipe": recipe.model_dump(), "cost": estimate.to_dict() if estimate else None})
+    else:
+        print(recipes.to_yaml(recipe), end="")
+    return 0
 
 
 def _run_argument(parser: argparse.ArgumentParser) -> None:

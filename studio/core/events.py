@@ -38,7 +38,7 @@ class EventWriter:
     """Appends events to one file, a whole line at a time.
 
     Fields of every event: `t` (seconds since the epoch) and `kind`. By kind:
-    status {status, reason?}, progress {what, done, total}, scalar {name, value, step},
+    status {status, reason?}, progress {what, done, total, planned?, epoch?}, scalar {name, value, step},
     figure {name, path}, table {name, columns, rows}, checkpoint {checkpoint, role},
     metrics {metrics}, note/warning/error {message}.
     """
@@ -63,8 +63,8 @@ class EventWriter:
     def status(self, status: str, **fields: Any) -> None:
         self.emit("status", status=status, **fields)
 
-    def progress(self, what: str, done: int, total: int) -> None:
-        self.emit("progress", what=what, done=done, total=total)
+    def progress(self, what: str, done: int, total: int, **fields: Any) -> None:
+        self.emit("progress", what=what, done=done, total=total, **fields)
 
     def scalar(self, name: str, value: float, step: int) -> None:
         self.emit("scalar", name=name, value=float(value), step=step)

@@ -186,6 +186,7 @@ class Loop:
             self.total = self._most(self.progress.budget)
         if self.learner.starts_solved and self.progress.step == 0:
             self._judge()
+        self._announce()
         log_every = 1 if self.job.device == "cpu" else 10
         for step, batch in self._prepared(self.progress.step):
             if self._out_of_patience():
@@ -205,6 +206,13 @@ class Loop:
         if self.average is not None:
             self.average.load(self.average.tensors)
         return self.progress
+
+    def _announce(self) -> None:
+        """Says how long this training is, for whoever works out what it costs (studio.runs.cost)."""
+        epoch = self.batches.steps_per_epoch
+        planned = self.progress.budget or epoch * self.settings.epochs  # were it not for train.max_steps
+        done, what = self.progress.step, f"{self._prefix}training"
+        self.job.events.progress(what, done, self.total, planned=planned, epoch=epoch)
 
     def _most(self, steps: int) -> int:
         return steps if self.settings.max_steps is None else min(steps, self.settings.max_steps)

@@ -20,6 +20,7 @@ from studio.core.events import EventWriter
 from studio.core.home import Home
 from studio.core.procedure import Job, Outcome
 from studio.core.recipe import Recipe
+from studio.core.resident import peak_bytes
 from studio.device.allocator import keep_freed_memory
 from studio.device.manager import DeviceManager, TorchProbe
 from studio.engine.process_rank import world
@@ -81,13 +82,14 @@ def execute(
     home: Home,
     resume: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
+    store: Store | None = None,
 ) -> Result:
-    """Works on a filed run in this process until it is finished, failed or stopped.
+    """Works on a filed run in this process until it is finished, failed or stopped; `store` is that of `home`.
 
     Every outcome is in the events; no exception leaves but KeyboardInterrupt and its kin.
     """
     home = home.seen_by(run.visitor())
-    store, devices = Store(home), DeviceManager(home)
+    store, devices = store or Store(home), DeviceManager(home)
     begun = time.monotonic()
     with run.hold(), answered_stop(run), Queue(home).working(run), EventWriter(run.events_path) as events:
         late = out_of_time(home.rights, events.note)
@@ -213,6 +215,7 @@ def _report(result: Result, events: EventWriter) -> None:
     if result.error:
         events.emit("error", message=result.error)
     values = {"seconds": result.seconds, "device": result.device, "exit_code": result.exit_code}
+    values["peak_memory_mb"] = round(peak_bytes() / 2**20, 1)
     events.status(result.status, **values)
 
 

@@ -16,6 +16,7 @@ from studio.core.errors import DataError, StudioError, UsageError
 from studio.core.home import Home
 from studio.data.specs import parse
 from studio.device.manager import DeviceManager
+from studio.runs.cost import Cost, estimate
 from studio.runs.examine import STRANGERS, Examined, Examiner
 from studio.runs.export import export_checkpoint
 from studio.runs.predict import Model, load_checkpoint, teach_checkpoint
@@ -86,6 +87,10 @@ class Actions:
             run.discard()
             raise
         return run.id
+
+    def cost(self, values: dict[str, Any], probe_s: float = 0.0) -> Cost | None:
+        """What a run of this recipe will cost; a hosted page tells it from past runs alone. Raises as `start` does."""
+        return estimate(recipes.parse(values), self.home, 0.0 if self.hosted else probe_s)
 
     def resume(self, run_id: str) -> None:
         """Files a stopped or failed run in the queue, to be gone on with."""

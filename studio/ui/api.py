@@ -6,6 +6,7 @@ import gradio as gr
 
 from studio.core import recipe as recipes
 from studio.core import registry
+from studio.runs.cost import PROBE_S
 from studio.ui.actions import Actions
 from studio.ui.guard import guarded
 
@@ -34,6 +35,19 @@ def add_api(actions: Actions) -> None:
         notes = recipes.override(values, settings)
         return {"run": actions.start(values, notes=notes)}
 
+    def estimate_run(preset: str, settings: dict[str, Any], probe: bool = False) -> dict[str, Any]:
+        """Seconds and memory that a run will take, and between which seconds nine of ten end; empty where unknown.
+
+        Args:
+            preset: name of a preset, such as quickstart
+            settings: recipe keys to change, such as {"eval.shots": 1}
+            probe: where no past run tells it, work on the recipe for half a minute (never on a hosted page)
+        """
+        values = recipes.read_yaml(recipes.find_preset(_name(preset), actions.home))
+        recipes.override(values, settings)
+        estimate = actions.cost(values, PROBE_S if probe else 0.0)
+        return estimate.to_dict() if estimate else {}
+
     def show_run(run: str) -> dict[str, Any]:
         """Status, progress, metrics and checkpoint of a run.
 
@@ -59,7 +73,7 @@ def add_api(actions: Actions) -> None:
         """Runs of this home, newest first."""
         return [{key: row.get(key) for key in ("run", "status", "method", "created")} for row in actions.store.runs()]
 
-    for function in (list_presets, list_methods, start_run, show_run, stop_run, list_runs):
+    for function in (list_presets, list_methods, estimate_run, start_run, show_run, stop_run, list_runs):
         gr.api(guarded(function), api_name=function.__name__, concurrency_limit=LIMIT)
 
 

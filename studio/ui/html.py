@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from studio.core import registry
+from studio.runs.cost import Cost, duration
 from studio.ui.catalogue import explained, say, translated, words
 from studio.ui.views import View
 
@@ -83,6 +84,24 @@ def _with_interval(name: str, metrics: dict[str, Any]) -> str:
     if isinstance(low, (int, float)) and isinstance(high, (int, float)):
         return f"{number(value)} ({number(float(low))} – {number(float(high))})"
     return number(value)
+
+
+def cost(estimate: Cost | None, language: str, hosted: bool = False) -> str:
+    """What a run will cost, how sure that is, and from what it is known."""
+    if estimate is None:
+        return f"<p class='cost'>{escape(say('cost.unknown.hosted' if hosted else 'cost.unknown', language))}</p>"
+    seconds = {name: _duration(getattr(estimate, name), language) for name in ("seconds", "low_s", "high_s")}
+    memory = say("cost.memory", language, gb=estimate.memory_mb / 1024) if estimate.memory_mb else ""
+    line = say("cost.line", language, memory=memory, **seconds)
+    source = say(f"cost.{estimate.source}", language, runs=estimate.runs, **seconds)
+    return f"<p class='cost' data-seconds='{estimate.seconds:.1f}'><b>{escape(line)}</b> {escape(source)}</p>"
+
+
+def _duration(seconds: float, language: str) -> str:
+    text = duration(seconds)
+    for unit, chinese in ((" min", " 分"), (" h", " 小时"), (" s", " 秒")) if language == "zh" else ():
+        text = text.replace(unit, chinese)
+    return text
 
 
 def number(value: float) -> str:

@@ -24,7 +24,16 @@ SORTER = {
     "data": {"train": "builtin:digits?per_class=4"}, "eval": {"ways": 3, "shots": 1, "queries": 1, "episodes": 2},
 }  # fmt: skip
 LOGIN = {"username": "ann", "password": "a long password"}
-CALLS = ("list_presets", "list_methods", "start_run", "show_run", "stop_run", "list_runs", "tool_watch_film")
+CALLS = (
+    "list_presets",
+    "list_methods",
+    "estimate_run",
+    "start_run",
+    "show_run",
+    "stop_run",
+    "list_runs",
+    "tool_watch_film",
+)
 
 # --- a password ---------------------------------------------------------------------------------
 

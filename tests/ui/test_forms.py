@@ -12,7 +12,8 @@ from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import UsageError
 from studio.ui import form_html, forms
-from studio.ui.command_line import command_line
+from studio.ui.command_line import command_line, python_call
+from studio.ui.transfer_question import question
 
 
 class Inputs(HTMLParser):
@@ -132,17 +133,40 @@ def test_texts_from_outside_are_only_text():
 
 @pytest.mark.parametrize("preset", sorted(recipes.presets()))
 @pytest.mark.parametrize("changes", [{}, {"name": "my run"}, {"data.train": "folder:/my photos/and 'more'"}], ids=str)
-def test_the_command_line_of_the_page_runs_what_the_form_says(preset, changes):
+def test_the_command_line_and_the_python_of_the_page_run_what_the_form_says(preset, changes):
     if "data.train" in changes and not getattr(recipes.load(preset).data, "train", None):
         pytest.skip("it learns from domains")
     recipe = recipes.load(preset, changes)
     _, _, command, name, *words = shlex.split(command_line(recipe, preset))
     assert command == "run" and name == preset
-    again = recipes.load(name, words[1::2])
-    assert again.model_dump(exclude={"about"}) == recipe.model_dump(exclude={"about"})
+    called = []
+    call = (
+        python_call(recipe, preset).removeprefix("from studio import run\n\n").removesuffix("\nprint(result.metrics)")
+    )
+    exec(call, {"run": lambda *arguments: called.extend(arguments)})
+    for again in (recipes.load(name, words[1::2]), recipes.load(*called)):
+        assert again.model_dump(exclude={"about"}) == recipe.model_dump(exclude={"about"})
 
 
 def test_a_method_without_a_preset_has_a_command_line_too():
     recipe = recipes.parse({"task": "detect", "method": "detect/yolos", "data": {"train": "voc:/photos"}})
     _, _, _, name, *words = shlex.split(command_line(recipe, "quickstart"))
     assert recipes.load(name, words[1::2]).model_dump(exclude={"about"}) == recipe.model_dump(exclude={"about"})
+
+
+@pytest.mark.parametrize(
+    ("preset", "changes", "method", "data"),
+    [
+        ("align-compare", {}, "rank/gap", {"source": "builtin:glyphs?domain=sans-bold&classes=10&per_class=20"}),
+        ("small-data-cnn", {"data.train": "folder:/mine"}, "rank/backbones", {"train": "folder:/mine"}),
+    ],
+)
+def test_whether_to_transfer_is_asked_of_the_data_in_the_form(preset, changes, method, data):
+    screen = forms.screen_of(recipes.load(preset, changes).model_dump(exclude_defaults=True), preset)
+    asked = recipes.parse(question(screen))
+    assert asked.method == method and data.items() <= asked.data.model_dump().items()
+
+
+def test_whether_to_transfer_is_not_asked_of_boxes():
+    with pytest.raises(UsageError, match="task detect, with data.train"):
+        question(forms.screen_of(recipes.load("detect-quick").model_dump(exclude_defaults=True)))

@@ -374,7 +374,11 @@ def test_scripts_start_watch_and_list_runs_over_the_api(served):
     assert any(row["run"] == run for row in client.predict(api_name="/list_runs"))
     public = {name for name in client.view_api(return_format="dict")["named_endpoints"]}
     offered = {f"/tool_{tool.name.replace('-', '_')}" for tool in tools()}
-    assert public == {"/list_presets", "/list_methods", "/start_run", "/show_run", "/stop_run", "/list_runs"} | offered
+    assert (
+        public
+        == {"/list_presets", "/list_methods", "/estimate_run", "/start_run", "/show_run", "/stop_run", "/list_runs"}
+        | offered
+    )
     json.dumps(seen)
 
 

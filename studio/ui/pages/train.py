@@ -1,4 +1,4 @@
-"""Train: choose a preset, change what matters, see the command, start, watch."""
+"""Train: choose a preset, change what matters, see what it costs and the command, start, watch."""
 
 from typing import Any
 
@@ -6,12 +6,15 @@ import gradio as gr
 
 from studio.core import recipe as recipes
 from studio.core.errors import StudioError
-from studio.ui import forms
+from studio.runs.cost import PROBE_S
+from studio.ui import forms, html
+from studio.ui.actions import Actions
 from studio.ui.catalogue import language_of, say, word
-from studio.ui.command_line import command_line
+from studio.ui.command_line import command_line, python_call
 from studio.ui.form import READ, SETTLED
 from studio.ui.guard import guarded, inform
 from studio.ui.pages import live
+from studio.ui.transfer_question import question
 
 
 def build(shared: Any) -> None:
@@ -20,15 +23,23 @@ def build(shared: Any) -> None:
             shared.form.place()
         with gr.Column(scale=6, min_width=320):
             start = gr.Button(word("train.start"), variant="primary", size="lg", elem_id="train-start")
+            cost = gr.HTML(elem_id="train-cost", padding=False)
+            with gr.Row():
+                probe = gr.Button(
+                    word("train.probe"), elem_id="train-probe", size="sm", visible=not shared.actions.hosted
+                )
+                ask = gr.Button(word("train.ask"), elem_id="train-ask", size="sm")
             with gr.Row():
                 stop = gr.Button(word("train.stop"), elem_id="train-stop", size="sm")
                 resume = gr.Button(word("train.resume"), elem_id="train-resume", size="sm")
             live.build(shared)
-            with gr.Accordion(word("train.same"), open=False, elem_id="train-same"):
-                command = gr.Code(
-                    language="shell", label=word("train.command"), elem_id="train-command", interactive=False
-                )
-                text = gr.Code(language="yaml", label="YAML", elem_id="train-yaml", interactive=False)
+            gr.Markdown(word("train.same"))
+            with gr.Tabs(elem_id="train-same"):
+                said = [
+                    _said(word("train.command"), "shell", "train-command"),
+                    _said("YAML", "yaml", "train-yaml"),
+                    _said("Python", "python", "train-python"),
+                ]
 
     @guarded
     def begin(sent: str, request: gr.Request) -> Any:
@@ -38,6 +49,20 @@ def build(shared: Any) -> None:
         forms.check_filed(screen, recipes.parse(values))
         run_id = shared.actions.start(values)
         inform(say("train.started", language, run=run_id), seconds=4)
+        return run_id
+
+    @guarded
+    def foretell(sent: str, request: gr.Request) -> str:
+        return _foretold(shared.actions, sent, 0.0, language_of(request))
+
+    @guarded
+    def work_it_out(sent: str, request: gr.Request) -> str:
+        return _foretold(shared.actions, sent, PROBE_S, language_of(request))
+
+    @guarded
+    def ask_first(sent: str, request: gr.Request) -> str:
+        run_id = shared.actions.start(question(forms.read_screen(sent)))
+        inform(say("train.asked", language_of(request), run=run_id), seconds=6)
         return run_id
 
     @guarded
@@ -63,15 +88,35 @@ def build(shared: Any) -> None:
     start.click(begin, [form], [shared.run], js=SETTLED, concurrency_limit=2, **private)
     stop.click(ask_stop, [shared.run], None, show_progress="hidden", **private)
     resume.click(go_on, [shared.run], None, show_progress="hidden", **private)
-    form.edited(_same, [form], [command, text], js=READ, trigger_mode="always_last", show_progress="hidden", **private)
+    ask.click(ask_first, [form], [shared.run], js=SETTLED, **private)
+    probe.click(work_it_out, [form], [cost], js=SETTLED, concurrency_limit=1, **private)
+    edited = {"js": READ, "trigger_mode": "always_last", "show_progress": "hidden", **private}
+    form.edited(_same, [form], said, **edited)
+    form.edited(foretell, [form], [cost], **edited)
 
 
-def _same(sent: str) -> tuple[str, str]:
-    """The command line and the YAML that do what the form says, or what is wrong with it."""
+def _said(title: Any, language: Any, name: str) -> gr.Code:
+    with gr.Tab(title):
+        return gr.Code(language=language, show_label=False, elem_id=name, interactive=False)
+
+
+def _same(sent: str) -> tuple[str, str, str]:
+    """The command line, the YAML and the Python that do what the form says, or what is wrong with it."""
     try:
         screen = forms.read_screen(sent)
         recipe = recipes.parse(forms.values_of(screen))
-        return command_line(recipe, screen.preset), recipes.to_yaml(recipe)
+        return command_line(recipe, screen.preset), recipes.to_yaml(recipe), python_call(recipe, screen.preset)
     except StudioError as error:
         wrong = "\n".join(f"# {line}" for line in str(error).splitlines())
-        return wrong, wrong
+        return wrong, wrong, wrong
+
+
+def _foretold(actions: Actions, sent: str, probe_s: float, language: str) -> str:
+    """What the run will cost, in a line; where the form is wrong, that is said where it is read, and not here."""
+    try:
+        estimate = actions.cost(forms.values_of(forms.read_screen(sent)), probe_s)
+    except StudioError:
+        if probe_s:
+            raise
+        return ""
+    return html.cost(estimate, language, actions.hosted)

@@ -1,0 +1,105 @@
+"""A recipe tried for a few seconds, to say what all of it will cost: a throwaway run in a process of its own.
+
+It does what the run would do, cut to a few steps a training, so that everything is met once: data, backbone, training,
+judging, figures. Nothing of it is kept but the features of frozen backbones, which the run then need not compute.
+"""
+
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from studio.core.errors import StudioError
+from studio.core.home import Home
+from studio.core.recipe import Recipe
+from studio.runs import timeline
+from studio.runs.openable import require_openable
+from studio.runs.processes import spawn
+from studio.runs.runner import execute
+from studio.runs.timeline import Timeline
+from studio.store import Store
+from studio.store.checkpoint import Checkpoint, Manifest
+from studio.store.runs import RunFolder
+
+STEPS = 8  # of each training
+LOOK_S = 0.1
+
+
+def probe(recipe: Recipe, home: Home, limit_s: float) -> Timeline:
+    """How a few steps of a recipe went, broken off after `limit_s` seconds of work.
+
+    Raises StudioError with what went wrong where the recipe can't be worked on.
+    """
+    require_openable(recipe, Store(home))
+    folder = Path(tempfile.mkdtemp(prefix="studio-probe-"))
+    try:
+        run, started = RunFolder.make(folder, _shortened(recipe), home.visitor), time.time()
+        memory_mb = _work(run, home, limit_s)
+        events = run.events()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    seen = timeline.read(events)
+    if seen.status in ("failed", "queued"):
+        errors = [event["message"] for event in events if event["kind"] == "error"]
+        raise StudioError(errors[-1] if errors else "The probe ended before it began; the run would too.")
+    seen.memory_mb = seen.memory_mb or memory_mb
+    if seen.status == "running":  # a whole run counts what it imports before its first event too
+        seen.seconds = events[-1]["t"] - started
+    return seen
+
+
+def _shortened(recipe: Recipe) -> Recipe:
+    steps = min(STEPS, recipe.train.max_steps or STEPS)
+    train = recipe.train.model_copy(update={"max_steps": steps, "patience": None, "processes": 1})
+    return recipe.model_copy(update={"train": train})
+
+
+def _work(run: RunFolder, home: Home, limit_s: float) -> float:
+    """Waits for the probe, or ends it once it was worked on for long enough; the most memory it was seen to hold."""
+    with open(run.log_path, "ab") as log:
+        process = spawn("studio.runs.probe", [str(run.path)], home, log)
+    watched, memory, deadline = psutil.Process(process.pid), 0, time.monotonic() + 3 * limit_s
+    try:
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(LOOK_S)
+            memory = max(memory, _resident(watched))
+            if run.events_path.exists() and _worked_s(run) > limit_s:
+                break
+    finally:
+        process.kill()
+        process.wait()
+    return memory / 2**20
+
+
+def _worked_s(run: RunFolder) -> float:
+    """Seconds since the run began; a device may be waited for before."""
+    begun = next((event["t"] for event in run.events() if event.get("status") == "running"), None)
+    return time.time() - begun if begun else 0.0
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:  # it has just ended
+        return 0
+
+
+class ThrowawayStore(Store):
+    """Runs and checkpoints of a home to read from; what is put is not kept."""
+
+    def put(self, manifest: Manifest, tensors: Any, files: Any = None) -> Checkpoint:
+        return Checkpoint(manifest.model_copy(update={"id": "probe"}), self.home.checkpoints / "probe.json", self.blobs)
+
+
+def main(folder: str) -> int:
+    run = RunFolder(Path(folder))
+    home = Home.find()
+    return execute(run, home, store=ThrowawayStore(home.seen_by(run.visitor()))).exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
