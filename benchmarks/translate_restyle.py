@@ -16,7 +16,7 @@ from pathlib import Path
 from studio import run
 from studio.core.home import Home
 
-RENDERED = ("none", "fog", "night", "rain")
+RENDERED = ("none", "fog", "night", "rain", "sketch")
 
 
 def main() -> None:

@@ -61,9 +61,13 @@ class Translator(Learner):
     clips: ClassVar[bool] = False
     #: it learns the way back too
     both_ways: ClassVar[bool] = False
+    #: its generators can be given a style's codes, which their part `style` finds in an image of the wanted look
+    takes_style: ClassVar[bool] = False
     #: the module's parts that the phase `generate` trains
     generating: ClassVar[tuple[str, ...]] = ("generator",)
     discriminating: ClassVar[tuple[str, ...]] = ("discriminator",)
+    #: the codes [1, codes] of the style that is drawn, where one was shown
+    codes: Tensor | None = None
     #: where the training stands: after so many steps of how many
     stands: Step = Step(0, 0)
 
@@ -152,11 +156,16 @@ class Translator(Learner):
         self.stands = Step(at.step + 1, at.total)
 
     def predict(self, images: Tensor) -> Tensor:
-        return self.module["generator"](images)
+        return self._drawn("generator", images)
 
     def predict_back(self, images: Tensor) -> Tensor:
         """The way back, where `both_ways`."""
-        return self.module["generator_back"](images)
+        return self._drawn("generator_back", images)
+
+    def _drawn(self, name: str, images: Tensor) -> Tensor:
+        if self.codes is None:
+            return self.module[name](images)
+        return self.module[name](images, self.codes.expand(len(images), -1))
 
     def losses(self, batch: Any, at: Step) -> Losses:
         return self.generate(batch, at)

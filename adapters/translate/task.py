@@ -90,6 +90,7 @@ class Translate(Task):
         "kid": "KID (distance of the looks; 0 is none)",
         "psnr": "PSNR (dB)",
         "ssim": "SSIM",
+        "perceptual": "distance to the pair, as a network sees it",
         "distance": "Frechet distance of the looks",
         "warping_error": "warping error (how much a film flickers)",
     }

@@ -18,6 +18,7 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="of a video, look at every N-th frame")
+    parser.add_argument("--side-by-side", action="store_true", help="of a video, write each frame beside its answer")
     parser.add_argument("--beside", metavar="ID", help="compare with this checkpoint, box by box (detectors)")
     add_looks(parser)
     json_option(parser)
@@ -70,7 +71,9 @@ def _watched(model: Any, film: Path, outputs: Any, args: argparse.Namespace) -> 
     with film_progress(film.name, frame_count(film)) as on_frame:
 
         def watch(path: Path | None) -> None:
-            predictions.extend(predict_video(model, film, path, args.every, on_frame, say, args.topk))
+            predictions.extend(
+                predict_video(model, film, path, args.every, on_frame, say, args.topk, args.side_by_side)
+            )
 
         if outputs is None:
             watch(None)

@@ -71,7 +71,7 @@ class TrainSection(Section):
     )
 
 
-Restyling = Literal["none", "mean-variance", "histogram", "reinhard", "fda", "fog", "night", "rain"]
+Restyling = Literal["none", "mean-variance", "histogram", "reinhard", "fda", "fog", "night", "rain", "sketch"]
 
 
 class RestyledTrain(TrainSection):
@@ -80,7 +80,7 @@ class RestyledTrain(TrainSection):
     restyle: Restyling = Field(
         "none",
         description="show training images in the colours of train.restyle_like (mean-variance, histogram, reinhard, "
-        "fda), or in fog, night or rain",
+        "fda), in fog, night or rain, or as a sketch",
     )
     restyle_like: str | None = Field(
         None, description="images whose look it is, such as folder:dusk; null is data.target where there is one"
@@ -90,7 +90,7 @@ class RestyledTrain(TrainSection):
     @property
     def needs_references(self) -> bool:
         """The look is that of other images, not one that is rendered."""
-        return self.restyle not in ("none", "fog", "night", "rain")
+        return self.restyle in ("mean-variance", "histogram", "reinhard", "fda")
 
 
 class AugmentedTrain(RestyledTrain):

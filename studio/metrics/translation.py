@@ -3,6 +3,8 @@
 Images are uint8 [3, H, W]. Features are those of a network that is named wherever such a number is shown.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
@@ -35,6 +37,22 @@ def ssim(image: np.ndarray, truth: np.ndarray) -> float:
     rim = int(REACH * SIGMA + 0.5)
     inner = values[:, rim:-rim, rim:-rim] if min(values.shape[1:]) > 2 * rim else values
     return float(inner.mean())
+
+
+def perceptual_distance(maps: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> float:
+    """How far two images are for a network, from its maps [C, h, w] of both: 0 where they are the same.
+
+    Zhang et al. 2018, The Unreasonable Effectiveness of Deep Features as a Perceptual Metric, equation 1: directions of
+    the channels at each place, squared differences, mean over places, sum over maps. All channels weigh 1, where LPIPS
+    has learned weights: it is to be called by its network, never LPIPS.
+    """
+    pairs = zip(maps, truth, strict=True)
+    return float(sum(np.square(_directions(own) - _directions(other)).sum(0).mean() for own, other in pairs))
+
+
+def _directions(features: np.ndarray) -> np.ndarray:
+    values = features.astype(np.float64)
+    return values / np.maximum(np.linalg.norm(values, axis=0), 1e-10)
 
 
 def kid(made: np.ndarray, real: np.ndarray) -> tuple[float, float]:

@@ -47,6 +47,11 @@ def test_images_are_translated_once_and_keep_their_size_and_truth(home, translat
     assert read_image(again.items[1].source).tobytes() == image.tobytes()
 
 
+def test_the_last_checkpoint_will_do_and_the_data_say_which_it_was(home, translator):
+    last, named = (open_data(f"{SCENES} | translate:{name}", limits_of(home)) for name in ("last", translator))
+    assert last.items[0].source.digest() == named.items[0].source.digest() and translator in last.remarks[0]
+
+
 def test_another_way_of_looking_is_another_image(home, translator):
     plain, other = (
         open_data(f"{SCENES} | translate:{translator}{options}", limits_of(home)).items[0].source

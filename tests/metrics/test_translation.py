@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from studio.metrics.translation import diversity, frechet_distance, kid, psnr, ssim
+from studio.metrics.translation import diversity, frechet_distance, kid, perceptual_distance, psnr, ssim
 
 DRAW = np.random.default_rng(0)
 MADE, REAL = DRAW.normal(size=(7, 5)), DRAW.normal(0.3, 1.2, size=(9, 5))
@@ -57,6 +57,20 @@ def test_ssim_is_that_of_scikit_image():
         image, truth, channel_axis=0, data_range=255, gaussian_weights=True, use_sample_covariance=False
     )
     assert ssim(image, truth) == pytest.approx(expected, abs=1e-9) and ssim(truth, truth) == pytest.approx(1.0)
+
+
+def test_the_perceptual_distance_is_that_of_directions_place_by_place():
+    draw = np.random.default_rng(0)
+    maps, truth = ([draw.normal(size=shape) for shape in ((3, 2, 4), (5, 1, 2))] for _ in range(2))
+    expected = 0.0
+    for own, other in zip(maps, truth, strict=True):
+        places = [(row, column) for row in range(own.shape[1]) for column in range(own.shape[2])]
+        for place in places:
+            one, two = own[:, *place], other[:, *place]
+            expected += np.sum((one / np.sqrt(one @ one) - two / np.sqrt(two @ two)) ** 2) / len(places)
+    assert perceptual_distance(maps, truth) == pytest.approx(expected)
+    assert perceptual_distance(maps, [2 * features for features in maps]) == pytest.approx(0)
+    assert perceptual_distance([np.zeros((3, 2, 2))], [np.zeros((3, 2, 2))]) == 0
 
 
 def test_diversity_is_the_mean_distance_of_different_images():

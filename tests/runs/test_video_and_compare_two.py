@@ -85,6 +85,16 @@ def test_boxes_of_a_film_are_rows_and_drawn_on_it(film, tmp_path):
     assert list(out.parent.iterdir()) == [out]
 
 
+def test_a_frame_stands_left_of_its_answer(film, tmp_path):
+    predict_video(model(Bright()), film, tmp_path / "drawn.mp4", every=5)
+    predict_video(model(Bright()), film, tmp_path / "both.mp4", every=5, side_by_side=True)
+    drawn, both = (next(video.frames(tmp_path / name)).image for name in ("drawn.mp4", "both.mp4"))
+    assert both.size == (192, 48)
+    for left, alone in ((0, frame(0)), (96, drawn)):
+        half = both.crop((left, 0, left + 96, 48))
+        assert np.abs(np.asarray(half, float) - np.asarray(alone, float)).mean() < 5
+
+
 def test_rows_of_a_film_are_shown_and_written_with_their_time(film, tmp_path, capsys):
     rows = predict_video(model(Bright()), film, every=5)
     assert show_predictions(rows, True, 5, Outputs(tmp_path / "out")) == 0

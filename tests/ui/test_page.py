@@ -1,6 +1,7 @@
 """The page in a real browser: a person's whole way, and nothing lost by a refresh or a closed tab."""
 
 import importlib.util
+import io
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from studio import run
 from studio.core import recipe as recipes
 from studio.core.home import Home
 from studio.runs.tools import tools
@@ -285,6 +287,48 @@ def test_boxes_are_found_from_a_spec_to_a_drawing(served, browser, tmp_path):
     page.wait_for_selector("#try-boxes img")
     assert "things were found" in page.inner_text("#try-remark")
     assert page.problems == []
+
+
+@pytest.mark.slow
+def test_a_photo_gets_the_style_of_another_image_and_the_slider_acts_when_it_is_let_go(served, browser, tmp_path):
+    home, url = served
+    draw, scenes = np.random.default_rng(0), "builtin:scenes?images=3&size=64"
+    values = {"task": "translate", "method": "translate/histogram", "device": "cpu", "data": {"target": scenes}}
+    checkpoint = run(values, home=home).checkpoint
+    for name, most in (("photo", (256, 256, 256)), ("style", (256, 40, 40))):
+        Image.fromarray(draw.integers(0, most, (48, 64, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
+    page = open_page(browser, url)
+    tab(page, "Try it")
+    page.wait_for_function(
+        "name => document.querySelector('#try-checkpoint input')?.value.includes(name)", arg=checkpoint
+    )
+    page.set_input_files("#try-photo input[type=file]", tmp_path / "photo.png")
+    page.click("#tool-restyle > button")
+    page.set_input_files("#tool-restyle-style input[type=file]", tmp_path / "style.png")
+    for name in ("#try-photo", "#tool-restyle-style"):
+        page.wait_for_selector(f"{name} img")
+
+    def shown(after=""):
+        """The mean colour of the image that came out, once it is another than that of the address `after`."""
+        found = page.wait_for_function(
+            """before => {
+                const image = document.querySelector('#tool-restyle-image img');
+                return image?.naturalWidth > 0 && image.src !== before && image.src;
+            }""",
+            arg=after,
+        )
+        address = found.json_value()
+        with Image.open(io.BytesIO(page.request.get(address).body())) as image:
+            return address, np.asarray(image.convert("RGB"), float).mean((0, 1))
+
+    page.click("#tool-restyle-use")
+    whole, red = shown()
+    assert red[0] > 3 * red[1]
+    slider = page.locator("#tool-restyle-strength input[type=range]")
+    slider.fill("0.2")
+    slider.dispatch_event("pointerup")
+    _, little = shown(whole)
+    assert little[1] > 2 * red[1] and page.problems == []
 
 
 def test_a_run_goes_on_when_its_tab_is_closed_and_another_tab_finds_it(served, browser):

@@ -75,7 +75,7 @@ def test_the_page_compares_joins_and_watches(page, made, film):
     assert "Both found" in remark and drawn.visible and drawn.value is not None
     remark, drawn, *_ = functions["look-again"](REQUEST, name, image(), True, "1, 1.5", "wbf", name)
     assert "things were found" in remark and drawn.visible
-    remark, _, watched, *_ = functions["watch-film"](REQUEST, name, str(film), 2)
+    remark, _, watched, *_ = functions["watch-film"](REQUEST, name, str(film), 2, True)
     assert "in 2 frames" in remark and watched.visible
 
 
@@ -147,6 +147,7 @@ def test_the_command_line_has_them_too(made, film, tmp_path, monkeypatch, capsys
         "look-again",
         "restyle",
         "segment-film",
+        "serve",
         "teach",
         "watch-film",
     ]

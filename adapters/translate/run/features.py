@@ -1,18 +1,20 @@
 """Features of images for KID and the Frechet distance, by a frozen network that is named beside each number."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from adapters.backbones.pyramid_maps import PyramidMaps
 from adapters.translate.data.decoded import resized
 from studio.core import registry
 from studio.core.procedure import Job
 from studio.data.transforms import normalize
 
 BATCH = 16
+STRIDES = (2, 4, 8, 16)  # of the maps that pairs are compared by
 
 
 class Features:
@@ -22,6 +24,7 @@ class Features:
         self.backbone = backbone.to(device).eval()
         self.name, self.device = backbone.spec, device
         self.preprocess = replace(backbone.preprocess, squash=True)
+        self.pyramid = PyramidMaps(self.backbone, STRIDES)
 
     @classmethod
     def of(cls, job: Job) -> "Features":
@@ -31,9 +34,19 @@ class Features:
     @torch.inference_mode()
     def __call__(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """float32 [N, D] of images uint8 [3, h, w], which may differ in size."""
-        side, rows = self.preprocess.image_size, []
+        return np.concatenate([self.backbone.embed(inputs).float().cpu().numpy() for inputs in self._inputs(images)])
+
+    @torch.inference_mode()
+    def maps(self, images: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
+        """For each image uint8 [3, h, w] the maps [C, h, w] on the network's way, finest first."""
+        rows: list[list[np.ndarray]] = []
+        for inputs in self._inputs(images):
+            maps = [features.float().cpu().numpy() for features in self.pyramid(inputs)]
+            rows += [list(of_image) for of_image in zip(*maps, strict=True)]
+        return rows
+
+    def _inputs(self, images: Sequence[np.ndarray]) -> Iterator[torch.Tensor]:
+        side = self.preprocess.image_size
         for first in range(0, len(images), BATCH):
             squares = [resized(torch.from_numpy(image), (side, side)) for image in images[first : first + BATCH]]
-            inputs = normalize(torch.stack(squares).to(self.device), self.preprocess)
-            rows.append(self.backbone.embed(inputs).float().cpu().numpy())
-        return np.concatenate(rows)
+            yield normalize(torch.stack(squares).to(self.device), self.preprocess)

@@ -11,14 +11,14 @@ from adapters.translate.base import Translator
 from adapters.translate.data.decoded import Looks
 from adapters.translate.run.features import Features
 from adapters.translate.run.views import View, translated
-from studio.metrics.translation import diversity, frechet_distance, kid, psnr, ssim
+from studio.metrics.translation import diversity, frechet_distance, kid, perceptual_distance, psnr, ssim
 
 BATCH = 8  # images of one size that are translated together
 
 
 @dataclass
 class Scores:
-    """What is said of a set of translated images. `psnr` and `ssim` float64 [N], empty where there are no pairs."""
+    """What is said of translated images. `psnr`, `ssim`, `perceptual` float64 [N], empty where there are no pairs."""
 
     kid: float
     kid_ci95: float
@@ -26,11 +26,13 @@ class Scores:
     diversity: float  # of the images, as a share of that of the wanted look
     psnr: np.ndarray
     ssim: np.ndarray
+    perceptual: np.ndarray
 
     def to_dict(self) -> dict[str, float]:
         """One number of each, for curves."""
         values = {"kid": self.kid, "distance": self.distance, "diversity": self.diversity}
-        return values | ({"psnr": float(self.psnr.mean()), "ssim": float(self.ssim.mean())} if len(self.psnr) else {})
+        pairs = {"psnr": self.psnr, "ssim": self.ssim, "perceptual": self.perceptual}
+        return values | {name: float(of_pairs.mean()) for name, of_pairs in pairs.items() if len(of_pairs)}
 
 
 @dataclass
@@ -46,15 +48,22 @@ class Judge:
         """Features float32 [M, D] of the wanted look."""
         return self.features(self.wanted)
 
+    @cached_property
+    def of_pairs(self) -> list[list[np.ndarray]]:
+        """The maps of the other side of each pair."""
+        return self.features.maps(self.held.pairs)
+
     def __call__(self, outputs: Sequence[np.ndarray]) -> Scores:
         """Scores of images uint8 [3, h, w], one for each of `held`."""
         features = self.features(outputs)
         value, interval = kid(features, self.of_wanted)
         spread = diversity(features) / max(diversity(self.of_wanted), 1e-12)
         pairs = list(zip(outputs, self.held.pairs, strict=True)) if self.held.pairs else []
+        maps = zip(self.features.maps(outputs), self.of_pairs, strict=True) if pairs else []
         return Scores(
             value, interval, frechet_distance(features, self.of_wanted), spread,
             np.array([psnr(*pair) for pair in pairs]), np.array([ssim(*pair) for pair in pairs]),
+            np.array([perceptual_distance(*pair) for pair in maps]),
         )  # fmt: skip
 
 

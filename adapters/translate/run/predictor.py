@@ -1,5 +1,6 @@
 """A translator brought to life, and its answer: the image in the other look, at its own size."""
 
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -9,9 +10,11 @@ from PIL import Image
 from torch import nn
 
 from adapters.translate.base import Translator
+from adapters.translate.data.batches import to_signed
 from adapters.translate.data.decoded import canvas, resized, to_canvas
 from adapters.translate.run.views import View, translated
 from studio.core.answers import Answer
+from studio.core.errors import UsageError
 from studio.core.procedure import Predictor
 
 
@@ -46,6 +49,18 @@ class ImageTranslator(Predictor):
     def viewed(self, strength: float, short: int) -> "ImageTranslator":
         """The same at another strength and size."""
         return ImageTranslator(self.learner, self.device, replace(self.view, strength=strength, short=short))
+
+    @torch.inference_mode()
+    def with_style(self, image: Image.Image) -> "ImageTranslator":
+        """One that draws in the style of an image of the wanted look; this one stays as it is. Raises UsageError."""
+        if not self.learner.takes_style:
+            raise UsageError(
+                f"style: {self.learner.id} knows one look alone; leave it out, or take a checkpoint of AdaIN or MUNIT."
+            )
+        learner = copy(self.learner)
+        pixels = torch.from_numpy(to_canvas(image, canvas(image.size, self.view.short)))[None].to(self.device)
+        learner.codes = self.module().style(to_signed(pixels))
+        return ImageTranslator(learner, self.device, self.view)
 
     def watching(self) -> Predictor:
         from adapters.translate.run.steady import SteadyFilm

@@ -15,7 +15,7 @@ from studio.figures.charts import curves_figure
 from studio.metrics.films import warping_error
 from studio.metrics.intervals import mean_ci95
 
-COLUMNS = ["answer", "PSNR (dB)", "±", "SSIM", "±", "KID", "±", "distance", "diversity"]
+COLUMNS = ["answer", "PSNR (dB)", "±", "SSIM", "±", "perceptual", "±", "KID", "±", "distance", "diversity"]
 
 
 def report(
@@ -29,8 +29,8 @@ def report(
     rows.append(["images of the look that were learned from", *_row(_without_pairs(judge)(target))])
     job.table("beside trivial answers", COLUMNS, rows)
     job.events.note(
-        f"KID and the distance compare features of {judge.features.name} over {len(outputs)} made and "
-        f"{len(judge.wanted)} real images; no FID, and to be compared with the same network and count only."
+        f"KID, the distance and the perceptual one of pairs see by {judge.features.name}, {len(outputs)} made and "
+        f"{len(judge.wanted)} real images; no FID or LPIPS, and to be compared with the same network and count only."
     )
     if history:
         job.figure("curves", curves_figure(history))
@@ -60,7 +60,7 @@ def steadiness_of(frames: list[np.ndarray], shown: list[np.ndarray], films: list
 def metrics_of(scores: Scores) -> dict[str, Any]:
     """The numbers of a set of images by the names of metrics; intervals are half-widths of 95 %."""
     metrics: dict[str, Any] = {}
-    for name, values in (("psnr", scores.psnr), ("ssim", scores.ssim)):
+    for name, values in (("psnr", scores.psnr), ("ssim", scores.ssim), ("perceptual", scores.perceptual)):
         if len(values):
             mean, interval = mean_ci95(values)
             metrics |= {name: round(mean, 4), f"{name}_ci95": _number(interval)}
@@ -75,7 +75,10 @@ def _without_pairs(judge: Judge) -> Judge:
 
 def _row(scores: Scores) -> list[Any]:
     numbers = metrics_of(scores)
-    names = ("psnr", "psnr_ci95", "ssim", "ssim_ci95", "kid", "kid_ci95", "distance", "diversity")
+    names = (
+        "psnr", "psnr_ci95", "ssim", "ssim_ci95", "perceptual", "perceptual_ci95", "kid", "kid_ci95", "distance",
+        "diversity",
+    )  # fmt: skip
     return [numbers.get(name) for name in names]
 
 

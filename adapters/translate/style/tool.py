@@ -27,8 +27,6 @@ class Restyle(Tool):
     def run(self, checkpoint: str, inputs: Inputs, bench: Bench) -> ToolResult:
         predictor = bench.model(checkpoint).predictor.viewed(inputs.strength, inputs.short_side)
         if inputs.style is not None:
-            if not hasattr(predictor, "with_style"):
-                raise UsageError("style: this checkpoint knows one look alone; leave it out, or take one of AdaIN's.")
             predictor = predictor.with_style(read(inputs.style))
         image = predictor.answers([read(inputs.image)])[0].image
         return ToolResult({"width": image.width, "height": image.height}, image=image)

@@ -1,6 +1,6 @@
-"""Restyling: training images in the look of others, or in fog, night or rain, a share of them anew at every step.
+"""Restyling: training images in the look of others, or rendered (fog, night, rain, sketch), a share anew at every step.
 
-Only colours and light change, so boxes, masks and labels keep their places. Everything random comes from the
+Nothing is moved, so boxes, masks and labels keep their places. Everything random comes from the
 generator that is passed in.
 """
 
@@ -17,6 +17,7 @@ from studio.data.looks.mean_variance import match_mean_variance, statistics
 from studio.data.looks.night import night
 from studio.data.looks.rain import drawn_drops, rain
 from studio.data.looks.reinhard import axis_statistics, reinhard
+from studio.data.looks.sketch import sketch
 
 BETA = 0.05  # of FDA, in the middle of the paper's 0.01, 0.05 and 0.09
 
@@ -69,12 +70,17 @@ def _rain(image: Tensor, draw: torch.Generator) -> Tensor:
     return rain(image, drops, _between(-0.4, 0.4, draw), length, _between(0.2, 1.0, draw))
 
 
+def _sketch(image: Tensor, draw: torch.Generator) -> Tensor:
+    side = min(image.shape[-2:])
+    return sketch(image, _between(0.007, 0.016, draw) * side, _between(10.0, 30.0, draw))
+
+
 def _fda(image: Tensor, reference: Tensor) -> Tensor:
     size = list(image.shape[-2:])
     return fda(image, functional.resize(reference, size, antialias=True), BETA)
 
 
-RENDERINGS: dict[str, Rendering] = {"fog": _fog, "night": _night, "rain": _rain}
+RENDERINGS: dict[str, Rendering] = {"fog": _fog, "night": _night, "rain": _rain, "sketch": _sketch}
 MATCHINGS: dict[str, Matching] = {
     "mean-variance": lambda image, reference: match_mean_variance(image, *statistics([reference])),
     "histogram": lambda image, reference: match_histogram(image, histogram([reference])),

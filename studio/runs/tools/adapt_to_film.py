@@ -20,6 +20,7 @@ class AdaptToFilm(WatchFilm):
     class Inputs(ToolInputs):
         film: Film = Field(description="Film")
         every: int = Field(5, ge=1, description="Look at every so many frames")
+        side_by_side: bool = Field(False, description="Each frame beside what it was before")
         by: Literal["tent", "bn-adapt", "eata"] = Field("tent", description="How it adapts")
 
     def fits(self, manifest: Any) -> bool:

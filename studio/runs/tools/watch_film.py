@@ -18,6 +18,7 @@ class WatchFilm(Tool):
     class Inputs(ToolInputs):
         film: Film = Field(description="Film")
         every: int = Field(5, ge=1, description="Look at every so many frames")
+        side_by_side: bool = Field(False, description="Each frame beside what it was before")
 
     def fits(self, manifest: Any) -> bool:
         return bool(manifest.classes) or registry.task_named(manifest.task).truth == "pairs"
@@ -30,7 +31,7 @@ class WatchFilm(Tool):
         result, model = ToolResult(), bench.model(checkpoint, self.look(inputs))
 
         def write(path: Path) -> None:
-            seen = predict_video(model, inputs.film, path, inputs.every)
+            seen = predict_video(model, inputs.film, path, inputs.every, side_by_side=inputs.side_by_side)
             records = [
                 {"frame": frame.frame, "time_s": frame.time_s, **record}
                 for frame in seen

@@ -15,10 +15,12 @@ from adapters.translate.data.batches import LookBatches, PairBatches
 from adapters.translate.data.decoded import Looks
 from adapters.translate.memory import memory_gb
 from adapters.translate.run.collapse import CollapseWatch
+from adapters.translate.run.predictor import ImageTranslator
+from adapters.translate.run.views import View
 from adapters.translate.task import TranslateTrain
 from studio.core import recipe as recipes
 from studio.core import registry
-from studio.core.errors import StoppedByUser
+from studio.core.errors import StoppedByUser, UsageError
 from studio.core.events import EventWriter
 from studio.core.faces import LearnerContext
 from studio.core.home import Home
@@ -27,7 +29,7 @@ from studio.core.streams import Batch, Step, StreamBatches
 from studio.engine.loop import Loop
 from studio.runs.predict import load_checkpoint
 
-UNPAIRED_METHODS = ["translate/cyclegan", "translate/cut", "translate/fastcut"]
+UNPAIRED_METHODS = ["translate/cyclegan", "translate/cut", "translate/fastcut", "translate/munit"]
 METHODS = ["translate/pix2pix", *UNPAIRED_METHODS]
 NARROW = {"width": 4, "discriminator_width": 4, "layers": 1}
 
@@ -131,6 +133,45 @@ def test_the_generator_learns_what_it_is_asked(method):
         optimizer.step()
         sums.append(float(loss.detach()))
     assert sums[-1] < 0.8 * sums[0] and all(map(math.isfinite, sums))
+
+
+def test_munit_finds_content_and_style_again(monkeypatch):
+    """Where content is an image and style its mean colour, what each loss is can be said: equations 1 to 3."""
+    learner, codes = made("translate/munit", codes=3, own=10.0), torch.tensor([[0.5, 0.0, -0.5], [0.1, 0.2, 0.3]])
+    monkeypatch.setattr(learner, "drawn_codes", lambda images: codes)
+
+    def mean_of(images):
+        return images.mean((2, 3))
+
+    def drawn(content, style):
+        return content + (style - mean_of(content))[:, :, None, None]
+
+    net = torch.nn.Module()
+    net.content, net.style, net.draw = (lambda images: images), mean_of, drawn
+    judge = learner.module["discriminator"]
+    learner.module = {"generator": net, "generator_back": net, "discriminator": judge, "discriminator_back": judge}
+    x, y = torch.rand(2, 2, 3, SIZE, SIZE)
+    losses = learner.generate(StreamBatches(source=Batch(images=x), target=Batch(images=y)), Step(0, 1))
+    for ending, images in (("", x), ("_back", y)):
+        assert float(losses[f"own{ending}"]) == pytest.approx(0, abs=1e-5)
+        assert float(losses[f"style{ending}"]) == pytest.approx(0, abs=1e-6)
+        moved = float((codes - mean_of(images)).abs().mean())
+        assert float(losses[f"content{ending}"]) == pytest.approx(moved, rel=1e-5)
+
+
+def test_munit_draws_in_the_style_of_an_image_that_it_is_shown():
+    learner = made("translate/munit")
+    predictor = ImageTranslator(learner, "cpu", View(SIZE))
+    draw = np.random.default_rng(0)
+    photo, one, two = (Image.fromarray(draw.integers(0, high, (20, 30, 3), dtype=np.uint8)) for high in (256, 40, 256))
+    with torch.no_grad():
+        for layer in (learner.module["generator"].style[-1], *learner.module["generator"].statistics[::2]):
+            layer.weight.mul_(40)  # untrained codes are all about 0
+    plain, *styled = (p.translate(photo) for p in (predictor, predictor.with_style(one), predictor.with_style(two)))
+    assert plain.shape == (20, 30, 3) and not np.array_equal(*styled) and not np.array_equal(plain, styled[0])
+    assert np.array_equal(predictor.translate(photo), plain)  # it stayed as it was
+    with pytest.raises(UsageError, match="knows one look alone"):
+        ImageTranslator(made("translate/cut"), "cpu", View(SIZE)).with_style(one)
 
 
 def test_what_was_made_in_a_step_is_not_made_again():

@@ -33,7 +33,8 @@ def done(tmp_path_factory):
 
 def test_metrics_stand_beside_trivial_answers_and_the_run_shows_itself(done):
     run, result, _, _ = done
-    expected = {"psnr", "psnr_ci95", "ssim", "ssim_ci95", "kid", "kid_ci95", "distance", "features", "selection"}
+    numbers = {"psnr", "ssim", "perceptual", "kid"}
+    expected = numbers | {f"{name}_ci95" for name in numbers} | {"distance", "features", "selection"}
     assert expected <= result.metrics.keys() and result.metrics["scored_on"] == "test"
     events = run.events()
     figures = {event["name"] for event in events if event["kind"] == "figure"}

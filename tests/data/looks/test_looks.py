@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from studio.data.looks.fda import fda, half_width, low_amplitudes, with_low_amplitudes
 from studio.data.looks.fog import AIR, fog
@@ -14,6 +15,7 @@ from studio.data.looks.night import night, scotopic
 from studio.data.looks.rain import drawn_drops, line, rain, streaks
 from studio.data.looks.reinhard import axis_statistics, from_axes, reinhard, to_axes
 from studio.data.looks.restyle import MATCHINGS, RENDERINGS, Restyle
+from studio.data.looks.sketch import sketch
 
 
 def image(seed: int, height: int = 14, width: int = 18) -> torch.Tensor:
@@ -137,6 +139,20 @@ def test_rain_covers_by_its_streaks_alone() -> None:
     got, source = rain(image(0), drops, 0.0, 5, density=0.0), image(0)
     assert torch.allclose(got, source * (1 - cover) + 0.9 * cover)
     assert line(math.pi / 2, 5)[2].tolist() == [1] * 5
+
+
+def test_a_sketch_is_the_difference_of_two_blurs_through_a_soft_threshold() -> None:
+    source, sigma, sharpness = image(0), 1.1, 25.0
+    grey = np.tensordot([0.299, 0.587, 0.114], source.numpy(), 1)
+    near, far = (
+        gaussian_filter(grey, width, mode="mirror", radius=max(1, round(3 * width))) for width in (sigma, 1.6 * sigma)
+    )
+    edges = sharpness * (near - far)
+    expected = np.where(edges >= -0.3, 1.0, 1 + np.tanh(10 * (edges + 0.3)))
+    got = sketch(source, sigma, sharpness)
+    assert torch.allclose(got, torch.from_numpy(expected).expand(3, -1, -1))
+    assert 0.02 < float((got < 0.5).float().mean()) < 0.5
+    assert (sketch(torch.full((3, 9, 9), 0.1)) == 1).all()  # a dark area is paper
 
 
 @pytest.mark.parametrize("kind", [*MATCHINGS, *RENDERINGS])
