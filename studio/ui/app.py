@@ -80,6 +80,7 @@ class Page(gr.Blocks):
             },
             "theme": _theme(),
             "css_paths": Path(__file__).parent / "style.css",
+            "favicon_path": Path(__file__).parent / "icon.svg",
             "i18n": catalogue.translations(),
             "footer_links": ["api"],
             "run_history": False,

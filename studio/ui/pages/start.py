@@ -13,6 +13,7 @@ from studio.ui.guard import guarded
 #: card -> (preset, tab it leads to); its drawing is `cards/NAME.svg`
 CARDS = {
     "demo": ("quickstart", "train"),
+    "tuned": ("quickstart-tuned", "train"),
     "few": ("fewshot-photos", "data"),
     "train": ("small-data-cnn", "data"),
     "detect": ("detect-quick", "data"),
