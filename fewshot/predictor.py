@@ -47,7 +47,7 @@ class SupportPredictor(Predictor):
         self.backbone, self.device, self.min_side = backbone, device, backbone.preprocess.image_size
         self._features, self._labels = torch.from_numpy(support.features), torch.from_numpy(support.labels)
         self._means = class_means(self._features, self._labels, len(support.classes))
-        self._neighbours = nearest_in(self._unit(self._features).numpy())
+        self._index = nearest_in(self._unit(self._features).numpy())
 
     def scores(self, images: list[Image.Image]) -> np.ndarray:
         return self.of_features(self._embed(images).numpy())
@@ -65,7 +65,7 @@ class SupportPredictor(Predictor):
         features = self._embed(images)
         probabilities = self.of_features(features.numpy())
         familiar = familiarity(features, self._means)
-        rows, distances = self._neighbours.search(self._unit(features).numpy(), NEAREST)
+        rows, distances = self._index.search(self._unit(features).numpy(), NEAREST)
         return [
             RankedClasses(
                 self.classes,
