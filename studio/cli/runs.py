@@ -11,10 +11,9 @@ from studio.core.errors import UsageError
 from studio.core.home import Home
 from studio.core.stdout import print_json
 
-
 #: what the demo runs, one after the other, and what it says before each
 DEMO = {
-    "quickstart": "First without training: a classifier of digits that was shown five scans of each, asked in 600 episodes.",
+    "quickstart": "First without training: a classifier of digits that was shown five scans of each, in 600 episodes.",
     "quickstart-tuned": "Then with training: the same network learns from 32 scans of each digit.",
 }
 
