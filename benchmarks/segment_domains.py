@@ -2,14 +2,17 @@
 
     python benchmarks/segment_domains.py RESULTS.jsonl --data scenes --arms fda advent --seeds 0 1 2 [--cells 1]
     python benchmarks/segment_domains.py RESULTS.jsonl --data dusk --day FOLDER --dusk FOLDER
+    python benchmarks/segment_domains.py RESULTS.jsonl --data night --day FOLDER --dusk FOLDER    (or fog)
     python benchmarks/segment_domains.py RESULTS.jsonl --table
 
 One cell is one method and seed; what RESULTS has already is not run again, so short calls (--cells) add up. Every cell
 of a seed starts from the same source-only network (kept beside RESULTS) and has as many steps. `scenes` are
 builtin:scenes from clear to night, of which no scene comes twice. `dusk` is CamVid: FOLDER of the day has train/ and
 val/ with images/ and masks/, of which frames that begin with 0001TP are left out; FOLDER of dusk has unlabelled/ and
-test/. In RESULTS is each epoch's mIoU on the target, of which the labels chose nothing; the table reads from it what
-the last epoch, the best by the target's masks (oracle), and each label-free score would have given.
+test/. `night` and `fog` are CamVid too, each part a drive of its own: masks of 0016E5 as it is, images of 0001TP
+(dusk's unlabelled/) in that look, scored on 0006R0 in it. In RESULTS is each epoch's mIoU on the target, of which the
+labels chose nothing; the table reads from it what the last epoch, the best by the target's masks (oracle), and each
+label-free score would have given.
 """
 
 import argparse
@@ -20,9 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from PIL import Image
+from torchvision.transforms.v2.functional import to_image, to_pil_image
 
 from studio import run
 from studio.core.home import Home
+from studio.data.looks.restyle import Restyle
 from studio.store import Store
 
 LIGHT = {"network_params": {"width": 64, "loss": "cross-entropy+dice", "backbone_lr": 1.0}}
@@ -55,7 +62,7 @@ WATCHED = ("restyled", "entropy", "diversity", "miou", "target_miou", "target_cl
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
-    parser.add_argument("--data", default="scenes", choices=("scenes", "dusk"))
+    parser.add_argument("--data", default="scenes", choices=list(DATA))
     parser.add_argument("--day", type=Path)
     parser.add_argument("--dusk", type=Path)
     parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS), metavar="ARM")
@@ -66,7 +73,7 @@ def main() -> int:
     asked = parser.parse_args()
     if not asked.table:
         work(asked)
-    for data in ("scenes", "dusk"):
+    for data in DATA:
         show([row for row in known(asked.results) if row["data"] == data], data)
     return 0
 
@@ -138,27 +145,53 @@ def scenes(asked: argparse.Namespace) -> tuple[str, str, str, int, dict[str, Any
 def dusk(asked: argparse.Namespace) -> tuple[str, str, str, int, dict[str, Any]]:
     day = asked.results.with_suffix(".day")
     if not day.exists():
-        copy_day(asked.day, day)
-    options = "ignore=11&classes=camvid"
-    train = {"epochs": 6, "batch_size": 4, "lr": 0.001}
+        copy_drives(asked.day, day, ("0006R0", "0016E5"))
     return (
-        f"masks:{day}?{options}",
+        f"masks:{day}?{CAMVID}",
         f"images:{asked.dusk / 'unlabelled'}",
-        f"masks:{asked.dusk / 'test'}?{options}",
-        128,
-        train,
+        f"masks:{asked.dusk / 'test'}?{CAMVID}",
+        SIDE,
+        STREETS,
     )
 
 
-def copy_day(source: Path, day: Path) -> None:
-    """The images with masks of the day's drives."""
+def rendered(asked: argparse.Namespace) -> tuple[str, str, str, int, dict[str, Any]]:
+    folder = asked.results.with_suffix(f".{asked.data}")
+    if not folder.exists():
+        copy_drives(asked.day, folder / "clear", ("0016E5",))
+        copy_drives(asked.day / "train", folder / "test", ("0006R0",))
+        copy_drives(asked.dusk / "unlabelled", folder / "unlabelled", ("0001TP",))
+        draw = torch.Generator().manual_seed(0)
+        for image in sorted((*folder.glob("test/images/*"), *folder.glob("unlabelled/*"))):
+            render(image, asked.data, draw)
+    return (
+        f"masks:{folder / 'clear'}?{CAMVID}",
+        f"images:{folder / 'unlabelled'}",
+        f"masks:{folder / 'test'}?{CAMVID}",
+        SIDE,
+        STREETS,
+    )
+
+
+def copy_drives(source: Path, folder: Path, drives: tuple[str, ...]) -> None:
+    """The files of some drives, whose names begin with the drive's."""
     for file in sorted(source.rglob("*")):
-        if file.is_file() and not file.name.startswith("0001TP"):
-            (day / file.relative_to(source).parent).mkdir(parents=True, exist_ok=True)
-            (day / file.relative_to(source)).write_bytes(file.read_bytes())
+        if file.is_file() and file.name.startswith(drives):
+            (folder / file.relative_to(source).parent).mkdir(parents=True, exist_ok=True)
+            (folder / file.relative_to(source)).write_bytes(file.read_bytes())
 
 
-DATA = {"scenes": scenes, "dusk": dusk}
+def render(file: Path, look: str, draw: torch.Generator) -> None:
+    """Writes an image in another look in its place, as a PNG."""
+    image = to_image(Image.open(file).convert("RGB"))
+    file.unlink()
+    to_pil_image(Restyle(look, 1.0)(image[None], draw)[0]).save(file.with_suffix(".png"))
+
+
+SIDE = 96  # of the crops, and the short side of the images: a table of three seeds in half an hour of one core
+CAMVID = "ignore=11&classes=camvid"
+STREETS = {"epochs": 4, "batch_size": 4, "lr": 0.001}
+DATA = {"scenes": scenes, "dusk": dusk, "night": rendered, "fog": rendered}
 
 
 def cell(arm: str, values: dict[str, Any], home: Home) -> dict[str, Any]:

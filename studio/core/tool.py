@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Control:
     """What an input is, where its type does not say it: an image (a path or PIL's), a film, points in the image, a
-    checkpoint, a class."""
+    checkpoint, a class, several."""
 
     kind: str
 
@@ -40,6 +40,7 @@ Film = Annotated[Path, Control("film")]
 OtherCheckpoint = Annotated[str, Control("checkpoint")]
 Points = Annotated[list[float], Control("points")]  # x, y, x, y, ... in pixels of the image
 ClassName = Annotated[str, Control("class")]  # one of the checkpoint's, or a new one
+ClassNames = Annotated[list[str], Control("classes")]  # some of the checkpoint's
 
 
 class ToolInputs(BaseModel):

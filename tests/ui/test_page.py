@@ -129,6 +129,16 @@ def teach(page, label):
     page.wait_for_selector("#try-undo:visible")
 
 
+def mark_by_a_click(page):
+    """Clicks on the photo, and asks what looks like that place; the sentence of the answer."""
+    page.click("#tool-click > button")
+    page.click("#try-photo img", position={"x": 60, "y": 60})
+    page.wait_for_function("/^[0-9]+, [0-9]+$/.test(document.querySelector('#tool-click-inside input')?.value)")
+    page.click("#tool-click-use")
+    page.wait_for_selector("#tool-click-image img")
+    return page.inner_text("#tool-click-remark")
+
+
 def images_of_run(page):
     """Waits until the run's images are there, and really drawn."""
     page.wait_for_function(
@@ -159,6 +169,7 @@ def test_from_images_by_class_to_an_answer_with_a_refresh_in_the_middle(served, 
     images_of_run(page)
     assert float(page.inner_text("#run-numbers .number b").split()[0]) > 0.9
     assert ask(page, files["light"][0]) == "light"
+    assert "% of the photo is marked" in mark_by_a_click(page)
     assert page.problems == []
 
 

@@ -148,6 +148,7 @@ def test_the_command_line_has_them_too(made, film, tmp_path, monkeypatch, capsys
         "restyle",
         "segment-film",
         "serve",
+        "show-classes",
         "teach",
         "watch-film",
     ]

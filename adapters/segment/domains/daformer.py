@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, one_hot
 
 from adapters.segment.domains.base import Losses
+from adapters.segment.domains.encoders import encoder_of, last_map
 from adapters.segment.domains.mean_teacher import MeanTeacher, MeanTeacherParams
 from studio.core.errors import UsageError, nearest
 from studio.core.faces import LearnerContext
@@ -83,14 +84,7 @@ class Daformer(MeanTeacher):
 
     def encoder(self) -> nn.Module:
         """The part of the network that makes maps. Raises UsageError where there is none to watch."""
-        module = self.network.module
-        for part in (getattr(module, "maps", None), getattr(getattr(module, "model", None), "segformer", None)):
-            if part is not None:
-                return part
-        raise UsageError(
-            f"params.feature_distance: {self.params.network} has no encoder of its own to hold; set it to 0, or take "
-            "a network such as segment/segformer-head."
-        )
+        return encoder_of(self.network, "feature_distance")
 
     def optimizers(self, lr: float, weight_decay: float) -> dict[str, Optimizer]:
         own = super().optimizers(lr, weight_decay)
@@ -136,11 +130,6 @@ def pure_places(masks: Tensor, size: tuple[int, ...], held: Sequence[int] | None
     if held is not None:
         pure &= torch.isin(labels, torch.tensor(held, device=labels.device))
     return pure.float()
-
-
-def last_map(maps: Any) -> Tensor:
-    """The coarsest map [B, D, h, w] of what an encoder puts out: a list of maps, or the output of transformers."""
-    return maps[-1] if isinstance(maps, list) else maps.hidden_states[-1]
 
 
 def _indices(names: Sequence[str], classes: list[str]) -> list[int] | None:

@@ -16,7 +16,7 @@ from studio.core.procedure import Predictor
 from studio.data.masks.instances import Instances
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import normalize, to_input
-from studio.figures.masks import draw_instances
+from studio.figures.masks import STRENGTH, draw_instances
 
 
 class FoundThings(Answer):
@@ -61,8 +61,10 @@ class FoundThings(Answer):
         ]  # fmt: skip
         return rows or [{"label": None, "score": None}]
 
-    def draw(self, image: Image.Image) -> Image.Image:
-        return draw_instances(image, self.things, self.classes)
+    def draw(self, image: Image.Image, chosen: Sequence[str] = (), strength: float = STRENGTH) -> Image.Image:
+        """With `chosen`, things of these classes alone."""
+        labels = [self.classes.index(name) for name in chosen or self.classes]
+        return draw_instances(image, self.things.rows(np.isin(self.things.labels, labels)), self.classes, strength)
 
 
 class ThingPredictor(Predictor):

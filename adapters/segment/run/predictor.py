@@ -14,9 +14,10 @@ from adapters.segment.data.decoded import to_canvas
 from adapters.segment.run.views import Look, class_maps, probabilities
 from studio.core.answers import Answer
 from studio.core.procedure import Predictor
+from studio.data.masks.class_map import VOID
 from studio.data.masks.outlines import run_lengths
 from studio.data.preprocess import Preprocess
-from studio.figures.masks import GROUND, draw_mask, palette_png
+from studio.figures.masks import GROUND, STRENGTH, draw_mask, palette_png
 
 
 class ClassMap(Answer):
@@ -56,8 +57,11 @@ class ClassMap(Answer):
             for label, area in self.areas.items()
         ]
 
-    def draw(self, image: Image.Image) -> Image.Image:
-        return draw_mask(image, self.mask, self.classes, self.areas)
+    def draw(self, image: Image.Image, chosen: Sequence[str] = (), strength: float = STRENGTH) -> Image.Image:
+        """With `chosen`, these classes alone."""
+        labels = [self.classes.index(name) for name in chosen or self.classes]
+        shown = np.where(np.isin(self.mask, labels), self.mask, VOID).astype(np.uint8)
+        return draw_mask(image, shown, self.classes, self.areas, strength)
 
     def said(self) -> str:
         return self.line()

@@ -43,7 +43,11 @@ class Instances:
     def above(self, score: float) -> "Instances":
         """Those with at least this score, the surest first."""
         order = np.argsort(-self.scores, kind="stable")
-        rows = order[self.scores[order] >= score]
+        return self.rows(order[self.scores[order] >= score])
+
+    def rows(self, chosen: np.ndarray) -> "Instances":
+        """Those of these numbers, or where a mask [N] is set."""
+        rows = np.arange(len(self))[chosen]
         return Instances(
             self.size, self.labels[rows], self.scores[rows], self.xyxy[rows], [self.lengths[row] for row in rows]
         )

@@ -21,6 +21,7 @@ from studio.data.files.no_such import no_such
 from studio.data.files.zip_paths import AnyPath, source_of
 from studio.data.items import Dataset, Item, Skipped
 from studio.data.masks.class_map import MaskSource, Turned
+from studio.data.masks.held_out import OPTION, held_out
 from studio.data.masks.mask_files import MaskFile
 from studio.data.masks.meaning import Looked, coding_of, look_at, size_text
 from studio.data.masks.pairs import Pairs, pair
@@ -32,6 +33,7 @@ OPTIONS = {
     "ignore": "values that are no class, joined by +, such as ignore=11 or ignore=0+255",
     "images": "the folder of the images, where it is not found",
     "masks": "the folder of the masks, where it is not found",
+    "val": OPTION,
 }
 EXAMPLE = "Expected images/ and masks/ with files of the same names, such as images/1.jpg and masks/1.png."
 
@@ -52,13 +54,14 @@ def read_from(path: AnyPath, options: dict[str, str], limits: Limits) -> Dataset
         for option in ("ignore", "masks", "classes"):
             if option in options:
                 raise DataError(f"{path.name}: COCO's outlines have names, so ?{option}= says nothing.")
-        return coco.read_from(path, {**options, "truth": "masks"}, limits)
+        others = {name: value for name, value in options.items() if name != "val"}
+        return held_out(coco.read_from(path, {**others, "truth": "masks"}, limits), options.get("val"))
     pairs = pair(walk_files(path), options)
     if not pairs.pairs:
         alone = f"{len(pairs.without_mask)} images without a mask, {len(pairs.without_image)} masks without an image"
         raise DataError(f"{path}: no image has a mask ({alone}). {EXAMPLE} ?images=FOLDER&masks=FOLDER name others.")
     split_of, listed = _lists(path, pairs, limits)
-    return _gathered(path, listed, split_of, options, limits)
+    return held_out(_gathered(path, listed, split_of, options, limits), options.get("val"))
 
 
 def _gathered(

@@ -42,7 +42,8 @@ def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
             [("", ""), *_that_fit(shared.actions, tool, names)] if kind == "checkpoint" else classes
             for tool, kind, _ in boxes
         ]
-        return [*shown, *(gr.update(choices=choices, value="") for choices in offered)]
+        empty = [[] if kind == "classes" else "" for _, kind, _ in boxes]
+        return [*shown, *(gr.update(choices=rows, value=none) for rows, none in zip(offered, empty, strict=True))]
 
     for event in (tab.select, checkpoint.change):
         event(fitting, [checkpoint], [*panels, *(box for *_, box in boxes)],
@@ -76,14 +77,15 @@ def _place(shared: Any, tool: Tool, checkpoint: Any, photo: Any) -> tuple[Any, l
     def go_on(name: str) -> Any:
         return gr.Dropdown(shared.actions.checkpoints(), value=name) if name else gr.skip()
 
-    sliders = [control for control in controls.values() if isinstance(control, gr.Slider)]
+    moved = [control.release for control in controls.values() if isinstance(control, gr.Slider)]
+    moved += [controls[name].input for name, info in fields.items() if kind_of(info) == "classes"]
     used = gr.on(
-        [button.click, *(slider.release for slider in sliders)], guarded(_handler(shared.actions, tool)),
+        [button.click, *moved], guarded(_handler(shared.actions, tool)),
         [checkpoint, *controls.values()], [remark, drawn, film, table, made],
         concurrency_id="device", api_name="tool_" + tool.name.replace("-", "_"),
     )  # fmt: skip
     used.success(go_on, [made], [checkpoint], show_progress="hidden", api_visibility="private")
-    following = ("checkpoint", "class")
+    following = ("checkpoint", "class", "classes")
     return panel, [(kind_of(info), controls[name]) for name, info in fields.items() if kind_of(info) in following]
 
 
@@ -110,6 +112,8 @@ def _control(tool: Tool, name: str, info: Any) -> Any:
         return gr.File(file_types=list(CONTAINERS), **shown)
     if kind in ("checkpoint", "class"):
         return gr.Dropdown([("", "")], value="", allow_custom_value=True, **shown)
+    if kind == "classes":
+        return gr.Dropdown([], value=[], multiselect=True, **shown)
     if options := forms.choices(info.annotation):
         return gr.Dropdown([("", "") if option is None else option for option in options], value="", **shown)
     if bool in members:

@@ -138,6 +138,27 @@ def test_a_click_marks_a_part_of_a_photo(done, tmp_path, capsys, monkeypatch):
     assert cli.main([*click, "40,500"]) == 2 and "is not in the image" in capsys.readouterr().err
 
 
+def test_some_classes_are_shown_as_strongly_as_wanted(done, tmp_path, capsys, monkeypatch):
+    _, result, home, images = done
+    monkeypatch.setenv("STUDIO_HOME", str(home.root))
+    photo = np.asarray(Image.open(images / "0.png").convert("RGB"))
+    show = ["tool", "show-classes", result.checkpoint, str(images / "0.png"), "--out", str(tmp_path), "--json"]
+
+    def shown(*options: str) -> tuple[dict, np.ndarray]:
+        assert cli.main([*show, *options]) == 0
+        told = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+        return told, np.asarray(Image.open(told["image"]).convert("RGB"))
+
+    everything, _ = shown()
+    assert everything["area_percent"] == pytest.approx(100, abs=0.1)
+    told, drawn = shown("--classes", "background")  # which is never coloured
+    assert [row["label"] for row in told["rows"]] == ["background"] and np.array_equal(drawn, photo)
+    _, faint = shown("--strength", "0")
+    right = photo.shape[1] // 2  # beside the legend
+    assert np.array_equal(faint[:, right:], photo[:, right:])
+    assert cli.main([*show, "--classes", "backgroud"]) == 2 and "background" in capsys.readouterr().err
+
+
 def test_evaluating_a_checkpoint_again_gives_its_numbers(done):
     _, result, home, _ = done
     again = changed(train={"epochs": 0}, model={"checkpoint": result.checkpoint})

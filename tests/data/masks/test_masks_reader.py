@@ -84,6 +84,21 @@ def test_a_dropped_folder_or_zip_with_masks_is_read_as_such(tmp_path):
     assert open_data(f"folder:{tmp_path / 'faces'}").truth == "labels"
 
 
+def test_val_is_of_a_drive_that_train_has_not(tmp_path):
+    for split, names in {"train": ("A1", "B1"), "val": ("A2",), "test": ("B2",)}.items():
+        folder(tmp_path / split, [0, 1], names)
+
+    def divided(beginnings: str) -> dict[str, list[str]]:
+        data = open_data(f"masks:{tmp_path}?val={beginnings}")
+        return {split: [Path(data.items[row].name).stem for row in rows] for split, rows in data.splits.items()}
+
+    assert divided("A") == {"train": ["B1"], "val": ["A1", "A2"], "test": ["B2"]}
+    assert divided("A2+B") == {"train": ["A1"], "val": ["B1", "A2"], "test": ["B2"]}
+    for beginnings, message in {"C": "begins with 'C'", "A+B": "none is left for train", "": "begins with"}.items():
+        with pytest.raises(DataError, match=message):
+            divided(beginnings)
+
+
 @pytest.mark.parametrize(
     ("values", "spec", "classes", "expected"),
     [

@@ -162,6 +162,14 @@ def test_camvid_s_11_is_void_in_either_layout(tmp_path):
         data = open_data(f"camvid:{tmp_path / name}")
         assert len(data.classes) == 11 and sorted(data.splits) == ["test", "train", "val"]
         assert first(data) == [0, 10, VOID, 0]
+    image(tmp_path / "segnet" / "train" / "b.png")
+    mask(tmp_path / "segnet" / "trainannot" / "b.png", 0, 10, 11)
+    data = open_data(f"camvid:{tmp_path / 'segnet'}?val=b")
+    assert {split: [data.items[row].name[-5] for row in rows] for split, rows in data.splits.items()} == {
+        "train": ["a", "a"],
+        "val": ["b"],
+        "test": ["a"],
+    }
 
 
 def test_ade20k_in_both_forms_has_the_150_classes(tmp_path):

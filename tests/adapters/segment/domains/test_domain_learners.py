@@ -123,6 +123,9 @@ def test_every_part_is_a_switch(batches):
     assert parts("segment/fda", batch, entropy=0) == {"cross-entropy"}
     assert parts("segment/fda", batch, weight=1) == {"cross-entropy", "target", "entropy"}
     assert parts("segment/advent", batch, entropy=1) == {"cross-entropy", "adversary", "entropy", "domain"}
+    assert parts("segment/advent", batch, entropy=1, adversary=0) == {"cross-entropy", "entropy"}
+    assert parts("segment/cycada", batch) == {"cross-entropy", "adversary", "domain"}
+    assert parts("segment/cycada", batch, adversary=0) == {"cross-entropy"}
     for warm, first in ((0, None), (0.1, pytest.approx(1 / 11))):
         (optimizer,) = made("segment/daformer", feature_distance=0, warm_up=warm).optimizers(1, 0).values()
         assert (optimizer.schedule and optimizer.schedule(Step(0, 100))) == first
@@ -134,8 +137,9 @@ def test_features_that_did_not_move_are_at_no_distance(batches):
     assert step(learner, batches.batch(0))["feature_distance"] > 0
 
 
-def test_the_network_learns_to_deceive_and_the_discriminator_to_see(batches):
-    learner, batch = made("segment/advent", adversary=1.0, width=8), batches.batch(0)
+@pytest.mark.parametrize("method", ["segment/advent", "segment/cycada"])
+def test_the_network_learns_to_deceive_and_the_discriminator_to_see(method, batches):
+    learner, batch = made(method, adversary=1.0, width=8), batches.batch(0)
     learner.train_mode(True)
     weights = list(learner.module.aids.parameters())
     (domain,) = learner.discriminate(batch, Step(0, 1))[0].values()
