@@ -79,6 +79,12 @@ def show_result(result: Any) -> None:
         say(f"error: {result.error}\nRun {result.run} failed.")
 
 
+def show_forms(rows: list[dict[str, Any]]) -> None:
+    """Forms of a network beside each other: how right, how large, how fast."""
+    if rows:
+        _out.print(_table(list(rows[0]), [[_short(value) for value in row.values()] for row in rows]))
+
+
 def show_run(run: Any, as_json: bool, place: int | None = None) -> int:
     """A run in full: status, recipe, numbers, tables, figures and warnings from its events.
 

@@ -1,6 +1,7 @@
 """The command line: every command of the contract answers, in words or as one JSON value."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,14 @@ def test_onnx_gives_the_same_logits_or_is_refused(call, trained, tmp_path):
     code, out, err = call("export", trained["checkpoint"], "--format", "onnx", "--out", tmp_path / "onnx", "--json")
     assert code == 0, err
     assert "model.onnx" in json.loads(out)["files"]
+
+
+def test_the_formats_of_the_command_line_are_those_that_are_written(call, capsys):
+    from studio.runs.export import WRITERS
+
+    with pytest.raises(SystemExit):
+        call("export", "--help")
+    assert "{" + ",".join(WRITERS) + "}" in re.sub(r"\s", "", capsys.readouterr().out)
 
 
 def test_a_run_can_be_shown_in_full(call, trained):

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from studio.cli.parser import command, json_option
+from studio.cli.parser import command, json_option, share
 from studio.core.errors import UsageError
 from studio.core.home import Home
 from studio.core.stdout import print_json
@@ -69,21 +69,33 @@ def import_(args: argparse.Namespace) -> int:
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint")
-    parser.add_argument("--format", choices=["safetensors", "onnx", "hf"], default="safetensors")
+    parser.add_argument(
+        "--format", choices=["safetensors", "onnx", "onnx-fp16", "onnx-int8", "openvino", "hf"], default="safetensors",
+        help="fp16, int8 and OpenVINO: of classifiers, judged beside float ONNX",
+    )  # fmt: skip
     parser.add_argument("--out", required=True, metavar="DIR")
     parser.add_argument("--push", metavar="ORG/NAME", help="upload to the Hugging Face Hub, with the token in HF_TOKEN")
     parser.add_argument(
         "--personal", action="store_true", help="take along data of persons, such as a gallery; not with --push"
     )
     parser.add_argument("--public", action="store_true", help="with --push: anyone may see it (default: private)")
+    parser.add_argument(
+        "--data",
+        metavar="SPEC",
+        help="labelled images to calibrate and judge a smaller form on (default: the run's own)",
+    )
+    parser.add_argument(
+        "--max-drop", type=share, default=0.01, metavar="SHARE",
+        help="how much less accurate than float a smaller form may be (default: 0.01, a point)",
+    )  # fmt: skip
     json_option(parser)
 
 
 @command("export", "write a checkpoint for other tools", _export_arguments)
 def export(args: argparse.Namespace) -> int:
-    from studio.runs.export import export_checkpoint
+    from studio.runs.export import Wishes, export_checkpoint
     from studio.runs.push import check_push, push
-    from studio.terminal import say
+    from studio.terminal import say, show_forms
 
     if args.public and not args.push:
         raise UsageError("--public: it says how to push; name the repository with --push ORG/NAME.")
@@ -91,11 +103,14 @@ def export(args: argparse.Namespace) -> int:
         raise UsageError("--personal: data of persons are not pushed; export them here, without --push.")
     if args.push:
         check_push(args.push)
-    report = export_checkpoint(args.checkpoint, args.format, Path(args.out), personal=args.personal)
+    wishes = Wishes(args.personal, args.data, args.max_drop)
+    report = export_checkpoint(args.checkpoint, args.format, Path(args.out), wishes=wishes)
     if args.push:
         report["url"] = push(Path(args.out), args.push, args.public)
-    print_json(report) if args.json else say(
-        f"Wrote {', '.join(report['files'])} to {report['folder']}. {report['note']}"
-        + (f" Pushed to {report['url']}." if args.push else "")
-    )
+    if args.json:
+        print_json(report)
+        return 0
+    show_forms(report["forms"])
+    say(f"Wrote {', '.join(report['files'])} to {report['folder']}. {report['note']}"
+        + (f" Pushed to {report['url']}." if args.push else ""))  # fmt: skip
     return 0

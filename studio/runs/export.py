@@ -1,7 +1,13 @@
-"""A checkpoint for other tools: safetensors with a model card, ONNX checked against torch, a Hugging Face folder."""
+"""A checkpoint for other tools: safetensors with a model card, ONNX checked against torch, a Hugging Face folder.
+
+The smaller and faster forms of a classifier (ONNX in fp16 and int8, OpenVINO) are judged beside float ONNX on the
+images of the run itself, and refused where they are right less often.
+"""
 
 import json
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +18,13 @@ from torch import nn
 from studio.core import registry
 from studio.core.errors import StudioError, UsageError, nearest
 from studio.core.home import Home
-from studio.data import open_data, read_image
+from studio.data import Dataset, open_data, read_image
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import normalize, to_input
+from studio.runs.forms.judge import compared, refuse_if_worse, said_of
+from studio.runs.forms.own_images import batches, own_images
+from studio.runs.forms.runners import NO_ONNX, Form, onnx_form, openvino_form
+from studio.runs.forms.smaller import write_fp16, write_int8, write_openvino
 from studio.runs.predict import load_checkpoint
 from studio.store import Store
 from studio.store.card import model_card
@@ -29,12 +39,32 @@ HF_USE = """\
     pipeline("image-classification", "FOLDER OR REPOSITORY")("photo.jpg")"""
 
 
-def export_checkpoint(
-    name: str, kind: str, folder: Path, home: Home | None = None, personal: bool = False
-) -> dict[str, Any]:
-    """Writes a checkpoint into `folder` and returns {folder, files, note}.
+@dataclass(frozen=True)
+class Wishes:
+    """What may be asked of an export beside its format.
 
-    Data of persons that a task keeps in its checkpoints, such as a gallery, stay here unless `personal`.
+    `personal`: data of persons that a task keeps in its checkpoints, such as a gallery, come along. `data`: a spec of
+    labelled images for the smaller forms, instead of the run's own. `max_drop`: how much less accurate than float
+    they may be, 0..1.
+    """
+
+    personal: bool = False
+    data: str | None = None
+    max_drop: float = 0.01
+
+
+@dataclass
+class Written:
+    """What is to be known of files that were written: a note, and a row for each form that was compared."""
+
+    note: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+def export_checkpoint(
+    name: str, kind: str, folder: Path, home: Home | None = None, wishes: Wishes | None = None
+) -> dict[str, Any]:
+    """Writes a checkpoint into `folder` and returns {folder, files, note, forms}; `forms` compares the smaller ones.
 
     Raises UsageError where the checkpoint has no such form or a file would be written over, StudioError where the
     exported model does not compute what the checkpoint computes; then nothing is left behind.
@@ -42,30 +72,34 @@ def export_checkpoint(
     if kind not in WRITERS:
         raise UsageError(f"format: there is no format {kind!r}.{nearest(kind, WRITERS)}")
     with whole_folder(folder) as made:
-        home = home or Home.find()
-        note = _safetensors(name, made, home, personal) if kind == "safetensors" else WRITERS[kind](name, made, home)
+        written = WRITERS[kind](name, made, home or Home.find(), wishes or Wishes())
         files = sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file())
-    return {"folder": str(folder), "files": files, "note": note}
+    return {"folder": str(folder), "files": files, "note": written.note, "forms": written.rows}
 
 
-def _safetensors(name: str, folder: Path, home: Home, personal: bool = False) -> str:
+def _safetensors(name: str, folder: Path, home: Home, wishes: Wishes) -> Written:
     store = Store(home)
     kept = registry.task_named(store.checkpoint(name).manifest.task).personal
-    store.export(name, folder, without=() if personal else kept)
+    store.export(name, folder, without=() if wishes.personal else kept)
     back = "Bring it back with `launch.py import`."
     if not kept:
-        return back
-    if personal:
-        return f"{back} It holds data of those who are in its gallery: their embeddings, and what they are called."
-    return f"{back} Its gallery and the names in it were left out (--personal takes them along)."
+        return Written(back)
+    if wishes.personal:
+        held = "It holds data of those who are in its gallery: their embeddings, and what they are called."
+        return Written(f"{back} {held}")
+    return Written(f"{back} Its gallery and the names in it were left out (--personal takes them along).")
 
 
-def _onnx(name: str, folder: Path, home: Home) -> str:
+def _onnx(name: str, folder: Path, home: Home, wishes: Wishes) -> Written:
+    return Written(write_onnx(load_checkpoint(name, home, device="cpu"), folder))
+
+
+def write_onnx(model: Any, folder: Path) -> str:
+    """`model.onnx` of a loaded checkpoint, compared with torch on a few images, and what is to be known of it."""
     try:
-        import onnxruntime
+        import onnx  # noqa: F401
     except ImportError as error:
-        raise UsageError("ONNX needs more packages: pip install onnx onnxscript onnxruntime.") from error
-    model = load_checkpoint(name, home, device="cpu")
+        raise UsageError(NO_ONNX) from error
     path = folder / "model.onnx"
     if write := registry.task_named(model.checkpoint.manifest.task).exporter("onnx"):
         preprocess = Preprocess.from_dict(model.checkpoint.manifest.preprocess)
@@ -75,11 +109,9 @@ def _onnx(name: str, folder: Path, home: Home) -> str:
     preprocess, module = _parts(model)
     images = _sample(preprocess)
     _to_onnx(module, images[:2], path)
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     with torch.inference_mode():
         expected = module(images).numpy()
-    exported = session.run(None, {"images": images.numpy()})[0]
-    difference = _refuse_if_off(expected, exported, "ONNX", path)
+    difference = _refuse_if_off(expected, onnx_form(path)(images.numpy()), "ONNX", path)
     _describe(folder, model, preprocess)
     return f"Largest difference from torch on {len(images)} images: {difference:.1e} of the spread of the logits."
 
@@ -98,7 +130,47 @@ def _to_onnx(module: nn.Module, images: torch.Tensor, path: Path) -> None:
         ) from error
 
 
-def _hf(name: str, folder: Path, home: Home) -> str:
+def _fp16(name: str, folder: Path, home: Home, wishes: Wishes) -> Written:
+    return _smaller(name, home, wishes, "onnx-fp16", folder / "model.onnx", onnx_form,
+                    lambda source, path, _: write_fp16(source, path))  # fmt: skip
+
+
+def _int8(name: str, folder: Path, home: Home, wishes: Wishes) -> Written:
+    return _smaller(name, home, wishes, "onnx-int8", folder / "model.onnx", onnx_form, write_int8)
+
+
+def _openvino(name: str, folder: Path, home: Home, wishes: Wishes) -> Written:
+    return _smaller(name, home, wishes, "openvino", folder / "model.xml", openvino_form,
+                    lambda source, path, _: write_openvino(source, path))  # fmt: skip
+
+
+def _smaller(
+    name: str, home: Home, wishes: Wishes, kind: str, path: Path, run: Callable[[Path], Form],
+    write: Callable[[Path, Path, Iterator[np.ndarray]], None],
+) -> Written:  # fmt: skip
+    """Writes a smaller form of a classifier to `path` and judges it beside float ONNX."""
+    model = load_checkpoint(name, home, device="cpu")
+    if model.checkpoint.manifest.task != "classify":
+        raise UsageError(f"format {kind}: classifiers have it; {model.checkpoint.manifest.method} exports as onnx.")
+    preprocess, _ = _parts(model)
+    own = own_images(model.checkpoint, home, wishes.data)
+    with tempfile.TemporaryDirectory() as elsewhere:
+        write_onnx(model, Path(elsewhere))
+        source = Path(elsewhere) / "model.onnx"
+        write(source, path, _images_of(own.calibration, preprocess))
+        forms = {"onnx": onnx_form(source), kind: run(path)}
+        rows = compared(forms, {"onnx": source, kind: path}, own.judged, preprocess)
+    refuse_if_worse(*rows, own.where, wishes.max_drop)
+    _describe(path.parent, model, preprocess)
+    calibrated = f" Calibrated on {len(own.calibration)} images, without their labels." if kind == "onnx-int8" else ""
+    return Written(said_of(*rows, own.where) + calibrated, rows)
+
+
+def _images_of(dataset: Dataset, preprocess: Preprocess) -> Iterator[np.ndarray]:
+    return (images for images, _ in batches(dataset, preprocess))
+
+
+def _hf(name: str, folder: Path, home: Home, wishes: Wishes) -> Written:
     """A folder for `AutoModelForImageClassification.from_pretrained`."""
     from transformers import AutoModelForImageClassification
 
@@ -107,7 +179,7 @@ def _hf(name: str, folder: Path, home: Home) -> str:
     if write := registry.task_named(manifest.task).exporter("hf"):
         note, use = write(model, _sample(Preprocess.from_dict(manifest.preprocess)), folder)
         (folder / "README.md").write_text(model_card(manifest, "transformers", use), encoding="utf-8")
-        return note
+        return Written(note)
     preprocess, module = _parts(model)
     export_module = getattr(model.predictor, "export_module", lambda: module)()
     if export_module is None or not hasattr(export_module.backbone, "save_hugging_face"):
@@ -123,7 +195,7 @@ def _hf(name: str, folder: Path, home: Home) -> str:
         difference = _refuse_if_off(
             module(images).numpy(), loaded(images).logits.numpy(), "Hugging Face", folder / "model.safetensors"
         )
-    return (
+    return Written(
         f"AutoModelForImageClassification gives the same logits (largest difference {difference:.1e} of their spread)."
     )
 
@@ -169,4 +241,11 @@ def _describe(folder: Path, model: Any, preprocess: Preprocess, output: str = "l
     (folder / "model.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
-WRITERS: dict[str, Callable[[str, Path, Home], str]] = {"safetensors": _safetensors, "onnx": _onnx, "hf": _hf}
+WRITERS: dict[str, Callable[[str, Path, Home, Wishes], Written]] = {
+    "safetensors": _safetensors,
+    "onnx": _onnx,
+    "onnx-fp16": _fp16,
+    "onnx-int8": _int8,
+    "openvino": _openvino,
+    "hf": _hf,
+}

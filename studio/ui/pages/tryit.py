@@ -7,6 +7,8 @@ import gradio as gr
 from PIL import Image
 
 from studio.core.errors import UsageError
+from studio.runs.export import WRITERS
+from studio.ui import html
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.files import served
 from studio.ui.guard import guarded, inform
@@ -44,10 +46,12 @@ def build(shared: Any, tab: Any) -> None:
             undo = gr.Button(visible=False, size="sm", elem_id="try-undo")
             with gr.Accordion(word("try.keep"), open=False, elem_id="try-keep"):
                 kind = gr.Radio(
-                    ["safetensors", "onnx", "hf"], value="safetensors", label=word("try.format"), elem_id="try-format"
-                )
+                    list(WRITERS), value="safetensors", label=word("try.format"), info=word("try.format.info"),
+                    elem_id="try-format",
+                )  # fmt: skip
                 export = gr.Button(word("try.export"), elem_id="try-export")
                 exported = gr.File(label=word("try.download"), visible=False, elem_id="try-download")
+                compared = gr.HTML(elem_id="try-forms")
                 with gr.Group(visible=not actions.hosted):
                     repo = gr.Textbox(label=word("try.repo"), info=word("try.repo.info"), placeholder="ORG/NAME",
                                       max_lines=1, elem_id="try-repo")  # fmt: skip
@@ -102,7 +106,8 @@ def build(shared: Any, tab: Any) -> None:
         if not name:
             raise UsageError(say("try.none", language_of(request)))
         report = actions.export(name, chosen_kind)
-        return gr.File([served(Path(report["folder"]) / file) for file in report["files"]], visible=True)
+        files = [served(Path(report["folder"]) / file) for file in report["files"]]
+        return gr.File(files, visible=True), _forms(report["forms"], language_of(request))
 
     @guarded
     def send(name: str | None, chosen_kind: str, to: str, open_to_all: bool, request: gr.Request) -> str:
@@ -123,7 +128,7 @@ def build(shared: Any, tab: Any) -> None:
             **private,
         )
     undo.click(go_back, [checkpoint], [checkpoint], show_progress="hidden", **private)
-    export.click(write, [checkpoint, kind], [exported], concurrency_id="device", **private)
+    export.click(write, [checkpoint, kind], [exported, compared], concurrency_id="device", **private)
     push.click(send, [checkpoint, kind, repo, public], [pushed], concurrency_id="device", **private)
 
 
@@ -132,6 +137,15 @@ def _said(answer: Any, drawn: bool, language: str) -> str:
     key, values = answer.remark or ("", {})
     sentence = say(key, language, **values) if key else ""
     return f"{sentence} {answer.said() if drawn else ''}".strip()
+
+
+def _forms(rows: list[dict[str, Any]], language: str) -> str:
+    """A smaller form beside float; empty where nothing was compared."""
+    if not rows:
+        return ""
+    return html.table(
+        {"name": "forms", "columns": list(rows[0]), "rows": [list(row.values()) for row in rows]}, language
+    )
 
 
 def _python(name: str) -> str:

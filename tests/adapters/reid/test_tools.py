@@ -16,7 +16,7 @@ from studio.core.tool import Bench
 from studio.data import open_data, read_image
 from studio.data.files.video import Writer
 from studio.metrics.retrieval import Ranking
-from studio.runs.export import export_checkpoint
+from studio.runs.export import Wishes, export_checkpoint
 from studio.runs.predict import teach_checkpoint
 from studio.runs.tools import tool_named, use
 from studio.store import Store
@@ -136,7 +136,7 @@ def test_a_gallery_is_forgotten_whole_and_so_are_those_it_came_from(home):
 def test_an_export_leaves_the_gallery_and_its_names_out_unless_asked(known, tmp_path):
     home, checkpoint = known
     left = export_checkpoint(checkpoint, "safetensors", tmp_path / "without", home)
-    taken = export_checkpoint(checkpoint, "safetensors", tmp_path / "with", home, personal=True)
+    taken = export_checkpoint(checkpoint, "safetensors", tmp_path / "with", home, Wishes(personal=True))
     assert "left out" in left["note"] and "embeddings" in taken["note"]
     texts = {name: _text(tmp_path / name) for name in ("with", "without")}
     assert b"place-0/000" in texts["with"] and b"gallery." in texts["with"]
