@@ -150,7 +150,7 @@ def _smaller(
 ) -> Written:  # fmt: skip
     """Writes a smaller form of a classifier to `path` and judges it beside float ONNX."""
     model = load_checkpoint(name, home, device="cpu")
-    if model.checkpoint.manifest.task != "classify":
+    if registry.task_named(model.checkpoint.manifest.task).exporter("onnx"):  # which are not logits of classes
         raise UsageError(f"format {kind}: classifiers have it; {model.checkpoint.manifest.method} exports as onnx.")
     preprocess, _ = _parts(model)
     own = own_images(model.checkpoint, home, wishes.data)
