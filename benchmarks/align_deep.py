@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from yaml import safe_load
 
 from studio import run
 from studio.core.home import Home
@@ -43,6 +44,7 @@ OF_PHOTOS = {
     "model": {"backbone": "pip/tf_efficientnet_lite0"}, "params": {},
     "train": {"batch_size": 16, "lr": 0.001, "augment": "flip"},
 }  # fmt: skip
+SETTING = ("epochs", "images", "augment", "params", "lr", "batch", "size")  # arguments that change a number
 FROM_CHECKPOINT = ("shot", "nrc")  # source-free: they go on from the source-only run
 Cell = dict[str, Any]
 
@@ -58,13 +60,15 @@ def main() -> None:
     parser.add_argument("--images", nargs=2, type=int, default=[2000, 1800], help="of MNIST and of USPS")
     parser.add_argument("--augment", choices=("none", "crop", "flip"), help="default: none of digits, flip of photos")
     parser.add_argument("--minutes", type=float, default=1e6, help="begin no run after these")
-    parser.add_argument("--statistics", choices=("own", "mixed"), help="params.statistics, where not the default")
+    parser.add_argument("--params", nargs="+", default=[], help="of every method trained on the source: statistics=own")
+    parser.add_argument("--lr", type=float, help="train.lr, where not that of the setting")
+    parser.add_argument("--batch", type=int, help="images of a domain in a step, where not those of the setting")
     parser.add_argument("--size", type=int, default=96, help="side of the photos in pixels")
     args = parser.parse_args()
     folders = sorted(folder.name for folder in args.data.iterdir()) if args.data.is_dir() else ["mnist", "usps"]
     args.tasks = args.tasks or ["-".join(pair) for pair in permutations(folders, 2)]
     cells = [json.loads(line) for line in args.cells.read_text().splitlines()] if args.cells.exists() else []
-    setting = {name: getattr(args, name) for name in ("epochs", "images", "augment", "statistics", "size")}
+    setting = {name: getattr(args, name) for name in SETTING}
     others = [cell["setting"] for cell in cells if cell.get("setting", setting) != setting]
     if others:
         parser.error(f"{args.cells} has cells of another setting: {others[0]}. Name another file with --cells.")
@@ -120,10 +124,12 @@ def measured(
     start = start if free else None
     own = OF_PHOTOS if args.data.is_dir() else OF_DIGITS
     size = {"image_size": args.size} if args.data.is_dir() else {}
-    changed: dict[str, Any] = {"augment": args.augment} if args.augment else {}
+    asked = {"augment": args.augment, "lr": args.lr, "batch_size": args.batch}
+    changed = {name: value for name, value in asked.items() if value is not None}
+    params = own["params"] | {name: safe_load(value) for name, value in (one.split("=") for one in args.params)}
     recipe = {
         "task": "align", "method": f"align/{method}", "data": data, "device": "cpu",
-        "params": {} if free else own["params"] | ({"statistics": args.statistics} if args.statistics else {}),
+        "params": {} if free else params,
         "model": {**own["model"], **size, "checkpoint": start},
         "train": {**own["train"], **changed, "epochs": args.epochs, "seed": seed, "workers": 1},
         "eval": {} if free else {"source_only": False},

@@ -1,7 +1,7 @@
 """Deep alignment in other settings, on digits: fewer classes in the target, more of them, and a stream to adapt to.
 
     python benchmarks/align_settings.py ../shared/data/digits_mnist_usps.npz [--seeds 0] [--epochs 10]
-        [--settings partial open stream] [--looks noise blur fog] [--laps 1]
+        [--settings partial open stream] [--looks noise blur fog] [--laps 1] [--lr 0.001]
     python benchmarks/align_settings.py ../shared/data/pacs_mini --settings stream [--size 64] [--epochs 2]
 
 The file has arrays mnist_x, mnist_y, usps_x, usps_y; 2,000 images of MNIST and 1,800 of USPS are drawn, studio/lenet at
@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--looks", nargs="+", default=list(CORRUPTIONS))
     parser.add_argument("--size", type=int, default=64, help="pixels of photos")
+    parser.add_argument("--lr", type=float, default=0.001, help="of what adapts to the stream")
     parser.add_argument("--laps", type=int, default=1, help="how often the stream comes round")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -62,7 +63,7 @@ class Sets:
     """Specs of drawn digits, some of them left out or made worse."""
 
     def __init__(self, args: argparse.Namespace, seed: int, folder: Path) -> None:
-        self.folder, self.seed, self.laps, self.looks = folder, seed, args.laps, args.looks
+        self.folder, self.seed, self.laps, self.looks, self.lr = folder, seed, args.laps, args.looks, args.lr
         self.learned, self.recipe = ("photo", OF_PHOTOS) if args.data.is_dir() else ("mnist", OF_DIGITS)
         if args.data.is_dir():
             self.arrays = photos(args.data / "photo", args.size)
@@ -83,8 +84,9 @@ class Sets:
 
 
 def photos(folder: Path, size: int) -> dict[str, np.ndarray]:
-    """Images uint8 [N, size, size, 3] and the names of their classes [N]."""
+    """Images uint8 [N, size, size, 3] and the names of their classes [N], in an order that mixes these."""
     files = sorted(folder.glob("*/*"))
+    files = [files[place] for place in np.random.default_rng(0).permutation(len(files))]
     images = [Image.open(file).convert("RGB").resize((size, size), Image.Resampling.BICUBIC) for file in files]
     return {"photo_x": np.stack(list(map(np.asarray, images))), "photo_y": np.array([f.parent.name for f in files])}
 
@@ -139,7 +141,7 @@ def stream(sets: Sets, epochs: int, home: Home) -> Iterator[str]:
     for look in sets.looks:
         target = {"target": sets.spec(sets.learned, others=True, look=look)}
         for method, params in (("bn-adapt", {}), ("tent", {}), ("tent", {"reset": 0.0}), ("eata", {})):
-            found = of(method, target, sets, epochs, home, model=start, params=params, train={"lr": 0.001}).metrics
+            found = of(method, target, sets, epochs, home, model=start, params=params, train={"lr": sets.lr}).metrics
             errors = (100 * (1 - found[name]) for name in ("source_only_accuracy", "target_accuracy"))
             name = f"{method} (no reset)" if params else method
             yield "{}, {}: error {:.1f} -> {:.1f}, {} resets".format(look, name, *errors, found["resets"])

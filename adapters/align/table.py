@@ -19,6 +19,7 @@ from adapters.tables.paired import beside, columns_beside
 from adapters.tables.settings import chosen, params_of
 from studio.core import registry
 from studio.core.errors import UsageError, nearest
+from studio.core.home import Home
 from studio.core.procedure import Job, Outcome, Predictor, Procedure
 from studio.core.recipe import Recipe
 from studio.core.registry import Method, procedure, register
@@ -59,9 +60,9 @@ class Table(Procedure):
     task = "align"
     face = AlignTable
 
-    def memory_gb(self, recipe: Recipe) -> float:
+    def memory_gb(self, recipe: Recipe, home: Home) -> float:
         deep = [registry.get(f"align/{name}") for name in _methods(recipe.method_params()).deep]  # type: ignore[arg-type]
-        return max([super().memory_gb(recipe), *(training_gb(recipe, cls) for cls in deep)])
+        return max([super().memory_gb(recipe, home), *(training_gb(recipe, cls, home) for cls in deep)])
 
     def run(self, job: Job) -> Outcome:
         params: TableParams = job.method.params

@@ -56,7 +56,7 @@ class Translating(Procedure):
     task = "translate"
     face = Translator
 
-    def memory_gb(self, recipe: Recipe) -> float:
+    def memory_gb(self, recipe: Recipe, home: Home) -> float:
         return memory_gb(recipe)
 
     def run(self, job: Job) -> Outcome:

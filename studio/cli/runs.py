@@ -64,7 +64,7 @@ def _dry_run(recipe: recipes.Recipe, home: Home, args: argparse.Namespace) -> in
     from studio.runs import cost
 
     estimate = cost.estimate(recipe, home, cost.PROBE_S if args.probe else 0.0)
-    memory_gb = registry.procedure_for(recipe.method_class()).memory_gb(recipe)
+    memory_gb = registry.procedure_for(recipe.method_class()).memory_gb(recipe, home)
     told = f"it takes {estimate}" if estimate else "no run of this kind tells what it takes; --probe tries it"
     for note in (*recipe.notes, f"it asks for {memory_gb:.1f} GB of the device's memory", told):
         print(f"note: {note}", file=sys.stderr)

@@ -117,8 +117,8 @@ class Procedure:
     #: several processes may share the work (train.processes)
     shares: ClassVar[bool] = False
 
-    def memory_gb(self, recipe: Recipe) -> float:
-        """Device memory to ask the lease for."""
+    def memory_gb(self, recipe: Recipe, home: Home) -> float:
+        """Device memory to ask the lease for; `home` says whose folders and checkpoints may be looked into."""
         return 2.0
 
     def run(self, job: Job) -> Outcome:

@@ -62,12 +62,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def entry_of(run: RunFolder, recipe: Recipe, owner: str | None = None, resume: bool = False) -> Entry:
+def entry_of(run: RunFolder, recipe: Recipe, home: Home, owner: str | None = None, resume: bool = False) -> Entry:
     """What a run with this recipe takes: each of its processes its own memory, and what it leases."""
     from studio.core import registry
 
     processes = recipe.train.processes
-    memory_gb = registry.procedure_for(recipe.method_class()).memory_gb(recipe)
+    memory_gb = registry.procedure_for(recipe.method_class()).memory_gb(recipe, home.seen_by(owner))
     return Entry(run.id, processes * (PROCESS_GB + memory_gb), processes, owner, resume)
 
 
@@ -126,7 +126,7 @@ class Queue:
         """Counts a run as at work; for the process that holds it. Where the disk is full it is not counted."""
         with suppress(StoreError):
             if not self._begin(run.id):
-                self._add(_entry_or_least(run))
+                self._add(_entry_or_least(run, self.home))
         try:
             yield
         finally:
@@ -173,7 +173,7 @@ def enqueue(
     Raises UsageError where a visitor has filed too many.
     """
     run.clear_stop()
-    Queue(home).file(entry_of(run, run.recipe(), owner, resume), capacity or Capacity.of_machine())
+    Queue(home).file(entry_of(run, run.recipe(), home, owner, resume), capacity or Capacity.of_machine())
     if resume:
         with EventWriter(run.events_path) as events:
             events.status("queued", resumed=True)
@@ -209,10 +209,10 @@ def kick(home: Home) -> None:
             spawn("studio.runs.keeper", [], home, log)
 
 
-def _entry_or_least(run: RunFolder) -> Entry:
+def _entry_or_least(run: RunFolder, home: Home) -> Entry:
     """What a run takes; what any takes where its recipe is wrong, which whoever works on it says."""
     try:
-        return entry_of(run, run.recipe())
+        return entry_of(run, run.recipe(), home)
     except StudioError:
         return Entry(run.id, PROCESS_GB, 1)
 

@@ -141,7 +141,10 @@ def _work(
     procedure = registry.procedure_for(cls)
     wants_ranks(recipe)
     with devices.lease(
-        own_device(recipe.device), memory_gb=procedure.memory_gb(recipe), on_wait=events.note, should_stop=should_stop
+        own_device(recipe.device),
+        memory_gb=procedure.memory_gb(recipe, home),
+        on_wait=events.note,
+        should_stop=should_stop,
     ) as lease:
         if lease.note:
             events.note(lease.note)

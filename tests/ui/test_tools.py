@@ -138,6 +138,7 @@ def test_the_command_line_has_them_too(made, film, tmp_path, monkeypatch, capsys
     code, rows = told("tools", "--json")
     assert code == 0 and [row["name"] for row in rows] == [
         "adapt-to-film",
+        "adapt-to-folder",
         "click",
         "compare",
         "enrol",

@@ -1,7 +1,7 @@
 """What every deep alignment shares: the network, both domains' forward pass, learning rates, the state."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -18,6 +18,7 @@ from studio.core.streams import Batch, Source, Step, StreamBatches, Target
 from studio.device.norms import freeze_statistics, still_statistics
 from studio.device.precision import full_precision
 
+HEAD_EPOCHS = 30  # of a head on frozen features, which it learns in seconds
 Losses = dict[str, Tensor] | tuple[dict[str, Tensor], dict[str, Tensor]]
 
 
@@ -32,9 +33,26 @@ class DeepParams(Params):
         description="own: batch normalisation sees each domain by itself, and predicts by the target's statistics; "
         "mixed: both together; null: own, and mixed where the domains may have other classes",
     )
-    freeze_statistics: bool = Field(
-        False, description="keep the backbone's batch-norm statistics, for batches that are small"
+    freeze_statistics: bool | None = Field(
+        None,
+        description="keep the backbone's batch-norm statistics; null: where it was trained before, which backbone_lr "
+        "below 1 says",
     )
+    head_epochs: Annotated[int, Field(ge=0, le=1000)] | None = Field(
+        None,
+        description="epochs in which bottleneck and head learn the source before the backbone moves; null: 30 where it "
+        "was trained before, else 0",
+    )
+
+    @property
+    def trained_before(self) -> bool:
+        """Whether the backbone is taken for one that was trained: it learns more slowly than what is new."""
+        return self.backbone_lr < 1
+
+    @property
+    def first_epochs(self) -> int:
+        """Epochs of bottleneck and head alone."""
+        return HEAD_EPOCHS * self.trained_before if self.head_epochs is None else self.head_epochs
 
 
 class AligningParams(DeepParams):
@@ -75,6 +93,8 @@ class DeepLearner(Learner):
     needs_checkpoint: ClassVar[bool] = False
     #: batches of the target have `strong` too: the same images, changed much
     strong: ClassVar[bool] = False
+    #: it lives by batch-norm statistics that follow the batches
+    moves_statistics: ClassVar[bool] = False
     #: `see_target` is told of the whole target
     sees_whole: ClassVar[bool] = False
 
@@ -138,6 +158,10 @@ class DeepLearner(Learner):
         features = self.module.embed(batch.images)
         return View(batch, features.float(), self.module.classify(features).float())
 
+    def classify_features(self, features: Tensor) -> Tensor:
+        """Logits [B, C] of the backbone's features [B, D] of the source, before the network moves."""
+        return self.module.classify(self.module.bottleneck(features))
+
     def strength(self, at: Step) -> float:
         """The weight of the alignment now, for methods with AligningParams."""
         return self.params.weight * (at.ramp(self.params.ramp) if self.params.ramp else 1.0)
@@ -148,8 +172,14 @@ class DeepLearner(Learner):
 
     def train_mode(self, training: bool) -> None:
         self.module.train(training)
-        if training and self.params.freeze_statistics:
+        if training and self.keeps_statistics:
             freeze_statistics(self.module.backbone)
+
+    @property
+    def keeps_statistics(self) -> bool:
+        """Whether the backbone's batch normalisations stay as they are: small batches would spoil what was trained."""
+        asked = self.params.freeze_statistics
+        return self.params.trained_before and not self.moves_statistics if asked is None else asked
 
     def answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Features [B, D] and logits [B, C] of the target's images [B, 3, H, W], as they are predicted."""

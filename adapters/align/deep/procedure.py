@@ -34,8 +34,8 @@ class DeepAlignment(Procedure):
     task = "align"
     face = Learner
 
-    def memory_gb(self, recipe: Recipe) -> float:
-        return training_gb(recipe, recipe.method_class())  # type: ignore[arg-type]
+    def memory_gb(self, recipe: Recipe, home: Home) -> float:
+        return training_gb(recipe, recipe.method_class(), home)  # type: ignore[arg-type]
 
     def run(self, job: Job) -> Outcome:
         learner: DeepLearner = job.method  # type: ignore[assignment]
@@ -43,7 +43,7 @@ class DeepAlignment(Procedure):
         known = checkpoint.manifest.classes if checkpoint is not None else None
         domains = resolve_domains(recipe, type(learner), known, job.home)
         job.events.note(domains.note)
-        job.events.note(in_words(self.memory_gb(recipe)))
+        job.events.note(in_words(self.memory_gb(recipe, job.home)))
         if recipe.eval.selection == "oracle" and domains.test is None:
             raise UsageError("eval.selection: oracle chooses by target labels, and the target has none.")
         session = setup_aligner(job, learner, domains, checkpoint)

@@ -22,6 +22,7 @@ from adapters.segment.run.judging import guesses
 from adapters.segment.run.report import only_of, report
 from adapters.segment.run.views import Look
 from studio.core.errors import UsageError
+from studio.core.home import Home
 from studio.core.procedure import Job, Outcome
 from studio.core.recipe import Recipe
 from studio.core.registry import procedure
@@ -42,7 +43,7 @@ class AdaptingSegmentation(Segmenting):
 
     face = DomainSegmenter
 
-    def memory_gb(self, recipe: Recipe) -> float:
+    def memory_gb(self, recipe: Recipe, home: Home) -> float:
         return memory_gb(recipe)
 
     def run(self, job: Job) -> Outcome:

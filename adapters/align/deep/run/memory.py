@@ -8,26 +8,25 @@ from adapters.align.deep.base import DeepLearner
 from adapters.backbones.weightless import saved_bytes
 from studio.core import registry
 from studio.core.errors import StudioError
+from studio.core.home import Home
 from studio.core.recipe import Recipe
 
 FLOAT = 4  # bytes; half precision needs less, and is not counted on
 BESIDE = 0.8  # GB: the runtime's own, the method's losses and what is looked at
 WASTE = 1.15  # of what is kept for the backward pass: workspaces, and pieces too small to be used
-UNKNOWN = 2.0  # GB, where a backbone's shapes are not known by its name alone
-BY_NAME = ("pip/", "timm/", "studio/")  # what is built without opening a file or asking a hub
+UNKNOWN = 2.0  # GB, of a backbone that is not to be had
 COUNTED = 2  # images that are led through the shapes
 
 
-def training_gb(recipe: Recipe, cls: type[DeepLearner]) -> float:
+def training_gb(recipe: Recipe, cls: type[DeepLearner], home: Home) -> float:
     """Device memory in GB: weights, gradients, optimizer, and what the images of a step keep for the backward pass.
 
-    Where a checkpoint is gone on from, model.backbone stands for its backbone.
+    Of a folder or a model of the hub its config alone is read. Where a checkpoint is gone on from, its backbone counts.
     """
     settings = recipe.train
-    if not recipe.model.backbone.startswith(BY_NAME):
-        return UNKNOWN
+    start = recipe.model.checkpoint
     try:
-        weights, image = _sizes(recipe.model.backbone, recipe.model.image_size)
+        weights, image = _sizes(f"store/{start}" if start else recipe.model.backbone, recipe.model.image_size, home)
     except StudioError:  # the run will say why there is no such backbone
         return UNKNOWN
     images = settings.batch_size * (len(cls.streams) + cls.strong)
@@ -43,9 +42,9 @@ def in_words(gb: float) -> str:
 
 
 @lru_cache(maxsize=16)
-def _sizes(spec: str, image_size: int | None) -> tuple[int, float]:
+def _sizes(spec: str, image_size: int | None, home: Home) -> tuple[int, float]:
     """Bytes of a backbone's weights, and those that one image keeps for the backward pass."""
-    backbone = registry.backbone(spec, home=None, image_size=image_size, weights=False).train()
+    backbone = registry.backbone(spec, home=home, image_size=image_size, weights=False).train()
     side = backbone.image_size
     images = torch.empty(COUNTED, 3, side, side, device="meta")
     weights = FLOAT * sum(parameter.numel() for parameter in backbone.parameters())

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from adapters.align.deep.run.domains import Domains
+from adapters.align.deep.run.first_head import teach_head
 from adapters.align.deep.run.judging import Judge, Look, Splits
 from adapters.align.deep.run.preparing import batches_for
 from studio.core.procedure import Job
@@ -30,6 +31,8 @@ def train_aligner(job: Job, session: Session, domains: Domains, splits: Splits, 
     learner = session.learner
     judge = Judge(job, learner, session.preprocess, splits, len(session.classes), name)
     batches = batches_for(job, learner, domains, splits, session.preprocess)
+    if batches.source is not None and learner.params.first_epochs:
+        teach_head(job, learner, batches.source, session.preprocess, learner.params.first_epochs)
     meter = Meter(job.device)
     progress = train(job, session, batches, judge.evaluate, "label_free_score", name)
     meter.images = batches.batch_size * len(learner.streams) * progress.step

@@ -13,6 +13,7 @@ from studio.core.faces import LearnerContext
 from studio.core.phases import Teacher
 from studio.core.registry import register
 from studio.core.streams import Step, StreamBatches
+from studio.device.norms import freeze_statistics
 
 
 class SelfEnsemblingParams(AligningParams):
@@ -59,6 +60,11 @@ class SelfEnsembling(DeepLearner):
         return [] if teacher is None else [
             Teacher(teacher[name], getattr(self.module, name), self.params.decay, buffers=False) for name in teacher
         ]  # fmt: skip
+
+    def train_mode(self, training: bool) -> None:
+        super().train_mode(training)
+        if training and self.keeps_statistics and (teacher := self._teacher()) is not None:
+            freeze_statistics(teacher["backbone"])
 
     def answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
         teacher = self._teacher()

@@ -39,6 +39,7 @@ class SourceFree(DeepLearner):
     Params = SourceFreeParams
     needs_checkpoint = True
     sees_whole = True
+    moves_statistics = True
     starts_solved = True
 
     def setup(self, context: LearnerContext) -> nn.Module:

@@ -21,6 +21,7 @@ class AdaBn(DeepLearner):
 
     title = "AdaBN"
     paper = "Li et al. 2016, Revisiting Batch Normalization For Practical Domain Adaptation"
+    moves_statistics = True
 
     def setup(self, context: LearnerContext) -> nn.Module:
         module = super().setup(context)

@@ -1,5 +1,6 @@
 """Domain-specific batch normalisation: one for each domain, all other weights shared."""
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -27,6 +28,7 @@ class Dsbn(DeepLearner):
     title = "Domain-specific batch normalisation"
     paper = "Chang et al. 2019, Domain-Specific Batch Normalization for Unsupervised Domain Adaptation"
     Params = DsbnParams
+    moves_statistics = True
 
     def network(self, context: LearnerContext) -> AligningNetwork:
         network = super().network(context)
@@ -41,6 +43,15 @@ class Dsbn(DeepLearner):
             norm.domain = number
         features = self.module.embed(domain.images)
         return View(domain, features.float(), self.module.classify(features).float())
+
+    def classify_features(self, features: Tensor) -> Tensor:
+        """By the norms of both domains, which so begin alike."""
+        logits = []
+        for number in (SOURCE, TARGET):
+            for norm in self.norms:
+                norm.domain = number
+            logits.append(super().classify_features(features))
+        return torch.stack(logits).mean(dim=0)
 
     def align(self, source: View, target: View, at: Step) -> Losses:
         surest, guesses = target.probabilities.detach().max(dim=1)

@@ -1,6 +1,7 @@
 """TransNorm: batch normalisation that weighs channels by how alike the domains are in them, beside an adversary."""
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from adapters.align.deep.adversarial.cdan import Cdan
 from adapters.align.deep.base import View
@@ -20,11 +21,18 @@ class TransNorm(Cdan):
 
     title = "TransNorm"
     paper = "Wang et al. 2019, Transferable Normalization: Towards Improving Transferability of Deep Neural Networks"
+    moves_statistics = True
 
     def network(self, context: LearnerContext) -> AligningNetwork:
         network = super().network(context)
         self.norms = replace_norms(network, Transferable, self.id)
         return network
+
+    def classify_features(self, features: Tensor) -> Tensor:
+        """The source stands for both domains, which so begin alike."""
+        for norm in self.norms:
+            norm.first = len(features)
+        return super().classify_features(torch.cat([features, features]))[: len(features)]
 
     def look(self, batch: StreamBatches) -> tuple[View, View]:
         for norm in self.norms:

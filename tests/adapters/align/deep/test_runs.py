@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import numpy as np
@@ -12,22 +13,27 @@ from PIL import Image
 
 from adapters.align.deep.distance.m3sda import M3sda, parts
 from adapters.align.deep.run.batches import AligningBatches
+from adapters.align.deep.run.first_head import teach_head
 from adapters.align.task import AlignTrain
 from studio import run
 from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import UsageError
-from studio.core.faces import Learner
+from studio.core.faces import Learner, LearnerContext
 from studio.core.home import Home
+from studio.core.recipe import Recipe
 from studio.core.streams import Source, Target
+from studio.core.tool import Bench
 from studio.data import open_data
 from studio.data.pixels import decode
 from studio.data.preprocess import Preprocess
+from studio.data.transforms import normalize
 from studio.engine.decoded import Decoded
 from studio.runs.executors import run_inline
 from studio.runs.predict import load_checkpoint, online_methods
 from studio.runs.runner import submit
 from studio.runs.tools.adapt_to_film import AdaptToFilm
+from studio.runs.tools.adapt_to_folder import AdaptToFolder
 from studio.store import Store
 
 torch.set_num_threads(1)
@@ -62,7 +68,7 @@ def recipe(folder: Path, method: str, target: str = "target", **sections) -> dic
     values = {
         "task": "align", "method": method, "device": "cpu",
         "model": {"backbone": BACKBONE, **sections.pop("model", {})}, "data": {**data, **sections.pop("data", {})},
-        "params": {"bottleneck": 16, **sections.pop("params", {})},
+        "params": {"bottleneck": 16, "backbone_lr": 1.0, **sections.pop("params", {})},
         "train": {"epochs": 2, "batch_size": 12, "augment": "none", "workers": 1, **sections.pop("train", {})},
         "eval": {"source_only": False, **sections.pop("eval", {})},
     }  # fmt: skip
@@ -270,6 +276,33 @@ def test_the_ways_to_adapt_are_those_that_predict_and_the_tool_for_films_offer(t
     assert AdaptToFilm().fits(manifest) and not AdaptToFilm().fits(manifest.model_copy(update={"classes": []}))
     with pytest.raises(UsageError, match="adapt: found 'tend'.*tent"):
         load_checkpoint(start, home, device="cpu", look={"adapt": "tend"})
+
+
+def test_a_folder_is_adapted_to_beside_the_classifier_as_it_is(folder, trained):
+    home, start = trained
+    bench = Bench(lambda name, look=None: load_checkpoint(name, home, "cpu", look), None, home)
+    plain = bench.model(start).predict([Image.fromarray(x).convert("RGB") for x in images_of(60, 12)[0]])
+    told = AdaptToFolder().run(start, AdaptToFolder.Inputs(data=f"npz:{folder}/unlabelled.npz", by="bn-adapt"), bench)
+    assert [row["without"] for row in told.rows] == [answer["label"] for answer in plain]
+    changed = sum(row["label"] != row["without"] for row in told.rows)
+    assert told.facts == {"images": 36, "changed": changed, "unreadable": 0}
+    assert [row["score"] for row in told.rows] != [answer["score"] for answer in plain]
+
+
+@pytest.mark.parametrize("method", ["align/dsbn", "align/transnorm", "align/self-ensembling", "align/mcd"])
+def test_a_first_head_learns_the_source_while_the_backbone_stands_still(method, folder):
+    preprocess = Preprocess(16, squash=True)
+    source = Decoded(*decode(open_data(f"npz:{folder}/source.npz"), preprocess))
+    cls = registry.get(method)
+    learner = cls(cls.Params(bottleneck=16))
+    learner.setup(LearnerContext(registry.backbone(BACKBONE), ["a", "b", "c"]))
+    before = {name: weight.clone() for name, weight in learner.module.backbone.named_parameters()}
+    job = SimpleNamespace(recipe=Recipe(train={"batch_size": 16}), device="cpu")
+    teach_head(job, learner, source, preprocess, epochs=60)
+    assert all(torch.equal(weight, before[name]) for name, weight in learner.module.backbone.named_parameters())
+    learner.train_mode(False)
+    images = normalize(torch.from_numpy(source.pixels), preprocess)
+    assert (learner.predict(images).argmax(dim=1).numpy() == source.dataset.labels).mean() > 0.9
 
 
 def test_the_lab_runs_on_office_31_as_it_comes_unpacked(home, tmp_path):
