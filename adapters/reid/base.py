@@ -54,6 +54,8 @@ class EmbeddingLearner(Learner):
     module: EmbeddingNetwork
     #: batches say which camera took an image, though the network is not told
     needs_cameras: ClassVar[bool] = False
+    #: it learns from labelled individuals of data.source though it adapts to data.target
+    needs_source: ClassVar[bool] = False
 
     def setup(self, context: LearnerContext) -> nn.Module:
         size = context.extra.get("size") or (context.image_size, context.image_size)

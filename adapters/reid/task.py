@@ -130,12 +130,17 @@ class Reid(Task):
     def _check_adapting(self, recipe: "Recipe") -> None:
         data, rule = recipe.data, recipe.eval.selection
         adapts = getattr(recipe.method_class(), "adapts", lambda: False)()
+        needs_source = getattr(recipe.method_class(), "needs_source", False)
         if adapts and not data.target:
             raise UsageError(
                 f"data.target: nothing is named, and {recipe.method} learns from images without labels. Name them "
                 "there; data.source may name labelled individuals of another place to begin from."
             )
-        if not adapts and rule == "label-free":
+        if needs_source and not data.source:
+            raise UsageError(
+                f"data.source: nothing is named, and {recipe.method} learns from labelled individuals of another place."
+            )
+        if (needs_source or not adapts) and rule == "label-free":
             raise UsageError(
                 f"eval.selection: label-free looks at clusters, and {recipe.method} makes none; expected last, "
                 "source-val or oracle."

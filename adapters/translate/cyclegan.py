@@ -59,7 +59,11 @@ class CycleGan(Translator):
             alone = target.mean((self.predict(target.images) - target.images).abs())
             alone = alone + source.mean((self.predict_back(source.images) - source.images).abs())
             losses["identity"] = weight * alone
-        return losses
+        return {**losses, **self.beside(batch, fake, fake_back)}
+
+    def beside(self, batch: StreamBatches, fake: Tensor, fake_back: Tensor) -> Losses:
+        """What else the generators minimise of what they made of both looks, for methods that go on from this one."""
+        return {}
 
     def discriminate(self, batch: StreamBatches, at: Step) -> Losses:
         source, target, net = batch.source, batch.target, self.module

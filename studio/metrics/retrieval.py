@@ -15,6 +15,7 @@ import numpy as np
 #: rows of queries `[first, last)` -> distances float [last - first, G] to the gallery's columns, which may be changed
 Distances = Callable[[int, int], np.ndarray]
 CELLS = 1 << 24  # distances held at once: 64 MB in float32
+NUMBERS = 1 << 22  # of a gallery that are brought to float32 at once: 16 MB
 
 
 @dataclass(frozen=True)
@@ -147,12 +148,22 @@ def pooled(embeddings: np.ndarray, query: Seen) -> tuple[np.ndarray, Seen]:
 
 
 def euclidean(query: np.ndarray, gallery: np.ndarray) -> Distances:
-    """Squared Euclidean distances between embeddings float32 [Q, D] and [G, D], a block of queries at a time."""
-    lengths = np.square(gallery).sum(axis=1)
+    """Squared Euclidean distances between embeddings [Q, D] and [G, D], float32, a block of queries at a time.
+
+    Of the gallery too a part is looked at at a time: it may be a memory-mapped file, of half precision.
+    """
+    step = max(1, NUMBERS // max(1, gallery.shape[1]))
+    parts = [slice(start, start + step) for start in range(0, len(gallery), step)]
+    lengths = np.zeros(len(gallery), np.float32)
+    for part in parts:
+        held = np.asarray(gallery[part], np.float32)
+        lengths[part] = np.einsum("gd,gd->g", held, held)
 
     def block(first: int, last: int) -> np.ndarray:
-        rows = query[first:last]
-        products = rows @ gallery.T
+        rows = np.asarray(query[first:last], np.float32)
+        products = np.empty((len(rows), len(gallery)), np.float32)
+        for part in parts:
+            np.matmul(rows, np.asarray(gallery[part], np.float32).T, out=products[:, part])
         products *= -2
         products += lengths
         products += np.square(rows).sum(axis=1)[:, None]

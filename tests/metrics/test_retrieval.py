@@ -113,3 +113,13 @@ def test_several_queries_ask_by_their_mean_and_one_image_each_answers():
     assert len(rows) == 3 and set(rows[1:]) == {2, 3}
     both = joined([ranked(np.ones((4, 4), np.float32), seen, seen)] * 2)
     assert len(both.first) == 8
+
+
+def test_a_gallery_in_a_file_of_half_precision_is_looked_at_in_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr("studio.metrics.retrieval.NUMBERS", 7 * 5)
+    draw = np.random.default_rng(0)
+    query, gallery = draw.standard_normal((4, 5)).astype(np.float32), draw.standard_normal((23, 5)).astype(np.float16)
+    np.save(tmp_path / "gallery.npy", gallery)
+    distances = euclidean(query, np.load(tmp_path / "gallery.npy", mmap_mode="r"))(1, 4)
+    expected = np.square(query[1:, None].astype(np.float64) - gallery).sum(axis=2)
+    np.testing.assert_allclose(distances, expected, rtol=1e-5, atol=1e-5)

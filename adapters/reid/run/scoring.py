@@ -48,7 +48,8 @@ def score(query: Side, gallery: Side, settings: ReidEval, seed: int) -> Scored:
         asked, asks = pooled(asked, asks)
     rankings, again = [], []
     for rows in _galleries(answers, settings.single_shot, seed):
-        part, embeddings = answers.rows(rows), gallery.embeddings[rows][by_identity(answers.rows(rows))]
+        part = answers.rows(rows)
+        embeddings = gallery.embeddings[rows[by_identity(part)]]
         rankings.append(rank_queries(euclidean(asked, embeddings), asks, part))
         if settings.rerank:
             distances = reranked(asked, embeddings, settings.k1, settings.k2, settings.keep)

@@ -1,7 +1,9 @@
-"""CUHK03: images extracted from its file, divided by the lists of the new protocol or drawn as the first one has it."""
+"""CUHK03: its file or images extracted from it, divided by the new protocol's lists or drawn as the first has it."""
 
 import io
 import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,9 @@ from studio.data.files.annotation_files import read_bytes
 from studio.data.files.layout import Entry
 from studio.data.files.limits import Limits
 from studio.data.files.zip_paths import AnyPath, source_of
+from studio.data.identities.cuhk03_file import FILE, stored_images
 from studio.data.identities.published import Reading, counted, images_below
+from studio.data.items import ImageSource
 
 NAME = re.compile(r"(\d+)_(\d+)_(\d+)_\d+")  # pair of cameras, person, camera, number
 EXAMPLE = "images_detected/1_001_1_01.png"
@@ -30,27 +34,40 @@ def read_cuhk03(root: AnyPath, boxes: str, protocol: str, limits: Limits) -> Rea
     for given, known in ((boxes, ("detected", "labeled")), (protocol, ("new", "classic"))):
         if given not in known:
             raise DataError(f"reid: {given!r} is neither {known[0]} nor {known[1]}, as ?layout=cuhk03 has them.")
-    folder = root / f"images_{boxes}"
-    files = {path.stem: path for path, _ in images_below(folder)} if folder.is_dir() else {}
-    if not files:
-        raise DataError(f"{root}: images_{boxes} holds no images; expected CUHK03's, extracted as {EXAMPLE}.")
-    odd = next((name for name in files if NAME.fullmatch(name) is None), None)
+    folder, images = f"images_{boxes}", _images(root, boxes)
+    odd = next((name for name in images if NAME.fullmatch(name) is None), None)
     if odd is not None:
-        raise DataError(f"{folder}: {odd} is not like 1_001_1_01 (pair of cameras, person, camera, number).")
+        raise DataError(f"{root / folder}: {odd} is not like 1_001_1_01 (pair of cameras, person, camera, number).")
     if protocol == "classic":
-        return Reading([_entry(path, folder.name, None) for path in files.values()], [DRAWS])
+        return Reading([_entry(name, images, folder, None) for name in images], [DRAWS])
     splits = _lists(root / f"cuhk03_new_protocol_config_{boxes}.mat", limits)
-    absent = [name for _, name in splits if name not in files]
-    entries = [_entry(files[name], folder.name, split) for split, name in splits if name in files]
+    absent = [name for _, name in splits if name not in images]
+    entries = [_entry(name, images, folder, split) for split, name in splits if name in images]
     if not entries:
-        raise DataError(f"{root}: none of the images that the new protocol names is in images_{boxes}.")
+        raise DataError(f"{root}: none of the images that the new protocol names is in {folder}.")
     remarks = [f"{len(absent)} images that the protocol names are missing, such as {absent[0]}."] if absent else []
     return Reading(entries, remarks + counted(entries, COUNTS[boxes], "CUHK03"))
 
 
-def _entry(path: AnyPath, folder: str, split: str | None) -> Entry:
-    pair, person, camera = NAME.fullmatch(path.stem).groups()  # type: ignore[union-attr]
-    return Entry(f"{folder}/{path.name}", f"{int(pair)}_{int(person):03d}", source_of(path), split, camera=camera)
+def _images(root: AnyPath, boxes: str) -> dict[str, ImageSource]:
+    """The images by name, from the extracted folder where it is there, else from the file. Raises DataError."""
+    folder = root / f"images_{boxes}"
+    if folder.is_dir() and (extracted := {path.stem: source_of(path) for path, _ in images_below(folder)}):
+        return extracted
+    file = root / FILE
+    if not file.is_file():
+        raise DataError(
+            f"{root}: {folder.name} holds no images, and there is no {FILE}; expected CUHK03's file, or its images "
+            f"extracted as {EXAMPLE}."
+        )
+    if not isinstance(file, Path):
+        raise DataError(f"{file}: this file is read from a folder only. Unpack the zip first.")
+    return {**stored_images(file, boxes)}
+
+
+def _entry(name: str, images: Mapping[str, ImageSource], folder: str, split: str | None) -> Entry:
+    pair, person, camera = NAME.fullmatch(name).groups()  # type: ignore[union-attr]
+    return Entry(f"{folder}/{name}.png", f"{int(pair)}_{int(person):03d}", images[name], split, camera=camera)
 
 
 def _lists(file: AnyPath, limits: Limits) -> list[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """`reid:PLACE?layout=NAME`: individuals, each seen several times, by the layout of a public set or of a person's own.
 
     reid:Market-1501-v15.09.15               bounding_box_train, query, bounding_box_test
-    reid:cuhk03?boxes=labeled                images_labeled, cuhk03_new_protocol_config_labeled.mat
+    reid:cuhk03?boxes=labeled                images_labeled or cuhk-03.mat, cuhk03_new_protocol_config_labeled.mat
     reid:cows                                a folder each cow, folders of cameras in it or not
     reid:fish?names={identity}_c{camera}_{}  names that say it
     reid:seals.csv?images=photos             a table: image, identity, camera, split
@@ -9,7 +9,7 @@
 Without ?layout= it is told from what is there. The place may be a folder, a zip or a table.
 """
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from studio.core.errors import DataError, nearest
 from studio.data.files.archives import Archive
@@ -33,9 +33,11 @@ OPTIONS = {
 }  # fmt: skip
 #: what tells a layout, in this order
 MARKS = {
-    "bounding_box_train": "market1501", "image_train": "veri776", "list_train.txt": "msmt17", "cam_a": "viper",
-    "images_detected": "cuhk03", "images_labeled": "cuhk03",
+    "bounding_box_train": "market1501", "image_query": "veri776", "list_query.txt": "msmt17", "cam_a": "viper",
+    "images_detected": "cuhk03", "images_labeled": "cuhk03", "cuhk-03.mat": "cuhk03",
 }  # fmt: skip
+
+SYSTEM = {"__MACOSX", ".DS_Store"}  # what packing leaves beside
 
 
 def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
@@ -48,7 +50,7 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
         reading, missing = read_table(path, images, limits)
     else:
         root: AnyPath = path if path.is_dir() else ZipPath(Archive(path, limits))
-        reading, missing = _reading(root, options, limits), list[Skipped]()
+        reading, missing = _reading(public_set(root) or root, options, limits), list[Skipped]()
     return dataset_of(str(path), reading.entries, missing, limits, reading.remarks)
 
 
@@ -65,6 +67,16 @@ def _reading(root: AnyPath, options: dict[str, str], limits: Limits) -> Reading:
     if odd := sorted(options.keys() & {"boxes", "protocol", "images"}):
         raise DataError(f"reid: ?{odd[0]}= says nothing of the layout {layout}.")
     return ALONE[layout](root, limits)
+
+
+def public_set(root: AnyPath) -> AnyPath | None:
+    """Where a public set of individuals lies: here, or in the only folder that is here; None where it is none."""
+    if isinstance(root, ZipPath):
+        names = {PurePosixPath(name).parts[0] for name in root.archive.names} - SYSTEM
+    else:
+        names = {path.name for path in root.iterdir()} - SYSTEM
+    folders = [root, *(root / name for name in names if len(names) == 1)]
+    return next((folder for folder in folders if any((folder / mark).exists() for mark in MARKS)), None)
 
 
 def _layout_of(root: AnyPath) -> str:

@@ -1,4 +1,7 @@
-"""`zip:FILE`: the layout of a folder, or annotated images of any format that is known, read without unpacking."""
+"""`zip:FILE`: the layout of a folder, of a public set of individuals, or annotated images of any format that is known.
+
+It is read without unpacking.
+"""
 
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from studio.data.files.zip_paths import ZipPath
 from studio.data.formats import OPTIONS as FORMAT_OPTIONS
 from studio.data.formats import read_annotated
 from studio.data.items import Dataset
+from studio.data.readers import reid
 
 OPTIONS = FORMAT_OPTIONS
 
@@ -18,6 +22,8 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     """Raises DataError for a missing, damaged, unsafe or empty archive, or one with several sets of annotations."""
     path = Path(rest).expanduser()
     archive = Archive(path, limits)
+    if not options and reid.public_set(ZipPath(archive)) is not None:
+        return reid.read(rest, {}, limits)
     annotated = read_annotated(ZipPath(archive), path.name, "zip", options, limits)
     if isinstance(annotated, Dataset):
         return annotated

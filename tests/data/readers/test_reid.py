@@ -1,5 +1,6 @@
 """Individuals, read from small trees in the layouts of public sets, from folders, names and tables."""
 
+import sys
 import zipfile
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image
 
 from studio.core.errors import DataError
-from studio.data import check, open_data
+from studio.data import check, open_data, read_image
 
 
 def laid(root, *names):
@@ -41,6 +42,18 @@ def test_market_leaves_junk_out_and_keeps_distractors_as_nobody(tmp_path):
     assert any("12,936 of 751" in remark for remark in data.remarks)  # the whole set has more
     assert open_data(f"reid:{tmp_path}?layout=market1501").classes == data.classes
     assert sum(check(f"reid:{tmp_path}").classes.values()) == 4
+
+
+@pytest.mark.parametrize("top", ["", "Market-1501-v15.09.15/"])
+def test_the_zip_of_a_public_set_is_recognised_as_individuals(tmp_path, top):
+    laid(tmp_path / "a", *MARKET)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        for name in MARKET:
+            packed.write(tmp_path / "a" / name, f"{top}{name}")
+        packed.writestr("__MACOSX/._a", b"")
+    report = check(f"zip:{tmp_path / 'a.zip'}")
+    assert report.truth == "identities" and set(report.classes) == {"0001", "0002"}
+    assert sorted(who(open_data(f"reid:{tmp_path / 'a.zip'}"), "gallery")) == [("-", "3"), ("0001", "3")]
 
 
 def test_duke_is_read_with_the_sentence_that_it_was_withdrawn(tmp_path):
@@ -92,6 +105,40 @@ def test_cuhk03_follows_the_lists_of_the_new_protocol_or_draws(tmp_path):
         open_data(f"reid:{tmp_path}?layout=cuhk03&boxes=labeled")
     with pytest.raises(DataError, match="neither new nor classic"):
         open_data(f"reid:{tmp_path}?protocol=old")
+
+
+def write_cuhk03(path, h5py):
+    """Its file with one person of two images, one of each camera; the first is given back, [H, W, 3]."""
+    draw = np.random.default_rng(0)
+    with h5py.File(path, "w") as file:
+        image = file.create_dataset("one", data=draw.integers(0, 255, (3, 6, 9), np.uint8))
+        other = file.create_dataset("two", data=draw.integers(0, 255, (3, 6, 9), np.uint8))
+        empty = file.create_dataset("none", data=np.zeros(2, np.uint64).reshape(1, 2))
+        cells = np.array([[cell.ref] for cell in (image, *[empty] * 4, other, *[empty] * 4)], dtype=h5py.ref_dtype)
+        people = file.create_dataset("people", data=cells, dtype=h5py.ref_dtype)  # [images, persons]
+        for boxes in ("detected", "labeled"):
+            file.create_dataset(boxes, data=np.array([[people.ref]], dtype=h5py.ref_dtype), dtype=h5py.ref_dtype)
+        return image[()].transpose(2, 1, 0)
+
+
+def test_the_file_of_cuhk03_is_read_as_it_is_handed_out_and_nothing_outside_of_it(tmp_path, monkeypatch):
+    h5py = pytest.importorskip("h5py")
+    expected = write_cuhk03(tmp_path / "cuhk-03.mat", h5py)
+    data = open_data(f"reid:{tmp_path}?boxes=labeled&protocol=classic")
+    assert who(data) == [("1_001", "1"), ("1_001", "2")] and data.items[1].name == "images_labeled/1_001_2_06.png"
+    assert np.array_equal(np.asarray(read_image(data.items[0].source)), expected)
+    (tmp_path / "secret").write_bytes(b"\x07" * 162)
+    (tmp_path / "b").mkdir()
+    with h5py.File(tmp_path / "b" / "cuhk-03.mat", "w") as file:
+        outside = [(str(tmp_path / "secret"), 0, 162)]
+        image = file.create_dataset("one", shape=(3, 6, 9), dtype=np.uint8, external=outside)
+        people = file.create_dataset("people", data=np.array([[image.ref]], dtype=h5py.ref_dtype))
+        file.create_dataset("detected", data=np.array([[people.ref]], dtype=h5py.ref_dtype))
+    with pytest.raises(DataError, match="lie in the file itself"):
+        read_image(open_data(f"reid:{tmp_path / 'b'}?protocol=classic").items[0].source)
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(DataError, match="pip install h5py"):
+        open_data(f"reid:{tmp_path}?protocol=classic")
 
 
 def test_folders_with_cameras_without_and_divided_also_in_a_zip(tmp_path):
