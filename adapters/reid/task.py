@@ -91,6 +91,11 @@ class Reid(Task):
         "rank5": "rank-5",
     }
     truth, takes = "identities", ("labels",)
+    care = (
+        "For animals, vehicles, parts and products, and for people who were told beforehand who is recognised, by "
+        "whom, for what and for how long, have agreed and can take it back. Not for watching or identifying anybody "
+        "else, and not for deciding about people. A gallery of people is personal data; the tool Forget deletes it."
+    )
     hub_tag = "image-feature-extraction"
     starter = "reid-quick"
     looks = ("flip",)

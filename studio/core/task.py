@@ -47,6 +47,8 @@ class Task:
     #: how the names of tensors and files of its checkpoints begin that are data of persons: an export leaves them out,
     #: and the names of classes with them, unless it is asked for them
     personal: ClassVar[tuple[str, ...]] = ()
+    #: what it may not be used for, where that is to be said; the page shows it wherever it shows the task
+    care: ClassVar[str] = ""
     #: keys of `eval` that can be changed when a checkpoint predicts
     looks: ClassVar[tuple[str, ...]] = ()
 

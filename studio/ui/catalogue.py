@@ -1,10 +1,11 @@
 """The words of the page: `words/en.json` and `words/zh.json`, the same keys in both but for the help of fields.
 
 A recipe key's English help is its field's own, under `field.KEY`, a tool's words are its own, under `tool.NAME`, and so
-are a task's headlines, under `metric.TASK.NAME`; `words/zh.json` has them in Chinese. What methods, presets and runs
-say say in English is written once, where they are; by these texts `words/zh-params.json` has the help of parameters in
-Chinese, `zh-abouts.json` what methods and presets are, `zh-tables.json` the words of tables, and as patterns
-`zh-runs.json` what runs say as they go and `zh-errors.json` the sentences of errors.
+are a task's headlines, under `metric.TASK.NAME`, and what it may not be used for, `care.TASK`; `words/zh.json` has them
+in Chinese. What methods, presets and runs say in English is written once, where they are; by these texts
+`words/zh-params.json` has the help of parameters in Chinese, `zh-abouts.json` what methods and presets are,
+`zh-tables.json` the words of tables, and as patterns `zh-runs.json` what runs say as they go and `zh-errors.json` the
+sentences of errors.
 
 Fixed words are translated in the browser (`word`); words made on the server, such as a status with
 a number in it, are looked up by the visitor's language (`say`).
@@ -31,7 +32,7 @@ _FOLDER = Path(__file__).parent / "words"
 def words(language: str) -> dict[str, str]:
     """All words of one language by key."""
     written = json.loads((_FOLDER / f"{language}.json").read_text(encoding="utf-8"))
-    said = {**_tools(), **_headlines()}
+    said = {**_tools(), **_headlines(), **_cares()}
     own = {"en": {**_fields(), **said}, "zh": said}.get(language, {})
     return {**own, **written}
 
@@ -58,6 +59,16 @@ def _tools() -> dict[str, str]:
 def _headlines() -> dict[str, str]:
     """What the metrics are that a task's runs show in large type."""
     return {f"metric.{task.name}.{name}": text for task in registry.tasks() for name, text in task.headlines.items()}
+
+
+def _cares() -> dict[str, str]:
+    """What tasks may not be used for."""
+    return {f"care.{task.name}": task.care for task in registry.tasks() if task.care}
+
+
+def care(task: str, language: str) -> str:
+    """What a task may not be used for, where it says so."""
+    return words(language).get(f"care.{task}", "")
 
 
 def translations() -> gr.I18n:

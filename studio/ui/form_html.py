@@ -9,7 +9,7 @@ from studio.core import registry
 from studio.core.own_data import FITTED
 from studio.core.rights import LOCAL, Rights
 from studio.ui import forms
-from studio.ui.catalogue import say, translated, words
+from studio.ui.catalogue import care, say, translated, words
 from studio.ui.forms import Screen
 
 
@@ -29,6 +29,7 @@ def draw(screen: Screen, language: str, rights: Rights = LOCAL) -> str:
     return (
         f"<form id='recipe-form' autocomplete='off' data-stamp='{secrets.token_hex(4)}' {_facts(screen)}><fieldset>"
         f"<p id='recipe-about'>{escape(translated(about, language))}</p>{_hidden('about', about)}"
+        f"{_care(screen, language)}"
         f"<div class='fields'>{_fields(simple, screen, language)}</div>"
         f"{_folded('train-more', say('train.more', language), _fields(more, screen, language))}"
         f"{_folded('train-params', say('train.params', language), _fields(own, screen, language) or _none(language))}"
@@ -38,6 +39,12 @@ def draw(screen: Screen, language: str, rights: Rights = LOCAL) -> str:
 
 def _facts(screen: Screen) -> str:
     return f"data-method='{escape(screen.method)}' data-preset='{escape(screen.preset)}'"
+
+
+def _care(screen: Screen, language: str) -> str:
+    """What the task of a form may not be used for."""
+    text = care(registry.get(screen.method).task, language)
+    return f"<p class='care'>{escape(text)}</p>" if text else ""
 
 
 def _hidden(key: str, text: str) -> str:

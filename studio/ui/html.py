@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from studio.core import registry
 from studio.runs.cost import Cost, duration
-from studio.ui.catalogue import explained, say, translated, words
+from studio.ui.catalogue import care, explained, say, translated, words
 from studio.ui.views import View
 
 OPEN_ROWS = 12  # tables of more are folded
@@ -30,6 +30,8 @@ def run_state(seen: View, language: str) -> str:
         parts.append(f"<div>{escape(explained(seen.what, language))} {seen.done} / {seen.total}</div>")
     if seen.error:
         parts.append(f"<div class='error-box'>{escape(explained(seen.error, language))}</div>")
+    if text := care(seen.task, language):
+        parts.append(f"<p class='care'>{escape(text)}</p>")
     parts.append(numbers(seen.metrics, language, seen.task))
     if seen.checkpoint:
         parts.append(f"<div>{escape(say('run.checkpoint', language, name=seen.checkpoint))}</div>")

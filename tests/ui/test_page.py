@@ -16,6 +16,8 @@ from PIL import Image
 from studio import run
 from studio.core import recipe as recipes
 from studio.core.home import Home
+from studio.data import open_data, read_image
+from studio.data.files.video import Writer
 from studio.runs.tools import tools
 from studio.store import Store
 from studio.ui import build_app
@@ -340,6 +342,65 @@ def test_a_photo_gets_the_style_of_another_image_and_the_slider_acts_when_it_is_
     slider.dispatch_event("pointerup")
     _, little = shown(whole)
     assert little[1] > 2 * red[1] and page.problems == []
+
+
+def individuals(folder, count):
+    """A folder each of so many drawn individuals, three images in each."""
+    data = open_data(f"builtin:individuals?individuals={count}&size=48&views=3&cameras=1&place=1")
+    for number, item in enumerate(data.items):
+        path = folder / data.classes[item.label] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        read_image(item.source, item.name).save(path)
+    return sorted(folder.iterdir())
+
+
+def use_tool(page, tool, **texts):
+    """Opens a tool below Try it, writes into its boxes, uses it; what it then says."""
+    page.click(f"#tool-{tool} > button")
+    for name, text in texts.items():
+        page.fill(f"#tool-{tool}-{name} :is(input, textarea)", text)
+        page.keyboard.press("Enter")
+    if tool == "enrol":
+        page.check("#tool-enrol-agreed input")
+    page.click(f"#tool-{tool}-use")
+    page.wait_for_selector(f"#tool-{tool}-remark p")
+    return page.inner_text(f"#tool-{tool}-remark")
+
+
+@pytest.mark.slow
+def test_individuals_are_enrolled_recognised_found_followed_and_forgotten(served, browser, tmp_path):
+    home, url = served
+    small = {"model": {"backbone": "timm/resnet18?random", "image_size": 64}, "device": "cpu"}
+    recipes_of = [
+        {
+            "task": "detect", "method": "detect/fcos", "data": {"train": "builtin:scenes?images=6&size=64&classes=2"},
+            "params": {"width": 32, "depth": 1}, "train": {"epochs": 1, "batch_size": 3},
+        },
+        {"task": "reid", "method": "reid/frozen", "data": {"train": "builtin:individuals?individuals=8&size=48"}},
+    ]  # fmt: skip
+    detector, _ = (run({**small, **recipe}, home=home).checkpoint for recipe in recipes_of)
+    berta, *_ = individuals(tmp_path / "cows", 3)
+    with Writer(tmp_path / "film.mp4", 5) as film:
+        for file in sorted(berta.iterdir()):
+            film.write(Image.open(file).convert("RGB").resize((96, 96)))
+    page = open_page(browser, url)
+    tab(page, "Try it")
+    page.wait_for_function("document.querySelector('#try-checkpoint input')?.value.startsWith('frozen')")
+    page.wait_for_selector("#try-care :text('Not for watching or identifying anybody else')")
+    page.set_input_files("#try-photo input[type=file]", next(berta.iterdir()))
+    said = use_tool(page, "enrol", data=f"reid:{tmp_path / 'cows'}")
+    assert "3 individuals are enrolled, by 9 images" in said
+    page.wait_for_selector(f"#try-answer :text('{berta.name}')")
+    assert "of 9 images are near enough" in use_tool(page, "find-in-folder", data=f"images:{tmp_path / 'cows'}")
+    page.wait_for_selector("#tool-find-in-folder-image img")
+    page.set_input_files("#tool-follow-film input[type=file]", tmp_path / "film.mp4")
+    page.wait_for_selector("#tool-follow-film :text('film')")
+    assert "of 3 frames" in use_tool(page, "follow", detector=detector, every="1")
+    page.wait_for_selector("#tool-follow-watched video", state="attached")
+    assert "Forgotten" in use_tool(page, "forget", who=berta.name)
+    page.wait_for_function("name => !document.querySelector('#try-answer')?.innerText.includes(name)", arg=berta.name)
+    kept = [Store(home).checkpoint(row["checkpoint"]).manifest for row in Store(home).checkpoints()]
+    assert all(berta.name not in manifest.classes for manifest in kept) and page.problems == []
 
 
 def test_a_run_goes_on_when_its_tab_is_closed_and_another_tab_finds_it(served, browser):

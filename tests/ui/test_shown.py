@@ -11,7 +11,7 @@ import pytest
 from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import DataError
-from studio.ui import display_names, forms, html
+from studio.ui import display_names, form_html, forms, html
 from studio.ui.catalogue import _FOLDER
 from studio.ui.pages.data import refuse_one_class, with_data
 from studio.ui.views import View
@@ -94,6 +94,13 @@ def test_every_task_says_its_headlines_in_both_languages_and_numbers_beyond_1_ke
             assert f"metric.{task.name}.{name}" in chinese
     shown = text(html.numbers({"psnr": 14.6, "psnr_ci95": 0.4}, "en", "translate"))
     assert shown.startswith("14.6 ± 0.400") and display_names.score({"task": "gone", "metrics": {"x": 1}}) == ""
+
+
+def test_what_recognising_may_not_be_used_for_stands_wherever_it_is_shown():
+    for language, words in (("en", "Not for watching or identifying anybody else"), ("zh", "不得用于监视")):
+        drawn = [form_html.draw(form(preset), language) for preset in ("reid-quick", "quickstart")]
+        drawn += [html.run_state(View("a", task=task), language) for task in ("reid", "classify")]
+        assert [words in part for part in drawn] == [True, False, True, False]
 
 
 def form(preset):

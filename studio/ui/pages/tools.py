@@ -69,7 +69,7 @@ def _place(shared: Any, tool: Tool, checkpoint: Any, photo: Any) -> tuple[Any, l
         drawn = gr.Image(
             label=word("tool.drawn"), visible=False, interactive=False, format="png", elem_id=f"{key}-image"
         )
-        film = gr.Video(label=word("tool.drawn"), visible=False, height=480, elem_id=f"{key}-film")
+        film = gr.Video(label=word("tool.drawn"), visible=False, height=480, elem_id=f"{key}-watched")
         table = gr.Dataframe(visible=False, interactive=False, elem_id=f"{key}-table")
         made = gr.Textbox(visible="hidden", elem_id=f"{key}-made")  # a checkpoint
 

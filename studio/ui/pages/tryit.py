@@ -9,7 +9,7 @@ from PIL import Image
 from studio.core.errors import UsageError
 from studio.runs.export import WRITERS
 from studio.ui import html
-from studio.ui.catalogue import language_of, say, word
+from studio.ui.catalogue import care, language_of, say, word
 from studio.ui.files import served
 from studio.ui.guard import guarded, inform
 from studio.ui.pages import tools
@@ -35,6 +35,7 @@ def build(shared: Any, tab: Any) -> None:
             )
             answer = gr.Label(num_top_classes=5, label=word("try.answer"), visible=False, elem_id="try-answer")
             remark = gr.Markdown(elem_id="try-remark")
+            mind = gr.Markdown(elem_id="try-care", elem_classes="care")
             nearest = gr.Gallery(
                 label=word("try.nearest"),
                 columns=4,
@@ -71,11 +72,11 @@ def build(shared: Any, tab: Any) -> None:
     @guarded
     def chosen(name: str | None, request: gr.Request) -> Any:
         if not name:
-            return "", gr.Button(visible=False)
+            return "", gr.Button(visible=False), ""
         manifest = actions.store.checkpoint(name).manifest
         parent, language = manifest.lineage.get("parent"), language_of(request)
         back = say("try.undo", language, name=parent) if parent else ""
-        return _python(name), gr.Button(back, visible=bool(parent))
+        return _python(name), gr.Button(back, visible=bool(parent)), care(manifest.task, language)
 
     @guarded
     def look(name: str | None, image: Image.Image | None, request: gr.Request) -> Any:
@@ -117,7 +118,7 @@ def build(shared: Any, tab: Any) -> None:
 
     private = {"api_visibility": "private"}
     tab.select(listing, [checkpoint], [checkpoint], show_progress="hidden", **private)
-    checkpoint.change(chosen, [checkpoint], [use, undo], show_progress="hidden", **private)
+    checkpoint.change(chosen, [checkpoint], [use, undo, mind], show_progress="hidden", **private)
     for event in (photo.change, checkpoint.change):
         event(
             look,
