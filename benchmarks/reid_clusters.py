@@ -146,7 +146,7 @@ def pku(args: argparse.Namespace, rows: Rows) -> None:
             "train": {"workers": 1},
         },
         "pku cluster-contrast": {**clusters, "params": dict(CLUSTERS)},
-        "pku by camera": {**clusters, "params": {**CLUSTERS, "by_camera": True}},
+        "pku by camera": {**clusters, "params": {**CLUSTERS, "by_camera": "mean"}},
     }  # fmt: skip
     names = [f"pku {name}" for name in args.methods.split(",")] if args.methods else list(recipes)
     for seed in range(args.seeds):

@@ -27,7 +27,9 @@ class EmbeddingParams(Params):
     )
     backbone_lr: float = Field(0.3, ge=0, le=10, description="learning rate of the backbone, as a multiple of train.lr")
     freeze_statistics: bool = Field(
-        False, description="keep the pretrained batch-norm statistics, for batches that are small"
+        True,
+        description="keep the pretrained batch-norm statistics, which few images spoil; off for a network that was not "
+        "trained before, or for thousands of images",
     )
     ibn: bool = Field(
         False,

@@ -11,6 +11,7 @@ from torch import Tensor
 from adapters.reid.base import EmbeddingLearner, EmbeddingParams
 from adapters.reid.clustering import LEFT_OUT, Clusters, Neighbours
 from adapters.reid.memory import Memory
+from adapters.reid.task import ByCamera
 from studio.core.faces import LearnerContext
 from studio.core.streams import Batch, Target
 
@@ -22,8 +23,10 @@ class ClusterParams(EmbeddingParams):
     least: int = Field(4, ge=2, le=100, description="images within eps from which a cluster grows")
     k1: int = Field(30, ge=2, le=200, description="neighbours that a distance looks at; fewer for few images of each")
     k2: int = Field(6, ge=1, le=50, description="nearest images over whose neighbourhoods a distance is averaged")
-    by_camera: bool = Field(
-        False, description="each camera's images go through the network by themselves, with batch norms of their own"
+    by_camera: ByCamera = Field(
+        "none",
+        description="mean: clusters are found without the mean of each camera | norms: each camera's images go through "
+        "the network by themselves",
     )
 
 
@@ -87,7 +90,7 @@ class Clusterer(EmbeddingLearner):
 
     def through(self, network: torch.nn.Module, images: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Features before and embeddings behind the neck of a network, [B, D] each; by camera where that is asked."""
-        if not self.params.by_camera:
+        if self.params.by_camera != "norms":
             return network(images)
         features = torch.empty(0)
         for camera in batch.cameras.unique().tolist():

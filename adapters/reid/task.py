@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from studio.core.errors import UsageError
 from studio.core.registry import task
@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from studio.core.recipe import Recipe
+
+
+def _named(value: object) -> object:
+    """What recipes said before there were two kinds."""
+    return {True: "norms", False: "none"}[value] if isinstance(value, bool) else value
+
+
+#: what is taken from each camera's own images, without labels, so that its light and colours go away
+ByCamera = Annotated[Literal["none", "mean", "norms"], BeforeValidator(_named)]
 
 
 class ReidData(DataSection):
@@ -73,8 +82,10 @@ class ReidEval(EvalSection):
     k2: int = Field(6, ge=1, le=1000, description="re-ranking: nearest ones that neighbourhoods are averaged over")
     keep: float = Field(0.3, ge=0, le=1, description="re-ranking: weight of the distance itself beside the neighbours")
     flip: bool = Field(False, description="look at the mirrored image too, and take the mean")
-    camera_statistics: bool = Field(
-        False, description="score with batch norms that have the statistics of each camera's own images, without labels"
+    camera_statistics: ByCamera = Field(
+        "none",
+        description="score without labels by what each camera's own images say | mean: their mean embedding is taken "
+        "away | norms: batch norms have their statistics",
     )
 
 
@@ -123,8 +134,10 @@ class Reid(Task):
 
         if recipe.eval.flip and issubclass(recipe.method_class(), Estimator):
             raise UsageError(f"eval.flip: {recipe.method} keeps the features of images as they are. Leave it out.")
-        if recipe.eval.camera_statistics and issubclass(recipe.method_class(), Estimator):
-            raise UsageError(f"eval.camera_statistics: {recipe.method} keeps features as they are. Leave it out.")
+        if recipe.eval.camera_statistics == "norms" and issubclass(recipe.method_class(), Estimator):
+            raise UsageError(
+                f"eval.camera_statistics: {recipe.method} keeps the network as it is; expected none or mean."
+            )
         self._check_adapting(recipe)
         if recipe.train.batch_size < 2 * recipe.train.per_identity:
             raise UsageError(

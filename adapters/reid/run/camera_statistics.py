@@ -1,18 +1,43 @@
-"""Each camera's images under batch-norm statistics of that camera alone, so that its light and colours go away."""
+"""What a camera's own images say of its light and colours, without labels: their mean, or batch-norm statistics."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 from torch import nn
 
 from adapters.reid.run.embedding import Eye, embed_dataset
+from adapters.reid.run.scoring import Side
 from studio.core.errors import UsageError
 from studio.core.procedure import Job
 from studio.data.items import Dataset
 from studio.device.norms import batch_norms
 
 LEAST, MOST = 16, 512  # images of a camera from which statistics are taken; fewer keep those of training
+
+
+def centred(embeddings: np.ndarray, cameras: Sequence[str]) -> np.ndarray:
+    """Unit vectors [N, D] less the mean of their camera's, of unit length again.
+
+    A camera of which there are few images gets the mean of all.
+    """
+    names, place, counts = np.unique(np.array(cameras, str), return_inverse=True, return_counts=True)
+    means = np.zeros((len(names), embeddings.shape[1]))
+    np.add.at(means, place, embeddings)
+    means /= counts[:, None]
+    means[counts < LEAST] = embeddings.mean(axis=0)
+    moved = embeddings - means[place]
+    return (moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+
+
+def centred_sides(query: Side, gallery: Side) -> tuple[Side, Side]:
+    """Queries and gallery less the mean of each camera, over both; where they are one, they stay so."""
+    sides = [query] if query is gallery else [query, gallery]
+    cameras = [item.camera or "" for side in sides for item in side.dataset.items]
+    moved = centred(np.concatenate([side.embeddings for side in sides]), cameras)
+    ends = np.cumsum([len(side.dataset) for side in sides])[:-1]
+    made = [Side(part, side.dataset) for part, side in zip(np.split(moved, ends), sides, strict=True)]
+    return made[0], made[-1]
 
 
 def embed_by_camera(job: Job, eye: Eye, module: nn.Module, dataset: Dataset, what: str) -> tuple[np.ndarray, Dataset]:

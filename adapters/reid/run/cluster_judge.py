@@ -8,6 +8,7 @@ import torch
 
 from adapters.reid.clusterer import Clusterer
 from adapters.reid.clustering import Neighbours, silhouette
+from adapters.reid.run.camera_statistics import centred
 from adapters.reid.run.embedding import Eye, embed_pixels
 from studio.core.errors import UsageError
 from studio.core.procedure import Job
@@ -35,7 +36,10 @@ class ClusterJudge:
         learner.train_mode(False)
         features = embed_pixels(self.eye, self.pixels, self.cameras)
         held = torch.from_numpy(features)
-        neighbours = Neighbours.of(held, learner.reach, params.k1, params.k2, self.job.device)
+        compared = held
+        if params.by_camera == "mean":
+            compared = torch.from_numpy(centred(features, self.cameras))
+        neighbours = Neighbours.of(compared, learner.reach, params.k1, params.k2, self.job.device)
         clusters = learner.clusters(neighbours)
         numbers = {
             "clusters": float(clusters.count), "left_out": clusters.left_out,

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from adapters.reid.data.trials import Trial, resolve_trials
+from adapters.reid.run.camera_statistics import centred_sides
 from adapters.reid.run.gallery import Gallery
 from adapters.reid.run.predictor import Calibration, calibrated
 from adapters.reid.run.report import report
@@ -59,10 +60,10 @@ def run_trials(job: Job, learn: Callable[[Trial, str], Embedder]) -> Outcome:
     if calibration.how:
         job.events.note(calibration.how)
     assert kept is not None
-    if recipe.eval.camera_statistics:
+    if recipe.eval.camera_statistics != "none":
         job.events.note(
             "Scored under the statistics of each camera. A photo that is asked later is of no known camera: it and the "
-            "stored gallery are looked at with those of training, and distances may differ."
+            "stored gallery are looked at without them, and distances may differ."
         )
     if len(trials) > 1:
         job.events.note("The checkpoint is what the first split learned; its gallery knows everyone.")
@@ -72,8 +73,11 @@ def run_trials(job: Job, learn: Callable[[Trial, str], Embedder]) -> Outcome:
 
 def score_trial(job: Job, embedder: Embedder, trial: Trial) -> Scored:
     """The ranking of a trial's queries; where they are the gallery too, its images are looked at once."""
-    by_camera = job.recipe.eval.camera_statistics
+    statistics = job.recipe.eval.camera_statistics
+    by_camera = statistics == "norms"
     query = Side(*embedder.embed(trial.query, "the queries", by_camera))
     same = trial.gallery is trial.query
     gallery = query if same else Side(*embedder.embed(trial.gallery, "the gallery", by_camera))
+    if statistics == "mean":
+        query, gallery = centred_sides(query, gallery)
     return score(query, gallery, job.recipe.eval, job.recipe.train.seed)

@@ -7,9 +7,10 @@ import torch
 from adapters.reid.clustering import LEFT_OUT, Clusters, numbered
 from adapters.reid.data.cluster_batches import ClusterBatches
 from adapters.reid.mixstyle import partners
-from adapters.reid.run.camera_statistics import embed_by_camera
+from adapters.reid.run.camera_statistics import centred, centred_sides, embed_by_camera
 from adapters.reid.run.cluster_judge import ClusterJudge
 from adapters.reid.run.embedding import Eye, embed_dataset
+from adapters.reid.run.scoring import Side
 from adapters.reid.spcl import reliable
 from adapters.reid.task import ReidTrain
 from studio import run
@@ -148,7 +149,7 @@ def learner_of(name: str, images: int = 12):
     return learner
 
 
-@pytest.mark.parametrize("by_camera", [False, True])
+@pytest.mark.parametrize("by_camera", ["none", "norms"])
 @pytest.mark.parametrize("name", ["cluster-contrast", "spcl", "mmt"])
 def test_images_of_their_own_cluster_cost_less(name, by_camera):
     """The loss of images in the clusters of their features is below that of the same clusters dealt out anew."""
@@ -212,6 +213,26 @@ def test_statistics_of_a_camera_take_its_light_away(home):
     assert [item.name for item in kept.items] == [item.name for item in items]
     assert _apart(embeddings) < 0.5 * apart
     assert all(torch.equal(tensor, before[name]) for name, tensor in learner.module.state_dict().items())
+
+
+def test_the_mean_of_a_camera_is_taken_away_from_both_sides_alike():
+    draw = np.random.default_rng(0)
+    things, light = draw.standard_normal((20, 6)), {"a": np.zeros(6), "b": np.full(6, 4.0)}
+    cameras = ["a", "b"] * 20
+    embeddings = np.array([thing + light[camera] for thing in things for camera in "ab"], np.float32)
+    moved = centred(embeddings, cameras)
+    assert _apart(moved) < 1e-6 < _apart(embeddings) and np.allclose(np.linalg.norm(moved, axis=1), 1, atol=1e-5)
+    few = centred(embeddings[:8], cameras[:8])  # too few of each: the mean of all
+    expected = embeddings[:8] - embeddings[:8].mean(axis=0)
+    np.testing.assert_allclose(few, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-5)
+    items = [Item(str(row), row // 2, Pixels(np.zeros((1, 1, 3))), camera=camera) for row, camera in enumerate(cameras)]
+    whole = Dataset("made up", [str(row) for row in range(20)], items)
+    asks, answers = (Side(embeddings[start::2], whole.subset(range(start, 40, 2))) for start in (0, 1))
+    query, gallery = centred_sides(asks, answers)
+    np.testing.assert_allclose(query.embeddings, moved[::2], atol=1e-6)
+    np.testing.assert_allclose(gallery.embeddings, moved[1::2], atol=1e-6)
+    first, second = centred_sides(asks, asks)
+    assert first is second
 
 
 def _apart(embeddings: np.ndarray) -> float:
