@@ -1,18 +1,25 @@
 """People between two cameras: a colour histogram, frozen features with each metric, and embeddings that are trained.
 
-    python benchmarks/reid_pku.py FOLDER [--splits 10] [--only frozen baseline ...] [--set KEY=VALUE ...]
+    python benchmarks/reid_pku.py FOLDER [--draws 0 1 2] [--only frozen baseline ...] [--keep FOLDER] [--minutes 9]
 
 FOLDER has a folder each person with files CAMERA_VIEW.png (PKU-Reid). Half of the persons are learned from and the
 others scored, ten draws, the same for every row; images of camera 1 ask those of camera 2. Means over the draws and 95
-% intervals (Student's t). Trained rows take the last epoch; nothing is chosen by what is scored.
+% intervals (Student's t). Trained rows take the last epoch; nothing is chosen by what is scored. Rows `without labels`
+learn from the same half of the persons and are not told who they are. What a training left is scored as it is, with the
+mean of each camera taken away, and with whitening that is solved on the individuals it learned from. With --keep, what
+is there already is not measured again; --minutes ends with the cell that is then at work.
 """
 
 import argparse
+import json
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
 from adapters.reid.data.trials import resolve_trials
 from adapters.reid.run.scoring import Side, score
@@ -23,50 +30,122 @@ from studio.data import read_image
 from studio.data.items import Dataset
 from studio.metrics import mean_ci95
 
-ROWS = {
+NUMBERS = ("rank1", "map", "minp")
+TRAIN = {"train.epochs": 16, "train.batch_size": 32}
+CLUSTERS = {"params.k1": 10, "params.k2": 3, "params.least": 3, **TRAIN}
+ROWS: dict[str, dict[str, Any]] = {
     "frozen, cosine": {"method": "reid/frozen", "params.metric": "cosine"},
+    "frozen, cosine, camera mean": {
+        "method": "reid/frozen", "params.metric": "cosine", "eval.camera_statistics": "mean",
+    },
     "frozen, whitening": {"method": "reid/frozen", "params.metric": "whitening"},
+    "frozen, whitening, camera mean": {
+        "method": "reid/frozen", "params.metric": "whitening", "eval.camera_statistics": "mean",
+    },
     "frozen, KISSME": {"method": "reid/frozen", "params.metric": "kissme"},
-    "baseline": {"method": "reid/baseline", "train.epochs": 12, "train.batch_size": 32},
-    "arcface": {"method": "reid/arcface", "train.epochs": 12, "train.batch_size": 32},
-    "circle": {"method": "reid/circle", "train.epochs": 12, "train.batch_size": 32},
-}
+    "baseline": {"method": "reid/baseline", **TRAIN},
+    "arcface": {"method": "reid/arcface", **TRAIN},
+    "circle": {"method": "reid/circle", **TRAIN},
+    "pcb": {"method": "reid/pcb", "params.parts": 4, **TRAIN},
+    "ibn": {"method": "reid/baseline", "params.ibn": True, **TRAIN},
+    "osnet": {
+        "method": "reid/baseline", "model.backbone": "studio/osnet?width=16", "params.backbone_lr": 1.0,
+        "params.freeze_statistics": False, **TRAIN,
+    },
+    "without labels: cluster-contrast": {"method": "reid/cluster-contrast", **CLUSTERS},
+    "without labels: cluster-contrast by camera": {
+        "method": "reid/cluster-contrast", "params.by_camera": "mean", **CLUSTERS,
+    },
+    "without labels: spcl by camera": {"method": "reid/spcl", "params.by_camera": "mean", **CLUSTERS},
+}  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder")
-    parser.add_argument("--splits", type=int, default=10)
+    parser.add_argument("--draws", type=int, nargs="*", default=list(range(10)))
     parser.add_argument("--camera", default="01", help="the camera that asks")
     parser.add_argument("--size", type=int, default=128, help="height of the input; the width is half of it")
     parser.add_argument("--only", nargs="*", default=[], help="rows whose names begin so")
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--keep", type=Path, help="home folder to keep, with what was measured")
+    parser.add_argument("--minutes", type=float, default=1e9)
     asked = parser.parse_args()
+    torch.set_num_threads(1)
     spec = f"reid:{Path(asked.folder).resolve()}?layout=pku"
-    wanted = lambda name: not asked.only or any(name.startswith(start) for start in asked.only)  # noqa: E731
-    print(f"{'':20} rank 1          mAP             mINP    minutes (of one core)")
-    if wanted("histogram"):
-        histogram(spec, asked.splits, asked.camera)
-    shared = {
-        "data.train": spec, "data.aspect": 2.0, "model.image_size": asked.size, "eval.splits": asked.splits,
-        "eval.query_cameras": [asked.camera],
-    }  # fmt: skip
-    for name, keys in ROWS.items():
-        if wanted(name):
-            trained(name, {**shared, **keys, **dict(pair.split("=", 1) for pair in asked.set)})
+    names = [name for name in ("histogram", *ROWS) if not asked.only or name.startswith(tuple(asked.only))]
+    with nullcontext(asked.keep) if asked.keep else tempfile.TemporaryDirectory() as folder:
+        cells = Cells(Home.find(Path(folder)), spec, asked.camera, asked.size)
+        for draw in asked.draws:
+            for name in names:
+                if time.monotonic() - cells.begun < 60 * asked.minutes:
+                    cells.measure(name, draw)
+        cells.summary()
 
 
-def histogram(spec: str, splits: int, camera: str) -> None:
+class Cells:
+    """What was measured so far, a line of JSON for each row and draw."""
+
+    def __init__(self, home: Home, spec: str, camera: str, size: int) -> None:
+        self.home, self.spec, self.camera, self.path = home, spec, camera, home.root / "cells.jsonl"
+        self.shared = {"model.image_size": size, "data.aspect": 2.0, "eval.query_cameras": [camera]}
+        self.begun = time.monotonic()
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        self.rows = {(row["name"], row["draw"]): row for row in map(json.loads, lines)}
+
+    def measure(self, name: str, draw: int) -> None:
+        if (name, draw) in self.rows:
+            return
+        if name == "histogram":
+            self._keep(name, draw, histogram(self.spec, draw, self.camera), 0.0)
+            return
+        keys = {**self.shared, **ROWS[name], "train.seed": draw}
+        place = "data.target" if name.startswith("without") else "data.train"
+        checkpoint = self._run(name, draw, {**keys, "data.train": None, "data.source": None, place: self.spec})
+        if "train.epochs" not in keys:
+            return
+        again = {**self.shared, "train.seed": draw, "data.train": self.spec}
+        as_it_is = {"method": "reid/baseline", "model.checkpoint": checkpoint, "train.epochs": 0}
+        if keys["method"] not in ("reid/pcb",) and "params.ibn" not in keys:
+            self._run(f"{name}, camera mean", draw, {**again, **as_it_is, "eval.camera_statistics": "mean"})
+            whitened = {"method": "reid/frozen", "model.backbone": f"store/{checkpoint}", "model.image_size": None}
+            self._run(f"{name}, whitening", draw, {**again, **whitened})
+            self._run(
+                f"{name}, whitening, camera mean", draw, {**again, **whitened, "eval.camera_statistics": "mean"}
+            )  # fmt: skip
+
+    def _run(self, name: str, draw: int, keys: dict[str, Any]) -> str:
+        begun = time.process_time()
+        result = run("reid-quick", keys, home=self.home)
+        numbers = {key: result.metrics[key] for key in NUMBERS}
+        self._keep(name, draw, numbers, (time.process_time() - begun) / 60)
+        return result.checkpoint
+
+    def _keep(self, name: str, draw: int, numbers: dict[str, float], minutes: float) -> None:
+        row = {"name": name, "draw": draw, **numbers, "minutes": minutes}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        self.rows[name, draw] = row
+        print(f"{name}, draw {draw}: {', '.join(f'{key} {100 * numbers[key]:.1f}' for key in NUMBERS)}", flush=True)
+
+    def summary(self) -> None:
+        """Means and 95 % intervals over the draws in percent, and the minutes of one core that a draw took."""
+        for name in dict.fromkeys(name for name, _ in self.rows):
+            rows = [row for (named, _), row in self.rows.items() if named == name]
+            cells = []
+            for key in NUMBERS:
+                mean, half = mean_ci95(np.array([100 * row[key] for row in rows]))
+                cells.append(f"{key} {mean:.1f} +- {half:.1f}")
+            minutes = np.mean([row["minutes"] for row in rows])
+            print(f"{name:46} {len(rows):2} draws: {', '.join(cells)}; {minutes:.1f} minutes", flush=True)
+
+
+def histogram(spec: str, draw: int, camera: str) -> dict[str, float]:
     """Joint histograms of hue, saturation and value, 8 bins each, of the whole image, by Hellinger's distance."""
-    begun = time.monotonic()
-    settings = ReidEval(splits=splits, query_cameras=[camera])
-    rankings = [
-        score(Side(colours(trial.query), trial.query), Side(colours(trial.gallery), trial.gallery), settings, 0).ranking
-        for trial in resolve_trials(ReidData(train=spec), settings, 0)
-    ]
-    numbers = [mean_ci95(np.array([getter(each) for each in rankings]))
-               for getter in (lambda each: each.rank(1), lambda each: each.map, lambda each: each.minp)]  # fmt: skip
-    row("colour histogram", *numbers, (time.monotonic() - begun) / 60, float("nan"))
+    settings = ReidEval(query_cameras=[camera])
+    (trial,) = resolve_trials(ReidData(train=spec), settings, draw)
+    sides = Side(colours(trial.query), trial.query), Side(colours(trial.gallery), trial.gallery)
+    ranking = score(*sides, settings, 0).ranking
+    return {"rank1": ranking.rank(1), "map": ranking.map, "minp": ranking.minp}
 
 
 def colours(dataset: Dataset) -> np.ndarray:
@@ -76,21 +155,6 @@ def colours(dataset: Dataset) -> np.ndarray:
         bins = np.histogramdd(pixels, bins=8, range=[(0, 256)] * 3)[0].reshape(-1)
         counts.append(np.sqrt(bins / bins.sum()))
     return np.array(counts, np.float32)
-
-
-def trained(name: str, keys: dict) -> None:
-    begun, worked = time.monotonic(), time.process_time()
-    with tempfile.TemporaryDirectory() as folder:
-        metrics = run("reid-quick", keys, home=Home.find(Path(folder))).metrics
-    numbers = [(metrics[key], metrics.get(f"{key}_ci95", float("nan"))) for key in ("rank1", "map", "minp")]
-    row(name, *numbers, (time.monotonic() - begun) / 60, (time.process_time() - worked) / 60)
-
-
-def row(name: str, first: tuple, mean: tuple, last: tuple, minutes: float, of_a_core: float) -> None:
-    print(
-        f"{name:20} {100 * first[0]:5.1f} +- {100 * first[1]:4.1f}   {100 * mean[0]:5.1f} +- {100 * mean[1]:4.1f}   "
-        f"{100 * last[0]:5.1f}   {minutes:5.1f} ({of_a_core:.1f})", flush=True,
-    )  # fmt: skip
 
 
 if __name__ == "__main__":

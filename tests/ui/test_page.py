@@ -344,11 +344,11 @@ def test_a_photo_gets_the_style_of_another_image_and_the_slider_acts_when_it_is_
     assert little[1] > 2 * red[1] and page.problems == []
 
 
-def individuals(folder, count):
+def individuals(folder, *names):
     """A folder each of so many drawn individuals, three images in each."""
-    data = open_data(f"builtin:individuals?individuals={count}&size=48&views=3&cameras=1&place=1")
+    data = open_data(f"builtin:individuals?individuals={len(names)}&size=48&views=3&cameras=1&place=1")
     for number, item in enumerate(data.items):
-        path = folder / data.classes[item.label] / f"{number}.png"
+        path = folder / names[item.label] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         read_image(item.source, item.name).save(path)
     return sorted(folder.iterdir())
@@ -379,7 +379,7 @@ def test_individuals_are_enrolled_recognised_found_followed_and_forgotten(served
         {"task": "reid", "method": "reid/frozen", "data": {"train": "builtin:individuals?individuals=8&size=48"}},
     ]  # fmt: skip
     detector, _ = (run({**small, **recipe}, home=home).checkpoint for recipe in recipes_of)
-    berta, *_ = individuals(tmp_path / "cows", 3)
+    berta, *_ = individuals(tmp_path / "cows", "berta", "emma", "lotta")
     with Writer(tmp_path / "film.mp4", 5) as film:
         for file in sorted(berta.iterdir()):
             film.write(Image.open(file).convert("RGB").resize((96, 96)))
