@@ -8,8 +8,12 @@ import torch
 
 from adapters.reid.data.batches import IdentityBatches, planned
 from adapters.reid.losses import arc_margin, batch_hard, circle
+from adapters.reid.pcb import PcbParams
 from adapters.reid.pooling import GeneralizedMean
 from adapters.reid.task import ReidTrain
+from studio.core import registry
+from studio.core.faces import LearnerContext
+from studio.core.streams import Batch, Step
 from studio.data.preprocess import Preprocess
 
 
@@ -85,3 +89,23 @@ def test_a_batch_depends_on_seed_and_step_alone():
     assert first.images.shape == (8, 3, 16, 8) and made[0].steps_per_epoch == 3
     assert torch.equal(first.images, again.images) and torch.equal(first.labels, again.labels)
     assert not torch.equal(first.images, other.images) and first.cameras.tolist() == [0] * 8
+
+
+def test_refined_parts_are_means_by_shares_and_only_these_learn_at_first():
+    learner = registry.get("reid/pcb")(PcbParams(parts=2, width=8, refine=0.5))
+    backbone = registry.backbone("timm/test_resnet?random", image_size=64)
+    learner.setup(LearnerContext(backbone, ["a", "b"], image_size=64))
+    network, draw = learner.module, torch.Generator().manual_seed(0)
+    maps = torch.randn(3, network.assign.in_channels, 2, 4, generator=draw)
+    shares = network.assign(maps).softmax(dim=1)
+    for part in range(2):
+        mean = (maps * shares[:, part : part + 1]).sum((2, 3)) / shares[:, part].sum((1, 2))[:, None]
+        assert torch.allclose(network.pooled(maps)[:, :, part], mean, atol=1e-5)
+    batch = Batch(images=torch.randn(4, 3, 64, 64, generator=draw), labels=torch.tensor([0, 0, 1, 1]))
+    learned = []
+    for step in (0, 4, 6):  # of 8: stripes, induction, everything
+        network.zero_grad()
+        sum(learner.losses(batch, Step(step, 8)).values()).backward()
+        moved = {name.split(".")[0] for name, each in network.named_parameters() if each.grad is not None}
+        learned.append((bool(network.refined), "assign" in moved, "backbone" in moved))
+    assert learned == [(False, False, True), (True, True, False), (True, True, True)]
