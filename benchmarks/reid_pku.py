@@ -31,7 +31,7 @@ from studio.data.items import Dataset
 from studio.metrics import mean_ci95
 
 NUMBERS = ("rank1", "map", "minp")
-TRAIN = {"train.epochs": 16, "train.batch_size": 32}
+TRAIN = {"train.epochs": 12, "train.batch_size": 32}
 CLUSTERS = {"params.k1": 10, "params.k2": 3, "params.least": 3, **TRAIN}
 ROWS: dict[str, dict[str, Any]] = {
     "frozen, cosine": {"method": "reid/frozen", "params.metric": "cosine"},

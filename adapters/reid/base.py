@@ -25,7 +25,7 @@ class EmbeddingParams(Params):
         "own",
         description="of the last feature map: own is the backbone's, gem a generalized mean, its power learned",
     )
-    backbone_lr: float = Field(0.3, ge=0, le=10, description="learning rate of the backbone, as a multiple of train.lr")
+    backbone_lr: float = Field(0.1, ge=0, le=10, description="learning rate of the backbone, as a multiple of train.lr")
     freeze_statistics: bool = Field(
         True,
         description="keep the pretrained batch-norm statistics, which few images spoil; off for a network that was not "

@@ -17,7 +17,7 @@ from studio.core.streams import Batch, Step
 
 
 class PartNetwork(Sighted):
-    """images [B, 3, H, W] -> the features of each part [B, P, d]: stripes, or what is most like them where `refined`."""
+    """images [B, 3, H, W] -> features of each part [B, P, d]: stripes, or what is most like them where `refined`."""
 
     refined: Tensor | None
 
