@@ -177,7 +177,7 @@ def uploaded(visitor, content: bytes, name: str) -> dict:
 def test_a_film_is_watched_over_the_api_and_its_answer_is_its_visitors(owned, hosted_page, tmp_path):
     mine, checkpoint = owned
     remark, _, film, table, _ = mine.call(
-        "tool_watch_film", checkpoint, uploaded(mine, film_bytes(tmp_path), "f.mp4"), 2
+        "tool_watch_film", checkpoint, uploaded(mine, film_bytes(tmp_path), "f.mp4"), 2, False
     )
     assert "2 frames" in remark and table["value"]["data"]
     url = film["value"]["video"]["path"] if "video" in film["value"] else film["value"]["path"]
@@ -190,7 +190,7 @@ def test_a_film_of_the_machine_is_not_opened(owned, tmp_path):
     for path in (tmp_path / "private.mp4", "/etc/passwd"):
         kept = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
         with pytest.raises(Refused):
-            mine.call("tool_watch_film", checkpoint, kept, 2)
+            mine.call("tool_watch_film", checkpoint, kept, 2, False)
 
 
 def test_another_visitors_checkpoint_is_not_there_for_any_tool_or_button(owned, hosted_page, tmp_path):
@@ -200,11 +200,12 @@ def test_another_visitors_checkpoint_is_not_there_for_any_tool_or_button(owned, 
     no_such = pytest.raises(Refused, match="There (is|are) no checkpoint")
     for name in (checkpoint, checkpoint[:-3], "not-there"):
         with no_such:
-            other.call("tool_watch_film", name, film, 2)
+            other.call("tool_watch_film", name, film, 2, False)
         for tool, inputs in (
             ("tool_compare", (photo, name)),
             ("tool_look_again", (photo, True, "1", "", name)),
             ("tool_teach", (photo, "noise")),
+            ("tool_serve", (name, "builtin:digits?per_class=4")),
         ):
             with pytest.raises(Refused, match="There (is|are) no checkpoint|photo"):
                 other.call(tool, name, *inputs)

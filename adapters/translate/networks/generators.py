@@ -57,7 +57,10 @@ class ResNetGenerator(nn.Module):
 
 
 class UNetGenerator(nn.Module):
-    """`depth` halvings and as many doublings, with the map of its size beside each. Isola et al. 2017, appendix 6.1."""
+    """`depth` halvings and as many doublings, with the map of its size beside each. Isola et al. 2017, appendix 6.1.
+
+    Beside the last stands the image itself, which the paper leaves out: else edges come in steps of two pixels.
+    """
 
     def __init__(self, width: int = 64, depth: int = 6, dropout: float = 0.5) -> None:
         super().__init__()
@@ -72,11 +75,8 @@ class UNetGenerator(nn.Module):
             inside = widths[level] if level == depth - 1 else 2 * widths[level]
             self.up.append(UpBlock(inside, widths[level - 1], dropout if level > depth - 3 else 0.0))
         inside = widths[0] if depth == 1 else 2 * widths[0]
-        self.last = nn.Sequential(
-            nn.Upsample(scale_factor=2, mode="nearest"),
-            nn.Conv2d(inside, 3, 3, padding=1, padding_mode="reflect"),
-            nn.Tanh(),
-        )
+        self.full = conv_block(inside + 3, width, 3)
+        self.last = nn.Sequential(nn.Conv2d(width, 3, 3, padding=1, padding_mode="reflect"), nn.Tanh())
         normal_weights(self)
 
     @property
@@ -98,7 +98,8 @@ class UNetGenerator(nn.Module):
         out = skips.pop()
         for layer in self.up:
             out = torch.cat([layer(out), skips.pop()], dim=1)
-        return self.last(out)
+        out = interpolate(out, scale_factor=2.0, mode="nearest")
+        return self.last(self.full(torch.cat([out, images], dim=1)))
 
 
 class ResidualBlock(nn.Module):

@@ -6,10 +6,14 @@ import pytest
 import torch
 from torch import nn
 
+from adapters.translate.base import Made
+from adapters.translate.cyclegan import CycleGan
 from adapters.translate.losses.adversarial import fake_loss, fool_loss, r1, real_loss
 from adapters.translate.losses.diff_augment import CHANGES, diff_augment
 from adapters.translate.losses.patch_nce import Projection, patch_nce, sampled_places
 from adapters.translate.losses.pool import ImagePool
+from adapters.translate.pix2pix import Pix2Pix
+from studio.core.streams import Batch, Step, StreamBatches
 
 LOGITS = [-1.7, 0.0, 0.4, 2.5]
 
@@ -40,6 +44,30 @@ def test_r1_is_the_squared_slope_at_each_image():
     images = torch.tensor([[1.0, 2.0, 3.0], [0.0, 1.0, -1.0]], dtype=torch.float64).view(2, 3, 1, 1)
     assert r1(plane, images).tolist() == pytest.approx([float((weights**2).sum())] * 2)
     assert r1(curved, images).tolist() == pytest.approx([4 * 14, 4 * 2])
+
+
+def test_cyclegan_and_pix2pix_weigh_what_their_formulas_say():
+    x, y = torch.rand(2, 2, 3, 4, 4, dtype=torch.float64) * 2 - 1
+    there, back = (lambda images: 0.5 * images + 0.1), (lambda images: images - 0.2)
+    judge = lambda images: images.mean(1, keepdim=True)  # noqa: E731
+    parts = {"generator": there, "generator_back": back, "discriminator": judge, "discriminator_back": judge}
+    cyclegan, pix2pix = CycleGan(CycleGan.Params()), Pix2Pix(Pix2Pix.Params())
+    for learner in (cyclegan, pix2pix):
+        learner.module, learner.made = parts, Made()
+    got = cyclegan.generate(StreamBatches(source=Batch(images=x), target=Batch(images=y)), Step(0, 1))
+    expected = {
+        "fool": ((judge(there(x)) - 1) ** 2).mean(), "fool_back": ((judge(back(y)) - 1) ** 2).mean(),
+        "cycle": 10 * (0.5 * x + 0.1 - 0.2 - x).abs().mean(),
+        "cycle_back": 10 * (0.5 * (y - 0.2) + 0.1 - y).abs().mean(),
+        "identity": 0.5 * 10 * ((there(y) - y).abs().mean() + 0.2),
+    }  # fmt: skip
+    assert {name: float(value) for name, value in got.items()} == pytest.approx(
+        {name: float(value) for name, value in expected.items()}
+    )
+    got = pix2pix.generate(Batch(images=x, targets=y), Step(0, 1))
+    logits = torch.cat([x, there(x)], dim=1).mean(1)
+    assert float(got["l1"]) == pytest.approx(100 * float((there(x) - y).abs().mean()))
+    assert float(got["fool"]) == pytest.approx(float(torch.log1p(torch.exp(-logits)).mean()))
 
 
 def test_patch_contrast_knows_each_place_among_the_others_of_its_image():
