@@ -70,7 +70,7 @@ def tasks_page() -> str:
     return "\n".join(lines)
 
 
-ROOMS = ("core", "device", "store", "data", "metrics", "figures", "engine", "runs", "ui")
+ROOMS = ("core", "device", "store", "data", "metrics", "figures", "engine", "runs", "label", "ui")
 
 
 def architecture_page() -> str:

@@ -101,6 +101,11 @@ class Home:
         return self.root / "exports" / self.visitor if self.visitor else self.root / "exports"
 
     @property
+    def labels(self) -> Path:
+        """Labelling projects; a visitor's lie apart."""
+        return self.root / "labels" / self.visitor if self.visitor else self.root / "labels"
+
+    @property
     def index(self) -> Path:
         return self.root / "index.sqlite"
 

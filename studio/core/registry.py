@@ -7,9 +7,10 @@ A method is one class in one file below a wing (`adapters/`, `fewshot/`):
         '''Nearest class mean. Snell et al. 2017, Prototypical Networks, eq. 1-2.'''
         ...
 
-Nothing else changes when a method is added: `load()` finds the files. Four more things are registered the same
+Nothing else changes when a method is added: `load()` finds the files. Five more things are registered the same
 way: what a task is (`task`), how a kind of method is run (`procedure`), what can be done with its checkpoints
-(`tool`), and where backbones come from (`backbone_source`), so that no room has to import a wing.
+(`tool`), which image is labelled next (`rule`), and where backbones come from (`backbone_source`), so that no room has
+to import a wing.
 """
 
 import importlib
@@ -31,6 +32,7 @@ _PROCEDURES: dict[tuple[str, type], Any] = {}
 _BACKBONE_SOURCES: dict[str, tuple[Callable[..., Any], "Listing"]] = {}
 _TASKS: dict[str, Any] = {}
 _TOOLS: dict[str, Any] = {}
+_RULES: dict[str, Any] = {}
 _loaded = False
 
 Listing = Callable[[Rights], list[dict[str, Any]]]  # rows {name, usable, about} for one who asks
@@ -132,6 +134,25 @@ def tools() -> list[Any]:
     """All tools that were imported, by name (`studio.runs.tools.tools` imports them all)."""
     load()
     return [_TOOLS[name] for name in sorted(_TOOLS)]
+
+
+def rule(cls: type[Any]) -> type[Any]:
+    """Class decorator for a `studio.core.labelling.Rule`: makes it known under its `name`."""
+    return _plug_in("rules", _RULES, cls)
+
+
+def rules() -> list[Any]:
+    """All rules that choose which image is labelled next, by name."""
+    load()
+    return [_RULES[name] for name in sorted(_RULES)]
+
+
+def rule_named(name: str) -> Any:
+    """The rule of this name. Raises UsageError naming the nearest known one."""
+    load()
+    if name not in _RULES:
+        raise UsageError(f"rule: there is no rule {name!r}.{nearest(name, _RULES)}")
+    return _RULES[name]
 
 
 def procedure(cls: type[Any]) -> type[Any]:

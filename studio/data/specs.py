@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from studio.core.errors import DataError, nearest
-from studio.core.rights import MADE_HERE, Rights
+from studio.core.rights import LABELLED_HERE, MADE_HERE, Rights
 from studio.data import readers
 from studio.data.files.limits import LIMITS, Limits
 from studio.data.items import Dataset, FeatureSet, FileSource
@@ -173,7 +173,7 @@ def _require(spec: Spec, rights: Rights) -> None:
 
 def allows(spec: Spec, rights: Rights) -> bool:
     """Whether one who asks may open this part: a visitor what is built in, and files of their own uploads."""
-    if rights.local or spec.scheme == MADE_HERE:
+    if rights.local or spec.scheme in (MADE_HERE, LABELLED_HERE):
         return True
     if spec.scheme in MAKERS:  # what follows the scheme is a spec itself
         return all(allows(part, rights) for part in parse(inner_spec(spec.rest, spec.options, ())))

@@ -113,9 +113,9 @@ def leftovers(home: Home) -> list[Path]:
 
 
 def names_in_use(home: Home) -> set[str]:
-    """Names of uploads that a run's recipe, a checkpoint or a preset has in it."""
+    """Names of uploads that a run's recipe, a checkpoint, a preset or a labelling project has in it."""
     texts = [*(home.root / "runs").glob("*/recipe.yaml"), *home.checkpoints.glob("*.json")]
-    texts += (home.root / "presets").glob("*.yaml")
+    texts += [*(home.root / "presets").glob("*.yaml"), *(home.root / "labels").rglob("*.jsonl")]
     names: set[str] = set()
     for path in texts:
         try:

@@ -1,11 +1,12 @@
-"""`images:FOLDER`: every image below a folder, whatever the names of folders; train/, val/ and test/ are its splits.
+"""`images:FOLDER`, `images:FILE.zip`: every image there, whatever the names of folders; train/, val/, test/ are splits.
 
-For tasks that ask for no truth: looks to learn, photos to translate.
+For tasks that ask for no truth, looks to learn or photos to translate, and for photos that are still to be labelled.
 """
 
 from pathlib import Path, PurePosixPath
 
 from studio.core.errors import DataError
+from studio.data.files.archives import Archive
 from studio.data.files.layout import SPLITS, part
 from studio.data.files.limits import Limits
 from studio.data.files.no_such import no_such
@@ -20,12 +21,12 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     root = Path(rest).expanduser()
     if not root.exists():
         raise no_such(root, "folder")
-    if not root.is_dir():
-        raise DataError(f"{root} is a file; images: names a folder of images.")
-    files, closed = walk(root)
+    if root.is_file() and root.suffix.lower() != ".zip":
+        raise DataError(f"{root} is a file; images: names a folder of images, or a zip.")
+    files, closed = walk(root) if root.is_dir() else (Archive(root, limits).sources(), [])
     paths, _ = part(files)
     if not paths:
-        raise DataError(f"The folder {root} holds no image. Expected image files, in sub-folders or not.")
+        raise DataError(f"{root} holds no image. Expected image files, in sub-folders or not.")
     dataset = Dataset("", [], [], closed)
     for path in paths:
         if split := split_of(path):
