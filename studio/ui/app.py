@@ -1,4 +1,4 @@
-"""The page as a whole: five tabs, one form that they share, and the server settings."""
+"""The page as a whole: six tabs, one form that they share, and the server settings."""
 
 import os
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from studio.ui.catalogue import word
 from studio.ui.doors import LOCAL_NAMES, Doors, Served
 from studio.ui.form import Form
 from studio.ui.kept_page import KeptPage
-from studio.ui.pages import data, runs, start, train, tryit
+from studio.ui.pages import data, label, runs, start, train, tryit
 from studio.ui.sessions import SESSIONS, LeanConfig
 from studio.ui.upload_door import HOSTED_BYTES, UploadDoor
 from studio.ui.visitors import secret_of
@@ -118,6 +118,8 @@ def build_app(
                 start.build(shared)
             with gr.Tab(word("tab.data"), id="data", elem_id="tab-data"):
                 data.build(shared)
+            with gr.Tab(word("tab.label"), id="label", elem_id="tab-label") as label_tab:
+                label.build(shared, label_tab)
             with gr.Tab(word("tab.train"), id="train", elem_id="tab-train"):
                 train.build(shared)
             with gr.Tab(word("tab.runs"), id="runs", elem_id="tab-runs") as runs_tab:

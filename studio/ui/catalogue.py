@@ -1,8 +1,9 @@
 """The words of the page: `words/en.json` and `words/zh.json`, the same keys in both but for the help of fields.
 
 A recipe key's English help is its field's own, under `field.KEY`, a tool's words are its own, under `tool.NAME`, and so
-are a task's headlines, under `metric.TASK.NAME`, and what it may not be used for, `care.TASK`; `words/zh.json` has them
-in Chinese. What methods, presets and runs say in English is written once, where they are; by these texts
+are a task's headlines, under `metric.TASK.NAME`, what it may not be used for, `care.TASK`, and the titles of rules,
+under `labelling.rule.NAME`; `words/zh.json` has them in Chinese. What methods, presets and runs say in English is
+written once, where they are; by these texts
 `words/zh-params.json` has the help of parameters in Chinese, `zh-abouts.json` what methods and presets are,
 `zh-tables.json` the words of tables, and as patterns `zh-runs.json` what runs say as they go and `zh-errors.json` the
 sentences of errors.
@@ -32,7 +33,7 @@ _FOLDER = Path(__file__).parent / "words"
 def words(language: str) -> dict[str, str]:
     """All words of one language by key."""
     written = json.loads((_FOLDER / f"{language}.json").read_text(encoding="utf-8"))
-    said = {**_tools(), **_headlines(), **_cares()}
+    said = {**_tools(), **_headlines(), **_cares(), **_rules()}
     own = {"en": {**_fields(), **said}, "zh": said}.get(language, {})
     return {**own, **written}
 
@@ -69,6 +70,11 @@ def _cares() -> dict[str, str]:
 def care(task: str, language: str) -> str:
     """What a task may not be used for, where it says so."""
     return words(language).get(f"care.{task}", "")
+
+
+def _rules() -> dict[str, str]:
+    """What the rules are called that choose which image is labelled next."""
+    return {f"labelling.rule.{rule.name}": rule.title for rule in registry.rules()}
 
 
 def translations() -> gr.I18n:

@@ -18,8 +18,10 @@ from studio.core import recipe as recipes
 from studio.core.home import Home
 from studio.data import open_data, read_image
 from studio.data.files.video import Writer
+from studio.label.desk import start
 from studio.runs.tools import tools
 from studio.store import Store
+from studio.store.labelling import Project, projects
 from studio.ui import build_app
 from studio.ui.pages import live
 
@@ -276,6 +278,91 @@ def test_images_that_cannot_be_shown_leave_the_rest_of_the_view_standing(served,
     assert page.query_selector("#run-numbers [data-metric=accuracy]")
 
 
+def begin_labelling(page, file, classes, kind=1):
+    """A new project on the Label page over an uploaded zip."""
+    tab(page, "Label")
+    page.wait_for_selector("#label-begin")
+    if not page.is_visible("#label-begin-button"):
+        page.click("#label-begin > button")
+    page.set_input_files("#label-zip input[type=file]", file)
+    page.wait_for_selector("#label-zip .file-preview, #label-zip [aria-label='Remove this file'], #label-zip table")
+    page.click(f"#label-kind label:nth-of-type({kind})")
+    page.fill("#label-classes textarea, #label-classes input", classes)
+    page.click("#label-begin-button")
+    page.wait_for_selector("#label-canvas:visible")
+
+
+def labelled(page, count):
+    page.wait_for_selector(f"#label-progress:has-text('{count} of')")
+    page.wait_for_selector("#label-desk :not(.busy) > .label-desk, #label-desk > .label-desk")
+
+
+@pytest.mark.slow
+def test_photos_without_labels_become_a_classifier_that_proposes_and_is_corrected(served, browser, tmp_path):
+    _, url = served
+    files = two_classes(tmp_path, 11)
+    with zipfile.ZipFile(tmp_path / "unsorted.zip", "w") as archive:
+        for path in files["dark"] + files["light"]:
+            archive.write(path, Path(path).name)
+    page = open_page(browser, url)
+    begin_labelling(page, tmp_path / "unsorted.zip", "dark, light")
+    for number in range(20):
+        labelled(page, number)
+        page.keyboard.press("1" if page.inner_text("#label-said").startswith("dark") else "2")
+    labelled(page, 20)
+    assert "?" in page.inner_text("#label-said"), "the labels so far propose"
+    page.keyboard.press("ArrowLeft")
+    labelled(page, 19)
+    page.keyboard.press("1" if page.inner_text("#label-said").startswith("dark") else "2")
+    labelled(page, 20)
+    page.click("#label-train")
+    page.wait_for_selector("#recipe-form:visible")
+    page.wait_for_function("document.querySelector('#field-data-train input')?.value.startsWith('labels:unsorted?at=')")
+    page.click("#train-start")
+    wait_for_status(page, "finished")
+    assert ask(page, files["light"][0]) == "light"
+    tab(page, "Label")
+    page.wait_for_selector("#label-canvas:visible")
+    page.click("#label-proposer input")
+    page.locator("#label-proposer [role=option]").nth(1).click()
+    page.wait_for_selector("#label-said:has-text('?')")
+    page.keyboard.press("Enter")
+    labelled(page, 21)
+    page.click("#label-export")
+    page.wait_for_selector("#label-download a")
+    assert page.problems == []
+
+
+@pytest.mark.slow
+def test_boxes_drawn_on_photos_lead_to_a_detector_s_form(served, browser, tmp_path):
+    home, url = served
+    with zipfile.ZipFile(tmp_path / "things.zip", "w") as archive:
+        for path in two_classes(tmp_path, 2)["light"]:
+            archive.write(path, Path(path).name)
+    page = open_page(browser, url)
+    begin_labelling(page, tmp_path / "things.zip", "cell, speck", kind=2)
+    for number in range(2):
+        labelled(page, number)
+        page.wait_for_function("document.querySelector('#label-canvas').getBoundingClientRect().width > 100")
+        area = page.locator("#label-canvas").bounding_box()
+        for key, (left, right) in (("1", (0.1, 0.4)), ("2", (0.6, 0.9))):
+            page.keyboard.press("Escape")
+            page.keyboard.press(key)
+            page.mouse.move(area["x"] + left * area["width"], area["y"] + 0.2 * area["height"])
+            page.mouse.down()
+            page.mouse.move(area["x"] + right * area["width"], area["y"] + 0.6 * area["height"], steps=3)
+            page.mouse.up()
+        page.keyboard.press("Enter")
+    labelled(page, 2)
+    truth = next(iter(Project(home, "things").read().truths.values()))
+    assert [box[0] for box in truth["boxes"]] == ["cell", "speck"] and truth["size"] == [48, 48]
+    assert np.allclose(truth["boxes"][0][1:], [4.8, 9.6, 19.2, 28.8], atol=0.6)
+    page.click("#label-train")
+    page.wait_for_function("document.querySelector('#train-method input')?.value.startsWith('detect/')")
+    assert page.input_value("#field-data-train input").startswith("labels:things?at=")
+    assert page.problems == []
+
+
 def test_boxes_are_found_from_a_spec_to_a_drawing(served, browser, tmp_path):
     _, url = served
     page = open_page(browser, url)
@@ -443,7 +530,10 @@ def test_the_page_speaks_the_visitors_language(served, browser, locale, word):
 
 def test_on_a_phone_nothing_sticks_out_to_the_side(served, browser):
     page = open_page(browser, served[1], width=390, height=844)
-    parts = {"Start": "#start-demo", "Data": "#data-use-boxes", "Train": "#recipe-form", "Runs": "#runs-filter"}
+    parts = {
+        "Start": "#start-demo", "Data": "#data-use-boxes", "Label": "#label-begin-button", "Train": "#recipe-form",
+        "Runs": "#runs-filter",
+    }  # fmt: skip
     for name, part in parts.items():
         shown = page.get_by_role("tab", name=name, exact=True)
         if shown.is_visible():
@@ -461,12 +551,14 @@ SERIOUS = """async () => (await axe.run(document, {resultTypes: ['violations']})
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_tab_has_a_serious_fault_for_those_who_see_or_use_the_page_otherwise(served, browser, scheme):
     axe = pytest.importorskip("axe_playwright_python", reason="axe-playwright-python brings axe-core")
+    if "seen" not in projects(served[0]):
+        start("seen", "builtin:digits?per_class=1", "masks", ["ink", "ground"], home=served[0])
     page = open_page(browser, f"{served[1]}?__theme={scheme}")
     page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
     faults = {}
     for name, part in (
-        ("Start", "#start-demo"), ("Data", "#data-use-boxes"), ("Train", "#recipe-form"), ("Runs", "#runs-filter"),
-        ("Try it", "#try-photo"),
+        ("Start", "#start-demo"), ("Data", "#data-use-boxes"), ("Label", "#label-canvas"), ("Train", "#recipe-form"),
+        ("Runs", "#runs-filter"), ("Try it", "#try-photo"),
     ):  # fmt: skip
         tab(page, name)
         page.wait_for_selector(f"{part}:visible")
