@@ -138,7 +138,7 @@ def _start_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _next_arguments(parser: argparse.ArgumentParser) -> None:
     _name(parser)
-    parser.add_argument("--rule", default="margin", help="which image is next (launch.py label rules)")
+    parser.add_argument("--rule", default="typiclust", help="which image is next (launch.py label rules)")
     parser.add_argument("--count", type=int, default=10)
     parser.add_argument("--checkpoint", help="that proposes; without one the labels so far do")
 

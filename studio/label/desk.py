@@ -5,7 +5,7 @@ that a page answers at once however many there are: rules then choose among thos
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,8 @@ from studio.runs.predict import load_checkpoint
 from studio.store.labelling import Labels, Project, Truth
 
 BACKBONE = "pip/tf_efficientnet_lite0"
-RULE = "margin"  # what is next unless another rule is named
+RULE = "typiclust"  # what is next unless another rule is named
+AHEAD = 7  # images that are chosen at a time where they are asked for one by one
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Desk:
         self._place = {item.name: index for index, item in enumerate(self.images.items)}
         self._features: dict[str, np.ndarray] = {}  # by the image's name, of unit length
         self._broken: set[str] = set()
+        self._ahead: dict[str, list[str]] = {}  # by rule: images that were chosen, and not yet asked for
 
     @property
     def labels(self) -> Labels:
@@ -94,11 +96,22 @@ class Desk:
             raise UsageError(f"rule: {rule} looks at classes of whole images; for {labels.kind} take {fitting}.")
         rng = np.random.default_rng(labels.acts)
         waiting = [name for name in self._waiting(labels) if name != past] or self._waiting(labels)
-        names, pool = self._pool(labels, budget, chosen)
+        names, pool = self._pool(labels, set(waiting), budget, chosen)
         if not chosen.needs_features or not pool.waiting.any() or not _may_begin(chosen, pool):
             return Choice([waiting[row] for row in rng.permutation(len(waiting))[:count]], "random")
-        pool = replace(pool, waiting=pool.waiting & np.array([name in set(waiting) for name in names]))
         return Choice([names[row] for row in chosen.pick(pool, count, rng)], rule)
+
+    def next_one(self, rule: str = RULE, budget: int | None = None, past: str | None = None) -> str | None:
+        """The next image, chosen AHEAD at a time: most rules look at all images for it. None where none waits.
+
+        `past` was just looked at, and comes again only where no other waits. Raises UsageError as `next`.
+        """
+        waiting = set(self._waiting(self.labels))
+        ahead = [image for image in self._ahead.get(rule, []) if image in waiting and image != past]
+        if not ahead:
+            ahead = self.next(rule, AHEAD, budget, past).images
+        self._ahead = {rule: ahead}
+        return ahead[0] if ahead else None
 
     def propose(self, image: str, checkpoint: str | None = None, model: Any = None) -> Proposal | None:
         """What a checkpoint says of an image, else what the labels so far say of it; None where nothing can be said.
@@ -185,9 +198,8 @@ class Desk:
         over = {*labels.truths, *labels.skipped, *self._broken}
         return [item.name for item in self.images.items if item.name not in over]
 
-    def _pool(self, labels: Labels, budget: int | None, rule: Rule) -> tuple[list[str], Pool]:
+    def _pool(self, labels: Labels, waiting: set[str], budget: int | None, rule: Rule) -> tuple[list[str], Pool]:
         """Names and features of what is embedded, with the labels so far."""
-        waiting = set(self._waiting(labels))
         if rule.needs_features:
             known = [name for name in labels.truths if name in self._place]
             self._embed([*known, *(name for name in self._order if name in waiting)], budget)

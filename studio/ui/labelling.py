@@ -30,7 +30,7 @@ from studio.store.labelling import Project, Truth
 from studio.ui.catalogue import say
 
 SIDE = 1280  # pixels of the longer side of an image as the browser gets it
-BUDGET = 16  # images that are embedded between two labels, at most
+BUDGET = 48  # images that are embedded when the next few are chosen, at most
 KEPT = 8  # desks
 WORDS = (
     "undo", "skip", "save", "accept", "brush", "polygon", "erase", "size", "remove", "new_class", "add", "hint.classes",
@@ -120,7 +120,7 @@ def shown(
     image = step.image
     for _ in range(20):
         labels = desk.labels
-        name = image or next(iter(desk.next(rule, 1, BUDGET, past).images), None)
+        name = image or desk.next_one(rule, BUDGET, past)
         try:
             pixels = _pixels(desk, name) if name else {}
         except BadImage:

@@ -70,6 +70,17 @@ def test_a_page_may_embed_a_few_at_a_time_and_the_labelled_ones_first(desk):
     assert len(desk.next("entropy", 50, budget=5).images) == 8
 
 
+def test_asked_one_by_one_a_few_are_chosen_at_a_time_and_none_comes_twice(desk, monkeypatch):
+    asked = []
+    monkeypatch.setattr(desk, "next", lambda *args: asked.append(args) or Desk.next(desk, *args))
+    seen = []
+    while image := desk.next_one("typiclust", past=seen[-1] if seen else None):
+        seen.append(image)
+        desk.skip(image)
+    assert sorted(seen) == [f"{number:02d}.png" for number in range(20)], "the broken one is left out"
+    assert len(asked) == 4
+
+
 def test_a_wrong_label_is_doubted_first(desk):
     for number in range(20):
         desk.mark(f"{number:02d}.png", {"label": "red" if number < 10 else "blue"})

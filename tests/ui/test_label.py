@@ -1,6 +1,7 @@
 """What the Label page shows and does, without a browser; and two people on a hosted page."""
 
 import json
+import re
 import zipfile
 
 import numpy as np
@@ -9,10 +10,11 @@ from PIL import Image
 
 from studio.core.errors import UsageError
 from studio.data.masks.outlines import filled_by
-from studio.label.desk import start
+from studio.label.desk import Desk, start
 from studio.label.strokes import painted
 from studio.store.labelling import projects
 from studio.ui import labelling
+from studio.ui.catalogue import explained
 from tests.ui.conftest import Refused
 
 SIZE = (32, 24)
@@ -135,3 +137,15 @@ def test_projects_are_listed_latest_first(home, photos):
     for name in ("a", "b"):
         start(name, f"images:{photos}", home=home)
     assert set(projects(home)) == {"a", "b"}
+
+
+def test_what_goes_wrong_is_said_in_chinese_too(home, photos):
+    desk = desk_of(home, photos, "boxes")
+    for wrong in (
+        lambda: desk.dataset(), lambda: desk.next("margin"), lambda: desk.doubts(), lambda: desk.item("no.png"),
+        lambda: desk_of(home, photos, "boxes"), lambda: start("new", "labels:p", home=home), lambda: Desk("else", home),
+        lambda: desk.project.add_class(""), lambda: labelling.read_act("{}"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError) as error:
+            wrong()
+        assert not re.search("[a-z]{4,} [a-z]{3,}", explained(str(error.value), "zh")), error.value

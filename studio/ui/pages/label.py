@@ -9,7 +9,7 @@ from studio.core import registry
 from studio.core.errors import DataError, UsageError
 from studio.data.specs import require_allowed
 from studio.data.writers import formats
-from studio.label.desk import start
+from studio.label.desk import RULE, start
 from studio.store.labelling import KINDS, projects
 from studio.ui import forms, labelling
 from studio.ui.catalogue import language_of, say, word
@@ -19,7 +19,6 @@ from studio.ui.guard import guarded, inform
 from studio.ui.pages.data import with_data
 
 FORMATS = ("folders", "coco", "voc", "yolo", "masks")
-RULE = "random"  # what is next unless a person chooses another rule
 SENT = "(sent, ...rest) => [window.studioLabel.sent(), ...rest]"
 FREE = "() => window.studioLabel?.free()"
 
