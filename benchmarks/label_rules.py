@@ -23,6 +23,7 @@ from studio.data.features.cache import extract
 from studio.label.classifiers import committee, logistic, prototypes
 from studio.metrics.intervals import mean_ci95, paired_difference
 
+DRAWS = 1000  # of seeds, for the intervals of how many labels are needed
 SCORERS = {"prototypes": prototypes, "logistic": logistic}
 
 
@@ -124,28 +125,42 @@ def show(rows: list[dict], scorer: str) -> None:
 
 
 def print_needed(by_rule: dict[str, dict[int, np.ndarray]], seeds: list[int], step: int, length: int) -> None:
-    """Labels that the mean curve of each rule needs for the scores that random has at some counts."""
-    means = {name: np.mean([curves[seed][:length] for seed in seeds], axis=0) for name, curves in by_rule.items()}
-    counts = [count for count in (14, 21, 28, 42, 56, 70) if count // step - 1 < length and count % step == 0]
-    print("\n| labels of random | its accuracy | " + " | ".join(name for name in sorted(means)) + " |")
-    print("|---" * (len(means) + 2) + "|")
+    """Labels that the mean curve of each rule needs for the scores that random has at some counts.
+
+    Behind each stands the share of random's labels that this is, with its 95% interval by drawing seeds again.
+    """
+    curves = {name: np.stack([kept[seed][:length] for seed in seeds]) for name, kept in sorted(by_rule.items())}
+    draws = np.random.default_rng(0).integers(0, len(seeds), (DRAWS, len(seeds)))
+    counts = [count for count in range(2 * step, 11 * step, step) if count // step - 1 < length]
+    print("\n| labels of random | its accuracy | " + " | ".join(curves) + " |")
+    print("|---" * (len(curves) + 2) + "|")
     for count in counts:
-        goal = means["random"][count // step - 1]
-        print(
-            f"| {count} | {goal:.3f} | " + " | ".join(needed(means[name], goal, step) for name in sorted(means)) + " |"
-        )
+        goal = curves["random"].mean(0)[count // step - 1]
+        cells = []
+        for table in curves.values():
+            labels = needed(table.mean(0), goal, step)
+            shares = [
+                needed(table[draw].mean(0), curves["random"][draw].mean(0)[count // step - 1], step) / count
+                for draw in draws
+            ]
+            low, high = np.quantile(shares, [0.025, 0.975])
+            cells.append(f"{labels:.0f}: {labels / count:.2f} ({low:.2f} - {high:.2f})")
+        print(f"| {count} | {goal:.3f} | " + " | ".join(cells) + " |")
 
 
-def needed(curve: np.ndarray, goal: float, step: int) -> str:
-    """Labels at which a curve first reaches a score, between its points by straight lines."""
+def needed(curve: np.ndarray, goal: float, step: int) -> float:
+    """Labels at which a curve first reaches a score, by straight lines between its points.
+
+    The first step where that is enough already; infinite where it never does.
+    """
     reached = np.flatnonzero(curve >= goal)
     if not len(reached):
-        return "-"
+        return float("inf")
     place = int(reached[0])
     if place == 0:
-        return f"<= {step}"
+        return float(step)
     before, after = curve[place - 1], curve[place]
-    return f"{step * (place + (goal - before) / (after - before)):.0f}"
+    return step * (place + (goal - before) / (after - before))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from studio.runs.runner import submit
 from studio.store import Store, uploads
 from studio.store.uploads import UploadBounds, discard, keep_photos, keep_zip, safe_name
 from studio.ui import display_names
+from studio.ui.labelling import Desks
 from studio.ui.views import View, Views
 from studio.ui.visitors import Visitors, secret_of
 
@@ -38,6 +39,7 @@ class Actions:
         self.visitors = Visitors(secret_of(home)) if hosted else None
         self.views, self.examiner = Views(), Examiner()
         self.warm = DeviceManager(home).warm
+        self.desks = Desks(self._warm_backbone)
         self._known_data: dict[str, str] = {}  # by checkpoint
 
     @property
@@ -133,6 +135,9 @@ class Actions:
         if (look or {}).get("adapt"):  # what it learns of one's images is not for the next
             return load_checkpoint(first, home, look=look)
         return self.warm.get(f"{first} {look or ''}", lambda: load_checkpoint(first, home, look=look))
+
+    def _warm_backbone(self, name: str, home: Home) -> Any:
+        return self.warm.get(f"backbone {name}", lambda: registry.backbone(name, home=home))
 
     def teach(self, checkpoint: str, images: Mapping[str, Sequence[Any]]) -> Any:
         """A new checkpoint that also knows `images`, by class; the old one is warm already."""

@@ -9,6 +9,7 @@ from studio.core import registry
 from studio.runs.cost import PROBE_S
 from studio.ui.actions import Actions
 from studio.ui.guard import guarded
+from studio.ui.label_api import label_functions
 
 LIMIT = 8  # calls of one endpoint at once: they read, or file, and return
 
@@ -73,7 +74,8 @@ def add_api(actions: Actions) -> None:
         """Runs of this home, newest first."""
         return [{key: row.get(key) for key in ("run", "status", "method", "created")} for row in actions.store.runs()]
 
-    for function in (list_presets, list_methods, estimate_run, start_run, show_run, stop_run, list_runs):
+    own = (list_presets, list_methods, estimate_run, start_run, show_run, stop_run, list_runs)
+    for function in (*own, *label_functions(actions)):
         gr.api(guarded(function), api_name=function.__name__, concurrency_limit=LIMIT)
 
 

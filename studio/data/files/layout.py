@@ -20,6 +20,7 @@ IGNORED = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 PHOTOS = {".heic", ".heif", ".jxl", ".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw", ".svg", ".pdf", ".psd"}
 TEXTS = {".txt", ".json", ".xml", ".csv", ".yaml", ".yml", ".md", ".html", ".py", ".npz", ".npy", ".mat", ".zip"}
 NAMED = 5  # more files of one foreign suffix are not named one by one
+UNLABELLED = "Photos without labels are labelled under Label on the page, or with `launch.py label`."
 EXAMPLE = "Expected one folder a class, such as photos/cat/1.jpg and photos/dog/1.jpg."
 
 
@@ -57,7 +58,7 @@ def by_folders(where: str, sources: Mapping[str, ImageSource], limits: Limits) -
         else:
             entries.append(Entry(whole, folders[0], sources[whole], split))
     if not entries:
-        raise DataError(f"{where} holds {len(images)} images, but in no class folder. {EXAMPLE}")
+        raise DataError(f"{where} holds {len(images)} images, but in no class folder. {EXAMPLE} {UNLABELLED}")
     return gather(where, entries, skipped, limits)
 
 

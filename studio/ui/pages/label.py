@@ -25,7 +25,7 @@ FREE = "() => window.studioLabel?.free()"
 
 def build(shared: Any, tab: Any) -> None:
     actions = shared.actions
-    desks = labelling.Desks(lambda name, home: actions.warm.get(name, lambda: registry.backbone(name, home=home)))
+    desks = actions.desks
     own = (word("labelling.proposer.own"), "")  # nobody but the labels so far
     with gr.Row():
         project = gr.Dropdown([], label=word("labelling.project"), elem_id="label-project", scale=2, min_width=220)
