@@ -1,16 +1,21 @@
 """What scripts and agents may call over HTTP and MCP: a few named functions, nothing of the page's own."""
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
 from studio.core import recipe as recipes
 from studio.core import registry
+from studio.core.errors import UsageError
 from studio.runs.cost import PROBE_S
 from studio.ui.actions import Actions
+from studio.ui.files import served
 from studio.ui.guard import guarded
 from studio.ui.label_api import label_functions
 
+EXPORTS = ("safetensors", "onnx", "hf")
 LIMIT = 8  # calls of one endpoint at once: they read, or file, and return
 
 
@@ -74,9 +79,50 @@ def add_api(actions: Actions) -> None:
         """Runs of this home, newest first."""
         return [{key: row.get(key) for key in ("run", "status", "method", "created")} for row in actions.store.runs()]
 
-    own = (list_presets, list_methods, estimate_run, start_run, show_run, stop_run, list_runs)
-    for function in (*own, *label_functions(actions)):
+    def check_data(data: str) -> dict[str, Any]:
+        """What `data check` reports: counts, classes, broken files, duplicates, leaks between splits.
+
+        Args:
+            data: a data spec, such as folder:photos or builtin:digits
+        """
+        return actions.examine(data).report
+
+    def list_checkpoints() -> list[dict[str, Any]]:
+        """Checkpoints that answer about an image, newest first."""
+        return [{"checkpoint": name, "about": about} for about, name in actions.checkpoints()]
+
+    reading = (list_presets, list_methods, estimate_run, show_run, list_runs, check_data, list_checkpoints)
+    for function in (*reading, start_run, stop_run, *label_functions(actions)):
         gr.api(guarded(function), api_name=function.__name__, concurrency_limit=LIMIT)
+    _add_files(actions)
+
+
+def _add_files(actions: Actions) -> None:
+    """The endpoints that take a file or give one: their inputs and outputs are components, which nobody sees."""
+
+    def predict(checkpoint: str, image: Image.Image | None, topk: float) -> tuple[dict[str, Any], Image.Image | None]:
+        """The answer of a checkpoint about an image, and the image with what was found drawn into it."""
+        if image is None:
+            raise UsageError("predict: no image was given.")
+        prediction = next(iter(actions.model(checkpoint).look([image])))
+        return prediction.to_dict(int(topk)), prediction.answer.draw(image)
+
+    def export(checkpoint: str, kind: str) -> list[str]:
+        """The files of a checkpoint in another tool's format."""
+        report = actions.export(checkpoint, kind)
+        return [served(Path(report["folder"]) / file) for file in report["files"]]
+
+    with gr.Row(visible=False):
+        checkpoint = gr.Textbox(label="checkpoint", elem_id="api-checkpoint")
+        image = gr.Image(type="pil", label="image", elem_id="api-image")
+        topk = gr.Number(5, precision=0, minimum=1, label="topk", elem_id="api-topk")
+        kind = gr.Dropdown(EXPORTS, label="format", elem_id="api-format")
+        answer = gr.JSON(label="answer", elem_id="api-answer")
+        drawn = gr.Image(label="drawn", format="png", elem_id="api-drawn")
+        files = gr.Files(label="files", elem_id="api-files")
+    device = {"concurrency_id": "device", "concurrency_limit": 1}
+    gr.on([], guarded(predict), [checkpoint, image, topk], [answer, drawn], api_name="predict", **device)
+    gr.on([], guarded(export), [checkpoint, kind], [files], api_name="export", **device)
 
 
 def _name(preset: str) -> str:

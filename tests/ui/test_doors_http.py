@@ -35,6 +35,10 @@ CALLS = (
     "show_run",
     "stop_run",
     "list_runs",
+    "check_data",
+    "list_checkpoints",
+    "predict",
+    "export",
     "tool_watch_film",
 )
 
@@ -187,19 +191,22 @@ def test_a_film_is_watched_over_the_api_and_its_answer_is_its_visitors(owned, ho
     assert mine.http.get(f"/gradio_api/file={url}").content[4:8] == b"ftyp"
 
 
-def test_a_film_of_the_machine_is_not_opened(owned, tmp_path):
+def test_a_file_of_the_machine_is_not_opened(owned, tmp_path):
     mine, checkpoint = owned
     (tmp_path / "private.mp4").write_bytes(film_bytes(tmp_path))
     for path in (tmp_path / "private.mp4", "/etc/passwd"):
         kept = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
-        with pytest.raises(Refused):
-            mine.call("tool_watch_film", checkpoint, kept, 2, False)
+        for endpoint, beside in (("tool_watch_film", (2, False)), ("predict", (3,))):
+            with pytest.raises(Refused):
+                mine.call(endpoint, checkpoint, kept, *beside)
 
 
 def test_another_visitors_checkpoint_is_not_there_for_any_tool_or_button(owned, hosted_page, tmp_path):
     _, checkpoint = owned
     other = hosted_page.visitor()
     film, photo = uploaded(other, film_bytes(tmp_path), "f.mp4"), None
+    Image.new("RGB", (8, 8)).save(tmp_path / "image.png")
+    image = uploaded(other, (tmp_path / "image.png").read_bytes(), "image.png")
     no_such = pytest.raises(Refused, match="There (is|are) no checkpoint")
     for name in (checkpoint, checkpoint[:-3], "not-there"):
         with no_such:
@@ -212,6 +219,9 @@ def test_another_visitors_checkpoint_is_not_there_for_any_tool_or_button(owned, 
         ):
             with pytest.raises(Refused, match="There (is|are) no checkpoint|photo"):
                 other.call(tool, name, *inputs)
+        for endpoint, inputs in (("predict", (image, 3)), ("export", ("safetensors",))):
+            with no_such:
+                other.call(endpoint, name, *inputs)
         for handler, inputs in (("chosen", ()), ("write", ("safetensors",)), ("fitting", ())):
             with no_such:
                 other.press(handler, name, *inputs)
