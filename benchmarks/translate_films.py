@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("path", type=Path)
     parser.add_argument("--method", default="recycle-gan")
     parser.add_argument("--steps", type=int, default=150, help="of training, the same with every loss")
+    parser.add_argument("--minutes", type=float, help="of training, instead of so many steps")
     parser.add_argument("--temporal", type=float, nargs="+", default=[0.0, 10.0])
     parser.add_argument("--steady", type=float, default=0.8)
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
@@ -85,11 +86,12 @@ def steady(asked: argparse.Namespace) -> None:
 
 def recipe(asked: argparse.Namespace, film: Path, temporal: float, seed: int) -> dict:
     source, target = (f"frames:{film / look}" for look in ("thermal", "visual"))
+    length = {"minutes": asked.minutes} if asked.minutes else {"max_steps": asked.steps, "epochs": 10_000}
     return {
         "task": "translate", "method": f"translate/{asked.method}", "model": {"image_size": 64},
         "data": {"source": source, "target": target, "short_side": asked.size},
         "params": {**SMALL, "temporal": temporal},
-        "train": {"max_steps": asked.steps, "epochs": 10_000, "seed": seed, "batch_size": 2},
+        "train": {**length, "seed": seed, "batch_size": 2},
         "eval": {"selection": "last"},
     }  # fmt: skip
 
