@@ -2,13 +2,11 @@
 
     python benchmarks/reid_clusters.py jaccard [--images 20000] [--width 256] [--which blocks]
     python benchmarks/reid_clusters.py places [--methods supervised,direct,mmt] [--seeds 3] [--keep FOLDER]
-    python benchmarks/reid_clusters.py pku [--data ../shared/data/reid_pku] [--seeds 3] [--keep FOLDER]
 
 `jaccard` prints time and peak memory of the dense definition (tests/adapters/reid/slow_jaccard.py) and of ours on the
 same features in a process each, over what it had before (--which for one alone). `places` learns drawn individuals of
 place 1 with labels, and of place 0 without; half of place 0 is scored, by cameras that place 1 never saw. Methods
-that adapt start from the network of `direct`. `pku` learns half of the persons without labels and scores the others,
-camera 1 to 2. With --keep an interrupted benchmark goes on where it was.
+that adapt start from the network of `direct`. With --keep an interrupted benchmark goes on where it was.
 """
 
 import argparse
@@ -107,7 +105,7 @@ class Rows:
 def places(args: argparse.Namespace, rows: Rows) -> None:
     here, there = "builtin:individuals?individuals=40&place=0", "builtin:individuals?individuals=24&place=1"
     model = {"backbone": "pip/tf_efficientnet_lite0", "image_size": args.size or 48}
-    train = {"batch_size": 64, "lr": 0.0005, "erasing": 0, "workers": 1, "epochs": args.epochs}
+    train = {"batch_size": 64, "lr": 0.001, "erasing": 0, "workers": 1, "epochs": args.epochs}
     across = {"model": model, "train": train, "data": {"source": there, "target": here}}
     without = {"model": model, "train": train, "data": {"target": here}}
     recipes = {
@@ -132,38 +130,14 @@ def places(args: argparse.Namespace, rows: Rows) -> None:
     rows.summary(names)
 
 
-def pku(args: argparse.Namespace, rows: Rows) -> None:
-    spec = f"reid:{Path(args.data).resolve()}?layout=pku"
-    model = {"backbone": "pip/tf_efficientnet_lite0", "image_size": args.size or 128}
-    shared = {"model": model, "eval": {"query_cameras": ["01"]}}
-    train = {"batch_size": 32, "lr": 0.0005, "erasing": 0, "workers": 1, "epochs": args.epochs}
-    clusters = {
-        **shared, "method": "reid/cluster-contrast", "data": {"target": spec, "aspect": 2.0}, "train": train,
-    }  # fmt: skip
-    recipes = {
-        "pku frozen": {
-            **shared, "method": "reid/frozen", "data": {"train": spec, "aspect": 2.0}, "params": {"metric": "cosine"},
-            "train": {"workers": 1},
-        },
-        "pku cluster-contrast": {**clusters, "params": dict(CLUSTERS)},
-        "pku by camera": {**clusters, "params": {**CLUSTERS, "by_camera": "mean"}},
-    }  # fmt: skip
-    names = [f"pku {name}" for name in args.methods.split(",")] if args.methods else list(recipes)
-    for seed in range(args.seeds):
-        for name in names:
-            rows.measure(name, seed, recipes[name])
-    rows.summary(names)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["jaccard", "places", "pku"])
+    parser.add_argument("what", choices=["jaccard", "places"])
     parser.add_argument("--which", choices=["blocks", "dense"], help="of jaccard, one alone")
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--width", type=int, default=256)
-    parser.add_argument("--data", default="../shared/data/reid_pku")
     parser.add_argument("--methods", default="", help="rows, by comma")
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--size", type=int, help="height of images in pixels")
     parser.add_argument("--keep", type=Path, help="home folder to keep")
@@ -176,7 +150,7 @@ def main() -> None:
 
     torch.set_num_threads(1)
     with nullcontext(args.keep) if args.keep else tempfile.TemporaryDirectory() as folder:
-        {"places": places, "pku": pku}[args.what](args, Rows(Home.find(folder)))
+        places(args, Rows(Home.find(folder)))
     return None
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from adapters.reid.baseline import BaselineParams
 from adapters.reid.data.batches import IdentityBatches, planned
 from adapters.reid.losses import arc_margin, batch_hard, circle
 from adapters.reid.pcb import PcbParams
@@ -109,3 +110,13 @@ def test_refined_parts_are_means_by_shares_and_only_these_learn_at_first():
         moved = {name.split(".")[0] for name, each in network.named_parameters() if each.grad is not None}
         learned.append((bool(network.refined), "assign" in moved, "backbone" in moved))
     assert learned == [(False, False, True), (True, True, False), (True, True, True)]
+
+
+@pytest.mark.parametrize(("of", "alike"), [("directions", True), ("features", False)])
+def test_triplets_of_directions_do_not_see_how_long_features_are(of, alike):
+    learner = registry.get("reid/baseline")(BaselineParams(triplets_of=of))
+    learner.identity_loss = lambda embeddings, labels, smoothing: embeddings.sum()
+    draw = torch.Generator().manual_seed(0)
+    features, labels = torch.randn(6, 4, generator=draw), torch.tensor([0, 0, 1, 1, 2, 2])
+    once, longer = (learner.objective(scale * features, features, labels)["triplet"] for scale in (1, 9))
+    assert torch.allclose(once, longer, atol=1e-5) == alike
