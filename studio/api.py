@@ -10,12 +10,13 @@ from studio.core.errors import StudioError, UsageError
 from studio.core.home import Home
 from studio.runs.cost import PROBE_S, Cost
 from studio.runs.cost import estimate as estimate_cost
+from studio.runs.embed import embed, nearest
 from studio.runs.executors import run_inline
 from studio.runs.predict import Model, load_checkpoint
 from studio.runs.runner import Result, submit
 from studio.store import Store
 
-__all__ = ["Cost", "Model", "Result", "estimate", "load_checkpoint", "run"]
+__all__ = ["Cost", "Model", "Result", "embed", "estimate", "load_checkpoint", "nearest", "run"]
 
 
 def run(

@@ -217,6 +217,17 @@ def film_progress(name: str, total: int | None) -> Iterator[Callable[[int], None
         yield lambda number: bars.update(task, completed=number + 1)
 
 
+@contextmanager
+def counting(name: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr; what it gives is called with how many are done, of how many."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=_err, transient=not _err.is_terminal, disable=quiet) as bars:
+        task = bars.add_task(name, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
 def _paint(path: Path, start: int, done: threading.Event) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -14,7 +14,7 @@ from studio.core.stdout import print_json, take_any_text
 
 __all__ = ["COMMANDS", "main"]
 
-for file in ("page", "runs", "lists", "predict", "tools", "checkpoints", "checks", "label"):  # in the order of --help
+for file in ("page", "runs", "lists", "predict", "embed", "tools", "checkpoints", "checks", "label"):  # as in --help
     importlib.import_module(f"studio.cli.{file}")
 
 

@@ -1,7 +1,9 @@
 """Checkpoints: listed, verified, brought in and written for other tools."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from studio.cli.parser import command, json_option, share
 from studio.core.errors import UsageError
@@ -28,10 +30,12 @@ def checkpoints(args: argparse.Namespace) -> int:
     lambda p: (p.add_argument("checkpoint", nargs="?"), json_option(p)),
 )
 def verify(args: argparse.Namespace) -> int:
-    from studio.store import Store
+    from studio.store import Store, sharing
     from studio.terminal import say
 
     problems = [str(problem) for problem in Store(Home.find()).verify(args.checkpoint)]
+    if args.checkpoint is None and (bucket := sharing.bucket_of_environment()):
+        problems += map(str, sharing.verify(bucket))
     if args.json:
         print_json({"problems": problems})
     else:
@@ -113,4 +117,33 @@ def export(args: argparse.Namespace) -> int:
     show_forms(report["forms"])
     say(f"Wrote {', '.join(report['files'])} to {report['folder']}. {report['note']}"
         + (f" Pushed to {report['url']}." if args.push else ""))  # fmt: skip
+    return 0
+
+
+def _push_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="*", metavar="NAME", help="checkpoints and runs (default: all that have ended)")
+    json_option(parser)
+
+
+@command("push", "send checkpoints and finished runs to STUDIO_STORE", _push_arguments)
+def push(args: argparse.Namespace) -> int:
+    from studio.store import Store, sharing
+
+    return _say_moved(sharing.push(Store(Home.find()), sharing.required_bucket(), args.names), "Sent", args.json)
+
+
+@command("pull", "bring a checkpoint or run from STUDIO_STORE", lambda p: (p.add_argument("name"), json_option(p)))
+def pull(args: argparse.Namespace) -> int:
+    from studio.store import Store, sharing
+
+    return _say_moved(sharing.pull(Store(Home.find()), sharing.required_bucket(), args.name), "Brought", args.json)
+
+
+def _say_moved(moved: Any, did: str, as_json: bool) -> int:
+    from studio.terminal import say
+
+    print_json(asdict(moved)) if as_json else say(
+        f"{did} {len(moved.checkpoints)} checkpoints and {len(moved.runs)} runs: {moved.blobs} files, "
+        f"{moved.bytes / 2**20:.1f} MB; the rest was there."
+    )
     return 0

@@ -82,6 +82,11 @@ class Home:
         return self.root / "features"
 
     @property
+    def fetched(self) -> Path:
+        """Copies of files from elsewhere, which may go at any time."""
+        return self.root / "fetched"
+
+    @property
     def presets(self) -> Path:
         """Of this machine's user; a visitor has none but the shipped ones."""
         return self.uploads / "presets" if self.visitor else self.root / "presets"

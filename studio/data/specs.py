@@ -8,26 +8,28 @@ import pkgutil
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 import numpy as np
 
+from studio.core.addresses import is_remote
 from studio.core.errors import DataError, nearest
 from studio.core.rights import LABELLED_HERE, MADE_HERE, Rights
 from studio.data import readers
 from studio.data.files.limits import LIMITS, Limits
 from studio.data.items import Dataset, FeatureSet, FileSource
 from studio.data.made_of import MAKERS, inner_spec
+from studio.data.remote_specs import read_remote
 from studio.data.translated import translated
 
 MOST_COMMAS = 8  # in one path
 BAR = re.compile(r"\s+\|\s+")
 #: what may stand after a bar: from images, a name, options and limits to images
 STEPS: dict[str, Callable[..., Dataset]] = {"translate": translated}
-_BY_SUFFIX = {".zip": "zip", ".npz": "npz", ".mat": "mat", ".txt": "list", ".csv": "list"}
+_BY_SUFFIX = {".zip": "zip", ".npz": "npz", ".mat": "mat", ".txt": "list", ".csv": "list", ".tar": "wds"}
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,9 @@ def _parse_one(text: str) -> Spec:
     if steps:
         return replace(_parse_one(text), text=" | ".join([text, *steps]), steps=tuple(map(_parse_step, steps)))
     scheme, colon, rest = text.partition(":")
+    if is_remote(text):
+        kind = _BY_SUFFIX.get(PurePosixPath(text).suffix.lower(), "folder")
+        raise DataError(f"data: {text!r} says where the data are, but not of what kind. Write {kind}:{text}")
     if not colon or len(scheme) == 1 or scheme.startswith((".", "/", "~")):  # one letter is a drive, as in C:\photos
         kind = _BY_SUFFIX.get(Path(text).suffix.lower(), "folder")
         raise DataError(f"data: {text!r} does not say what kind of data it is. Write {kind}:{text}")
@@ -146,7 +151,8 @@ def _open(spec: Spec, limits: Limits) -> Dataset | FeatureSet:
         for option in spec.options.keys() - reader.OPTIONS.keys():
             known = nearest(option, reader.OPTIONS) or f" {spec.scheme}: has no options."
             raise DataError(f"data: {spec.text!r} has the unknown option {option!r}.{known}")
-    dataset = replace(reader.read(spec.rest, spec.options, limits), spec=spec.text)
+    read = reader.read if not is_remote(spec.rest) else partial(read_remote, spec.scheme)
+    dataset = replace(read(spec.rest, spec.options, limits), spec=spec.text)
     for item in dataset.items if isinstance(dataset, Dataset) and not limits.rights.local else ():
         if isinstance(item.source, FileSource):  # a list may name files anywhere
             limits.rights.require(item.source.path, "data")

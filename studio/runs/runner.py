@@ -27,7 +27,7 @@ from studio.engine.process_rank import world
 from studio.runs.affordable import out_of_time, require_affordable
 from studio.runs.openable import require_openable
 from studio.runs.queue import Queue, cores
-from studio.store import RunFolder, Store
+from studio.store import RunFolder, Store, sharing
 
 
 @dataclass
@@ -113,7 +113,20 @@ def execute(
             _report(result, events)
         except StoreError as error:  # a full disk: the caller is told, the next watcher sees a dead run
             result.status, result.error, result.exit_code = "failed", str(error), error.exit_code
+        if result.status == "finished":
+            _share(run, store, events)
     return result
+
+
+def _share(run: RunFolder, store: Store, events: EventWriter) -> None:
+    """Pushes a finished run and its checkpoint to where STUDIO_STORE says; what can't be is told, and nothing lost."""
+    if not store.home.rights.local:
+        return
+    try:
+        if bucket := sharing.bucket_of_environment():
+            sharing.push(store, bucket, [run.id])
+    except (StudioError, OSError) as error:
+        events.warning(f"It was not pushed to STUDIO_STORE: {error} `launch.py push {run.id}` tries again.")
 
 
 @contextmanager

@@ -104,7 +104,7 @@ class Store:
         for name, tensor in as_tensors(tensors).items():
             parts.setdefault(part_of(name), {})[name] = tensor
         packed = [(part, pack(part)) for part in parts.values()]
-        with self._changing():
+        with self.changing():
             entries = {}
             for part, data in packed:
                 digest = self.blobs.put(data)
@@ -158,7 +158,7 @@ class Store:
 
         Raises UsageError where other checkpoints look through it (`store/ID` is their backbone).
         """
-        with self._changing():
+        with self.changing():
             checkpoint_id = self._resolve(checkpoint)
             users = [row["checkpoint"] for row in self.checkpoints() if row["backbone"] == f"store/{checkpoint_id}"]
             if users:
@@ -188,12 +188,12 @@ class Store:
             raise UsageError(f"{name!r} can't be a tag: letters, digits, dot, dash and underscore, 64 at most.")
         if name in self._ids() or name == "last":
             raise UsageError(f"{name!r} can't be a tag: it has a meaning already.")
-        with self._changing():
+        with self.changing():
             self._write_tags({**self.tags(), name: self._resolve(checkpoint)})
 
     def untag(self, name: str) -> None:
         """Forgets a tag. Raises UsageError where there is none of this name."""
-        with self._changing():
+        with self.changing():
             tags = self.tags()
             if name not in tags:
                 raise UsageError(f"There is no tag {name!r}.{nearest(name, tags)}")
@@ -234,7 +234,7 @@ class Store:
 
         Returns {removed, bytes, kept, dry_run}. Raises StoreError, nothing removed, where a manifest can't be read.
         """
-        with self._changing():
+        with self.changing():
             manifests = [self._path(checkpoint_id) for checkpoint_id in self._all_ids()]
             return upkeep.remove(upkeep.garbage(self.home, manifests), dry_run)
 
@@ -359,7 +359,7 @@ class Store:
         }
 
     @contextmanager
-    def _changing(self) -> Iterator[None]:
+    def changing(self) -> Iterator[None]:
         """The lock of everything that adds or removes checkpoints, over processes; the dead hold nothing."""
         lock = FileLock(self.home.locks / "store.lock")
         with clear_errors(self.home.root):

@@ -75,8 +75,7 @@ def extract(
     cached = len(wanted) - len(missing)
     reasons: dict[str, str] = {}
     if missing:
-        quick = folded(backbone) if device == "cpu" and precision == "fp32" and len(missing) >= MANY else backbone
-        forward = Forward(quick, device, precision, on_note)
+        forward = forward_for(backbone, device, precision, len(missing), on_note)
         keeping = _Keeping(shards)
         try:
             for batch in _batches(missing, backbone.preprocess, reasons, batch_size, workers):
@@ -90,6 +89,47 @@ def extract(
             keeping.write()
     on_progress(len(wanted), len(wanted))
     return _gather(dataset, names, shards, reasons, backbone.dim)
+
+
+def add_features(
+    items: Sequence[Item],
+    shards: Shards,
+    forward: "Forward",
+    *,
+    home: Home,
+    batch_size: int = BATCH,
+    workers: int = 2,
+    on_progress: Callable[[int], None] = lambda images: None,
+) -> tuple[list[str | None], dict[str, str]]:
+    """Puts the features of images into `shards`, those that are there left out; tells how many more there are.
+
+    Returns the content hash of each image, None where it can't be read at all, and by hash the reasons why some have no
+    features. Raises StoreError where the disk refuses.
+    """
+    names = digests([item.source for item in items], home, workers)
+    missing = {name: item for name, item in zip(names, items, strict=True) if name is not None and name not in shards}
+    reasons: dict[str, str] = {}
+    keeping = _Keeping(shards)
+    try:
+        for batch in _batches(missing, forward.backbone.preprocess, reasons, batch_size, workers):
+            keeping.add(batch, forward(torch.stack(list(batch.values()))))
+            on_progress(len(batch))
+    finally:
+        keeping.write()
+    on_progress(len(items) - keeping.count)
+    return names, reasons
+
+
+def forward_for(
+    backbone: FrozenBackbone,
+    device: str,
+    precision: str,
+    images: int,
+    on_note: Callable[[str], None] = lambda message: None,
+) -> "Forward":
+    """The quickest way to the features of so many images."""
+    quick = folded(backbone) if device == "cpu" and precision == "fp32" and images >= MANY else backbone
+    return Forward(quick, device, precision, on_note)
 
 
 def embed_images(images: Sequence[Image.Image], backbone: FrozenBackbone, device: str = "cpu") -> np.ndarray:

@@ -24,7 +24,7 @@ class Shards:
         self._rows: dict[str, tuple[np.ndarray, int]] = {}
         for path in sorted(folder.glob("*.shard")):
             with suppress(OSError, ValueError, EOFError):  # what a damaged shard held is computed again
-                self._take(*_map(path))
+                self._take(*map_shard(path))
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -53,7 +53,7 @@ class Shards:
             self._rows.update((name, (shard, row)) for row, name in enumerate(names.astype(str).tolist()))
 
 
-def _map(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def map_shard(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Names, and the features as they lie in the file. Raises ValueError for one that is no whole shard."""
     with open(path, "rb") as file:
         names = np.load(file, allow_pickle=False)

@@ -4,17 +4,47 @@ No member is ever written, so none can climb out of a folder; an archive that tr
 """
 
 import hashlib
+import os
 import stat
 import threading
 import zipfile
 import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Protocol
 
 from studio.core.errors import DataError
 from studio.data.files.limits import LIMITS, Limits
 from studio.data.files.no_such import no_such
+
+Mark = tuple[bytes, int, int]  # place, bytes, time of last change in ns
+
+
+class Tree(Protocol):
+    """Files by path that need not lie on this disk: an archive, shards, a bucket. Threads may share it."""
+
+    path: PurePath  # its name for people
+
+    @property
+    def names(self) -> Collection[str]:
+        """The paths of all files, with forward slashes."""
+
+    def sources(self) -> "dict[str, ZipSource]":
+        """All files by their path."""
+
+    def read(self, name: str, count: int = -1) -> bytes:
+        """The first `count` bytes of a file, or all. Raises OSError where it is damaged or not there."""
+
+    def size(self, name: str) -> int:
+        """Bytes of a file."""
+
+    def packed_size(self, name: str) -> int:
+        """Bytes that a file takes where it lies."""
+
+    def mark(self, name: str) -> Mark:
+        """By what a change of a file would show. Raises OSError."""
+
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, ValueError)
 
@@ -71,12 +101,18 @@ class Archive:
         """Bytes that a member takes in the archive, 1 at least."""
         return max(1, self._member(name).compress_size)
 
+    def mark(self, name: str) -> Mark:
+        """By what a change of the archive would show."""
+        facts = os.stat(self.path)
+        member = b"::" + name.encode("utf-8", "surrogateescape")
+        return os.fsencode(self.path.absolute()) + member, facts.st_size, facts.st_mtime_ns
+
 
 @dataclass(frozen=True, eq=False)
 class ZipSource:
-    """An image file in a zip."""
+    """An image file in a zip, or another tree."""
 
-    archive: Archive
+    archive: Tree
     name: str
 
     def read(self) -> bytes:

@@ -10,12 +10,11 @@ from typing import TypeVar
 
 from studio.core.errors import StoppedByUser
 from studio.core.home import Home
-from studio.data.files.archives import ZipSource
+from studio.data.files.archives import Mark, ZipSource
 from studio.data.files.prefetch import in_order
 from studio.data.items import FileSource, ImageSource
 
 SETTLED_NS = 3_000_000_000  # a file changed more recently may change again without its time showing it
-Mark = tuple[bytes, int, int]  # path, bytes, time of last change in ns
 Result = TypeVar("Result")
 
 
@@ -58,17 +57,15 @@ def _digest(source: ImageSource) -> str | None:
 
 def _mark(source: ImageSource) -> Mark | None:
     """By what a change of the source would show; None for what is not in a file."""
-    if isinstance(source, FileSource):
-        path, member = source.path, b""
-    elif isinstance(source, ZipSource):
-        path, member = source.archive.path, b"::" + source.name.encode("utf-8", "surrogateescape")
-    else:
-        return None
     try:
-        facts = os.stat(path)
+        if isinstance(source, ZipSource):
+            return source.archive.mark(source.name)
+        if isinstance(source, FileSource):
+            facts = os.stat(source.path)
+            return os.fsencode(source.path.absolute()), facts.st_size, facts.st_mtime_ns
     except OSError:
-        return None
-    return os.fsencode(path.absolute()) + member, facts.st_size, facts.st_mtime_ns
+        pass
+    return None
 
 
 def _recall(home: Home | None, marks: Sequence[Mark | None]) -> list[str | None]:

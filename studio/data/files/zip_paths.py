@@ -1,4 +1,7 @@
-"""A place in a zip, with as much of `pathlib.Path` as the readers of annotations use; nothing is unpacked to disk."""
+"""A place in a zip or another tree, with as much of `pathlib.Path` as the readers of annotations use.
+
+Nothing is unpacked to disk.
+"""
 
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -6,7 +9,7 @@ from functools import total_ordering
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 
-from studio.data.files.archives import Archive, ZipSource
+from studio.data.files.archives import Tree, ZipSource
 from studio.data.items import FileSource, ImageSource
 
 
@@ -14,7 +17,7 @@ from studio.data.items import FileSource, ImageSource
 class ZipPath:
     """A file or folder of an archive. Paths that would lead out of it name nothing."""
 
-    def __init__(self, archive: Archive, path: PurePosixPath | str = ".") -> None:
+    def __init__(self, archive: Tree, path: PurePosixPath | str = ".") -> None:
         self.archive, self.path = archive, PurePosixPath(path)
 
     def __truediv__(self, more: object) -> "ZipPath":
