@@ -150,7 +150,10 @@ class _Sender:
             raise StoreError(
                 f"{self.bucket.address} has another checkpoint {checkpoint_id}; nothing was changed there."
             )
-        for digest in sorted(_manifest(content).blobs()):
+        manifest = _manifest(content)
+        if (base := _base(manifest)) and (self.store.home.checkpoints / f"{base}.json").is_file():
+            self.checkpoint(base)
+        for digest in sorted(manifest.blobs()):
             self._blob(self.store.blobs.path(digest), digest)
         self.bucket.write(name, content)
         self.moved.checkpoints.append(checkpoint_id)
@@ -216,6 +219,8 @@ def _pull_checkpoint(store: Store, bucket: Bucket, name: str, content: bytes, mo
         if from_json(path) != json.loads(content):
             raise StoreError(f"This home has another checkpoint {name}; nothing was changed.")
         return
+    if (base := _base(manifest)) and (below := bucket.read(f"checkpoints/{base}.json")) is not None:
+        _pull_checkpoint(store, bucket, base, below, moved)
     with store.changing():
         for digest in sorted(manifest.blobs()):
             _fetch(bucket, digest, store.blobs.path(digest), moved)
@@ -251,6 +256,12 @@ def _fetch(bucket: Bucket, digest: str, path: Path, moved: Moved) -> None:
     bucket.fetch(f"blobs/{digest}", path, sound=lambda copy: _hash(copy) == digest)
     moved.blobs += 1
     moved.bytes += path.stat().st_size
+
+
+def _base(manifest: Manifest) -> str | None:
+    """The checkpoint that this one looks through, where its backbone is one."""
+    spec = str(manifest.backbone.get("spec") or "")
+    return spec.removeprefix("store/") if spec.startswith("store/") else None
 
 
 def _inside(path: str) -> PurePosixPath:

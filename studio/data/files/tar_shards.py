@@ -51,6 +51,7 @@ class Shard:
             self.members, self.damage = self._remembered()
             return
         self._path = Path(place).expanduser()
+        limits.rights.require(self._path, "data")
         if not self._path.is_file():
             raise no_such(self._path)
         facts = self._path.stat()
