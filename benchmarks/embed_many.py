@@ -3,8 +3,8 @@
     python benchmarks/embed_many.py [--images 100000] [--pixels 32] [--folder FOLDER] [--backbone studio/conv4]
 
 Images are JPEGs of random content, made in FOLDER unless they are there. A bare loop runs over 4,096 of them, decoded
-before, ahead of the embedding and after it; speed is embedding / mean of the two. Everything `launch.py embed` does is
-in its time but opening the folder, which is said apart. Memory is this process's, sampled at each quarter of the images.
+before, ahead of the embedding and after it; speed is embedding / mean of the two. Everything `launch.py embed` does
+is in its time but opening the folder, which is said apart. Memory is this process's, at each quarter of the images.
 """
 
 import argparse

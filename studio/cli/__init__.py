@@ -14,7 +14,7 @@ from studio.core.stdout import print_json, take_any_text
 
 __all__ = ["COMMANDS", "main"]
 
-for file in ("page", "runs", "lists", "predict", "embed", "tools", "checkpoints", "checks", "label"):  # as in --help
+for file in ("page", "runs", "lists", "predict", "embed", "tools", "checkpoints", "checks", "label"):  # as --help
     importlib.import_module(f"studio.cli.{file}")
 
 
