@@ -52,10 +52,11 @@ def small_chunks(monkeypatch):
     monkeypatch.setattr(cache, "SHARD_ROWS", 4)
 
 
-def embed_here(photos, folder, home, backbone=None, part=0, parts=1):
+def embed_here(photos, folder, home, backbone=None, images=None):
     dataset, backbone = open_data(f"folder:{photos}"), backbone or Small()
+    dataset = dataset.subset(range(images or len(dataset)))
     begin(folder, dataset.spec, backbone, "small", "fp32")
-    embed_part(dataset, folder, backbone, home=home, part=part, parts=parts)
+    embed_part(dataset, folder, backbone, home=home)
     return dataset, backbone
 
 
@@ -83,17 +84,17 @@ def test_what_a_killed_process_wrote_is_not_computed_again(photos, tmp_path, hom
     with pytest.raises(UsageError, match="was not finished; give the same command again"):
         Embedding.open(tmp_path / "out")
     dataset, backbone = embed_here(photos, tmp_path / "out", home)
-    assert backbone.seen == 10 - 4 + 1  # the first image of the killed process had to make four with the damaged one
+    assert backbone.seen == 10 - 7  # two chunks were whole: three images beside the damaged one, and four
     assert len(finish(dataset, tmp_path / "out")) == 11
 
 
 def test_images_that_are_new_are_added_and_the_rows_of_the_others_stay(photos, tmp_path, home):
-    dataset, _ = embed_here(photos, tmp_path / "out", home)
-    before = finish(dataset.subset(range(6)), tmp_path / "out")
+    dataset, _ = embed_here(photos, tmp_path / "out", home, images=7)
+    before = finish(dataset, tmp_path / "out")
     rows = {name: row for name, _, row in before.images()}
     dataset, backbone = embed_here(photos, tmp_path / "out", home)
     after = finish(dataset, tmp_path / "out")
-    assert backbone.seen == 0 and len(after) == 11
+    assert backbone.seen == 10 - 6 and len(before) == 6 and len(after) == 11
     assert rows.items() <= {name: row for name, _, row in after.images()}.items()
 
 
@@ -107,20 +108,43 @@ def test_a_folder_of_another_backbone_or_of_other_files_is_refused(photos, tmp_p
         embed_here(photos, photos, home)
 
 
-def test_the_command_line_embeds_and_finds_and_two_processes_give_the_same(photos, tmp_path, monkeypatch, capsys):
+def embed_by_command(photos, out, capsys, *more):
+    """What `launch.py embed` answers."""
+    argv = [
+        "embed",
+        f"folder:{photos}",
+        "--backbone",
+        "studio/conv4",
+        "--image-size",
+        "16",
+        "--json",
+        "--out",
+        str(out),
+    ]
+    assert main([*argv, *more]) == 0
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+@pytest.fixture
+def own_home(tmp_path, monkeypatch):
     monkeypatch.setenv("STUDIO_HOME", str(tmp_path / "home"))
-    common = ["--backbone", "studio/conv4", "--image-size", "16", "--json"]
-    answers = []
-    for processes in ("1", "2"):
-        out = str(tmp_path / processes)
-        assert main(["embed", f"folder:{photos}", "--out", out, "--processes", processes, *common]) == 0
-        answers.append(json.loads(capsys.readouterr().out.splitlines()[-1]))
-    assert answers[0]["images"] == answers[1]["images"] == 11 and answers[0]["features"] == 10
-    tables = [{name: Embedding.open(tmp_path / part).features[[row]][0] for name, _, row in
-               Embedding.open(tmp_path / part).images()} for part in "12"]  # fmt: skip
-    assert tables[0].keys() == tables[1].keys()
-    assert all(np.allclose(tables[0][name], tables[1][name], atol=1e-5) for name in tables[0])
-    assert main(["nearest", str(tmp_path / "1"), str(photos / "b" / "2.png"), "--count", "2", "--json"]) == 0
+
+
+def test_the_command_line_embeds_and_finds_the_nearest(photos, tmp_path, own_home, capsys):
+    answer = embed_by_command(photos, tmp_path / "out", capsys)
+    assert (answer["images"], answer["features"], answer["skipped"]) == (11, 10, 1)
+    assert main(["nearest", str(tmp_path / "out"), str(photos / "b" / "2.png"), "--count", "2", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert rows[0]["image"] == "b/2.png" and rows[0]["distance"] < 1e-3 and rows[0]["class"] == "b"
-    assert main(["embed", f"folder:{photos}", "--out", str(tmp_path / "3"), "--processes", "0", *common]) == 2
+    assert main(["embed", "folder:x", "--backbone", "studio/conv4", "--out", "y", "--processes", "0"]) == 2
+
+
+@pytest.mark.slow
+def test_two_processes_give_what_one_gives(photos, tmp_path, own_home, capsys):
+    features = []
+    for processes in ("1", "2"):
+        assert embed_by_command(photos, tmp_path / processes, capsys, "--processes", processes)["images"] == 11
+        made = Embedding.open(tmp_path / processes)
+        features.append({name: made.features[[row]][0] for name, _, row in made.images()})
+    assert features[0].keys() == features[1].keys()
+    assert all(np.allclose(features[0][name], features[1][name], atol=1e-5) for name in features[0])

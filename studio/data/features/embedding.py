@@ -134,7 +134,7 @@ def begin(folder: Path, spec: str, backbone: FrozenBackbone, name: str, precisio
     elif others:
         raise UsageError(f"--out: {folder} holds other files ({others[0]}); name a new or empty folder.")
     else:
-        write_atomic(folder / FACTS, to_json({**facts, "data": spec, "shards": None}))
+        write_atomic(folder / FACTS, to_json({**facts, "data": spec, "chunk": SHARD_ROWS, "shards": None}))
 
 
 def embed_part(
@@ -156,9 +156,9 @@ def embed_part(
     `on_progress` is told how many more images are done.
     """
     forward = forward_for(backbone, device, precision, len(dataset), on_note)
-    shards = Shards(folder)
-    for number in range(part, _chunks(dataset), parts):
-        items = dataset.items[number * SHARD_ROWS : (number + 1) * SHARD_ROWS]
+    shards, chunk = Shards(folder), from_json(folder / FACTS)["chunk"]
+    for number in range(part, -(-len(dataset) // chunk), parts):
+        items = dataset.items[number * chunk : (number + 1) * chunk]
         names, reasons = add_features(items, shards, forward, home=home, workers=workers, on_progress=on_progress)
         rows = [
             (
@@ -174,11 +174,12 @@ def finish(dataset: Dataset, folder: Path) -> Embedding:
     """Names the rows, once all parts are done. Raises DataError where no image had features."""
     facts = from_json(folder / FACTS)
     shards, row_of = _number_rows(folder, [name for name, _ in facts["shards"] or []])
+    parts = [_part_file(folder, number) for number in range(-(-len(dataset) // facts["chunk"]))]
     table, skipped = io.StringIO(newline=""), list[tuple[str, str]]()
     writer = csv.writer(table)
     writer.writerow(["image", "class", "row"])
-    for number in range(_chunks(dataset)):
-        for image, label, digest, reason in from_json(_part_file(folder, number)):
+    for part in parts:
+        for image, label, digest, reason in from_json(part):
             if digest.encode() in row_of:
                 writer.writerow([image, label, row_of[digest.encode()]])
             else:
@@ -188,8 +189,8 @@ def finish(dataset: Dataset, folder: Path) -> Embedding:
     write_atomic(folder / IMAGES, table.getvalue().encode("utf-8", "replace"))
     facts |= {"data": dataset.spec, "images": len(dataset) - len(skipped), "skipped": skipped, "shards": shards}
     write_atomic(folder / FACTS, to_json(facts))
-    for number in range(_chunks(dataset)):
-        _part_file(folder, number).unlink()
+    for part in parts:
+        part.unlink()
     return Embedding(folder, facts)
 
 
@@ -208,10 +209,6 @@ def _number_rows(folder: Path, before: list[str]) -> tuple[list[tuple[str, int]]
         shards.append((name, len(features)))
         start += len(features)
     return shards, row_of
-
-
-def _chunks(dataset: Dataset) -> int:
-    return -(-len(dataset) // SHARD_ROWS)
 
 
 def _part_file(folder: Path, number: int) -> Path:

@@ -116,7 +116,8 @@ def index(file: BinaryIO, name: str, size: int, limits: Limits) -> tuple[list[Me
     except (tarfile.TarError, EOFError, ValueError) as error:
         if not members:
             raise DataError(f"{name} is no readable tar file ({one_line(error, 80)}).") from error
-        return members, [*damage, f"{name} is damaged behind {before} ({one_line(error, 80)})"]
+        if end <= size:
+            return members, [*damage, f"{name} is damaged behind {before} ({one_line(error, 80)})"]
     if not members:
         raise DataError(f"{name} is no tar file, or holds no files.")
     if end > size:
