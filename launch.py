@@ -28,11 +28,13 @@ usage: python launch.py [COMMAND] [OPTIONS]
   backbones     list backbones usable now       run          run a preset or a YAML file
   runs          list runs                       show         show a run
   resume        go on with a run                stop         ask a run to save and stop
+  sweep         many runs of one recipe, its keys chosen by Optuna
   predict       predict images or folders       teach        teach a checkpoint a class, or correct it
   embed         write features of a data set    nearest      find the nearest images among them
   checkpoints   list checkpoints                verify       check stored files
   import        bring a checkpoint in           export       write a checkpoint for other tools
   push          send to STUDIO_STORE            pull         bring from STUDIO_STORE
+  serve         answer over HTTP                bench         measure every form of a checkpoint
   tools         list what else can be done      tool         do it with a checkpoint
   gc            remove what nothing refers to   data check   report on a dataset
   doctor        versions, devices, what is missing

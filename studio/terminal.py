@@ -228,6 +228,23 @@ def counting(name: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
+@contextmanager
+def sweep_progress(quiet: bool = False) -> Iterator[Callable[[Any], None]]:
+    """One bar for a sweep on stderr: runs done and at work, the best so far, the time that is left."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[extra]}"))
+    with Progress(*columns, console=_err, transient=not _err.is_terminal, disable=quiet) as bars:
+        task = bars.add_task("runs", total=None, extra="")
+
+        def draw(state: Any) -> None:
+            best = "" if state.best is None else f", best {state.best:.4g}"
+            left = "" if state.left_s is None else f", about {max(1, round(state.left_s / 60))} min left"
+            bars.update(task, completed=state.done, total=state.total, extra=f"{state.at_work} at work{best}{left}")
+
+        yield draw
+
+
 def _paint(path: Path, start: int, done: threading.Event) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

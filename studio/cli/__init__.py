@@ -14,7 +14,8 @@ from studio.core.stdout import print_json, take_any_text
 
 __all__ = ["COMMANDS", "main"]
 
-for file in ("page", "runs", "lists", "predict", "embed", "tools", "checkpoints", "checks", "label"):  # as --help
+FILES = ("page", "runs", "sweep", "lists", "predict", "embed", "tools", "checkpoints", "serve", "checks", "label")
+for file in FILES:  # in the order of --help
     importlib.import_module(f"studio.cli.{file}")
 
 

@@ -103,11 +103,11 @@ def write_onnx(model: Any, folder: Path) -> str:
     path = folder / "model.onnx"
     if write := registry.task_named(model.checkpoint.manifest.task).exporter("onnx"):
         preprocess = Preprocess.from_dict(model.checkpoint.manifest.preprocess)
-        note, output = write(model, _sample(preprocess), folder)
+        note, output = write(model, sample_of(preprocess), folder)
         _describe(folder, model, preprocess, output)
         return note
-    preprocess, module = _parts(model)
-    images = _sample(preprocess)
+    preprocess, module = network_of(model)
+    images = sample_of(preprocess)
     _to_onnx(module, images[:2], path)
     with torch.inference_mode():
         expected = module(images).numpy()
@@ -152,7 +152,7 @@ def _smaller(
     model = load_checkpoint(name, home, device="cpu")
     if registry.task_named(model.checkpoint.manifest.task).exporter("onnx"):  # which are not logits of classes
         raise UsageError(f"format {kind}: classifiers have it; {model.checkpoint.manifest.method} exports as onnx.")
-    preprocess, _ = _parts(model)
+    preprocess, _ = network_of(model)
     own = own_images(model.checkpoint, home, wishes.data)
     with tempfile.TemporaryDirectory() as elsewhere:
         write_onnx(model, Path(elsewhere))
@@ -161,7 +161,7 @@ def _smaller(
         forms = {"onnx": onnx_form(source), kind: run(path)}
         rows = compared(forms, {"onnx": source, kind: path}, own.judged, preprocess)
     refuse_if_worse(*rows, own.where, wishes.max_drop)
-    _describe(path.parent, model, preprocess)
+    _describe(path.parent, model, preprocess, form=kind)
     calibrated = f" Calibrated on {len(own.calibration)} images, without their labels." if kind == "onnx-int8" else ""
     return Written(said_of(*rows, own.where) + calibrated, rows)
 
@@ -177,10 +177,10 @@ def _hf(name: str, folder: Path, home: Home, wishes: Wishes) -> Written:
     model = load_checkpoint(name, home, device="cpu")
     manifest = model.checkpoint.manifest
     if write := registry.task_named(manifest.task).exporter("hf"):
-        note, use = write(model, _sample(Preprocess.from_dict(manifest.preprocess)), folder)
+        note, use = write(model, sample_of(Preprocess.from_dict(manifest.preprocess)), folder)
         (folder / "README.md").write_text(model_card(manifest, "transformers", use), encoding="utf-8")
         return Written(note)
-    preprocess, module = _parts(model)
+    preprocess, module = network_of(model)
     export_module = getattr(model.predictor, "export_module", lambda: module)()
     if export_module is None or not hasattr(export_module.backbone, "save_hugging_face"):
         raise UsageError(
@@ -189,7 +189,7 @@ def _hf(name: str, folder: Path, home: Home, wishes: Wishes) -> Written:
         )
     export_module.backbone.save_hugging_face(export_module.head, model.classes, folder)
     (folder / "README.md").write_text(model_card(model.checkpoint.manifest, "transformers", HF_USE), encoding="utf-8")
-    images = _sample(preprocess)
+    images = sample_of(preprocess)
     loaded = AutoModelForImageClassification.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
     with torch.inference_mode():
         difference = _refuse_if_off(
@@ -200,7 +200,7 @@ def _hf(name: str, folder: Path, home: Home, wishes: Wishes) -> Written:
     )
 
 
-def _parts(model: Any) -> tuple[Preprocess, nn.Module]:
+def network_of(model: Any) -> tuple[Preprocess, nn.Module]:
     """How an image becomes the input, and the module from input [B, 3, H, W] to logits [B, C]."""
     module = model.predictor.module()
     if module is None:
@@ -209,7 +209,7 @@ def _parts(model: Any) -> tuple[Preprocess, nn.Module]:
     return Preprocess.from_dict(model.checkpoint.manifest.preprocess), module.eval()
 
 
-def _sample(preprocess: Preprocess, count: int = 8) -> torch.Tensor:
+def sample_of(preprocess: Preprocess, count: int = 8) -> torch.Tensor:
     """Real images as input [N, 3, H, W]: scanned digits and characters."""
     items = (
         open_data("builtin:digits?per_class=1").items[: count // 2]
@@ -231,8 +231,12 @@ def _refuse_if_off(expected: np.ndarray, exported: np.ndarray, what: str, path: 
     return difference
 
 
-def _describe(folder: Path, model: Any, preprocess: Preprocess, output: str = "logits [batch, classes]") -> None:
+def _describe(
+    folder: Path, model: Any, preprocess: Preprocess, output: str = "logits [batch, classes]", form: str = "onnx"
+) -> None:
     facts = {
+        "checkpoint": model.checkpoint.id,
+        "format": form,
         "classes": [] if registry.task_named(model.checkpoint.manifest.task).personal else model.classes,
         "preprocess": preprocess.to_dict(),
         "input": "images float32 [batch, 3, H, W], normalised",

@@ -128,3 +128,15 @@ def test_forms_are_compared_by_answers_and_by_time():
 
     spent = milliseconds({"quick": lambda images: None, "slow": slow}, images[0][0], rounds=3)
     assert spent["slow"] > spent["quick"]
+
+
+def test_every_form_that_can_be_made_here_is_measured(home, probe, monkeypatch, written):
+    from studio.runs import bench
+
+    monkeypatch.setattr(bench, "write_onnx", lambda model, folder: written(model, folder / "model.onnx"))
+    monkeypatch.setattr(bench, "write_openvino", lambda source, path: (_ for _ in ()).throw(UsageError("not here")))
+    left_out = []
+    rows = bench.bench(probe, home, batch=2, threads=1, say=left_out.append)
+    assert [row["form"] for row in rows] == ["torch", "onnx", "onnx-fp16", "onnx-int8"]
+    assert rows[0]["speedup"] == 1 and all(row["images_per_s"] == pytest.approx(2000 / row["ms"]) for row in rows)
+    assert left_out == ["openvino is left out: not here"]

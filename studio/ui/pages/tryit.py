@@ -59,6 +59,7 @@ def build(shared: Any, tab: Any) -> None:
                     public = gr.Checkbox(False, label=word("try.public"), elem_id="try-public")
                     push = gr.Button(word("try.push"), elem_id="try-push")
                     pushed = gr.Markdown(elem_id="try-pushed")
+                served_by = gr.Code(language="shell", label=word("try.serve"), elem_id="try-serve", interactive=False)
                 use = gr.Code(language="python", label="Python", elem_id="try-python", interactive=False)
 
     tools.build(shared, tab, checkpoint, photo)
@@ -72,11 +73,12 @@ def build(shared: Any, tab: Any) -> None:
     @guarded
     def chosen(name: str | None, request: gr.Request) -> Any:
         if not name:
-            return "", gr.Button(visible=False), ""
+            return "", "", gr.Button(visible=False), ""
         manifest = actions.store.checkpoint(name).manifest
         parent, language = manifest.lineage.get("parent"), language_of(request)
         back = say("try.undo", language, name=parent) if parent else ""
-        return _python(name), gr.Button(back, visible=bool(parent)), care(manifest.task, language)
+        undoes = gr.Button(back, visible=bool(parent))
+        return f"python launch.py serve {name}", _python(name), undoes, care(manifest.task, language)
 
     @guarded
     def look(name: str | None, image: Image.Image | None, request: gr.Request) -> Any:
@@ -118,7 +120,7 @@ def build(shared: Any, tab: Any) -> None:
 
     private = {"api_visibility": "private"}
     tab.select(listing, [checkpoint], [checkpoint], show_progress="hidden", **private)
-    checkpoint.change(chosen, [checkpoint], [use, undo, mind], show_progress="hidden", **private)
+    checkpoint.change(chosen, [checkpoint], [served_by, use, undo, mind], show_progress="hidden", **private)
     for event in (photo.change, checkpoint.change):
         event(
             look,

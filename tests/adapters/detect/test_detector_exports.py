@@ -10,7 +10,7 @@ from studio.core import registry
 from studio.core.errors import StudioError, UsageError
 from studio.core.faces import LearnerContext
 from studio.data.preprocess import Preprocess
-from studio.runs.export import _sample
+from studio.runs.export import sample_of
 
 PREPROCESS = Preprocess(SIZE, squash=True)
 OURS = [name for name in DETECTORS if issubclass(registry.get(name), TransformerDetector)]
@@ -28,7 +28,7 @@ def learned(method: str, scenes, backbone: str | None = None):
 @pytest.mark.parametrize("method", [name for name in OURS if name != "detect/rf-detr"])
 def test_a_folder_for_transformers_gives_the_same_logits_and_boxes(method, scenes, tmp_path):
     learner = learned(method, scenes, RESNET if method != "detect/yolos" else None)
-    note = detector_to_hf(learner, PREPROCESS, _sample(PREPROCESS), tmp_path)
+    note = detector_to_hf(learner, PREPROCESS, sample_of(PREPROCESS), tmp_path)
     assert "the same logits and boxes on 8 images" in note
     backbone = registry.backbone(f"file:{tmp_path}", image_size=SIZE)  # and back again
     assert backbone.preprocess.mean == pytest.approx(PREPROCESS.mean)
@@ -43,26 +43,26 @@ def test_a_folder_for_transformers_gives_the_same_logits_and_boxes(method, scene
 def test_what_transformers_builds_otherwise_is_refused_with_the_difference(scenes, tmp_path):
     """The frozen batch norms of DETR drop the activation that EfficientNet has in its own."""
     with pytest.raises(StudioError, match=r"computes something else: logits by .* of their spread"):
-        detector_to_hf(learned("detect/detr", scenes), PREPROCESS, _sample(PREPROCESS), tmp_path)
+        detector_to_hf(learned("detect/detr", scenes), PREPROCESS, sample_of(PREPROCESS), tmp_path)
     assert not (tmp_path / "model.safetensors").exists()
     with pytest.raises(UsageError, match="has no rf_detr on timm/test_efficientnet"):
-        detector_to_hf(learned("detect/rf-detr", scenes), PREPROCESS, _sample(PREPROCESS), tmp_path)
+        detector_to_hf(learned("detect/rf-detr", scenes), PREPROCESS, sample_of(PREPROCESS), tmp_path)
     with pytest.raises(UsageError, match="no detector of transformers"):
-        detector_to_hf(small("detect/fcos"), PREPROCESS, _sample(PREPROCESS), tmp_path)
+        detector_to_hf(small("detect/fcos"), PREPROCESS, sample_of(PREPROCESS), tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", [name for name in OURS if name != "detect/deformable-detr"])
 def test_onnx_gives_the_same_logits_and_boxes(method, scenes, tmp_path):
-    note = detector_to_onnx(learned(method, scenes), _sample(PREPROCESS), tmp_path / "model.onnx")
+    note = detector_to_onnx(learned(method, scenes), sample_of(PREPROCESS), tmp_path / "model.onnx")
     assert "Largest difference from torch on 8 images" in note and (tmp_path / "model.onnx").is_file()
     if method == OURS[0]:
         with pytest.raises(UsageError, match="number differs from image to image"):
-            detector_to_onnx(small("detect/fcos"), _sample(PREPROCESS), tmp_path / "model.onnx")
+            detector_to_onnx(small("detect/fcos"), sample_of(PREPROCESS), tmp_path / "model.onnx")
 
 
 @pytest.mark.slow
 def test_what_onnx_can_not_hold_is_refused_with_what_the_exporters_said(scenes, tmp_path):
     with pytest.raises(StudioError, match="can't be written as ONNX"):
-        detector_to_onnx(learned("detect/deformable-detr", scenes), _sample(PREPROCESS), tmp_path / "model.onnx")
+        detector_to_onnx(learned("detect/deformable-detr", scenes), sample_of(PREPROCESS), tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()

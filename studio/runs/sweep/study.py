@@ -1,0 +1,201 @@
+"""A sweep at work: Optuna asks, the queue runs, the event stream answers.
+
+All that is known is in `study.sqlite` below the home folder: the same command goes on after any end, with the runs
+that were at work, and none is made twice. Tree-structured Parzen estimator: Bergstra et al. 2011; a run is pruned at an
+epoch where it is behind the median of those before it.
+"""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from studio.core.errors import StoreError, StudioError, UsageError
+from studio.core.events import FINAL
+from studio.core.home import Home
+from studio.runs import queue
+from studio.runs.queue import Capacity, Queue, enqueue
+from studio.runs.runner import submit
+from studio.runs.sweep.score import score_of, validation_scores
+from studio.runs.sweep.space import Space
+from studio.store import RunFolder, Store
+
+POLL_S = 0.5
+NO_OPTUNA = "Sweeps need Optuna: pip install -r requirements-cluster.txt"
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a sweep is."""
+
+    done: int
+    total: int
+    at_work: int
+    best: float | None
+    best_values: dict[str, Any]
+    left_s: float | None  # an estimate, once a run has ended
+
+
+class Sweep:
+    """The sweep of a space; its name is made from what it varies, so that the same command finds it again."""
+
+    def __init__(self, space: Space, home: Home, metric: str | None = None) -> None:
+        """Raises UsageError where Optuna is missing or the space names a key or a value that the recipe has not."""
+        try:
+            import optuna
+        except ImportError as error:
+            raise UsageError(NO_OPTUNA) from error
+        self.space, self.home, self.metric = space, home, metric
+        recipe = space.check(home)
+        what = json.dumps([recipe.model_dump(), [asdict(over) for over in space.overs], metric], default=str)
+        name = Path(space.recipe).stem
+        self.name = f"{name}-{hashlib.sha256(what.encode()).hexdigest()[:8]}"
+        self.folder = home.root / "sweeps" / self.name
+        self.folder.mkdir(parents=True, exist_ok=True)
+        optuna.logging.set_verbosity(logging.WARNING)
+        storage = f"sqlite:///{self.folder / 'study.sqlite'}"
+        self.study = optuna.create_study(
+            storage=storage, study_name=self.name, load_if_exists=True, direction="maximize",
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1),
+        )  # fmt: skip
+        drawn = recipe.train.seed + len(self.study.trials)  # what is drawn after a break is not what was drawn before
+        self.study.sampler = optuna.samplers.TPESampler(seed=drawn, constant_liar=True)
+        self._at_work: dict[int, tuple[Any, RunFolder]] = {}
+
+    def work(
+        self, trials: int, jobs: int | None = None, on_change: Callable[[State], None] = lambda state: None,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:  # fmt: skip
+        """Goes on until so many trials are done. Stopped by Ctrl-C, its runs save; the next call resumes them."""
+        jobs = jobs or Capacity.of_machine().processes
+        self._adopt()
+        try:
+            while self._at_work or len(self.study.trials) < trials:
+                while len(self._at_work) < jobs and len(self.study.trials) < trials:
+                    self._start()
+                for number in list(self._at_work):
+                    self._look(number, say)
+                on_change(self.state(trials, jobs))
+                time.sleep(POLL_S if self._at_work else 0)
+        except BaseException:
+            for _, run in self._at_work.values():
+                with suppress(StudioError):
+                    queue.stop(run, self.home)
+            raise
+
+    def _start(self) -> None:
+        trial = self.study.ask(self.space.distributions())
+        try:
+            run = submit(self.space.filled(trial.params, self.home), Store(self.home))
+            trial.set_user_attr("run", run.id)
+            enqueue(run, self.home)
+        except StudioError:
+            self._tell(trial.number, None, "fail")
+            raise
+        self._at_work[trial.number] = (trial, run)
+
+    def _adopt(self) -> None:
+        """Takes up the runs of trials that were at work when the sweep ended; those that ended with it go on."""
+        from optuna.trial import Trial, TrialState
+
+        for frozen in self.study.get_trials(states=(TrialState.RUNNING,)):
+            try:
+                run = Store(self.home).run(frozen.user_attrs.get("run") or "")
+            except (StoreError, UsageError):  # it ended before its run was filed
+                self._tell(frozen.number, None, "fail")
+                continue
+            if not run.is_alive() and run.status() in ("stopped", "failed", "queued") and not self._waits(run):
+                enqueue(run, self.home, resume=run.status() != "queued")
+            self._at_work[frozen.number] = (Trial(self.study, frozen._trial_id), run)
+
+    def _waits(self, run: RunFolder) -> bool:
+        return Queue(self.home).place(run.id) is not None
+
+    def _look(self, number: int, say: Callable[[str], None]) -> None:
+        """Tells the study what the events of a run say; prunes it where it is behind."""
+        trial, run = self._at_work[number]
+        queue.kick(self.home)
+        status = run.status()
+        if status in FINAL and not self._waits(run):
+            del self._at_work[number]
+            if status == "finished":
+                score = score_of(run, self.metric)
+                self._tell(number, score, "complete")
+                say(f"{run.id}: {score:.4g} with {_said(trial.params)}")
+            else:
+                self._tell(number, None, "fail")
+                say(f"{run.id} {status} with {_said(trial.params)}: launch.py show {run.id}")
+            return
+        scores = validation_scores(run)
+        for epoch in range(len(self.study.trials[number].intermediate_values), len(scores)):
+            trial.report(scores[epoch], epoch)
+        if scores and self.metric is None and trial.should_prune():
+            del self._at_work[number]
+            with suppress(UsageError):
+                queue.stop(run, self.home)
+            self._tell(number, None, "pruned")
+            say(f"{run.id} is pruned after epoch {len(scores)} ({scores[-1]:.4g}) with {_said(trial.params)}")
+
+    def _tell(self, number: int, score: float | None, how: str) -> None:
+        from optuna.trial import TrialState
+
+        self.study.tell(number, score, state=TrialState[how.upper()])
+
+    def state(self, total: int, jobs: int) -> State:
+        done = [trial for trial in self.study.trials if trial.state.is_finished()]
+        best = self.best()
+        seconds = [trial.duration.total_seconds() for trial in done if trial.duration]
+        left_s = sum(seconds) / len(seconds) * max(0, total - len(done)) / jobs if seconds else None
+        at_work = len(self._at_work)
+        return State(len(done), total, at_work, best and best.value, dict(best.params) if best else {}, left_s)
+
+    def best(self) -> Any:
+        """The best trial; None before one is complete."""
+        with suppress(ValueError):
+            return self.study.best_trial
+        return None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each trial, in order."""
+        return [
+            {
+                "run": trial.user_attrs.get("run"),
+                "status": trial.state.name.lower(),
+                "score": trial.value,
+                **trial.params,
+            }
+            for trial in self.study.trials
+        ]
+
+    def draw(self) -> list[Path]:
+        """Parallel coordinates, and how much each key matters (fANOVA, Hutter et al. 2014), once two runs differ."""
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from matplotlib import pyplot
+        from optuna.visualization import matplotlib as pictures
+
+        values = {trial.value for trial in self.study.trials if trial.state.name == "COMPLETE"}
+        if len(values) < 2:
+            return []
+        paths = []
+        for name, draw in (
+            ("parallel", pictures.plot_parallel_coordinate),
+            ("importance", pictures.plot_param_importances),
+        ):
+            axes = draw(self.study)
+            paths.append(self.folder / f"{name}.png")
+            axes.figure.savefig(paths[-1], dpi=110, bbox_inches="tight")
+            pyplot.close(axes.figure)
+        return paths
+
+
+def _said(values: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in values.items()
+    )
