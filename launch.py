@@ -37,6 +37,7 @@ usage: python launch.py [COMMAND] [OPTIONS]
   serve         answer over HTTP                bench         measure every form of a checkpoint
   tools         list what else can be done      tool         do it with a checkpoint
   gc            remove what nothing refers to   data check   report on a dataset
+  label         label images that have none     space        make the folder of a Hugging Face Space
   doctor        versions, devices, what is missing
 
 `python launch.py COMMAND --help` tells more once the environment is made. It is not made yet: the

@@ -14,8 +14,11 @@ from studio.core.stdout import print_json, take_any_text
 
 __all__ = ["COMMANDS", "main"]
 
-FILES = ("page", "runs", "sweep", "lists", "predict", "embed", "tools", "checkpoints", "serve", "checks", "label")
-for file in FILES:  # in the order of --help
+#: in the order of --help
+FILES = (
+    "page", "runs", "sweep", "lists", "predict", "embed", "tools", "checkpoints", "serve", "checks", "label", "space",
+)  # fmt: skip
+for file in FILES:
     importlib.import_module(f"studio.cli.{file}")
 
 

@@ -16,6 +16,7 @@ from studio.core.errors import DataError, StudioError, UsageError
 from studio.core.home import Home
 from studio.data.specs import parse
 from studio.device.manager import DeviceManager
+from studio.runs import zero_gpu
 from studio.runs.cost import Cost, estimate
 from studio.runs.examine import STRANGERS, Examined, Examiner
 from studio.runs.export import export_checkpoint
@@ -39,6 +40,7 @@ class Actions:
         self.visitors = Visitors(secret_of(home)) if hosted else None
         self.views, self.examiner = Views(), Examiner()
         self.warm = DeviceManager(home).warm
+        self.zero_gpu = zero_gpu.of_this_space(home)
         self.desks = Desks(self._warm_backbone)
         self._known_data: dict[str, str] = {}  # by checkpoint
 
@@ -83,6 +85,8 @@ class Actions:
         """Files a run, which says `notes`, in the queue; its id. Raises UsageError for a wrong recipe."""
         home = self.home
         run = submit(recipes.parse(values, notes), Store(home))
+        if self.zero_gpu:
+            return run.id  # to be worked on within a request, by `work`
         try:
             enqueue(run, home, owner=home.visitor)
         except StudioError:  # it would stand in the list and wait for ever
@@ -99,7 +103,16 @@ class Actions:
         run = self.store.run(run_id)
         if run.is_alive() or run.status() == "finished":
             raise UsageError(f"Run {run.id} is {run.status()}; only a stopped or failed run can be resumed.")
+        if self.zero_gpu:
+            return
         enqueue(run, self.home, resume=True, owner=self.home.visitor)
+
+    def work(self, run_id: str) -> None:
+        """Where GPUs are lent to requests alone: works on a queued, stopped or failed run. Else does nothing."""
+        if self.zero_gpu and run_id:
+            run = self.store.run(run_id)
+            if not run.is_alive() and run.status() != "finished":
+                self.zero_gpu.work(run.id, resume=run.status() != "queued")
 
     def stop(self, run_id: str) -> str:
         """Asks a run to save and stop; one that waits is stopped at once. The status it has then."""

@@ -39,7 +39,9 @@ def add_api(actions: Actions) -> None:
         """
         values = recipes.read_yaml(recipes.find_preset(_name(preset), actions.home))
         notes = recipes.override(values, settings)
-        return {"run": actions.start(values, notes=notes)}
+        run = actions.start(values, notes=notes)
+        actions.work(run)
+        return {"run": run}
 
     def estimate_run(preset: str, settings: dict[str, Any], probe: bool = False) -> dict[str, Any]:
         """Seconds and memory that a run will take, and between which seconds nine of ten end; empty where unknown.

@@ -85,10 +85,13 @@ def build(shared: Any) -> None:
             inform(say("train.no_run", language_of(request)), seconds=4)
 
     private, form = {"api_visibility": "private"}, shared.form.entry
-    start.click(begin, [form], [shared.run], js=SETTLED, concurrency_limit=2, **private)
+    begun = start.click(begin, [form], [shared.run], js=SETTLED, concurrency_limit=2, **private)
     stop.click(ask_stop, [shared.run], None, show_progress="hidden", **private)
-    resume.click(go_on, [shared.run], None, show_progress="hidden", **private)
-    ask.click(ask_first, [form], [shared.run], js=SETTLED, **private)
+    resumed = resume.click(go_on, [shared.run], None, show_progress="hidden", **private)
+    asked = ask.click(ask_first, [form], [shared.run], js=SETTLED, **private)
+    if shared.actions.zero_gpu:
+        for event in (begun, resumed, asked):
+            event.success(guarded(shared.actions.work), [shared.run], None, show_progress="hidden", **private)
     probe.click(work_it_out, [form], [cost], js=SETTLED, concurrency_limit=1, **private)
     edited = {"js": READ, "trigger_mode": "always_last", "show_progress": "hidden", **private}
     form.edited(_same, [form], said, **edited)
