@@ -25,7 +25,7 @@ from studio.data.features.cache import SHARD_ROWS, FrozenBackbone, add_features,
 from studio.data.features.neighbours import Neighbours, nearest_in
 from studio.data.features.shards import Shards, map_shard
 from studio.data.items import Dataset
-from studio.store.files import clear_errors, from_json, to_json, write_atomic
+from studio.store.files import as_json_data, clear_errors, from_json, to_json, write_atomic
 
 FORMAT, FACTS, IMAGES, PART = 1, "embedding.json", "images.csv", ".part"
 
@@ -116,10 +116,10 @@ class Embedding:
 
 def begin(folder: Path, spec: str, backbone: FrozenBackbone, name: str, precision: str) -> None:
     """Makes the folder, or takes up one that was begun so. Raises UsageError where it holds anything else."""
-    facts = {
+    facts = as_json_data({
         "format": FORMAT, "backbone": name, "hash": backbone.hash, "preprocess": backbone.preprocess.to_dict(),
         "precision": precision, "dim": backbone.dim,
-    }  # fmt: skip
+    })  # fmt: skip
     with clear_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         others = [path.name for path in folder.iterdir()]
