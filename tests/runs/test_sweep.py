@@ -69,9 +69,10 @@ def run_of(scores, metrics, recipe="linear-probe"):
 def test_a_run_is_told_apart_by_validation_and_never_by_test_images():
     assert score_of(run_of([0.5, 0.8, 0.7], {"accuracy": 0.99, "scored_on": "test"})) == 0.8
     assert score_of(run_of([], {"accuracy": 0.9, "scored_on": "val"})) == 0.9
-    tested = run_of([], {"accuracy": 0.9, "scored_on": "test"})
-    with pytest.raises(UsageError, match="oracle:accuracy"):
-        score_of(tested)
+    for words in ("test", "episodes: support from train, query from test", 120):
+        tested = run_of([], {"accuracy": 0.9, "scored_on": words})
+        with pytest.raises(UsageError, match="oracle:accuracy"):
+            score_of(tested)
     assert score_of(tested, "oracle:accuracy") == 0.9
     with pytest.raises(UsageError, match="no number 'acuracy'; it has accuracy"):
         score_of(tested, "acuracy")

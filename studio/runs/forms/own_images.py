@@ -1,5 +1,6 @@
 """The images that a form is calibrated and judged on: the run's own, or data that are named."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import chdir, nullcontext
 from dataclasses import dataclass
@@ -78,7 +79,12 @@ def _of_run(checkpoint: Checkpoint, home: Home) -> tuple[Dataset, Dataset, str]:
 
 
 def _where_filed(checkpoint: Checkpoint, home: Home) -> Any:
-    """Relative paths of the run's recipe are below the folder where it was filed."""
+    """Relative paths of the run's recipe are below the folder where it was filed.
+
+    A process has one working folder, so this is left to the command line; the page files absolute ones.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return nullcontext()
     try:
         folder = Store(home).run(checkpoint.manifest.lineage.get("run") or "").filed_in()
     except (StoreError, UsageError):  # it came from another machine, or its run was removed
