@@ -27,7 +27,8 @@ usage: python launch.py [COMMAND] [OPTIONS]
   presets       list presets                    methods      list methods and their parameters
   backbones     list backbones usable now       run          run a preset or a YAML file
   runs          list runs                       show         show a run
-  resume        go on with a run                stop         ask a run to save and stop
+  compare       several runs side by side       stop         ask a run to save and stop
+  resume        go on with a run                label        label photos that have no classes
   sweep         many runs of one recipe, its keys chosen by Optuna
   predict       predict images or folders       teach        teach a checkpoint a class, or correct it
   embed         write features of a data set    nearest      find the nearest images among them

@@ -8,7 +8,7 @@ load_checkpoint(result.checkpoint).predict(["cat.jpg"])
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["embed", "estimate", "load_checkpoint", "nearest", "run"]
+__all__ = ["compare", "embed", "estimate", "load_checkpoint", "nearest", "run"]
 
 
 def __getattr__(name: str) -> Any:

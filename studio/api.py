@@ -8,6 +8,8 @@ from typing import Any
 from studio.core import recipe as recipes
 from studio.core.errors import StudioError, UsageError
 from studio.core.home import Home
+from studio.runs import comparison
+from studio.runs.comparison import Comparison
 from studio.runs.cost import PROBE_S, Cost
 from studio.runs.cost import estimate as estimate_cost
 from studio.runs.embed import embed, nearest
@@ -16,7 +18,9 @@ from studio.runs.predict import Model, load_checkpoint
 from studio.runs.runner import Result, submit
 from studio.store import Store
 
-__all__ = ["Cost", "Model", "Result", "embed", "estimate", "load_checkpoint", "nearest", "run"]
+__all__ = [
+    "Comparison", "Cost", "Model", "Result", "compare", "embed", "estimate", "load_checkpoint", "nearest", "run",
+]  # fmt: skip
 
 
 def run(
@@ -54,6 +58,15 @@ def estimate(
     """
     home = home or Home.find()
     return estimate_cost(_recipe(recipe, overrides, home), home, probe_s)
+
+
+def compare(*runs: str, home: Home | None = None) -> Comparison:
+    """Runs side by side: `.rows` with `.numbers` and their intervals, `.keys` that differ, `.remarks`.
+
+    Runs of one recipe that differ in their seed are one row. `studio.runs.comparison_table.as_text` writes it as CSV,
+    Markdown or LaTeX. Raises UsageError for a name that is no run's.
+    """
+    return comparison.compare(runs, Store(home or Home.find()))
 
 
 def _recipe(recipe: Any, overrides: Mapping[str, Any] | None, home: Home) -> recipes.Recipe:

@@ -38,6 +38,11 @@ def show_rows(rows: list[dict[str, Any]], columns: list[str], as_json: bool, wha
     return 0
 
 
+def show_table(columns: list[str], rows: list[list[str]]) -> None:
+    """A table of texts."""
+    _out.print(_table(columns, rows))
+
+
 def show_tool_result(result: Any, name: str, folder: str, as_json: bool) -> int:
     """What a tool gave back: its facts or rows, and where its drawing or film was written."""
     from studio.store.outputs import Outputs

@@ -19,6 +19,10 @@ class Bda(Jda):
 
     title = "Balanced distribution adaptation"
     paper = "Wang et al. 2017, Balanced Distribution Adaptation for Transfer Learning"
+    formula = (
+        r"\min_A \; \mathrm{tr}\Big(A^\top X \big((1 - \mu) M_0 + \mu "
+        r"\sum_{c} M_c\big) X^\top A\Big) + \lambda \lVert A \rVert_F^2"
+    )
     Params = BdaParams
 
     def discrepancy(

@@ -29,6 +29,7 @@ class Coral(Aligner):
 
     title = "Correlation alignment"
     paper = "Sun, Feng, Saenko 2016, Return of Frustratingly Easy Domain Adaptation"
+    formula = r"A = C_s^{-1/2} \, C_t^{1/2}, \qquad C = \mathrm{cov}(X) + \lambda I"
     Params = CoralParams
 
     def align(self, xs: np.ndarray, ys: np.ndarray, xt: np.ndarray) -> tuple[np.ndarray, Projection]:

@@ -22,6 +22,7 @@ class Gfk(Aligner):
 
     title = "Geodesic flow kernel"
     paper = "Gong, Shi, Sha, Grauman 2012, Geodesic Flow Kernel for Unsupervised Domain Adaptation"
+    formula = r"\langle x, z \rangle = \int_0^1 (\Phi(t)^\top x)^\top (\Phi(t)^\top z) \, dt = x^\top G z"
     Params = GfkParams
     columns_per_dim = 2  # of each pair of principal angles
 

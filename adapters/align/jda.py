@@ -25,6 +25,10 @@ class Jda(Aligner):
 
     title = "Joint distribution adaptation"
     paper = "Long et al. 2013, Transfer Feature Learning with Joint Distribution Adaptation"
+    formula = (
+        r"\min_A \; \mathrm{tr}\Big(A^\top X \sum_{c=0}^{C} M_c X^\top A\Big) + "
+        r"\lambda \lVert A \rVert_F^2 \quad \text{s.t.} \quad A^\top X H X^\top A = I"
+    )
     Params = JdaParams
 
     def align(self, xs: np.ndarray, ys: np.ndarray, xt: np.ndarray) -> tuple[np.ndarray, Projection]:

@@ -30,6 +30,10 @@ class Kliep(Reweighter):
 
     title = "KLIEP"
     paper = "Sugiyama et al. 2008, Direct Importance Estimation for Covariate Shift Adaptation"
+    formula = (
+        r"\max_\alpha \sum_j \log \sum_l \alpha_l \varphi_l(x^t_j) \quad "
+        r"\text{s.t.} \quad \frac{1}{n}\sum_i \sum_l \alpha_l \varphi_l(x^s_i) = 1"
+    )
     Params = KliepParams
 
     def weights(self, xs: np.ndarray, xt: np.ndarray) -> np.ndarray:

@@ -36,6 +36,10 @@ class KernelMeanMatching(Reweighter):
 
     title = "Kernel mean matching"
     paper = "Huang et al. 2006, Correcting Sample Selection Bias by Unlabeled Data"
+    formula = (
+        r"\min_\beta \; \Big\lVert \frac{1}{n}\sum_i \beta_i \phi(x^s_i) - "
+        r"\frac{1}{m}\sum_j \phi(x^t_j) \Big\rVert^2, \quad 0 \le \beta_i \le B"
+    )
     Params = KmmParams
 
     def weights(self, xs: np.ndarray, xt: np.ndarray) -> np.ndarray:

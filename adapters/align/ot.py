@@ -32,6 +32,10 @@ class OptimalTransport(Aligner):
 
     title = "Optimal transport"
     paper = "Courty et al. 2017, Optimal Transport for Domain Adaptation"
+    formula = (
+        r"\gamma = \arg\min_{\gamma \in \Pi(a, b)} \langle \gamma, C \rangle + \epsilon \sum_{ij} "
+        r"\gamma_{ij} \log \gamma_{ij}, \qquad \hat x_i = \frac{\sum_j \gamma_{ij} x^t_j}{\sum_j \gamma_{ij}}"
+    )
     Params = TransportParams
 
     def solve(self, xs: np.ndarray, ys: np.ndarray, xt: np.ndarray) -> None:

@@ -22,6 +22,7 @@ class SubspaceAlignment(Aligner):
 
     title = "Subspace alignment"
     paper = "Fernando et al. 2013, Unsupervised Visual Domain Adaptation Using Subspace Alignment"
+    formula = r"M = P_s^\top P_t, \qquad X_s' = X_s P_s M, \quad X_t' = X_t P_t"
     Params = SubspaceParams
 
     def align(self, xs: np.ndarray, ys: np.ndarray, xt: np.ndarray) -> tuple[np.ndarray, Projection]:

@@ -19,6 +19,10 @@ class Tca(Aligner):
 
     title = "Transfer component analysis"
     paper = "Pan et al. 2011, Domain Adaptation via Transfer Component Analysis"
+    formula = (
+        r"\max_W \; \mathrm{tr}(W^\top K H K W) \quad "
+        r"\text{s.t.} \quad W^\top (K L K + \mu I) W = I"
+    )
     Params = ComponentParams
 
     def align(self, xs: np.ndarray, ys: np.ndarray, xt: np.ndarray) -> tuple[np.ndarray, Projection]:

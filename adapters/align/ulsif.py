@@ -28,6 +28,7 @@ class Ulsif(Reweighter):
 
     title = "uLSIF"
     paper = "Kanamori, Hido, Sugiyama 2009, A Least-squares Approach to Direct Importance Estimation"
+    formula = r"\hat\alpha = (\hat H + \lambda I)^{-1} \hat h, \qquad w(x) = \max(0, \sum_l \alpha_l \varphi_l(x))"
     Params = UlsifParams
 
     def weights(self, xs: np.ndarray, xt: np.ndarray) -> np.ndarray:

@@ -44,6 +44,10 @@ class Detr(OneMapDetector):
 
     title = "DETR"
     paper = "Carion et al. 2020, End-to-End Object Detection with Transformers"
+    formula = (
+        r"\hat\sigma = \arg\min_\sigma \sum_i -\hat p_{\sigma(i)}(c_i) + \lambda_1 \lVert b_i - \hat "
+        r"b_{\sigma(i)} \rVert_1 + \lambda_2 \big(1 - \mathrm{GIoU}(b_i, \hat b_{\sigma(i)})\big)"
+    )
     model_type = "detr"
     processor = "DetrImageProcessor"
     class_rows: ClassVar = {"class_labels_classifier": ClassRows(after=1)}

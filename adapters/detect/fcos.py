@@ -25,6 +25,7 @@ class Fcos(TorchvisionDetector):
 
     title = "FCOS"
     paper = "Tian et al. 2019, FCOS: Fully Convolutional One-Stage Object Detection"
+    formula = r"\mathrm{centerness} = \sqrt{\frac{\min(l, r)}{\max(l, r)} \cdot \frac{\min(t, b)}{\max(t, b)}}"
     Params = FcosParams
     class_rows: ClassVar = {"cls_logits": ClassRows()}
     box_layers = ("bbox_reg", "bbox_ctrness")

@@ -27,6 +27,7 @@ class Retinanet(TorchvisionDetector):
 
     title = "RetinaNet"
     paper = "Lin et al. 2017, Focal Loss for Dense Object Detection"
+    formula = r"\mathrm{FL}(p_t) = -\alpha_t (1 - p_t)^\gamma \log p_t"
     Params = RetinanetParams
     class_rows: ClassVar = {"cls_logits": ClassRows()}
     box_layers = ("bbox_reg",)

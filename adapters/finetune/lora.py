@@ -37,6 +37,7 @@ class Lora(Full):
 
     title = "LoRA"
     paper = "Hu et al. 2022, LoRA: Low-Rank Adaptation of Large Language Models"
+    formula = r"W' = W + \frac{\alpha}{r} B A, \qquad B \in \mathbb{R}^{d \times r}, \; A \in \mathbb{R}^{r \times k}"
     Params = LoraParams
     whole = False
 

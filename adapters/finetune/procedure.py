@@ -76,6 +76,8 @@ class Training(Procedure):
         metrics = report(job, found, scored.dataset, progress.history, INDEPENDENT if unchosen else SHARED)
         metrics.update(calibrate(on_val, val.dataset.labels, found, scored.dataset.labels))
         metrics.update(throughput, selection=recipe.eval.selection, scored_on="test" if test else "val")
+        if splits.near_copies:
+            metrics["near_copies"] = splits.near_copies
         if progress.best_epoch >= 0:
             metrics["best_epoch"] = progress.best_epoch
         return Outcome(metrics, save_checkpoint(job, session, metrics).id)

@@ -34,6 +34,7 @@ class WiseFt(Learner):
 
     title = "WiSE-FT: weights between before and after"
     paper = "Wortsman et al. 2022, Robust fine-tuning of zero-shot models"
+    formula = r"\theta_\alpha = (1 - \alpha) \, \theta_{\mathrm{zero}} + \alpha \, \theta_{\mathrm{tuned}}"
     task = "classify"
     Params = WiseFtParams
     interpolates = True

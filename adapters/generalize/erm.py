@@ -13,3 +13,4 @@ class Erm(Generalizer):
 
     title = "ERM"
     paper = "Vapnik 1998, Statistical Learning Theory"
+    formula = r"\min_f \; \frac{1}{n} \sum_i \ell(f(x_i), y_i)"

@@ -25,6 +25,7 @@ class GroupDro(Generalizer):
 
     title = "Group DRO"
     paper = "Sagawa et al. 2020, Distributionally Robust Neural Networks for Group Shifts"
+    formula = r"\min_f \max_{q \in \Delta} \sum_e q_e R^e(f), \qquad q_e \leftarrow q_e \, e^{\eta R^e} / Z"
     Params = GroupDroParams
 
     def build(self, sources: int) -> None:

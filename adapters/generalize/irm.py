@@ -28,6 +28,7 @@ class Irm(Generalizer):
 
     title = "IRM"
     paper = "Arjovsky et al. 2019, Invariant Risk Minimization"
+    formula = r"\min_{f} \sum_e R^e(f) + \lambda \, \big\lVert \nabla_{w \mid w = 1} R^e(w \cdot f) \big\rVert^2"
     Params = IrmParams
 
     def losses(self, batch: StreamBatches, at: Step) -> Any:

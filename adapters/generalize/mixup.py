@@ -26,6 +26,10 @@ class Mixup(Generalizer):
 
     title = "Inter-domain mixup"
     paper = "Yan et al. 2020, Improve Unsupervised Domain Adaptation with Mixup Training"
+    formula = (
+        r"\tilde x = \lambda x_i + (1 - \lambda) x_j, \quad \tilde y = \lambda y_i "
+        r"+ (1 - \lambda) y_j, \quad \lambda \sim \mathrm{Beta}(\alpha, \alpha)"
+    )
     Params = MixupParams
 
     def losses(self, batch: StreamBatches, at: Step) -> Any:

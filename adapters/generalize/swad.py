@@ -28,6 +28,7 @@ class Swad(Generalizer):
 
     title = "SWAD"
     paper = "Cha et al. 2021, SWAD: Domain Generalization by Seeking Flat Minima"
+    formula = r"\theta_{\mathrm{SWAD}} = \frac{1}{t_e - t_s + 1} \sum_{t = t_s}^{t_e} \theta_t"
     Params = SwadParams
     chooses = True
 

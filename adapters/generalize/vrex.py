@@ -25,6 +25,7 @@ class Vrex(Generalizer):
 
     title = "V-REx"
     paper = "Krueger et al. 2021, Out-of-Distribution Generalization via Risk Extrapolation"
+    formula = r"\min_f \; \frac{1}{E}\sum_e R^e(f) + \beta \, \mathrm{Var}_e\, R^e(f)"
     Params = VrexParams
 
     def losses(self, batch: StreamBatches, at: Step) -> Any:

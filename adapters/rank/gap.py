@@ -43,6 +43,10 @@ class Gap(Ranking):
 
     title = "Domain gap and risk of negative transfer"
     paper = "Gretton et al. 2012; Ben-David et al. 2007"
+    formula = (
+        r"\mathrm{MMD}^2 = \mathbb{E}\,k(x, x') + \mathbb{E}\,k(z, z') "
+        r"- 2\,\mathbb{E}\,k(x, z), \qquad \hat d_A = 2 (1 - 2 \epsilon)"
+    )
     uses = ("data.source", "data.target")
     Params = GapParams
 

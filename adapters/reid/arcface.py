@@ -22,6 +22,10 @@ class ArcFace(EmbeddingLearner):
 
     title = "ArcFace"
     paper = "Deng et al. 2019, ArcFace: Additive Angular Margin Loss for Deep Face Recognition"
+    formula = (
+        r"L = -\log \frac{e^{s \cos(\theta_y + m)}}{e^{s "
+        r"\cos(\theta_y + m)} + \sum_{j \ne y} e^{s \cos \theta_j}}"
+    )
     Params = ArcFaceParams
 
     def objective(self, features: Tensor, embeddings: Tensor, labels: Tensor) -> dict[str, Tensor]:

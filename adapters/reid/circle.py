@@ -24,6 +24,10 @@ class Circle(EmbeddingLearner):
 
     title = "Circle loss"
     paper = "Sun et al. 2020, Circle Loss: A Unified Perspective of Pair Similarity Optimization"
+    formula = (
+        r"L = \log\Big(1 + \sum_j e^{\gamma \alpha_n^j (s_n^j - \Delta_n)} "
+        r"\sum_i e^{-\gamma \alpha_p^i (s_p^i - \Delta_p)}\Big)"
+    )
     Params = CircleParams
 
     def objective(self, features: Tensor, embeddings: Tensor, labels: Tensor) -> dict[str, Tensor]:

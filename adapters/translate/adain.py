@@ -85,6 +85,7 @@ class AdaIN(Stylist):
 
     title = "AdaIN"
     paper = "Huang and Belongie 2017, Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization, ICCV"
+    formula = r"\mathrm{AdaIN}(x, y) = \sigma(y) \, \frac{x - \mu(x)}{\sigma(x)} + \mu(y)"
     uses = ("data.target", "data.source", "model.image_size", "train.epochs", "train.lr")
     train_keys = TRAIN_KEYS
     Params = AdainParams

@@ -30,6 +30,7 @@ class CycleGan(Translator):
 
     title = "CycleGAN"
     paper = "Zhu et al. 2017, Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks"
+    formula = r"L_{\mathrm{cyc}} = \mathbb{E} \lVert F(G(x)) - x \rVert_1 + \mathbb{E} \lVert G(F(y)) - y \rVert_1"
     Params = CycleGanParams
     both_ways = True
     generating = ("generator", "generator_back")

@@ -49,6 +49,10 @@ class Gatys(Stylist):
 
     title = "Optimised pixels"
     paper = "Gatys, Ecker, Bethge 2016, Image Style Transfer Using Convolutional Neural Networks, CVPR"
+    formula = (
+        r"L = \alpha \sum_{ij} (F_{ij} - P_{ij})^2 + \beta \sum_l "
+        r"w_l \lVert G^l - A^l \rVert_F^2, \qquad G = F F^\top"
+    )
     Params = GatysParams
     _features: StyleFeatures | None = None
 

@@ -30,6 +30,10 @@ class Pix2Pix(Translator):
 
     title = "pix2pix"
     paper = "Isola et al. 2017, Image-to-Image Translation with Conditional Adversarial Networks"
+    formula = (
+        r"\min_G \max_D \; \mathbb{E}[\log D(x, y)] + \mathbb{E}[\log(1 "
+        r"- D(x, G(x)))] + \lambda \, \mathbb{E} \lVert y - G(x) \rVert_1"
+    )
     uses = ("data.train", "model.image_size", "train.epochs", "train.lr")
     Params = Pix2PixParams
     streams = (Train,)

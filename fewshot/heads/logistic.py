@@ -29,6 +29,10 @@ class Logistic(GramHead):
     title = "Logistic regression"
     paper = "Tian et al. 2020, Rethinking Few-Shot Image Classification: a Good Embedding Is All You Need?, " \
             "arXiv:2003.11539"  # fmt: skip
+    formula = (
+        r"\min_{W, b} \; -\sum_i \log \mathrm{softmax}(W^\top x_i + b)_{y_i} "
+        r"+ \frac{\lambda}{2} \lVert W \rVert^2"
+    )
     Params = LogisticParams
 
     def scores_from_gram(self, gram: EpisodeGram) -> Tensor:

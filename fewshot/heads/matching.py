@@ -22,6 +22,7 @@ class Matching(GramHead):
 
     title = "Matching (attention over the support)"
     paper = "Vinyals et al. 2016, Matching Networks for One Shot Learning, arXiv:1606.04080"
+    formula = r"p(k \mid q) = \sum_{i : y_i = k} \frac{\exp(\cos(q, x_i) / \tau)}{\sum_j \exp(\cos(q, x_j) / \tau)}"
     Params = MatchingParams
 
     def scores_from_gram(self, gram: EpisodeGram) -> Tensor:

@@ -27,6 +27,10 @@ class Prototypes(GramHead):
 
     title = "Prototypes (nearest class mean)"
     paper = "Snell et al. 2017, Prototypical Networks for Few-shot Learning, arXiv:1703.05175"
+    formula = (
+        r"c_k = \frac{1}{|S_k|} \sum_{x \in S_k} f(x), \qquad p(k \mid "
+        r"q) \propto \exp\left(-\lVert f(q) - c_k \rVert^2\right)"
+    )
     most_supports = None
     needs_pairs = False
     Params = PrototypesParams

@@ -24,6 +24,10 @@ class Ridge(GramHead):
 
     title = "Ridge regression"
     paper = "Bertinetto et al. 2019, Meta-learning with differentiable closed-form solvers, arXiv:1805.08136"
+    formula = (
+        r"W = (\bar X^\top \bar X + \lambda I)^{-1} \bar X^\top \bar Y, "
+        r"\qquad s(q) = W^\top (f(q) - \bar x) + \bar y"
+    )
     Params = RidgeParams
 
     def scores_from_gram(self, gram: EpisodeGram) -> Tensor:

@@ -15,6 +15,10 @@ class Maml(GradientLearner):
 
     title = "MAML"
     paper = "Finn et al. 2017, Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks, arXiv:1703.03400"
+    formula = (
+        r"\theta' = \theta - \alpha \nabla_\theta L_{\mathrm{support}}(\theta), \qquad "
+        r"\theta \leftarrow \theta - \beta \nabla_\theta L_{\mathrm{query}}(\theta')"
+    )
     first_order = False
 
     def wrap(self, network: nn.Module) -> nn.Module:
@@ -31,4 +35,8 @@ class FirstOrderMaml(Maml):
     """
 
     title = "First-order MAML"
+    formula = (
+        r"\theta' = \theta - \alpha \nabla_\theta L_{\mathrm{support}}(\theta), "
+        r"\qquad \theta \leftarrow \theta - \beta \nabla_{\theta'} L_{\mathrm{query}}(\theta')"
+    )
     first_order = True

@@ -23,6 +23,10 @@ class MatchingNetworks(MetricLearner):
 
     title = "Matching networks"
     paper = "Vinyals et al. 2016, Matching Networks for One Shot Learning, arXiv:1606.04080"
+    formula = (
+        r"p(k \mid q) = \sum_{i : y_i = k} a(q, x_i), \qquad a(q, x_i) = "
+        r"\frac{\exp \cos(f(q), g(x_i))}{\sum_j \exp \cos(f(q), g(x_j))}"
+    )
     Params = MatchingNetworksParams
 
     def head(self) -> EpisodeHead:

@@ -18,6 +18,10 @@ class MetaSgd(GradientLearner):
 
     title = "Meta-SGD"
     paper = "Li et al. 2017, Meta-SGD: Learning to Learn Quickly for Few-Shot Learning, arXiv:1707.09835"
+    formula = (
+        r"\theta' = \theta - \alpha \odot \nabla_\theta L_{\mathrm{support}}(\theta), \qquad (\theta, "
+        r"\alpha) \leftarrow (\theta, \alpha) - \beta \nabla_{(\theta, \alpha)} L_{\mathrm{query}}(\theta')"
+    )
 
     def wrap(self, network: nn.Module) -> nn.Module:
         if not all(parameter.requires_grad for parameter in network.parameters()):

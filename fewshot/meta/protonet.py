@@ -26,6 +26,10 @@ class ProtoNet(MetricLearner):
 
     title = "Prototypical networks"
     paper = "Snell et al. 2017, Prototypical Networks for Few-shot Learning, arXiv:1703.05175"
+    formula = (
+        r"c_k = \frac{1}{|S_k|} \sum_{x \in S_k} f(x), \qquad L = -\log \frac{\exp(-\lVert "
+        r"f(q) - c_y \rVert^2)}{\sum_k \exp(-\lVert f(q) - c_k \rVert^2)}"
+    )
     Params = ProtoNetParams
 
     def head(self) -> EpisodeHead:

@@ -41,6 +41,10 @@ class Reptile(GradientLearner):
 
     title = "Reptile"
     paper = "Nichol et al. 2018, On First-Order Meta-Learning Algorithms, arXiv:1803.02999"
+    formula = (
+        r"\theta \leftarrow \theta + \epsilon \, (\tilde\theta - "
+        r"\theta), \qquad \tilde\theta = \mathrm{SGD}^k(\theta)"
+    )
     Params = ReptileParams
 
     def wrap(self, network: nn.Module) -> nn.Module:

@@ -134,6 +134,33 @@ def show(args: argparse.Namespace) -> int:
     return show_run(run, args.json, place=Queue(home).place(run.id))
 
 
+def _compare_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", nargs="+", help="ids, beginnings of ids, or `last`; seeds of one recipe are gathered")
+    parser.add_argument(
+        "--format", choices=("csv", "markdown", "latex"), help="a table to keep, instead of one to read"
+    )
+    json_option(parser)
+
+
+@command("compare", "several runs side by side: what differs, and their numbers with intervals", _compare_arguments)
+def compare(args: argparse.Namespace) -> int:
+    from studio.runs.comparison import compare as put_side_by_side
+    from studio.runs.comparison_table import as_text, cells
+    from studio.store import Store
+    from studio.terminal import say, show_table
+
+    comparison = put_side_by_side(args.runs, Store(Home.find()))
+    if args.json:
+        print_json(comparison.to_dict())
+    elif args.format:
+        print(as_text(comparison, args.format), end="")
+    else:
+        show_table(*cells(comparison))
+        for remark in comparison.remarks:
+            say(remark)
+    return 0
+
+
 def _run_in_foreground(recipe: recipes.Recipe, home: Home, quiet: bool) -> Any:
     from studio.runs.executors import run_inline
     from studio.runs.runner import submit

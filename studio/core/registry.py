@@ -55,13 +55,15 @@ class Params(BaseModel):
 class Method:
     """What every method says of itself. The faces (`studio.core.faces`) build on it.
 
-    Class attributes: `id` (set by `register`), `title` (a few words), `paper` (where it comes from), `task` (the recipe
-    task it serves), `face` (what it is given to do, set by the face), `Params`, `uses`.
+    Class attributes: `id` (set by `register`), `title` (a few words), `paper` (where it comes from), `formula` (its
+    central equation in LaTeX, shown on its page), `task` (the recipe task it serves), `face` (what it is given to do,
+    set by the face), `Params`, `uses`.
     """
 
     id: str = ""
     title: str = ""
     paper: str = ""
+    formula: str = ""
     task: str = "classify"
     face: str = "Method"
     Params: type[Params] = Params
@@ -237,6 +239,7 @@ def describe(cls: type[Method]) -> dict[str, Any]:
         "task": cls.task,
         "title": cls.title,
         "paper": cls.paper,
+        "formula": vars(cls).get("formula", ""),  # one that is inherited may not be its own
         "face": cls.face,
         "transductive": bool(getattr(cls, "transductive", False)),
         "about": (cls.__doc__ or "").strip(),

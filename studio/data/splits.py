@@ -12,6 +12,7 @@ from studio.core.home import Home
 from studio.data.files.digests import digests
 from studio.data.files.limits import limits_of
 from studio.data.items import Dataset, FeatureSet, ImageSource
+from studio.data.near_copies import near_copies
 from studio.data.specs import open_data
 
 if TYPE_CHECKING:
@@ -22,12 +23,16 @@ HELD_OUT = 0.2
 
 @dataclass
 class Splits:
-    """`train` and `val` always, `test` where one was given; `note` says where they come from."""
+    """`train` and `val` always, `test` where one was given; `note` says where they come from.
+
+    `near_copies` are images of what is scored (test, else val) that are nearly the same as one of train.
+    """
 
     train: Dataset
     val: Dataset
     test: Dataset | None
     note: str
+    near_copies: int = 0
 
 
 def resolve_splits(data: "LabelledData", seed: int, home: Home | None = None) -> Splits:
@@ -49,7 +54,15 @@ def resolve_splits(data: "LabelledData", seed: int, home: Home | None = None) ->
         note = f"Validation: {_origin(data)}."
     if test is not None:
         test = given["test"] = relabel(test, train.classes, "test")
-    return Splits(train, val, test, note + leaks([item.source for item in train.items], given, home))
+    note += leaks([item.source for item in train.items], given, home)
+    name, scored = ("test", test) if test is not None else ("val", val)
+    copies = len(near_copies(train.items, scored.items, home))
+    if copies:
+        note += (
+            f" {copies} of the {len(scored)} images of {name} are nearly the same as one of train: their score says "
+            "less about new images."
+        )
+    return Splits(train, val, test, note, copies)
 
 
 def resolve_class_splits(data: "LabelledData", seed: int, home: Home | None = None) -> Splits:

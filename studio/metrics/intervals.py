@@ -1,5 +1,7 @@
 """Intervals: of a mean over episodes or seeds, of a share, of a paired difference."""
 
+import math
+
 import numpy as np
 
 NORMAL = 1.959963984540054  # two-sided 95% point of the normal distribution
@@ -35,3 +37,16 @@ def share_ci95(share: float, total: float) -> tuple[float, float]:
     centre = (share + z2 / (2 * total)) / (1 + z2 / total)
     half = NORMAL * np.sqrt(share * (1 - share) / total + z2 / (4 * total**2)) / (1 + z2 / total)
     return float(centre - half), float(centre + half)
+
+
+def ends(value: float, half: float | None, count: float | None = None) -> tuple[float, float] | None:
+    """Ends of the 95% interval of a number with this half-width; None where nothing is known of it.
+
+    A share 0..1 that `count` images or episodes showed never has an interval of no width: that of shares without a miss
+    is Wilson's. Nor does it leave 0..1.
+    """
+    share = 0.0 <= value <= 1.0
+    if half is None or not math.isfinite(half) or half <= 0:
+        return share_ci95(value, count) if share and count else None
+    low, high = value - half, value + half
+    return (max(0.0, low), min(1.0, high)) if share else (low, high)

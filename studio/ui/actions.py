@@ -17,9 +17,11 @@ from studio.core.home import Home
 from studio.data.specs import parse
 from studio.device.manager import DeviceManager
 from studio.runs import zero_gpu
+from studio.runs.comparison import Comparison, compare
 from studio.runs.cost import Cost, estimate
 from studio.runs.examine import STRANGERS, Examined, Examiner
 from studio.runs.export import export_checkpoint
+from studio.runs.lineage import Node, lineage
 from studio.runs.predict import Model, load_checkpoint, teach_checkpoint
 from studio.runs.push import check_push, push
 from studio.runs.queue import Queue, enqueue, kick, stop
@@ -125,6 +127,14 @@ class Actions:
             kick(self.home)
             seen.place = Queue(self.home).place(seen.run)
         return seen
+
+    def compare(self, run_ids: Sequence[str]) -> Comparison:
+        """Runs side by side. Raises UsageError for fewer than two, and for one that is not theirs who ask."""
+        return compare(run_ids, self.store)
+
+    def lineage(self, run_id: str) -> list[Node]:
+        """What led to a run, and what came of it."""
+        return lineage(self.store.run(run_id), self.store)
 
     def checkpoints(self) -> list[tuple[str, str]]:
         """Checkpoints that answer about an image, newest first: (what a person knows one by, its id)."""

@@ -1,4 +1,4 @@
-"""The page as a whole: six tabs, one form that they share, and the server settings."""
+"""The page as a whole: its tabs, one form that they share, and the server settings."""
 
 import os
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from studio.ui.catalogue import word
 from studio.ui.doors import LOCAL_NAMES, Doors, Served
 from studio.ui.form import Form
 from studio.ui.kept_page import KeptPage
-from studio.ui.pages import data, label, runs, start, train, tryit
+from studio.ui.pages import data, label, learn, runs, start, train, tryit
 from studio.ui.sessions import SESSIONS, LeanConfig
 from studio.ui.upload_door import HOSTED_BYTES, UploadDoor
 from studio.ui.visitors import secret_of
@@ -126,6 +126,8 @@ def build_app(
                 runs.build(shared, runs_tab)
             with gr.Tab(word("tab.try"), id="try", elem_id="tab-try") as try_tab:
                 tryit.build(shared, try_tab)
+            with gr.Tab(word("tab.learn"), id="learn", elem_id="tab-learn") as learn_tab:
+                learn.build(shared, learn_tab)
         form.restore(page)
         page.load(_asked_run, [run], [run, tabs], show_progress="hidden", api_visibility="private")
         add_api(actions)

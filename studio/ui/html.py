@@ -8,7 +8,10 @@ from typing import Any
 from urllib.parse import quote
 
 from studio.core import registry
+from studio.runs.comparison import number_of
+from studio.runs.comparison_table import said
 from studio.runs.cost import Cost, duration
+from studio.runs.lineage import Node
 from studio.ui.catalogue import care, explained, say, translated, words
 from studio.ui.views import View
 
@@ -75,17 +78,23 @@ def numbers(metrics: dict[str, Any], language: str, task: str) -> str:
 
 
 def _with_interval(name: str, metrics: dict[str, Any]) -> str:
-    """A number and how sure it is; an interval is written by its ends where these are given, or would leave 0 to 1."""
-    value, margin = metrics[name], metrics.get(f"{name}_ci95")
-    low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
-    if isinstance(margin, (int, float)) and math.isfinite(margin):
-        share = 0 <= value <= 1  # and so are the ends of its interval
-        if not share or (value - margin >= 0 and value + margin <= 1):
-            return f"{number(value)} ± {number(margin)}"
-        low, high = max(0.0, value - margin), min(1.0, value + margin)
-    if isinstance(low, (int, float)) and isinstance(high, (int, float)):
-        return f"{number(value)} ({number(float(low))} – {number(float(high))})"
-    return number(value)
+    """A number and how sure it is, which is never said to be without doubt for want of errors."""
+    shown = number_of(name, metrics)
+    return number(metrics[name]) if shown.low is None else said(shown)
+
+
+def lineage(nodes: list[Node], language: str) -> str:
+    """What led to a run and what came of it, an arrow from each to the next."""
+    if not nodes:
+        return ""
+    items = "".join(
+        f"<li class='{node.kind}{' chosen' if node.chosen else ''}' style='--depth:{node.depth}'>"
+        f"<span>{escape(say(f'lineage.{node.kind}', language))}</span> <code>{escape(node.name)}</code></li>"
+        for node in nodes
+    )
+    return (
+        f"<details class='lineage' open><summary>{escape(say('lineage', language))}</summary><ul>{items}</ul></details>"
+    )
 
 
 def cost(estimate: Cost | None, language: str, hosted: bool = False) -> str:

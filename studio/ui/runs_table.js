@@ -1,4 +1,5 @@
-// The list of runs: a column's head sorts by it (again: the other way round), a row's name chooses it.
+// The list of runs: a column's head sorts by it (again: the other way round), a row's name chooses it,
+// its tick compares it with others.
 // (Runs once as the component appears; Gradio hands over `element`, `props`, `trigger`, `watch`.)
 const order = { column: -1, down: false };
 
@@ -21,10 +22,20 @@ function sort() {
 
 function draw() {
   element.innerHTML = props.value ?? "";
+  for (const run of window.studioTickedRuns ?? []) {
+    const box = element.querySelector(`tr[data-run="${run}"] input`);
+    if (box) box.checked = true;
+  }
   sort();
 }
 
+element.addEventListener("change", () => {  // runs that are ticked are compared
+  const ticked = [...element.querySelectorAll("tbody input:checked")];
+  window.studioTickedRuns = ticked.map((box) => box.closest("tr").dataset.run);
+  trigger("ticked");
+});
 element.addEventListener("click", (event) => {
+  if (event.target.closest("input")) return;
   const head = event.target.closest("thead th");
   const row = event.target.closest("tbody tr");
   if (head) {

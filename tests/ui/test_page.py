@@ -264,6 +264,36 @@ def test_a_click_on_a_head_sorts_the_runs_and_one_on_a_name_opens_its_run(served
     assert not page.problems
 
 
+@pytest.mark.slow
+def test_a_researcher_compares_three_heads_and_takes_the_table_to_a_paper(served, browser):
+    home, url = served
+    recipe = {
+        "model": {"backbone": "studio/conv4", "image_size": 16}, "data": {"train": "builtin:digits?per_class=8"},
+        "eval": {"ways": 3, "shots": 1, "queries": 2, "episodes": 20},
+    }  # fmt: skip
+    heads = ("prototypes", "ridge", "simpleshot")
+    runs = [run({**recipe, "method": f"fewshot/{head}"}, home=home).run for head in heads]
+    page = open_page(browser, url)
+    tab(page, "Runs")
+    for one in runs:
+        page.check(f"#runs-table tr[data-run='{one}'] input")
+    page.wait_for_function("document.querySelectorAll('#runs-numbers tr').length === 4")
+    assert [page.locator("#runs-numbers tr").nth(row).inner_text().split()[0] for row in (1, 2, 3)] == list(heads)
+    assert page.inner_text("#runs-difference tr:nth-child(2) td:first-child") == "method"
+    with page.expect_download() as kept:
+        page.click("#runs-keep-latex")
+    assert kept.value.suggested_filename == "comparison.tex"
+    latex = Path(kept.value.path()).read_text(encoding="utf-8")
+    assert all(head in latex for head in heads) and r"\toprule" in latex and "0.000" not in latex
+    page.click(f"#runs-table tr[data-run='{runs[1]}'] button")
+    page.wait_for_selector(f".lineage .chosen:has-text('{runs[1]}')")
+    page.click("#runs-reuse")  # cloned into the form, whose command line then says the same
+    page.wait_for_function("document.querySelector('#train-method input')?.value.startsWith('fewshot/ridge')")
+    page.wait_for_selector("#train-cost:has-text('known from 1 earlier run')")
+    page.wait_for_selector("#train-command :text('fewshot/ridge')")
+    assert page.problems == []
+
+
 def test_images_that_cannot_be_shown_leave_the_rest_of_the_view_standing(served, browser, monkeypatch):
     def broken(path):
         raise OSError("the disk is gone")
@@ -532,7 +562,7 @@ def test_on_a_phone_nothing_sticks_out_to_the_side(served, browser):
     page = open_page(browser, served[1], width=390, height=844)
     parts = {
         "Start": "#start-demo", "Data": "#data-use-boxes", "Label": "#label-begin-button", "Train": "#recipe-form",
-        "Runs": "#runs-filter",
+        "Runs": "#runs-filter", "Learn": "#learn-page",
     }  # fmt: skip
     for name, part in parts.items():
         shown = page.get_by_role("tab", name=name, exact=True)
@@ -558,7 +588,7 @@ def test_no_tab_has_a_serious_fault_for_those_who_see_or_use_the_page_otherwise(
     faults = {}
     for name, part in (
         ("Start", "#start-demo"), ("Data", "#data-use-boxes"), ("Label", "#label-canvas"), ("Train", "#recipe-form"),
-        ("Runs", "#runs-filter"), ("Try it", "#try-photo"),
+        ("Runs", "#runs-filter"), ("Try it", "#try-photo"), ("Learn", "#learn-page h2"),
     ):  # fmt: skip
         tab(page, name)
         page.wait_for_selector(f"{part}:visible")

@@ -11,7 +11,7 @@ import pytest
 from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import DataError
-from studio.ui import display_names, form_html, forms, html
+from studio.ui import curves, display_names, form_html, forms, html
 from studio.ui.catalogue import _FOLDER
 from studio.ui.pages.data import refuse_one_class, with_data
 from studio.ui.views import View
@@ -93,7 +93,7 @@ def test_every_task_says_its_headlines_in_both_languages_and_numbers_beyond_1_ke
             assert english in text(html.numbers({name: 0.5}, "en", task.name))
             assert f"metric.{task.name}.{name}" in chinese
     shown = text(html.numbers({"psnr": 14.6, "psnr_ci95": 0.4}, "en", "translate"))
-    assert shown.startswith("14.6 ± 0.400") and display_names.score({"task": "gone", "metrics": {"x": 1}}) == ""
+    assert shown.startswith("14.6 ± 0.4") and display_names.score({"task": "gone", "metrics": {"x": 1}}) == ""
 
 
 def test_what_recognising_may_not_be_used_for_stands_wherever_it_is_shown():
@@ -146,3 +146,19 @@ def test_one_class_is_no_classifier_and_boxes_of_one_class_are_a_detector():
     with pytest.raises(DataError, match="cat"):
         refuse_one_class({"truth": "labels", "classes": {"cat": 30, "dog": 0}}, "en")
     refuse_one_class(BOXED, "en")
+
+
+def test_curves_of_runs_share_axes_and_none_leaves_them():
+    drawn = curves.draw(
+        {"<a>": [(0, 0.2), (50, 0.91)], "b": [(0, 0.1), (120, float("nan"))], "none": []}, "val/accuracy"
+    )
+    assert drawn.count("<polyline") == 2 and "&lt;a&gt;" in drawn and "nan" not in drawn
+    numbers = [float(part) for way in re.findall("points='([^']*)'", drawn) for part in re.split("[ ,]", way)]
+    assert all(0 <= number <= curves.WIDTH for number in numbers)
+    assert curves.draw({"empty": []}, "x") == ""
+
+
+@pytest.mark.parametrize("values", [[0.0], [0.93, 0.9312], [0, 12345], [-3, 2]])
+def test_ticks_are_few_and_hold_all_values(values):
+    ticks = curves.ticks(values)
+    assert 2 <= len(ticks) <= 8 and ticks[0] <= min(values) and ticks[-1] >= max(values)

@@ -43,6 +43,8 @@ class Frozen(Procedure):
         metrics = report(job, job.method.predict_proba(held_x), held, trust=INDEPENDENT)  # val chooses nothing here
         meter.images = len(train) + len(held)
         metrics.update(meter.read(), selection=recipe.eval.selection, scored_on=what)
+        if splits.near_copies:
+            metrics["near_copies"] = splits.near_copies
         manifest = manifest_of(job, train.classes, metrics, backbone)
         return Outcome(metrics, job.store.put(manifest, job.method.state()).id)
 

@@ -1,4 +1,4 @@
-"""Runs: every run of this home, one in full, two side by side."""
+"""Runs: every run of this home, one in full with its lineage, several side by side (`compared`)."""
 
 from html import escape
 from pathlib import Path
@@ -10,6 +10,7 @@ from studio.ui import display_names, forms, html
 from studio.ui.catalogue import language_of, say, word, words
 from studio.ui.files import served
 from studio.ui.guard import guarded
+from studio.ui.pages import compared
 
 COLUMNS = ("name", "score", "status", "created", "seconds", "method", "run", "checkpoint")
 SCRIPT = Path(__file__).parents[1] / "runs_table.js"
@@ -21,20 +22,17 @@ def build(shared: Any, tab: Any) -> None:
     with gr.Row():
         wanted = gr.Textbox(label=word("runs.filter"), max_lines=1, scale=4, min_width=200, elem_id="runs-filter")
         refresh = gr.Button(word("runs.refresh"), size="sm", min_width=120, elem_id="runs-refresh")
+    gr.Markdown(word("runs.hint"))
     table = gr.HTML(
         html_template="<div></div>", js_on_load=SCRIPT.read_text(encoding="utf-8"), apply_default_css=False,
         elem_id="runs-table",
     )  # fmt: skip
-    with gr.Row():
-        chosen = gr.Dropdown([], label=word("runs.one"), elem_id="runs-one", allow_custom_value=False, min_width=280)
-        other = gr.Dropdown([], label=word("runs.other"), elem_id="runs-other", allow_custom_value=False, min_width=280)
+    compared.build(shared, table)
+    chosen = gr.Dropdown([], label=word("runs.one"), elem_id="runs-one", allow_custom_value=False, min_width=280)
     state = gr.HTML(elem_id="runs-state")
     with gr.Row():
         watch = gr.Button(word("runs.watch"), size="sm", elem_id="runs-watch")
         reuse = gr.Button(word("runs.reuse"), size="sm", elem_id="runs-reuse")
-    difference = gr.Dataframe(
-        visible=False, interactive=False, elem_id="runs-difference", label=word("runs.difference")
-    )
     figures = gr.Gallery(
         columns=3, visible=False, elem_id="runs-figures", object_fit="contain", buttons=["fullscreen", "download"]
     )
@@ -44,24 +42,17 @@ def build(shared: Any, tab: Any) -> None:
         rows = actions.store.runs()
         ids = [row["run"] for row in rows]
         shown = table_of_runs(rows, words_in, language_of(request))
-        return shown, gr.Dropdown(ids, value=current if current in ids else None), gr.Dropdown(ids)
+        return shown, gr.Dropdown(ids, value=current if current in ids else None)
 
     @guarded
     def show(run_id: str | None, request: gr.Request) -> Any:
         if not run_id:
             return "", gr.Gallery(visible=False)
-        view = actions.view(run_id)
+        view, language = actions.view(run_id), language_of(request)
         return (
-            html.run_state(view, language_of(request)),
+            html.run_state(view, language) + html.lineage(actions.lineage(run_id), language),
             gr.Gallery([(served(path), name) for path, name in view.figures], visible=bool(view.figures)),
         )
-
-    @guarded
-    def compare(first: str | None, second: str | None) -> Any:
-        if not first or not second:
-            return gr.Dataframe(visible=False)
-        rows = differences(actions.view(first), actions.view(second))
-        return gr.Dataframe({"headers": ["", first, second], "data": rows}, visible=True)
 
     @guarded
     def take_recipe(run_id: str | None, request: gr.Request) -> Any:
@@ -72,10 +63,8 @@ def build(shared: Any, tab: Any) -> None:
 
     private = {"api_visibility": "private", "show_progress": "hidden"}
     for event in (tab.select, refresh.click, wanted.submit, wanted.blur):
-        event(listing, [chosen, wanted], [table, chosen, other], **private)
+        event(listing, [chosen, wanted], [table, chosen], **private)
     chosen.change(show, [chosen], [state, figures], **private)
-    for component in (chosen, other):
-        component.change(compare, [chosen, other], [difference], **private)
     table.chosen(None, None, [chosen], js="() => window.studioChosenRun", **private)
     watch.click(
         lambda run_id: (run_id or gr.skip(), gr.Tabs(selected="train")), [chosen], [shared.run, shared.tabs], **private
@@ -91,21 +80,25 @@ def table_of_runs(rows: list[dict[str, Any]], words_in: str, language: str) -> s
         for column in COLUMNS
     )
     body = "".join(
-        f"<tr data-run='{escape(row['run'])}'>{''.join(map(_drawn, COLUMNS, cells, [row] * len(cells)))}</tr>"
+        f"<tr data-run='{escape(row['run'])}'>"
+        f"{''.join(_drawn(column, cell, row, language) for column, cell in zip(COLUMNS, cells, strict=True))}</tr>"
         for row in rows
         if has_words(cells := [_cell(row, column, language) for column in COLUMNS], words_in)
     )
     return f"<div class='wide'><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
-def _drawn(column: str, cell: str, row: dict[str, Any]) -> str:
-    """A cell with what it is sorted by: the number behind a score or a time, else its text."""
+def _drawn(column: str, cell: str, row: dict[str, Any], language: str) -> str:
+    """A cell with what it is sorted by: the number behind a score or a time, else its text; a name has a tick."""
     by = {
         "score": display_names.score_value(row),
         "seconds": row.get("seconds"),
         "created": row.get("created"),
     }.get(column, cell.lower())
-    text = f"<button type='button'>{escape(cell)}</button>" if column == "name" else escape(cell)
+    text = escape(cell)
+    if column == "name":
+        tick = escape(say("runs.tick", language, run=row["run"]))
+        text = f"<input type='checkbox' aria-label='{tick}' title='{tick}'> <button type='button'>{text}</button>"
     return f"<td data-by='{escape('' if by is None else str(by))}'>{text}</td>"
 
 
@@ -113,22 +106,6 @@ def has_words(cells: list[str], text: str) -> bool:
     """Whether a row holds every word of a text, whatever their case."""
     row = " ".join(cells).lower()
     return all(word in row for word in text.lower().split())
-
-
-def differences(first: Any, second: Any) -> list[list[str]]:
-    """Rows of what differs between two runs, recipes first, then numbers."""
-    import yaml
-
-    rows = []
-    for one, two in (
-        (_flat(yaml.safe_load(first.recipe)), _flat(yaml.safe_load(second.recipe))),
-        (first.metrics, second.metrics),
-    ):
-        for key in sorted({*one, *two}, key=str):
-            left, right = one.get(key), two.get(key)
-            if left != right and not isinstance(left, (dict, list)) and not isinstance(right, (dict, list)):
-                rows.append([key, _text(left), _text(right)])
-    return rows
 
 
 def _cell(row: dict[str, Any], column: str, language: str) -> str:
@@ -145,10 +122,3 @@ def _cell(row: dict[str, Any], column: str, language: str) -> str:
 
 def _text(value: Any) -> str:
     return "" if value is None else html.number(value) if isinstance(value, float) else str(value)
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in (values or {}).items():
-        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value})
-    return flat

@@ -30,6 +30,10 @@ class Cdan(DeepLearner):
 
     title = "CDAN"
     paper = "Long et al. 2018, Conditional Adversarial Domain Adaptation"
+    formula = (
+        r"T(f, g) = f \otimes g, \qquad \min_{f, g} \max_{d} \; "
+        r"L_y - \lambda \, L_d\big(d(T(f, g)), \mathrm{domain}\big)"
+    )
     Params = CdanParams
 
     def aids(self, context: LearnerContext) -> dict[str, nn.Module]:

@@ -23,6 +23,7 @@ class Dann(DeepLearner):
 
     title = "DANN"
     paper = "Ganin et al. 2016, Domain-Adversarial Training of Neural Networks"
+    formula = r"\min_{f, h} \max_{d} \; L_y(h(f(x_s)), y_s) - \lambda \, L_d(d(f(x)), \mathrm{domain})"
     Params = AdversaryParams
 
     def aids(self, context: LearnerContext) -> dict[str, nn.Module]:

@@ -38,6 +38,7 @@ class Mcd(DeepLearner):
 
     title = "MCD"
     paper = "Saito et al. 2018, Maximum Classifier Discrepancy for Unsupervised Domain Adaptation"
+    formula = r"\min_{f} \max_{h_1, h_2} \; \mathbb{E}_t \, \lvert p_1(y \mid x) - p_2(y \mid x) \rvert"
     Params = McdParams
 
     def network(self, context: LearnerContext) -> AligningNetwork:

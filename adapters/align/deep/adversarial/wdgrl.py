@@ -31,6 +31,7 @@ class Wdgrl(DeepLearner):
 
     title = "WDGRL"
     paper = "Shen et al. 2018, Wasserstein Distance Guided Representation Learning for Domain Adaptation"
+    formula = r"W = \max_{\lVert d \rVert_L \le 1} \; \mathbb{E}_{s}[d(f(x))] - \mathbb{E}_{t}[d(f(x))]"
     Params = WdgrlParams
 
     def aids(self, context: LearnerContext) -> dict[str, nn.Module]:

@@ -18,6 +18,10 @@ class Dan(DeepLearner):
 
     title = "DAN"
     paper = "Long et al. 2015, Learning Transferable Features with Deep Adaptation Networks"
+    formula = (
+        r"\mathrm{MMD}_k^2 = \Big\lVert \mathbb{E}_s[\phi(f(x))] - \mathbb{E}_t[\phi(f(x))] "
+        r"\Big\rVert_{\mathcal{H}_k}^2, \qquad k = \sum_u \beta_u k_u"
+    )
     Params = AligningParams
 
     def align(self, source: View, target: View, at: Step) -> Losses:

@@ -12,6 +12,7 @@ class Ddc(DeepLearner):
 
     title = "Deep domain confusion"
     paper = "Tzeng et al. 2014, Deep Domain Confusion: Maximizing for Domain Invariance"
+    formula = r"\mathrm{MMD}^2 = \big\lVert \frac{1}{n}\sum_i f(x^s_i) - \frac{1}{m}\sum_j f(x^t_j) \big\rVert^2"
     Params = AligningParams
 
     def align(self, source: View, target: View, at: Step) -> Losses:

@@ -21,6 +21,7 @@ class DeepCoral(DeepLearner):
 
     title = "Deep CORAL"
     paper = "Sun, Saenko 2016, Deep CORAL: Correlation Alignment for Deep Domain Adaptation"
+    formula = r"L = \frac{1}{4 d^2} \lVert C_s - C_t \rVert_F^2"
     Params = DeepCoralParams
 
     def align(self, source: View, target: View, at: Step) -> Losses:

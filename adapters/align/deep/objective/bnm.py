@@ -17,6 +17,10 @@ class Bnm(DeepLearner):
 
     title = "BNM"
     paper = "Cui et al. 2020, Towards Discriminability and Diversity: Batch Nuclear-norm Maximization"
+    formula = (
+        r"L = -\frac{1}{B} \lVert P \rVert_{*}, \qquad P \in \mathbb{R}^{B "
+        r"\times C} \text{ the predictions of a target batch}"
+    )
     Params = AligningParams
 
     def align(self, source: View, target: View, at: Step) -> Losses:

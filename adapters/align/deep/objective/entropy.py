@@ -18,6 +18,7 @@ class Entropy(DeepLearner):
 
     title = "Entropy minimisation"
     paper = "Grandvalet, Bengio 2004, Semi-supervised Learning by Entropy Minimization"
+    formula = r"L = -\frac{1}{m} \sum_j \sum_k p_k(x^t_j) \log p_k(x^t_j)"
     Params = EntropyParams
 
     def align(self, source: View, target: View, at: Step) -> Losses:

@@ -23,6 +23,10 @@ class Mcc(DeepLearner):
 
     title = "MCC"
     paper = "Jin et al. 2020, Minimum Class Confusion for Versatile Domain Adaptation"
+    formula = (
+        r"C = \hat Y^\top \mathrm{diag}(w) \hat Y, \qquad L = "
+        r"\frac{1}{|C|}\sum_{j} \sum_{j' \ne j} \lvert \tilde C_{jj'} \rvert"
+    )
     Params = MccParams
 
     def align(self, source: View, target: View, at: Step) -> Losses:

@@ -22,6 +22,10 @@ class FixMatch(DeepLearner):
 
     title = "FixMatch"
     paper = "Sohn et al. 2020, FixMatch: Simplifying Semi-Supervised Learning with Consistency and Confidence"
+    formula = (
+        r"L = \frac{1}{B} \sum_b \mathbb{1}[\max_k q_b \ge \tau] \; "
+        r"H\big(\arg\max_k q_b, \; p(y \mid \mathcal{A}(x_b))\big)"
+    )
     Params = FixMatchParams
     strong = True
 

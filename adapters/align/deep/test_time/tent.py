@@ -16,6 +16,10 @@ class Tent(Online):
 
     title = "TENT"
     paper = "Wang et al. 2021, Tent: Fully Test-Time Adaptation by Entropy Minimization"
+    formula = (
+        r"\min_{\gamma, \beta} \; -\sum_k p_k(x) \log p_k(x) "
+        r"\quad \text{over scales and shifts of the norms alone}"
+    )
 
     def objective(self, features: Tensor, logits: Tensor) -> dict[str, Tensor]:
         return {"entropy": entropies(logits.softmax(dim=1)).mean()}

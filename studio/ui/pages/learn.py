@@ -1,0 +1,61 @@
+"""Learn: every method as a page made from its own docstring and parameters, with a picture that it computes itself."""
+
+from typing import Any
+
+import gradio as gr
+
+from studio.core import registry
+from studio.ui import forms
+from studio.ui.catalogue import language_of, word
+from studio.ui.form import READ
+from studio.ui.guard import guarded
+from studio.ui.lesson import lesson, presets_of
+from studio.ui.live_pictures import MOST_SHOTS, domains_picture, kind_of, shots_picture
+
+FIRST = "fewshot/prototypes"
+LATEX = [{"left": "$$", "right": "$$", "display": True}]
+
+
+def build(shared: Any, tab: Any) -> None:
+    titles = [(f"{cls.title or cls.id}  ·  {cls.id}", cls.id) for cls in registry.methods()]
+    with gr.Row():
+        method = gr.Dropdown(titles, value=FIRST, label=word("learn.method"), scale=4, elem_id="learn-method")
+        use = gr.Button(word("learn.use"), scale=1, min_width=160, elem_id="learn-use")
+    with gr.Row():
+        with gr.Column(min_width=300):
+            page = gr.Markdown(elem_id="learn-page", latex_delimiters=LATEX)
+        with gr.Column(visible=False, elem_id="learn-live", min_width=300) as live:
+            shots = gr.Slider(1, MOST_SHOTS, 1, step=1, label=word("learn.shots"), elem_id="learn-shots")
+            strength = gr.Slider(0, 1, 0, step=0.05, label=word("learn.strength"), elem_id="learn-strength")
+            drawn = gr.HTML(elem_id="learn-drawn", padding=False)
+
+    def picture(name: str, count: float, share: float, language: str) -> str:
+        kind = kind_of(name)
+        if kind == "shots":
+            return shots_picture(name, int(min(max(count, 1), MOST_SHOTS)), language)
+        return domains_picture(name, min(max(share, 0.0), 1.0), language) if kind == "domains" else ""
+
+    @guarded
+    def open_page(name: str, count: float, share: float, request: gr.Request) -> Any:
+        kind, drawing = kind_of(name), picture(name, count, share, language_of(request))
+        sliders = (gr.Slider(visible=kind == "shots"), gr.Slider(visible=kind == "domains"))
+        return lesson(name, language_of(request)), gr.Column(visible=bool(drawing)), *sliders, drawing
+
+    @guarded
+    def move(name: str, count: float, share: float, request: gr.Request) -> str:
+        return picture(name, count, share, language_of(request))
+
+    @guarded
+    def try_it(sent: str, name: str, request: gr.Request) -> Any:
+        presets = list(presets_of(name))
+        screen = shared.form.of_preset(presets[0]) if presets else forms.read_screen(sent).with_method(name)
+        return [*shared.form.fill(screen, language_of(request)), gr.Tabs(selected="train")]
+
+    private = {"api_visibility": "private", "show_progress": "hidden"}
+    inputs, outputs = [method, shots, strength], [page, live, shots, strength, drawn]
+    for event in (tab.select, method.input):
+        event(open_page, inputs, outputs, **private)
+    for slider in (shots, strength):
+        slider.change(move, inputs, [drawn], trigger_mode="always_last", **private)
+    filled = [*shared.form.filled, shared.tabs]
+    shared.form.filled_by(use.click(try_it, [shared.form.entry, method], filled, js=READ, **private))
