@@ -71,6 +71,7 @@ class Desk:
         self._place = {item.name: index for index, item in enumerate(self.images.items)}
         self._features: dict[str, np.ndarray] = {}  # by the image's name, of unit length
         self._broken: set[str] = set()
+        self.chosen_by = ""  # the rule that chose last: random where another could not begin
         self._ahead: dict[str, list[str]] = {}  # by rule: images that were chosen, and not yet asked for
 
     @property
@@ -98,7 +99,9 @@ class Desk:
         waiting = [name for name in self._waiting(labels) if name != past] or self._waiting(labels)
         names, pool = self._pool(labels, set(waiting), budget, chosen)
         if not chosen.needs_features or not pool.waiting.any() or not _may_begin(chosen, pool):
+            self.chosen_by = "random"
             return Choice([waiting[row] for row in rng.permutation(len(waiting))[:count]], "random")
+        self.chosen_by = rule
         return Choice([names[row] for row in chosen.pick(pool, count, rng)], rule)
 
     def next_one(self, rule: str = RULE, budget: int | None = None, past: str | None = None) -> str | None:
@@ -113,10 +116,13 @@ class Desk:
         self._ahead = {rule: ahead}
         return ahead[0] if ahead else None
 
-    def propose(self, image: str, checkpoint: str | None = None, model: Any = None) -> Proposal | None:
+    def propose(
+        self, image: str, checkpoint: str | None = None, model: Any = None, budget: int | None = None
+    ) -> Proposal | None:
         """What a checkpoint says of an image, else what the labels so far say of it; None where nothing can be said.
 
-        `model` is the checkpoint's where it is loaded already. Raises UsageError where the image can't be read.
+        `model` is the checkpoint's where it is loaded already. At most `budget` images are embedded for it (None: all
+        that are labelled). Raises UsageError where the image can't be read.
         """
         labels, item = self.labels, self.item(image)
         if checkpoint is not None or model is not None:
@@ -128,10 +134,10 @@ class Desk:
             return truth_of_answer(answer.to_dict(1), labels)
         if labels.kind != "classes" or len({truth["label"] for truth in labels.truths.values()}) < 2:
             return None
-        self._embed([*labels.truths, image], None)
-        if image not in self._features:
-            return None
+        self._embed([image, *labels.truths], budget)
         names = [name for name in labels.truths if name in self._features]
+        if image not in self._features or len({labels.truths[name]["label"] for name in names}) < 2:
+            return None
         index = {name: number for number, name in enumerate(labels.classes)}
         known = np.array([index[labels.truths[name]["label"]] for name in names] + [-1])
         features = np.stack([self._features[name] for name in [*names, image]])
@@ -139,17 +145,18 @@ class Desk:
         best = int(answers.argmax())
         return Proposal({"label": labels.classes[best]}, float(answers[best]))
 
-    def doubts(self, count: int = 50) -> list[Doubt]:
+    def doubts(self, count: int = 50, budget: int | None = None) -> list[Doubt]:
         """Labels that are likely wrong, the likeliest first, by confident learning over out-of-fold prototypes.
 
-        Raises UsageError where images are not sorted into classes.
+        At most `budget` images are embedded for it (None: all); those that are not yet are not judged. Raises
+        UsageError where images are not sorted into classes.
         """
         labels = self.labels
         if labels.kind != "classes":
             raise UsageError(
                 f"labels: likely wrong ones are found among classes; {self.project.name} has {labels.kind}."
             )
-        self._embed(list(labels.truths), None)
+        self._embed(list(labels.truths), budget)
         names = [name for name in labels.truths if name in self._features]
         index = {name: number for number, name in enumerate(labels.classes)}
         if not names:

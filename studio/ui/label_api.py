@@ -37,7 +37,7 @@ def label_functions(actions: Actions) -> list[Callable[..., Any]]:
         """
         desk = actions.desks.get(actions.home, project)
         choice = desk.next(rule, max(1, min(int(count), MOST_NEXT)), BUDGET)
-        proposals = [(image, desk.propose(image)) for image in choice.images]
+        proposals = [(image, desk.propose(image, budget=BUDGET)) for image in choice.images]
         rows = [
             {"image": image, "proposal": found.truth if found else None, "score": found.score if found else None}
             for image, found in proposals

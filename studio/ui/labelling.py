@@ -26,11 +26,13 @@ from studio.data.masks.outlines import filled_by
 from studio.label.desk import Desk
 from studio.label.proposals import Proposal
 from studio.label.strokes import painted
-from studio.store.labelling import Project, Truth
+from studio.store.labelling import Labels, Project, Truth
 from studio.ui.catalogue import say
 
 SIDE = 1280  # pixels of the longer side of an image as the browser gets it
 BUDGET = 48  # images that are embedded when the next few are chosen, at most
+DOUBT_BUDGET = 600  # images that are embedded when likely wrong labels are asked for, at most
+MOST_BROKEN = 20  # images in turn that can't be read, before a person is told
 KEPT = 8  # desks
 WORDS = (
     "undo", "skip", "save", "accept", "brush", "polygon", "erase", "size", "remove", "new_class", "add", "hint.classes",
@@ -118,34 +120,42 @@ def shown(
     An image that can't be read is skipped, and the next one shown.
     """
     image = step.image
-    for _ in range(20):
-        labels = desk.labels
+    for _ in range(MOST_BROKEN):
         name = image or desk.next_one(rule, BUDGET, past)
         try:
             pixels = _pixels(desk, name) if name else {}
         except BadImage:
-            desk.skip(name)
+            desk.skip(str(name))
             image = None
             continue
-        truth = labels.truths.get(name) if name else None
+        labels = desk.labels
+        truth = labels.truths.get(name or "")
+        proposal = None
         if name and truth is None:
-            proposal = Proposal(step.draft, 1.0) if step.draft else desk.propose(name, model=model)
-        else:
-            proposal = None
+            draft = Proposal(step.draft, 1.0) if step.draft else None
+            proposal = draft or desk.propose(name, model=model, budget=BUDGET)
         return {
-            "project": desk.project.name, "kind": labels.kind, "image": name, **pixels, "classes": labels.classes,
-            "colours": _colours(), "truth": truth, **_proposed(proposal),
-            "overlay": _overlay(labels.classes, truth, proposal),
-            "progress": say(
-                "labelling.progress", language, labelled=len(labels.truths), total=len(desk.images),
-                skipped=len(labels.skipped),
-            ),
-            "share": len(labels.truths) / max(1, len(desk.images)),
-            "said": _said(language, name, truth, proposal),
+            "project": desk.project.name, "kind": labels.kind, "classes": labels.classes, "colours": _colours(),
+            "image": name, **pixels, "truth": truth, "proposal": proposal.truth if proposal else None,
+            "overlay": _overlay(labels.classes, truth or (proposal.truth if proposal else {})),
+            "said": _said(language, name, truth, proposal), "share": len(labels.truths) / max(1, len(desk.images)),
+            "progress": _progress(desk, labels, language) + ("" if image else _chosen_by(desk, language)),
             "words": {word: say(f"labelling.{word}", language) for word in WORDS},
             "stamp": secrets.token_hex(4),
         }  # fmt: skip
-    raise UsageError("20 images in turn can't be read. Look at the data under Data.")
+    raise UsageError(f"{MOST_BROKEN} images in turn can't be read. Look at the data under Data.")
+
+
+def _progress(desk: Desk, labels: Labels, language: str) -> str:
+    counts = {"labelled": len(labels.truths), "total": len(desk.images), "skipped": len(labels.skipped)}
+    return say("labelling.progress", language, **counts)
+
+
+def _chosen_by(desk: Desk, language: str) -> str:
+    """By which rule the last image was chosen."""
+    if not desk.chosen_by:
+        return ""
+    return " · " + say("labelling.chosen_by", language, rule=say(f"labelling.rule.{desk.chosen_by}", language))
 
 
 def _pixels(desk: Desk, name: str) -> dict[str, Any]:
@@ -162,18 +172,13 @@ def _data_url(image: Image.Image, kind: str, **options: Any) -> str:
     return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def _proposed(proposal: Proposal | None) -> dict[str, Any]:
-    return {"proposal": proposal.truth, "score": round(proposal.score, 3)} if proposal else {"proposal": None}
-
-
-def _overlay(classes: list[str], truth: Any, proposal: Proposal | None) -> str | None:
+def _overlay(classes: list[str], truth: Truth) -> str | None:
     """The mask that is shown at first, as a PNG with one colour a class; None where there is none."""
-    shapes = (truth or (proposal.truth if proposal else {})).get("shapes")
-    if not shapes:
+    if not truth.get("shapes"):
         return None
-    width, height = (truth or proposal.truth)["size"]
+    width, height = truth["size"]
     pixels, colours = np.zeros((height, width, 4), np.uint8), _colours()
-    for name, shape in shapes:
+    for name, shape in truth["shapes"]:
         inside = filled_by(shape, (width, height))
         number = classes.index(name) if name in classes else len(classes)
         if inside is not None:

@@ -134,7 +134,7 @@ def build(shared: Any, tab: Any) -> None:
 
     @guarded
     def list_doubts(chosen: str | None, request: gr.Request) -> Any:
-        doubts = desks.get(actions.home, chosen or "").doubts()
+        doubts = desks.get(actions.home, chosen or "").doubts(budget=labelling.DOUBT_BUDGET)
         language = language_of(request)
         if not doubts:
             inform(say("labelling.no_doubts", language), seconds=6)
