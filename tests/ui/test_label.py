@@ -135,15 +135,15 @@ def test_another_visitor_s_project_is_not_there_and_no_file_of_the_machine_is_la
 
 def test_a_script_labels_over_the_api(hosted_page):
     mine, other = hosted_page.visitor(), hosted_page.visitor()
-    begun = mine.call("label_start", "api", "builtin:scenes?images=3&size=32&classes=2", "masks", ["ground"])
+    begun = mine.call("label_start", "api", "builtin:scenes?images=3&size=64&classes=2", "masks", ["ground"])
     assert begun == {"project": "api", "images": 3, "labelled": 0, "data": "labels:api?at=1"}
     chosen = mine.call("label_next", "api", "random", 2)
     assert chosen["rule"] == "random" and [row["proposal"] for row in chosen["images"]] == [None, None]
     image, square = chosen["images"][0]["image"], [[2, 2, 20, 2, 20, 20, 2, 20]]
-    said = mine.call("label_image", "api", image, {"size": [32, 32], "shapes": [["ground", square]]})
+    said = mine.call("label_image", "api", image, {"size": [64, 64], "shapes": [["ground", square]]})
     assert said == {"labelled": 1, "data": "labels:api?at=2"}
     with pytest.raises(Refused, match="no labelling project"):
-        other.call("label_image", "api", image, {"size": [32, 32], "shapes": []})
+        other.call("label_image", "api", image, {"size": [64, 64], "shapes": []})
 
 
 def test_projects_are_listed_latest_first(home, photos):

@@ -328,6 +328,7 @@ def labelled(page, count):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # twenty labels, each an answer of the page, beside other tests
 def test_photos_without_labels_become_a_classifier_that_proposes_and_is_corrected(served, browser, tmp_path):
     _, url = served
     files = two_classes(tmp_path, 11)

@@ -15,6 +15,7 @@ CARDS = {
     "demo": ("quickstart", "train"),
     "tuned": ("quickstart-tuned", "train"),
     "few": ("fewshot-photos", "data"),
+    "label": ("fewshot-photos", "label"),
     "train": ("small-data-cnn", "data"),
     "detect": ("detect-quick", "data"),
     "segment": ("segment-quick", "data"),
