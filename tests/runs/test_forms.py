@@ -15,6 +15,7 @@ from studio.runs.export import Wishes, export_checkpoint, write_onnx
 from studio.runs.forms.judge import judged, milliseconds, refuse_if_worse
 from studio.runs.forms.own_images import own_images
 from studio.runs.forms.runners import onnx_form
+from studio.runs.forms.smaller import write_fp16, write_int8
 from studio.store import Store
 
 TINY = {"model.backbone": "studio/conv4", "model.image_size": 16, "data.train": "builtin:digits?per_class=12"}
@@ -47,6 +48,7 @@ def written(tmp_path_factory):
     return write
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["onnx-fp16", "onnx-int8", "openvino"])
 def test_a_smaller_form_is_judged_beside_float_on_the_runs_own_images(home, probe, kind, tmp_path):
     if kind == "openvino":
@@ -60,18 +62,54 @@ def test_a_smaller_form_is_judged_beside_float_on_the_runs_own_images(home, prob
     assert json.loads((tmp_path / "model.json").read_text())["classes"] == list("0123456789")
 
 
-def test_int8_weights_have_a_scale_for_each_channel(home, probe, tmp_path):
+@pytest.fixture(scope="module")
+def convolution(tmp_path_factory):
+    """A file of one convolution whose four channels differ in size a thousandfold, and its average over the image."""
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    weight = np.random.default_rng(0).normal(size=(4, 3, 3, 3)) * np.array([1, 10, 100, 1000])[:, None, None, None]
+    nodes = [
+        helper.make_node("Conv", ["images", "weight"], ["maps"]),
+        helper.make_node("GlobalAveragePool", ["maps"], ["means"]),
+        helper.make_node("Flatten", ["means"], ["logits"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "one", [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["b", 3, 8, 8])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["b", 4])],
+        [numpy_helper.from_array(weight.astype(np.float32), "weight")],
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("conv") / "model.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return path
+
+
+def test_int8_weights_have_a_scale_for_each_channel(convolution, tmp_path):
     import onnx
     from onnx import numpy_helper
 
-    export_checkpoint(probe, "onnx-int8", tmp_path, home, Wishes(max_drop=0.5))
-    graph = onnx.load(tmp_path / "model.onnx").graph
-    arrays = {array.name: numpy_helper.to_array(array) for array in graph.initializer}
-    weights = [array for array in arrays.values() if array.dtype == np.int8 and array.ndim == 4]
-    scales = [array for name, array in arrays.items() if "scale" in name and array.ndim == 1]
-    assert len(weights) == 4 and all(any(len(scale) == len(weight) for scale in scales) for weight in weights)
+    images = np.random.default_rng(1).normal(size=(32, 3, 8, 8)).astype(np.float32)
+    write_int8(convolution, tmp_path / "int8.onnx", [images[:16], images[16:]])
+    arrays = [numpy_helper.to_array(array) for array in onnx.load(tmp_path / "int8.onnx").graph.initializer]
+    (weight,) = (array for array in arrays if array.dtype == np.int8 and array.ndim == 4)
+    assert any(scale.shape == (4,) and scale.max() > 100 * scale.min() for scale in arrays)
+    assert (np.abs(weight.astype(int)).max(axis=(1, 2, 3)) >= 126).all(), "each channel uses its whole range"
+    assert apart(convolution, tmp_path / "int8.onnx", images)[3] < 0.02
 
 
+def test_half_precision_is_the_same_to_its_rounding(convolution, tmp_path):
+    images = np.random.default_rng(1).normal(size=(4, 3, 8, 8)).astype(np.float32)
+    write_fp16(convolution, tmp_path / "fp16.onnx")
+    assert apart(convolution, tmp_path / "fp16.onnx", images).max() < 0.01
+
+
+def apart(one, other, images):
+    """By channel [4], the largest difference in shares of the spread."""
+    expected = onnx_form(one)(images)
+    return np.abs(expected - onnx_form(other)(images)).max(axis=0) / np.ptp(expected, axis=0)
+
+
+@pytest.mark.slow
 def test_a_form_that_is_right_less_often_is_refused_and_nothing_is_left(home, probe, tmp_path, monkeypatch):
     monkeypatch.setattr("studio.runs.export.write_int8", lambda source, path, images: path.write_bytes(b""))
     monkeypatch.setattr("studio.runs.export.onnx_form", shuffled_unless_float)
@@ -93,6 +131,7 @@ def test_what_may_be_lost_is_the_callers_to_say():
         refuse_if_worse(*rows, "val", 0.019)
 
 
+@pytest.mark.slow
 def test_a_form_is_judged_on_test_images_where_the_run_had_some(home, probe):
     checkpoint = Store(home).checkpoint(probe)
     both = checkpoint.with_recipe(
@@ -105,6 +144,7 @@ def test_a_form_is_judged_on_test_images_where_the_run_had_some(home, probe):
     assert own_images(taught, home).where == "train, which it was taught with"
 
 
+@pytest.mark.slow
 def test_images_that_are_gone_are_asked_for_by_name(home, probe):
     checkpoint = Store(home).checkpoint(probe)
     moved = checkpoint.with_recipe({**checkpoint.manifest.recipe, "data": {"train": "folder:/nowhere"}})
@@ -130,6 +170,7 @@ def test_forms_are_compared_by_answers_and_by_time():
     assert spent["slow"] > spent["quick"]
 
 
+@pytest.mark.slow
 def test_every_form_that_can_be_made_here_is_measured(home, probe, monkeypatch, written):
     from studio.runs import bench
 

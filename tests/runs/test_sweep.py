@@ -32,7 +32,8 @@ def home(tmp_path):
 def test_ranges_and_choices_are_read():
     assert read_over("train.lr=log:1e-4..1e-2") == Over("train.lr", 1e-4, 1e-2, log=True)
     assert read_over("params.rank=4..16") == Over("params.rank", 4, 16)
-    assert read_over("params.rank=4,8,16") == Over("params.rank", choices=("4", "8", "16"))
+    assert read_over("params.rank=4,8,16") == Over("params.rank", choices=(4, 8, 16))
+    assert read_over("train.optimizer=sgd,adamw").choices == ("sgd", "adamw")
 
 
 @pytest.mark.parametrize(
@@ -76,6 +77,17 @@ def test_a_run_is_told_apart_by_validation_and_never_by_test_images():
     assert score_of(tested, "oracle:accuracy") == 0.9
     with pytest.raises(UsageError, match="no number 'acuracy'; it has accuracy"):
         score_of(tested, "acuracy")
+
+
+def test_what_a_sweep_found_is_drawn(tmp_path):
+    import optuna
+
+    study = optuna.create_study(direction="maximize")
+    space = Space("vit-lora", (), (read_over("train.lr=log:1e-4..1e-2"), read_over("params.rank=4,8")))
+    for number in range(6):
+        study.tell(study.ask(space.distributions()), number / 6)
+    drawn = Sweep.draw(SimpleNamespace(study=study, folder=tmp_path))
+    assert [path.name for path in drawn] == ["parallel.png", "importance.png"] and all(map(Path.is_file, drawn))
 
 
 TINY = ("model.backbone=studio/conv4", "model.image_size=16", "data.train=builtin:digits?per_class=6", "train.epochs=2",

@@ -1,5 +1,6 @@
 """Which keys of a recipe are varied, and over what: `train.lr=log:1e-4..1e-2`, `params.rank=4,8,16`."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,13 @@ FORM = "expected KEY=LOW..HIGH, KEY=log:LOW..HIGH or KEY=VALUE,VALUE,..."
 
 @dataclass(frozen=True)
 class Over:
-    """The values of one key: a range, in which `log` draws ratios alike, or choices as they are typed."""
+    """The values of one key: a range, in which `log` draws ratios alike, or choices; numbers where all are."""
 
     key: str
     low: float = 0.0
     high: float = 0.0
     log: bool = False
-    choices: tuple[str, ...] = ()
+    choices: tuple[Any, ...] = ()
 
     @property
     def ends(self) -> tuple[Any, Any]:
@@ -37,6 +38,8 @@ def read_over(text: str) -> Over:
         choices = tuple(value.strip() for value in values.split(","))
         if kind or rest != values or not all(choices) or len(set(choices)) < 2:
             raise UsageError(f"--over {text}: {FORM}, two different values at least.")
+        with suppress(ValueError):
+            choices = tuple(map(_number, choices))
         return Over(key, choices=choices)
     try:
         low, high = (_number(end) for end in rest.split(".."))

@@ -188,7 +188,7 @@ class Sweep:
             ("parallel", pictures.plot_parallel_coordinate),
             ("importance", pictures.plot_param_importances),
         ):
-            axes = draw(self.study)
+            axes = draw(self.study, target=lambda trial: trial.value, target_name="score")
             paths.append(self.folder / f"{name}.png")
             axes.figure.savefig(paths[-1], dpi=110, bbox_inches="tight")
             pyplot.close(axes.figure)
