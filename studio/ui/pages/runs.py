@@ -98,7 +98,7 @@ def _drawn(column: str, cell: str, row: dict[str, Any], language: str) -> str:
     text = escape(cell)
     if column == "name":
         tick = escape(say("runs.tick", language, run=row["run"]))
-        text = f"<input type='checkbox' aria-label='{tick}' title='{tick}'> <button type='button'>{text}</button>"
+        text = f"<input type='checkbox' aria-label='{tick}' title='{tick}'><button type='button'>{text}</button>"
     return f"<td data-by='{escape('' if by is None else str(by))}'>{text}</td>"
 
 
