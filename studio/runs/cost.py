@@ -2,7 +2,7 @@
 
 Both are read as timelines (`studio.runs.timeline`). A past run counts where its recipe differs in nothing but its name,
 its seed and how long it trains; of several the last few, whose spread says how sure the number is. A probe
-(`studio.runs.probe`) works on the recipe for some seconds. How far off either is was measured: benchmarks/cost.py.
+(`studio.runs.probe`) works on the recipe for some seconds. benchmarks/cost.py measures how far off either is.
 """
 
 import math
@@ -19,7 +19,7 @@ from studio.store import RunFolder, Store
 PROBE_S = 30.0  # of work on the recipe, at most
 LAST = 5  # past runs that are read
 SEARCHED = 200  # past runs that are looked through, newest first
-#: factors by which the true seconds lie off at most in nine of ten cases (benchmarks/cost.py)
+#: factors by which the true seconds are expected to lie off at most; what came of it says benchmarks/cost.py
 PAST_FACTOR, PROBE_FACTOR, BROKEN_FACTOR = 1.3, 1.5, 2.0
 #: keys of a recipe that say nothing of what a step costs
 NAMES, LENGTHS = ("name", "about"), ("epochs", "minutes", "max_steps", "seed", "patience", "checkpoint_every_s")
@@ -27,7 +27,7 @@ NAMES, LENGTHS = ("name", "about"), ("epochs", "minutes", "max_steps", "seed", "
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run will take, and how sure that is: nine of ten runs end between `low_s` and `high_s`."""
+    """What a run will take, and how sure that is: it likely ends between `low_s` and `high_s`."""
 
     seconds: float
     low_s: float

@@ -44,7 +44,7 @@ def add_api(actions: Actions) -> None:
         return {"run": run}
 
     def estimate_run(preset: str, settings: dict[str, Any], probe: bool = False) -> dict[str, Any]:
-        """Seconds and memory that a run will take, and between which seconds nine of ten end; empty where unknown.
+        """Seconds and memory that a run will take, and between which seconds it likely ends; empty where unknown.
 
         Args:
             preset: name of a preset, such as quickstart
