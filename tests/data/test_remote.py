@@ -215,6 +215,19 @@ def test_what_reads_from_this_disk_alone_says_so_and_a_bare_address_is_asked_for
         open_data("s3://bucket/x.tar")
 
 
+def test_a_folder_that_can_not_be_listed_stops_the_listing_and_is_not_passed_over(bucket, home, monkeypatch):
+    listing = bucket.files.ls
+
+    def broken(path, *args, **kwargs):
+        if str(path).rstrip("/").endswith("/b"):
+            raise ConnectionError("reset")
+        return listing(path, *args, **kwargs)
+
+    monkeypatch.setattr(bucket.files, "ls", broken)
+    with pytest.raises(DataError, match="can't be reached or read .reset"):
+        open_data("folder:s3://bucket/photos", limits_of(home))
+
+
 def test_more_files_than_allowed_are_refused_while_they_are_listed(bucket, home):
     with pytest.raises(DataError, match="more than 5 files"):
         open_data("folder:s3://bucket/photos", replace(LIMITS, images=5, home=home))

@@ -89,7 +89,7 @@ class RemoteFile:
         with self._clear():
             if not self.fs.exists(self.root) and not self.fs.ls(self.root, detail=False):
                 raise FileNotFoundError
-            for folder, _, files in self.fs.walk(self.root, detail=True):
+            for folder, _, files in self.fs.walk(self.root, detail=True, on_error="raise"):
                 below = folder.rstrip("/")[len(self.root) :].strip("/")
                 for name, facts in sorted(files.items()):
                     if name:
