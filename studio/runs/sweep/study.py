@@ -25,7 +25,7 @@ from studio.runs.sweep.score import score_of, validation_scores
 from studio.runs.sweep.space import Space
 from studio.store import RunFolder, Store
 
-POLL_S = 0.5
+POLL_S = 1.0
 NO_OPTUNA = "Sweeps need Optuna: pip install -r requirements-cluster.txt"
 
 
@@ -89,7 +89,10 @@ class Sweep:
             raise
 
     def _start(self) -> None:
-        trial = self.study.ask(self.space.distributions())
+        self._file(self.study.ask(self.space.distributions()))
+
+    def _file(self, trial: Any) -> None:
+        """Files the run of a trial; the trial knows it before it may start, so that none is made twice."""
         try:
             run = submit(self.space.filled(trial.params, self.home), Store(self.home))
             trial.set_user_attr("run", run.id)
@@ -106,8 +109,8 @@ class Sweep:
         for frozen in self.study.get_trials(states=(TrialState.RUNNING,)):
             try:
                 run = Store(self.home).run(frozen.user_attrs.get("run") or "")
-            except (StoreError, UsageError):  # it ended before its run was filed
-                self._tell(frozen.number, None, "fail")
+            except (StoreError, UsageError):  # the sweep ended before its run was filed
+                self._file(Trial(self.study, frozen._trial_id))
                 continue
             if not run.is_alive() and run.status() in ("stopped", "failed", "queued") and not self._waits(run):
                 enqueue(run, self.home, resume=run.status() != "queued")
@@ -178,21 +181,21 @@ class Sweep:
 
         matplotlib.use("Agg")
         from matplotlib import pyplot
+        from optuna.importance import FanovaImportanceEvaluator
         from optuna.visualization import matplotlib as pictures
 
         values = {trial.value for trial in self.study.trials if trial.state.name == "COMPLETE"}
         if len(values) < 2:
             return []
-        paths = []
-        for name, draw in (
-            ("parallel", pictures.plot_parallel_coordinate),
-            ("importance", pictures.plot_param_importances),
-        ):
-            axes = draw(self.study, target=lambda trial: trial.value, target_name="score")
-            paths.append(self.folder / f"{name}.png")
-            axes.figure.savefig(paths[-1], dpi=110, bbox_inches="tight")
+        fanova = FanovaImportanceEvaluator(seed=0)
+        drawn = {
+            "parallel": pictures.plot_parallel_coordinate(self.study, target_name="score"),
+            "importance": pictures.plot_param_importances(self.study, evaluator=fanova, target_name="score"),
+        }
+        for name, axes in drawn.items():
+            axes.figure.savefig(self.folder / f"{name}.png", dpi=110, bbox_inches="tight")
             pyplot.close(axes.figure)
-        return paths
+        return [self.folder / f"{name}.png" for name in drawn]
 
 
 def _said(values: dict[str, Any]) -> str:
