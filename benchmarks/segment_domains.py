@@ -27,6 +27,7 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2.functional import to_image, to_pil_image
 
+from adapters.segment.domains.run.judging import HELD
 from studio import run
 from studio.core.home import Home
 from studio.data.looks.restyle import Restyle
@@ -223,15 +224,28 @@ def show(rows: list[dict[str, Any]], data: str) -> None:
     print("|---|---:|---:|---:|---|---:|---:|---:|")
     for arm in dict.fromkeys(row["arm"] for row in rows):
         mine = [row for row in rows if row["arm"] == arm and row["seed"] in plain]
-        gains = [row["miou"] - plain[row["seed"]] for row in mine]
+        kept = [kept_of(row) for row in mine]
+        gains = [miou - plain[row["seed"]] for miou, row in zip(kept, mine, strict=True)]
         last, best = (mean_of(mine, pick) for pick in (lambda curve: curve[-1], max))
         half = f" ± {interval(gains):.3f}" if len(gains) > 1 else ""
-        each = ", ".join(f"{row['miou']:.3f}" for row in mine)
-        minutes = np.mean([row["seconds"] for row in mine]) / 60
-        miou = np.mean([row["miou"] for row in mine])
+        each = ", ".join(f"{miou:.3f}" for miou in kept)
+        minutes, miou = np.mean([row["seconds"] for row in mine]) / 60, np.mean(kept)
         gain = f"{np.mean(gains):+.3f}{half}"
         print(f"| {arm} | {len(mine)} | {miou:.3f} | {gain} | {each} | {last} | {best} | {minutes:.1f} |")
     regrets(rows)
+
+
+def kept_of(row: dict[str, Any]) -> float:
+    """The mIoU of a run by the default rule as it is now, whatever it was when the run was made."""
+    curve = row["history"]
+    watched = bool(curve) and curve[0]["target_miou"] is not None
+    return held(curve)["target_miou"] if watched else row["miou"]
+
+
+def held(curve: list[dict[str, float]]) -> dict[str, float]:
+    """The epoch of the most diverse predictions that holds what source only, the first, is."""
+    sound = [one for one in curve if all(one[name] >= share * curve[0][name] for name, share in HELD.items())]
+    return max(sound, key=lambda one: one["diversity"])
 
 
 def mean_of(rows: list[dict[str, Any]], pick: Any) -> str:
@@ -256,6 +270,7 @@ def regrets(rows: list[dict[str, Any]]) -> None:
         name: lambda curve, name=name: max(curve, key=lambda one: one[name])
         for name in ("restyled", "entropy", "diversity")
     }
+    rules["diversity, held"] = held
     rules |= {"source-val": lambda curve: max(curve, key=lambda one: one["miou"]), "last": lambda curve: curve[-1]}
     rules["source only"] = lambda curve: curve[0]
     print(f"\n| rule, over {len(curves)} runs | mIoU | less than the best epoch | worst, below source only |")

@@ -3,7 +3,8 @@
     python benchmarks/segment_overfit.py [METHOD ...] [--size 96] [--steps 400] [--rows FILE]
 
 Eight `builtin:scenes` of two classes and their background, all at each step, no augmentation, cosine schedule; every 25
-steps mIoU over the three classes on the same eight scenes, until it is 0.9 (of segment/mask-rcnn COCO's AP50 of masks).
+steps mIoU over the three classes on the same eight scenes, until it is 0.9 (of those that find things COCO's AP50 of
+masks).
 It prints one row a network, with whether its file gives the same maps; exits 1 where one stays below 0.9 or its file
 gives others. Speeds are images a second of training and looking. `--rows` keeps rows in a file: a second call goes on
 where the first was ended.
@@ -24,6 +25,7 @@ import torch
 from adapters.segment.base import Segmenter
 from adapters.segment.data.batches import MaskBatches
 from adapters.segment.data.decoded import MaskedSplit
+from adapters.segment.domains.base import AroundNetwork
 from adapters.segment.instances.data import ThingBatches, ThingSplit
 from adapters.segment.instances.predictor import find
 from adapters.segment.task import SegmentTrain
@@ -41,7 +43,11 @@ from studio.metrics.segmentation import confusion_of, scores_of
 BACKBONE = "pip/tf_efficientnet_lite0"
 LR = 5e-3
 ENOUGH = 0.9  # mIoU; AP50 of masks
-THINGS, THINGS_LR = "segment/mask-rcnn", 1e-3
+#: networks that find things: their parameters and learning rate
+THINGS = {
+    "segment/mask-rcnn": ({"width": 64, "hidden": 256, "proposals": 100, "sampled": 64}, 3e-3),
+    "segment/mask2former-instances": ({"queries": 20}, 1e-3),
+}
 ALL = {"backbone_lr": 0.3, "loss": "cross-entropy+lovasz"}
 #: for heads on coarse maps, which thin strokes are lost in: the same network untrained, with maps at stride 8
 FINE = "timm/tf_efficientnet_lite0?random&output_stride=8"
@@ -50,10 +56,8 @@ UNTRAINED = {"backbone_lr": 1.0, "freeze_statistics": False}
 
 
 def main() -> int:
-    every = [cls for cls in registry.methods("segment") if issubclass(cls, Segmenter)]
-    networks = [cls.id for cls in every if not (cls.adapts() or cls.solved)] + [THINGS]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("methods", nargs="*", default=networks)
+    parser.add_argument("methods", nargs="*", default=networks())
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--steps", type=int, default=400, help="at most")
     parser.add_argument("--backbone", help=f"instead of {BACKBONE}, or where that is too coarse {FINE}")
@@ -66,7 +70,7 @@ def main() -> int:
     for method in asked.methods:
         if method not in rows:
             backbone = asked.backbone or backbone_of(method)
-            learn = overfit_things if method == THINGS else overfit
+            learn = overfit_things if method in THINGS else overfit
             rows[method] = {"method": method, **learn(method, backbone, asked.size, asked.steps)}
             if asked.rows:
                 asked.rows.open("a").write(json.dumps(rows[method]) + "\n")
@@ -77,6 +81,12 @@ def main() -> int:
             flush=True,
         )
     return int(any(rows[method]["miou"] < ENOUGH or not rows[method]["same"] for method in asked.methods))
+
+
+def networks() -> list[str]:
+    """The ids of all networks that are trained."""
+    every = [cls for cls in registry.methods("segment") if issubclass(cls, Segmenter)]
+    return [cls.id for cls in every if not (issubclass(cls, AroundNetwork) or cls.solved)] + list(THINGS)
 
 
 def overfit(method: str, spec: str, size: int, most: int) -> dict[str, float | bool]:
@@ -110,32 +120,25 @@ def overfit(method: str, spec: str, size: int, most: int) -> dict[str, float | b
 
 def overfit_things(method: str, spec: str, size: int, most: int) -> dict[str, float | bool]:
     """As `overfit`; in place of mIoU the AP of masks at an overlap of 0.5."""
-    split, classes = scenes(size)
-    truths = [
-        Instances.of([(label - 1, inside) for label, inside in things_of(item.mask)], (size, size))
-        for item in split.dataset.items
-    ]
-    things = ThingSplit(np.stack(split.images), truths, split.dataset)
-    learner = made(method, spec, size, classes[1:], {"width": 64, "hidden": 256})
+    things, classes = scenes_of_things(size)
+    params, lr = THINGS[method]
+    learner = made(method, spec, size, classes, params)
     settings = SegmentTrain(batch_size=4, augment="none")
 
-    def seen(network: Any) -> list[Instances]:
-        network.train_mode(False)
-        return find(network, torch.from_numpy(things.pixels), Preprocess(size), [(size, size)] * len(truths))
-
     def score() -> float:
-        return coco_mask_ap(truths, seen(learner), classes[1:])["map_50"]
+        return coco_mask_ap(things.truths, look_for_things(learner, things), classes)["map_50"]
 
     begun = time.monotonic()
     batches = ThingBatches(things, Preprocess(size), settings)
-    steps = train(learner, batches, most, THINGS_LR, clip=5.0, learned=lambda: score() >= ENOUGH)
+    steps = train(learner, batches, most, lr, clip=5.0, learned=lambda: score() >= ENOUGH)
     trained = steps * settings.batch_size / (time.monotonic() - begun)
     begun = time.monotonic()
-    found = seen(learner)
+    found = look_for_things(learner, things)
     looked = len(found) / (time.monotonic() - begun)
-    again = made(method, spec, size, classes[1:], {"width": 64, "hidden": 256})
+    again = made(method, spec, size, classes, params)
     again.load_state(learner.state())
-    same = all(one.lengths == other.lengths for one, other in zip(found, seen(again), strict=True))
+    pairs = zip(found, look_for_things(again, things), strict=True)
+    same = all(one.lengths == other.lengths for one, other in pairs)
     millions = sum(parameter.numel() for parameter in learner.module.parameters()) / 1e6
     return {"millions": millions, "steps": steps, "trained": trained, "looked": looked, "miou": score(), "same": same}
 
@@ -188,6 +191,22 @@ def scenes(size: int) -> tuple[MaskedSplit, list[str]]:
     maps = [item.mask.read() for item in data.items]
     images = [np.ascontiguousarray(item.source.read().transpose(2, 0, 1)) for item in data.items]
     return MaskedSplit(images, maps, np.array([pixels_by_class(3, one) for one in maps]), data), data.classes
+
+
+def scenes_of_things(size: int) -> tuple[ThingSplit, list[str]]:
+    """The same scenes with a mask for each thing, and the classes of things."""
+    split, classes = scenes(size)
+    truths = [
+        Instances.of([(label - 1, inside) for label, inside in things_of(item.mask)], (size, size))
+        for item in split.dataset.items
+    ]
+    return ThingSplit(np.stack(split.images), truths, split.dataset), classes[1:]
+
+
+def look_for_things(learner: Any, things: ThingSplit) -> list[Instances]:
+    learner.train_mode(False)
+    size = things.pixels.shape[-1]
+    return find(learner, torch.from_numpy(things.pixels), Preprocess(size), [(size, size)] * len(things.truths))
 
 
 def look(learner: Segmenter, split: MaskedSplit) -> np.ndarray:

@@ -1,11 +1,12 @@
 """What segmentation costs beside what it does: scoring beside torchmetrics, the loop beside a bare one, making a batch.
 
-    python benchmarks/segment_speed.py [scoring] [step] [batches] [--rounds 3] [--size 96]
+    python benchmarks/segment_speed.py [scoring] [step] [batches] [networks] [--rounds 3] [--size 96]
 
 All in seconds of one core, the two in turn, medians of the rounds. `scoring`: mIoU of 8 maps of 1024 x 2048 pixels and
 19 classes, with void, by our confusion matrix and by torchmetrics (pip install torchmetrics). `step`: the light pyramid
 in the training loop and in a bare one, on the same batches. `batches`: a batch cut, mirrored and distorted from images
 of 480 x 360 with their masks, beside the step that learns from it; the loop makes one while the other is learned.
+`networks`: images a second that each network learns from and looks at, eight of --size pixels at once.
 """
 
 import argparse
@@ -21,7 +22,9 @@ import torch
 
 from adapters.segment.data.batches import MaskBatches
 from adapters.segment.data.decoded import MaskedSplit
+from adapters.segment.instances.data import ThingBatches
 from adapters.segment.task import SegmentTrain
+from benchmarks import segment_overfit as overfit
 from benchmarks.by_heart import train
 from benchmarks.training_loop import Ready, seconds_of
 from studio.core import registry
@@ -35,7 +38,8 @@ from studio.metrics.segmentation import confusion_of, scores_of
 
 CLASSES = 19
 BACKBONE = "pip/tf_efficientnet_lite0"
-PARTS = ("scoring", "step", "batches")
+OWN = ("segment/segformer", "segment/eomt")  # networks with an encoder of their kind
+PARTS = ("scoring", "step", "batches", "networks")
 
 
 def main() -> None:
@@ -45,7 +49,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=96, help="pixels of the crops of `step`")
     asked = parser.parse_args()
     for part in asked.parts:
-        {"scoring": scoring, "step": step, "batches": batches}[part](asked)
+        {"scoring": scoring, "step": step, "batches": batches, "networks": networks}[part](asked)
 
 
 def scoring(asked: Any) -> None:
@@ -101,6 +105,29 @@ def batches(asked: Any) -> None:
         asked.rounds,
     )
     print(f"batches: made in {made:.3f} s, learned in {learned:.3f} s: {100 * made / learned:.0f} % of a step")
+
+
+def networks(asked: Any) -> None:
+    print(f"{'network':32}{'params':>8}{'learned/s':>11}{'looked/s':>10}")
+    for method in overfit.networks():
+        spec = overfit.backbone_of(method) if method in OWN else BACKBONE
+        settings = SegmentTrain(batch_size=8, augment="none")
+        if method in overfit.THINGS:
+            split, classes = overfit.scenes_of_things(asked.size)
+            learner = overfit.made(method, spec, asked.size, classes, {})
+            source, look = ThingBatches(split, Preprocess(asked.size), settings), overfit.look_for_things
+        else:
+            split, classes = overfit.scenes(asked.size)
+            learner = overfit.made(method, spec, asked.size, classes, {})
+            source, look = MaskBatches(split, Preprocess(asked.size), settings), overfit.look
+        ready = Ready([source.batch(0)])
+        learned, looked = in_turn(
+            lambda: seconds(lambda: train(learner, ready, 1, 1e-4, clip=1.0)),  # noqa: B023
+            lambda: seconds(lambda: look(learner, split)),  # noqa: B023
+            asked.rounds,
+        )
+        millions = sum(parameter.numel() for parameter in learner.module.parameters()) / 1e6
+        print(f"{method:32}{millions:7.1f}M{8 / learned:11.1f}{8 / looked:10.1f}", flush=True)
 
 
 def seconds(call: Callable[[], Any]) -> float:

@@ -11,15 +11,19 @@ from adapters.segment.base import SegmentParams
 from adapters.segment.hf_base import labelled
 from adapters.segment.queries import Queries, QuerySegmenter
 from studio.core.faces import LearnerContext
-from studio.core.registry import register
+from studio.core.registry import Params, register
 
 
-class Mask2FormerParams(SegmentParams):
+class Mask2FormerSizes(Params):
     width: int = Field(128, ge=32, le=1024, multiple_of=32, description="channels of the transformer; 256 in the paper")
     queries: int = Field(50, ge=2, le=1000, description="masks that are drawn; 100 in the paper")
     heads: int = Field(4, ge=1, le=32, description="attention heads; 8 in the paper")
     encoder_layers: int = Field(2, ge=1, le=12, description="layers of deformable attention on the maps; 6 there")
     decoder_layers: int = Field(4, ge=2, le=20, description="layers in which queries look at the maps; 10 there")
+
+
+class Mask2FormerParams(Mask2FormerSizes, SegmentParams):
+    pass
 
 
 class Maps(nn.Module):
@@ -48,19 +52,25 @@ class Mask2Former(QuerySegmenter):
     Params = Mask2FormerParams
 
     def build(self, context: LearnerContext) -> nn.Module:
-        from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation
+        maps = PyramidMaps(context.backbone, self.strides)
+        return Queries(mask2former_on(maps, self.params, context.classes), maps.any_size, maps.resampled)
 
-        maps, width = PyramidMaps(context.backbone, self.strides), self.params.width
-        with hf_model.quiet():
-            config = Mask2FormerConfig(
-                backbone_config=_stand_in(maps.channels), feature_size=width, mask_feature_size=width, hidden_dim=width,
-                encoder_feedforward_dim=4 * width, dim_feedforward=4 * width, num_attention_heads=self.params.heads,
-                encoder_layers=self.params.encoder_layers, decoder_layers=self.params.decoder_layers,
-                num_queries=self.params.queries, train_num_points=1024, **labelled(context.classes),
-            )  # fmt: skip
-            model = Mask2FormerForUniversalSegmentation(config).float()
-        model.model.pixel_level_module.encoder = Maps(maps)
-        return Queries(model, maps.any_size, maps.resampled)
+
+def mask2former_on(maps: PyramidMaps, sizes: Mask2FormerSizes, classes: list[str]) -> nn.Module:
+    """Mask2FormerForUniversalSegmentation whose encoder is `maps`, at strides 4 to 32."""
+    from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation
+
+    width = sizes.width
+    with hf_model.quiet():
+        config = Mask2FormerConfig(
+            backbone_config=_stand_in(maps.channels), feature_size=width, mask_feature_size=width, hidden_dim=width,
+            encoder_feedforward_dim=4 * width, dim_feedforward=4 * width, num_attention_heads=sizes.heads,
+            encoder_layers=sizes.encoder_layers, decoder_layers=sizes.decoder_layers, num_queries=sizes.queries,
+            train_num_points=1024, **labelled(classes),
+        )  # fmt: skip
+        model = Mask2FormerForUniversalSegmentation(config).float()
+    model.model.pixel_level_module.encoder = Maps(maps)
+    return model
 
 
 def _stand_in(channels: list[int]) -> dict[str, Any]:

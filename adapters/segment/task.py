@@ -52,9 +52,10 @@ class SegmentEval(EvalSection):
         "source-val; label-free and oracle, which looks at the target's masks, are for such a method alone",
     )
     score: Literal["restyled", "entropy", "diversity"] = Field(
-        "restyled",
+        "diversity",
         description="the label-free score: restyled is the mIoU on the source's validation images in the target's "
-        "colours; entropy, diversity: how sure the target's pixels are, and of how many classes",
+        "colours; entropy, diversity: how sure the target's pixels are, and of how many classes, of epochs that hold "
+        "what source only is",
     )
     absent: Literal["mmseg", "cityscapes", "present", "zero"] = Field(
         "mmseg",

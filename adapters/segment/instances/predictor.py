@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-from adapters.segment.mask_rcnn import MaskRcnn
+from adapters.detect.face import Detector
 from studio.core.answers import Answer
 from studio.core.procedure import Predictor
 from studio.data.masks.instances import Instances
@@ -67,11 +67,18 @@ class FoundThings(Answer):
         return draw_instances(image, self.things.rows(np.isin(self.things.labels, labels)), self.classes, strength)
 
 
+class ThingFinder(Protocol):
+    """A Detector that draws masks too."""
+
+    def find(self, images: Tensor) -> list[dict[str, Tensor]]:
+        """Of each image [B, 3, S, S] labels [N] from 0, scores [N] and masks [N, S, S] in 0..1."""
+
+
 class ThingPredictor(Predictor):
     """A trained network, ready to look at photos. `threshold` is the score from which a thing is shown."""
 
     def __init__(
-        self, learner: MaskRcnn, classes: list[str], preprocess: Preprocess, device: str, threshold: float
+        self, learner: Detector, classes: list[str], preprocess: Preprocess, device: str, threshold: float
     ) -> None:
         self.learner, self.classes, self.preprocess, self.device = learner, classes, preprocess, device
         self.threshold = threshold
@@ -84,7 +91,7 @@ class ThingPredictor(Predictor):
 
 
 def find(
-    learner: MaskRcnn, pixels: Tensor, preprocess: Preprocess, sizes: Sequence[tuple[int, int]], least: float = 0.0
+    learner: ThingFinder, pixels: Tensor, preprocess: Preprocess, sizes: Sequence[tuple[int, int]], least: float = 0.0
 ) -> list[Instances]:
     """What is found in images uint8 [B, 3, S, S], at their own `sizes` (width, height), from a score of `least` on."""
     outputs = learner.find(normalize(pixels, preprocess))

@@ -18,6 +18,8 @@ from studio.data.looks.mean_variance import match_mean_variance, statistics
 from studio.data.preprocess import Preprocess
 from studio.metrics.segmentation import scores_of
 
+SURENESS = ("entropy", "diversity")  # scores that know nothing of right and wrong
+HELD = {"restyled": 0.85, "target_classes": 0.95}  # the shares of source only's numbers that an epoch must hold then
 JUDGED = 40  # images of each kind that are looked at after an epoch
 
 
@@ -46,8 +48,10 @@ class Judge:
         self.restyled = restyled(self.val, self.target, job.recipe.train.seed)
         self.test = None if splits.test is None else evenly(splits.test)
         self.rule = rule_of(job)
+        self.before: dict[str, float] | None = None
         if learner.starts_solved:  # source only is what adapting is compared with, and never a collapse itself
-            self.spread = min(self.spread, spread(pixels_of(job, learner, self.target, preprocess, self.look)[2]))
+            self.before = self.label_free()
+            self.spread = min(self.spread, self.before["target_classes"])
 
     @property
     def words(self) -> str:
@@ -56,11 +60,12 @@ class Judge:
         return named.get(self.rule, self.rule)
 
     def evaluate(self) -> dict[str, float]:
-        """Numbers by name; `score` is minus infinity where the target's predictions have collapsed."""
+        """Numbers by name; `score` is minus infinity for an epoch that is not to be kept."""
         numbers = self.label_free() | {"miou": self.miou(self.val)}
         if self.test is not None:
             numbers["target_miou"] = self.miou(self.test)
-        numbers["score"] = -np.inf if self._collapsed(numbers["target_classes"]) else self._score(numbers)
+        refused = self._collapsed(numbers["target_classes"]) or self._fooled(numbers)
+        numbers["score"] = -np.inf if refused else self._score(numbers)
         return numbers
 
     def label_free(self) -> dict[str, float]:
@@ -80,6 +85,12 @@ class Judge:
 
     def _score(self, numbers: dict[str, float]) -> float:
         return numbers[{"source-val": "miou", "oracle": "target_miou"}.get(self.rule, self.job.recipe.eval.score)]
+
+    def _fooled(self, numbers: dict[str, float]) -> bool:
+        """Chosen by how sure it is, but worse than source only on restyled images, or sure of fewer classes."""
+        if self.rule != "label-free" or self.job.recipe.eval.score not in SURENESS or self.before is None:
+            return False
+        return any(numbers[name] < share * self.before[name] for name, share in HELD.items())
 
     def _collapsed(self, predicted: float) -> bool:
         least = 1 + FEW * (self.spread - 1)
