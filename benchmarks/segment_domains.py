@@ -71,11 +71,12 @@ def main() -> int:
     parser.add_argument("--cells", type=int, default=1000, help="run at most so many")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="in every recipe, and a cell apart")
     parser.add_argument("--table", action="store_true", help="only print what there is")
+    parser.add_argument("--score", default="restyled", choices=("restyled", "diversity"), help="that of the table")
     asked = parser.parse_args()
     if not asked.table:
         work(asked)
     for data in DATA:
-        show([row for row in known(asked.results) if row["data"] == data], data)
+        show([row for row in known(asked.results) if row["data"] == data], data, asked.score)
     return 0
 
 
@@ -215,7 +216,7 @@ def cell(arm: str, values: dict[str, Any], home: Home) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def show(rows: list[dict[str, Any]], data: str) -> None:
+def show(rows: list[dict[str, Any]], data: str, score: str) -> None:
     """One table: a line an arm, means over its seeds; then how far each rule was from the best epoch."""
     if not rows:
         return
@@ -224,7 +225,7 @@ def show(rows: list[dict[str, Any]], data: str) -> None:
     print("|---|---:|---:|---:|---|---:|---:|---:|")
     for arm in dict.fromkeys(row["arm"] for row in rows):
         mine = [row for row in rows if row["arm"] == arm and row["seed"] in plain]
-        kept = [kept_of(row) for row in mine]
+        kept = [kept_of(row, score) for row in mine]
         gains = [miou - plain[row["seed"]] for miou, row in zip(kept, mine, strict=True)]
         last, best = (mean_of(mine, pick) for pick in (lambda curve: curve[-1], max))
         half = f" ± {interval(gains):.3f}" if len(gains) > 1 else ""
@@ -235,11 +236,13 @@ def show(rows: list[dict[str, Any]], data: str) -> None:
     regrets(rows)
 
 
-def kept_of(row: dict[str, Any]) -> float:
-    """The mIoU of a run by the default rule as it is now, whatever it was when the run was made."""
+def kept_of(row: dict[str, Any], score: str) -> float:
+    """The mIoU of a run by this score, whichever it was made with."""
     curve = row["history"]
-    watched = bool(curve) and curve[0]["target_miou"] is not None
-    return held(curve)["target_miou"] if watched else row["miou"]
+    if not curve or curve[0]["target_miou"] is None:
+        return row["miou"]
+    kept = held(curve) if score == "diversity" else max(curve, key=lambda one: one["restyled"])
+    return kept["target_miou"]
 
 
 def held(curve: list[dict[str, float]]) -> dict[str, float]:

@@ -52,7 +52,7 @@ class SegmentEval(EvalSection):
         "source-val; label-free and oracle, which looks at the target's masks, are for such a method alone",
     )
     score: Literal["restyled", "entropy", "diversity"] = Field(
-        "diversity",
+        "restyled",
         description="the label-free score: restyled is the mIoU on the source's validation images in the target's "
         "colours; entropy, diversity: how sure the target's pixels are, and of how many classes, of epochs that hold "
         "what source only is",
