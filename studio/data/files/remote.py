@@ -89,11 +89,17 @@ class RemoteFile:
         with self._clear():
             if not self.fs.exists(self.root) and not self.fs.ls(self.root, detail=False):
                 raise FileNotFoundError
-            for folder, _, files in self.fs.walk(self.root, detail=True, on_error="raise"):
-                below = folder.rstrip("/")[len(self.root) :].strip("/")
-                for name, facts in sorted(files.items()):
-                    if name:
-                        yield f"{below}/{name}" if below else name, facts
+            folders = [self.root]
+            while folders:  # the libraries' own walk passes over folders that can't be listed
+                folder = folders.pop()
+                for facts in self.fs.ls(folder, detail=True):
+                    name = facts["name"].rstrip("/")
+                    if name == folder or not name.startswith(f"{self.root}/"):
+                        continue
+                    if facts["type"] == "directory":
+                        folders.append(name)
+                    else:
+                        yield name[len(self.root) + 1 :], facts
 
     def read(self, name: str, size: int | None, tag: str) -> bytes:
         """A file, from the cache where it is there. Raises OSError for it alone, DataError where nothing can be had."""
