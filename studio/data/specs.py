@@ -26,6 +26,7 @@ from studio.data.remote_specs import read_remote
 from studio.data.translated import translated
 
 MOST_COMMAS = 8  # in one path
+BY_NAME = ("builtin", "hf", "labels", "torchvision")  # whose readers say themselves what a name is
 BAR = re.compile(r"\s+\|\s+")
 #: what may stand after a bar: from images, a name, options and limits to images
 STEPS: dict[str, Callable[..., Dataset]] = {"translate": translated}
@@ -151,7 +152,8 @@ def _open(spec: Spec, limits: Limits) -> Dataset | FeatureSet:
         for option in spec.options.keys() - reader.OPTIONS.keys():
             known = nearest(option, reader.OPTIONS) or f" {spec.scheme}: has no options."
             raise DataError(f"data: {spec.text!r} has the unknown option {option!r}.{known}")
-    read = reader.read if not is_remote(spec.rest) else partial(read_remote, spec.scheme)
+    elsewhere = is_remote(spec.rest) and spec.scheme not in BY_NAME
+    read = partial(read_remote, spec.scheme) if elsewhere else reader.read
     dataset = replace(read(spec.rest, spec.options, limits), spec=spec.text)
     for item in dataset.items if isinstance(dataset, Dataset) and not limits.rights.local else ():
         if isinstance(item.source, FileSource):  # a list may name files anywhere

@@ -26,6 +26,7 @@ from studio.device.manager import DeviceManager, TorchProbe
 from studio.engine.process_rank import world
 from studio.runs.affordable import out_of_time, require_affordable
 from studio.runs.openable import require_openable
+from studio.runs.pinned import pinned
 from studio.runs.queue import Queue, cores
 from studio.store import RunFolder, Store, sharing
 
@@ -58,7 +59,7 @@ def submit(recipe: Recipe, store: Store) -> RunFolder:
     wants_ranks(recipe)
     require_openable(recipe, store)
     require_affordable(recipe, store.home.rights)
-    run = store.new_run(recipe)
+    run = store.new_run(pinned(recipe, store))
     with EventWriter(run.events_path) as events:
         events.status("queued")
         for note in recipe.notes:

@@ -7,7 +7,9 @@ from PIL import Image
 
 from adapters.translate.pix2pix import Pix2Pix
 from studio.core.errors import DataError
+from studio.core.events import EventWriter
 from studio.core.faces import LearnerContext
+from studio.core.recipe import Recipe
 from studio.data import open_data, read_image
 from studio.data.files.limits import limits_of
 from studio.data.preprocess import Preprocess
@@ -47,7 +49,10 @@ def test_images_are_translated_once_and_keep_their_size_and_truth(home, translat
     assert read_image(again.items[1].source).tobytes() == image.tobytes()
 
 
-def test_the_last_checkpoint_will_do_and_the_data_say_which_it_was(home, translator):
+def test_what_the_last_run_left_will_do_and_the_data_say_which_it_was(home, translator):
+    run = Store(home).new_run(Recipe(name="a translator"))
+    with EventWriter(run.events_path) as events:
+        events.emit("checkpoint", checkpoint=translator, role="final")
     last, named = (open_data(f"{SCENES} | translate:{name}", limits_of(home)) for name in ("last", translator))
     assert last.items[0].source.digest() == named.items[0].source.digest() and translator in last.remarks[0]
 

@@ -135,8 +135,9 @@ def teach(page, label):
 def mark_by_a_click(page):
     """Clicks on the photo, and asks what looks like that place; the sentence of the answer."""
     page.click("#tool-click > button")
-    page.click("#try-photo img", position={"x": 60, "y": 60})
-    page.wait_for_function("/^[0-9]+, [0-9]+$/.test(document.querySelector('#tool-click-inside input')?.value)")
+    page.click("#try-photo img")  # its middle: a small photo does not fill its frame
+    box = "document.querySelector('#tool-click-inside :is(input, textarea)')"
+    page.wait_for_function(f"/^[0-9]+, [0-9]+$/.test({box}?.value)")
     page.click("#tool-click-use")
     page.wait_for_selector("#tool-click-image img")
     return page.inner_text("#tool-click-remark")
@@ -498,8 +499,10 @@ def test_individuals_are_enrolled_recognised_and_found(served, browser, tmp_path
     page.wait_for_function("document.querySelector('#try-checkpoint input')?.value.startsWith('frozen')")
     page.wait_for_selector("#try-care :text('Not for watching or identifying anybody else')")
     page.set_input_files("#try-photo input[type=file]", next(berta.iterdir()))
+    before = page.input_value("#try-checkpoint input")
     said = use_tool(page, "enrol", data=f"reid:{tmp_path / 'cows'}")
     assert "3 individuals are enrolled, by 9 images" in said
+    page.wait_for_function("before => document.querySelector('#try-checkpoint input').value !== before", arg=before)
     page.wait_for_selector(f"#try-answer :text('{berta.name}')")
     assert "of 9 images are near enough" in use_tool(page, "find-in-folder", data=f"images:{tmp_path / 'cows'}")
     page.wait_for_selector("#tool-find-in-folder-image img")

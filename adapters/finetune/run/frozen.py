@@ -6,8 +6,10 @@ import numpy as np
 from PIL import Image
 from torch import Tensor, nn
 
+from adapters.finetune.run.classifier import other_classes
 from adapters.finetune.run.report import report
 from studio.core import registry
+from studio.core.errors import UsageError
 from studio.core.faces import Estimator
 from studio.core.home import Home
 from studio.core.procedure import Job, Outcome, Predictor, Procedure
@@ -34,18 +36,19 @@ class Frozen(Procedure):
         require_classes(splits.train, 2)
         job.events.note(splits.note)
         meter = Meter(job.device)
-        backbone = registry.backbone(recipe.model.backbone, home=job.home, image_size=recipe.model.image_size)
-        backbone.to(job.device)
-        x, train = features_of(job, splits.train, backbone, "train")
+        backbone = _backbone(job, splits.train.classes)
         held, what = (splits.test, "test") if splits.test is not None else (splits.val, "val")
         held_x, held = features_of(job, held, backbone, what)
-        job.method.fit(x, train.labels, classes=len(train.classes))
+        meter.images = len(held)
+        if recipe.train.epochs:
+            x, train = features_of(job, splits.train, backbone, "train")
+            job.method.fit(x, train.labels, classes=len(train.classes))
+            meter.images += len(train)
         metrics = report(job, job.method.predict_proba(held_x), held, trust=INDEPENDENT)  # val chooses nothing here
-        meter.images = len(train) + len(held)
         metrics.update(meter.read(), selection=recipe.eval.selection, scored_on=what)
         if splits.near_copies:
             metrics["near_copies"] = splits.near_copies
-        manifest = manifest_of(job, train.classes, metrics, backbone)
+        manifest = manifest_of(job, splits.train.classes, metrics, backbone)
         return Outcome(metrics, job.store.put(manifest, job.method.state()).id)
 
     def restore(self, checkpoint: Checkpoint, device: str, home: Home, store: Any) -> Predictor:
@@ -55,6 +58,30 @@ class Frozen(Procedure):
         estimator.load_state({name: np.asarray(tensor) for name, tensor in checkpoint.tensors().items()})
         backbone = registry.backbone(manifest.backbone["spec"], home=home, image_size=manifest.backbone["image_size"])
         return EstimatorPredictor(estimator, backbone.to(device), manifest.classes, device)
+
+
+def _backbone(job: Job, classes: list[str]) -> Any:
+    """The backbone to solve on: that of `model.checkpoint` where one is named, whose solution is loaded to evaluate it.
+
+    Raises UsageError where there is nothing to evaluate, or what is there is another method's or of other classes.
+    """
+    model, evaluates = job.recipe.model, job.recipe.train.epochs == 0
+    if model.checkpoint is None:
+        if evaluates:
+            raise UsageError("train.epochs: 0 evaluates only, which needs model.checkpoint to name a checkpoint.")
+        return registry.backbone(model.backbone, home=job.home, image_size=model.image_size).to(job.device)
+    checkpoint = job.store.checkpoint(model.checkpoint)
+    if evaluates:
+        made = checkpoint.manifest
+        if made.method != job.recipe.method or made.classes != classes:
+            raise UsageError(
+                f"model.checkpoint: {checkpoint.id} was made by {made.method}. {other_classes(checkpoint, classes)}"
+                "Only the same method and classes can be evaluated; with train.epochs above 0 its backbone gets a new "
+                "head."
+            )
+        job.method.load_state({name: np.asarray(tensor) for name, tensor in checkpoint.tensors().items()})
+    job.events.note(f"Starts from checkpoint {checkpoint.id}{'.' if evaluates else ': its backbone, with a new head.'}")
+    return registry.backbone(f"store/{checkpoint.id}", home=job.home, image_size=model.image_size).to(job.device)
 
 
 class EstimatorPredictor(Predictor):

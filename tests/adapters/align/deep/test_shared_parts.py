@@ -111,7 +111,7 @@ def test_sure_images_count_more_and_the_mean_weight_is_one():
 )
 def test_running_statistics_follow_the_target_alone_or_both_domains_together(method, asked, statistics):
     cls = registry.get(f"align/{method}")
-    learner = cls(cls.Params(bottleneck=8, statistics=asked))
+    learner = cls(cls.Params(bottleneck=8, statistics=asked, freeze_statistics=False))
     learner.setup(LearnerContext(registry.backbone("studio/conv4?image_size=16&width=8"), list("abc")))
     learner.train_mode(True)
     first = batch_norms(learner.module)[0]
