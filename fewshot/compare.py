@@ -36,6 +36,7 @@ class Compare(EpisodeHead):
 
     title = "Compare heads"
     paper = "paired differences over common episodes"
+    takes_checkpoint = False
     Params = CompareParams
 
 

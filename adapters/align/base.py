@@ -40,6 +40,7 @@ class Aligner(Estimator):
     task = "align"
     uses = ("data.source", "data.target", "eval.fallback")
     train_keys = TRAIN_KEYS
+    takes_checkpoint = False
     Params = AlignParams
     note: str = ""
     #: columns of the common space for each of `params.dim`

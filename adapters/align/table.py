@@ -50,6 +50,7 @@ class AlignTable(Method):
     paper = "protocol: full source, full target, one setting a method across tasks"
     task = "align"
     uses = ("train.epochs", "train.lr", "eval.selection", "eval.score", "eval.unknown")
+    takes_checkpoint = False
     Params = TableParams
 
 

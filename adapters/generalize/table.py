@@ -45,6 +45,7 @@ class GeneralizeTable(Method):
     paper = "protocol of Gulrajani and Lopez-Paz 2021, In Search of Lost Domain Generalization; one setting a method"
     task = "generalize"
     uses = ("train.epochs", "train.lr", "eval.selection")
+    takes_checkpoint = False
     Params = TableParams
 
 

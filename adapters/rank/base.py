@@ -13,6 +13,7 @@ class Ranking(Method):
     """A method that compares backbones or domains before anything is trained."""
 
     task = "rank"
+    takes_checkpoint = False
 
     def rank(self, job: Job) -> dict[str, Any]:
         """The metrics; tables, figures and warnings go into the job's events."""

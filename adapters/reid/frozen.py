@@ -40,6 +40,7 @@ class FrozenMetric(Estimator):
     task = "reid"
     uses = ("data.train", "data.test", "eval.splits")
     train_keys = ("seed", "workers")
+    takes_checkpoint = False
     Params = FrozenParams
     mean: np.ndarray
     weights: np.ndarray

@@ -86,7 +86,9 @@ class Translator(Learner):
 
     def networks(self, image_size: int) -> dict[str, nn.Module]:
         """All networks by name."""
-        return {"generator": self.make_generator(image_size), "discriminator": self.make_discriminator()}
+        ends = ("", "_back") if self.both_ways else ("",)
+        generators = {f"generator{end}": self.make_generator(image_size) for end in ends}
+        return generators | {f"discriminator{end}": self.make_discriminator() for end in ends}
 
     def make_generator(self, image_size: int) -> nn.Module:
         return make_generator(self.params.generator, self.params.width, image_size)

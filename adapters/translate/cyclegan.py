@@ -37,14 +37,8 @@ class CycleGan(Translator):
     discriminating = ("discriminator", "discriminator_back")
 
     def networks(self, image_size: int) -> dict[str, nn.Module]:
-        return {
-            "generator": self.make_generator(image_size),
-            "generator_back": self.make_generator(image_size),
-            "discriminator": self.make_discriminator(),
-            "discriminator_back": self.make_discriminator(),
-            "pool": ImagePool(self.params.pool, image_size),
-            "pool_back": ImagePool(self.params.pool, image_size),
-        }
+        pools = {name: ImagePool(self.params.pool, image_size) for name in ("pool", "pool_back")}
+        return super().networks(image_size) | pools
 
     def generate(self, batch: StreamBatches, at: Step) -> Losses:
         source, target, net = batch.source, batch.target, self.module

@@ -38,14 +38,6 @@ class Munit(Translator):
     generating = ("generator", "generator_back")
     discriminating = ("discriminator", "discriminator_back")
 
-    def networks(self, image_size: int) -> dict[str, nn.Module]:
-        return {
-            "generator": self.make_generator(image_size),
-            "generator_back": self.make_generator(image_size),
-            "discriminator": self.make_discriminator(),
-            "discriminator_back": self.make_discriminator(),
-        }
-
     def make_generator(self, image_size: int) -> nn.Module:
         return CodedGenerator(self.params.width, self.params.blocks, self.params.codes)
 

@@ -125,8 +125,13 @@ def reference_spec(recipe: Recipe) -> str | None:
 
 
 def _refuse_unread_keys(recipe: Recipe) -> None:
-    """Raises UsageError for a key of `train` that is changed and that the method does not look at."""
+    """Raises UsageError for a checkpoint, or a key of `train` that is changed, that the method does not look at."""
     keys = recipe.method_class().train_keys
+    if recipe.model.checkpoint and not recipe.method_class().takes_checkpoint:
+        raise UsageError(
+            f"model.checkpoint: found {recipe.model.checkpoint!r}, and {recipe.method} goes on from none; leave it "
+            f"out. To work on a checkpoint's backbone set model.backbone: store/{recipe.model.checkpoint}"
+        )
     for name, value in recipe.train.model_dump(exclude_defaults=True).items():
         if keys is not None and name not in keys:
             raise UsageError(

@@ -71,6 +71,8 @@ class Method:
     uses: tuple[str, ...] = ("data.train",)
     #: keys of `train` that it looks at; None: all that its task has
     train_keys: tuple[str, ...] | None = None
+    #: it goes on from `model.checkpoint`, or works on its backbone, where one is named
+    takes_checkpoint: bool = True
 
     def __init__(self, params: Any = None) -> None:
         self.params = params if params is not None else self.Params()

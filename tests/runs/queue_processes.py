@@ -19,8 +19,22 @@ def start(home: Home, *arguments: str) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, __file__, str(home.root), *arguments], env=env)
 
 
+def looks(home: Home) -> Path:
+    """A file with a character for each time that a keeper has looked for what to start."""
+    return home.root / "looks"
+
+
 def keep(home: Home, processes: str, worker: str) -> None:
     keeper.start_worker = lambda run, home, resume: start(home, worker, run.id)
+    choose = keeper.next_to_start
+
+    def choose_and_count(*arguments):
+        chosen = choose(*arguments)
+        with open(looks(home), "ab") as file:
+            file.write(b".")
+        return chosen
+
+    keeper.next_to_start = choose_and_count
     keeper.keep(home, Capacity(int(processes), 1000.0))
 
 

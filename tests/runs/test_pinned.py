@@ -3,6 +3,7 @@
 import pytest
 from inline_runs import work
 
+from studio.core.errors import UsageError
 from studio.core.home import Home
 from studio.core.recipe import parse
 from studio.runs.pinned import pinned
@@ -59,3 +60,15 @@ def test_data_and_ensembles_name_theirs_by_id_too_and_what_is_not_there_yet_keep
     assert recipe.data.val == data["val"]
     detect = {"task": "detect", "method": "detect/ssdlite", "eval": {"ensemble": [short, "to-come"]}}
     assert pinned(parse(detect), Store(home)).eval.ensemble == [first.checkpoint, "to-come"]
+
+
+REFUSING = ["align/coral", "align/table", "fewshot/compare", "generalize/table", "rank/gap", "reid/frozen"]
+
+
+@pytest.mark.parametrize("method", [*REFUSING, "translate/gatys"])
+def test_a_method_that_goes_on_from_no_checkpoint_refuses_one(method):
+    task = method.partition("/")[0].replace("fewshot", "classify")
+    data = {"data": {"target": "images:styles"}} if task == "translate" else {}
+    assert parse({"task": task, "method": method, **data}).model.checkpoint is None
+    with pytest.raises(UsageError, match=f"{method} goes on from none; leave it out.* store/some-1"):
+        parse({"task": task, "method": method, **data, "model": {"checkpoint": "some-1"}})

@@ -9,13 +9,12 @@ import time
 import psutil
 import pytest
 import queue_processes
-from filelock import FileLock
 
 from studio.core import recipe as recipes
 from studio.core.errors import UsageError
 from studio.core.recipe import Recipe
 from studio.runs import queue
-from studio.runs.queue import Capacity, Entry, Queue, keeper_lock, next_to_start
+from studio.runs.queue import Capacity, Entry, Queue, next_to_start
 from studio.runs.runner import execute, submit
 from studio.store import Store
 from studio.ui.actions import Actions
@@ -173,8 +172,7 @@ def test_a_run_in_the_foreground_counts(home, kept):
     own, (waiting,) = Store(home).new_run(Recipe()), file(home, 1)
     with own.hold(), Queue(home).working(own):
         keeper = kept(processes=1)
-        until(lambda: _is_locked(keeper_lock(home)))
-        time.sleep(0.5)
+        until(lambda: queue_processes.looks(home).exists() and queue_processes.looks(home).stat().st_size >= 3)
         assert waiting.status() == "queued" and keeper.poll() is None
     until(lambda: waiting.status() == "running")
     queue.stop(waiting, home)
@@ -241,13 +239,3 @@ def _kill_worker_on(run):
         if run.id in (process.info["cmdline"] or []) and "hold" in process.info["cmdline"]
     )
     holder.kill()
-
-
-def _is_locked(path):
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except TimeoutError:
-        return True
-    lock.release()
-    return False

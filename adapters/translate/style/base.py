@@ -22,6 +22,7 @@ class Stylist(Learner):
     task = "translate"
     uses = ("data.target", "data.source", "model.image_size")
     train_keys = ("seed", "workers")
+    takes_checkpoint = False
     #: a network is trained on data.source, in the one loop
     trains: ClassVar[bool] = False
     #: when it is used, it can be shown another style than it learned
