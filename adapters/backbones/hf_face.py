@@ -10,6 +10,7 @@ from adapters.backbones import allowed, hf_model
 from adapters.backbones.at_size import at_size
 from adapters.backbones.face import Backbone
 from adapters.backbones.hf_detector import build_detector
+from adapters.backbones.hf_eomt import build_eomt
 from studio.data.preprocess import Preprocess
 
 LABELS = ("id2label", "label2id", "problem_type")
@@ -65,6 +66,8 @@ def build(
     config = hf_model.read_config(architecture["config"])
     if hf_model.detects(config):
         return build_detector(architecture, preprocess, image_size, weights, spec, seed)
+    if config.model_type == "eomt":
+        return build_eomt(architecture, preprocess, image_size, weights, spec, seed)
 
     def make(size: int | None, folder: Path | None = weights) -> Backbone:
         size = size or preprocess.image_size

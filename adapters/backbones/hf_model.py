@@ -159,11 +159,18 @@ def _require_all(module: nn.Module, report: dict[str, Any], spec: str) -> None:
 
 
 def _class(config: Any) -> Any:
-    from transformers import AutoModel, AutoModelForImageClassification, AutoModelForObjectDetection
+    from transformers import (
+        AutoModel,
+        AutoModelForImageClassification,
+        AutoModelForObjectDetection,
+        AutoModelForUniversalSegmentation,
+    )
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES as CLASSIFIERS
 
     if config.model_type in CLASSIFIERS:
         return AutoModelForImageClassification
+    if config.model_type == "eomt":  # of which there is no part alone
+        return AutoModelForUniversalSegmentation
     return AutoModelForObjectDetection if detects(config) else AutoModel
 
 

@@ -1,5 +1,6 @@
 """EoMT: queries that join the patches of a plain transformer in its last blocks; there is no decoder."""
 
+import copy
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -8,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from adapters.backbones import hf_model
+from adapters.backbones.hf_eomt import HFEomt
 from adapters.segment.base import SegmentParams
 from adapters.segment.hf_base import labelled
 from adapters.segment.queries import Queries, QuerySegmenter
@@ -35,7 +37,8 @@ class Eomt(QuerySegmenter):
 
     In training queries look through the masks of before, block after block ever less (mask annealing, section 3.3), so
     that no mask is needed afterwards. transformers' model; its encoder is the backbone: a folder such as that of
-    facebook/dinov2-with-registers-small, or one of a config and weights of your own.
+    facebook/dinov2-with-registers-small, or one of a config and weights of your own. A folder of a whole EoMT is gone
+    on from: `queries` and `blocks` are its own then, and classes it knows by name keep their weights.
     """
 
     title = "EoMT"
@@ -44,21 +47,27 @@ class Eomt(QuerySegmenter):
     processor: ClassVar[str] = "EomtImageProcessor"
 
     def build(self, context: LearnerContext) -> nn.Module:
+        with hf_model.quiet():
+            whole = isinstance(context.backbone, HFEomt)
+            model = _pretrained(context.backbone, context.classes) if whole else self._on(context)
+        self._backbone = nn.ModuleList([model.embeddings, model.layers, model.layernorm])
+        return Queries(model, any_size=False)
+
+    def _on(self, context: LearnerContext) -> nn.Module:
+        """A model with the encoder of a backbone, and untrained queries."""
         from transformers import EomtConfig, EomtForUniversalSegmentation
 
         encoder = _encoder(context.backbone)
         given, layers = encoder.config, encoder.config.num_hidden_layers
-        blocks = min(self.params.blocks, layers)
-        with hf_model.quiet():
-            config = EomtConfig(
-                **{name: getattr(given, name) for name in SAME}, image_size=context.image_size, num_blocks=blocks,
-                num_queries=self.params.queries, num_register_tokens=getattr(given, "num_register_tokens", 0),
-                train_num_points=1024, **labelled(context.classes),
-            )  # fmt: skip
-            model = EomtForUniversalSegmentation(config).float()
+        config = EomtConfig(
+            **{name: getattr(given, name) for name in SAME}, image_size=context.image_size,
+            num_blocks=min(self.params.blocks, layers), num_queries=self.params.queries,
+            num_register_tokens=getattr(given, "num_register_tokens", 0), train_num_points=1024,
+            **labelled(context.classes),
+        )  # fmt: skip
+        model = EomtForUniversalSegmentation(config).float()
         model.load_state_dict(renamed(encoder.state_dict()), strict=False)
-        self._backbone = nn.ModuleList([model.embeddings, model.layers, model.layernorm])
-        return Queries(model, any_size=False)
+        return model
 
     def losses(self, batch: Batch, at: Step) -> dict[str, Tensor]:
         masked = self.module.model.attn_mask_probs
@@ -98,13 +107,32 @@ def renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return out
 
 
+def _pretrained(whole: HFEomt, classes: list[str]) -> nn.Module:
+    """The model as it was pretrained, for `classes`: those that it knows by name keep their weights."""
+    from transformers import EomtForUniversalSegmentation
+
+    config = copy.deepcopy(whole.module.config)
+    config.update(labelled(classes))
+    model, before = EomtForUniversalSegmentation(config).float(), whole.module.state_dict()
+    known = {name.casefold(): place for place, name in enumerate(whole.classes)}
+    pairs = [(row, known[name.casefold()]) for row, name in enumerate(classes) if name.casefold() in known]
+    pairs.append((len(classes), len(whole.classes)))  # "no object" comes last
+    for name, tensor in model.state_dict().items():
+        if name.startswith("class_predictor."):
+            for row, place in pairs:
+                tensor[row] = before[name][place]
+        elif name != "criterion.empty_weight":  # has a row a class, and is no weight
+            tensor.copy_(before[name])
+    return model
+
+
 def _encoder(backbone: Any) -> nn.Module:
     """The DINOv2 encoder of a backbone. Raises UsageError where it has none."""
     encoder = getattr(backbone.module, "dinov2", getattr(backbone.module, "dinov2_with_registers", backbone.module))
     if getattr(getattr(encoder, "config", None), "model_type", "") not in ENCODERS:
         raise UsageError(
             "model.backbone: EoMT needs a plain transformer of DINOv2's kind, such as "
-            f"hf/facebook/dinov2-with-registers-small or file:FOLDER with one; {backbone.spec} is another. segment/dpt "
-            "and segment/mask2former stand on any backbone."
+            "hf/facebook/dinov2-with-registers-small or file:FOLDER with one, or a whole EoMT; "
+            f"{backbone.spec} is another. segment/dpt and segment/mask2former stand on any backbone."
         )
     return encoder

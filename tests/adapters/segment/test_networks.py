@@ -11,6 +11,7 @@ from studio.core import registry
 from studio.core.errors import UsageError
 from studio.core.streams import Batch, Step
 from studio.data.masks.class_map import VOID
+from studio.data.preprocess import Preprocess
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +119,24 @@ def test_eomt_takes_the_weights_of_dinov2_and_sees_what_it_sees():
         expected = encoder.encoder.layer[0](expected)
         expected = expected[0] if isinstance(expected, tuple) else expected
         torch.testing.assert_close(model.layers[0](found, None), expected)
+
+
+def test_a_whole_eomt_is_gone_on_from_with_the_classes_that_it_knows_by_name(tmp_path):
+    trained = small("segment/eomt")
+    trained.train_mode(False)
+    trained.save_hugging_face(Preprocess(SIZE), ["background", "0", "1"], tmp_path)
+    spec = f"file:{tmp_path}"
+    whole = registry.backbone(spec, image_size=SIZE)
+    learner = small("segment/eomt", spec, classes=("1", "new", "0"))
+    known, own = whole.module.class_predictor.weight, learner.module.model.class_predictor.weight
+    assert torch.equal(own[[0, 2, 3]], known[[2, 1, 3]])  # and that of "no object"
+    images = torch.randn(2, 3, SIZE, SIZE)
+    learner.train_mode(False)
+    with torch.inference_mode():
+        masks = [model.eval()(pixel_values=images).masks_queries_logits for model in (whole.module, learner.whole())]
+        assert torch.equal(*masks) and whole.feature_map(images).shape == (2, 32, SIZE // 8, SIZE // 8)
+    larger = registry.backbone(spec, image_size=2 * SIZE)
+    assert larger.feature_map(torch.randn(1, 3, 2 * SIZE, 2 * SIZE)).shape[-1] == 2 * SIZE // 8
 
 
 def test_eomt_s_queries_lose_their_masks_one_block_after_the_other():
