@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from yaml import safe_load
 
 from studio.core import recipe as recipes
 from studio.core.home import Home
@@ -99,6 +100,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--size", type=int, default=64, help="pixels of PACS")
     parser.add_argument("--lr", type=float)
+    parser.add_argument("--params", nargs="+", default=[], help="of every method: head_epochs=0")
     parser.add_argument("--keep", type=Path, help="home folder to keep")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -111,6 +113,8 @@ def main() -> None:
     with nullcontext(args.keep) if args.keep else tempfile.TemporaryDirectory() as folder:
         for rule in rules.split(","):
             values = RECIPES[args.what](args)
+            asked = {name: safe_load(value) for name, value in (pair.split("=") for pair in args.params)}
+            values["params"]["common"] = {**values["params"].get("common", {}), **asked}
             values["params"] |= {"methods": args.methods, "seeds": args.seeds or (3 if is_colored else 1)}
             values |= {"task": "generalize", "method": "generalize/table", "eval": {"selection": rule}, "device": "cpu"}
             print(f"{args.what}, {rule}:\n{table(Home.find(folder), f'{args.what} {rule}', values)}", flush=True)

@@ -77,6 +77,14 @@ def exact(cost: np.ndarray) -> np.ndarray:
     return ot.emd(np.full(n, 1 / n), np.full(m, 1 / m), cost.astype(np.float64), numItermax=5_000_000)
 
 
+def partial(cost: np.ndarray, mass: float) -> np.ndarray:
+    """The plan that moves `mass` of 1 at least cost, by POT."""
+    from ot.partial import partial_wasserstein
+
+    n, m = cost.shape
+    return partial_wasserstein(np.full(n, 1 / n), np.full(m, 1 / m), cost.astype(np.float64), m=mass)
+
+
 def barycentres(plan: np.ndarray, xt: np.ndarray) -> np.ndarray:
     """Where each source sample arrives: the mean of xt by its row of the plan."""
     return (plan @ xt.astype(plan.dtype)) / plan.sum(axis=1, keepdims=True)

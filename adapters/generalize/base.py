@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from adapters.finetune.classifier import Classifier, load_into, whole_state
 from adapters.finetune.explain import explain
 from adapters.finetune.full import decay_groups
+from adapters.finetune.run.first_head import HEAD_EPOCHS
 from studio.core.faces import Learner, LearnerContext
 from studio.core.registry import Params
 from studio.core.streams import Batch, Sources, Step, StreamBatches
@@ -24,6 +25,16 @@ class GeneralizeParams(Params):
     freeze_statistics: bool = Field(
         True, description="keep the pretrained batch-norm statistics; false for a backbone that starts untrained"
     )
+    head_epochs: Annotated[int, Field(ge=0, le=1000)] | None = Field(
+        None,
+        description="epochs in which the head learns the sources before the backbone moves; null: 30 where it was "
+        "trained before, which backbone_lr below 1 says, else 0",
+    )
+
+    @property
+    def first_epochs(self) -> int:
+        """Epochs of the head alone."""
+        return HEAD_EPOCHS * (self.backbone_lr < 1) if self.head_epochs is None else self.head_epochs
 
 
 @dataclass(frozen=True)
@@ -88,6 +99,14 @@ class Generalizer(Learner):
         self.module.train(training)
         if training and self.params.freeze_statistics:
             freeze_statistics(self.module)
+
+    def heads(self) -> list[nn.Module]:
+        """What follows the backbone."""
+        return [self.module.head]
+
+    def classify_features(self, features: Tensor) -> Tensor:
+        """Logits [B, C] of the backbone's features [B, D], before the network moves."""
+        return self.module.classify(features)
 
     def predict(self, images: Tensor) -> Tensor:
         return self.module(images)

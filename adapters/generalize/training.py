@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 
 from adapters.finetune.run.classifier import setup_classifier
+from adapters.finetune.run.first_head import teach_head
 from adapters.generalize.base import Generalizer
 from adapters.generalize.batches import SourceBatches
 from adapters.generalize.domains import DomainSplits, require_batches
@@ -117,6 +118,8 @@ def _fit(
     settings = job.recipe.train
     each = settings.batch_size // len(domain_ids(split.dataset.items)[1])
     batches = SourceBatches(split, each, session.preprocess, settings, restyle_of(job))
+    if session.learner.params.first_epochs and job.recipe.model.checkpoint is None:
+        teach_head(job, session.learner, split, session.preprocess, session.learner.params.first_epochs)
     probabilities = partial(predict_pixels, job, session.learner, judged, session.preprocess)
     return train(job, session, batches, lambda: judge(probabilities(), judged), "accuracy", name, selection)
 

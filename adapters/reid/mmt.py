@@ -18,6 +18,7 @@ from adapters.reid.mutual import soft_cross_entropy, softmax_triplet
 from studio.core.phases import Teacher
 from studio.core.registry import register
 from studio.core.streams import Batch, Step
+from studio.device.norms import freeze_statistics
 
 NETWORKS = ("first", "second", "first_mean", "second_mean")
 PAIRS = (("first", "second"), ("second", "first"))  # who learns, and whose average teaches it
@@ -98,7 +99,12 @@ class Mmt(Clusterer):
         for name, network in (("first", self.module), ("second", aids["second"])):
             mean = dict(aids[f"{name}_mean"].named_children())
             pairs += [(mean[part], child) for part, child in network.named_children() if part != "aids"]
-        return [Teacher(mean, follows, decay, buffers=False) for mean, follows in pairs]
+        return [Teacher(mean, follows, decay) for mean, follows in pairs]
+
+    def train_mode(self, training: bool) -> None:
+        super().train_mode(training)
+        if training and self.params.freeze_statistics and "second" in self.module.aids:
+            freeze_statistics(self.module.aids["second"].backbone)
 
     def param_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         aids = self.module.aids

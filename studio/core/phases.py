@@ -50,7 +50,9 @@ class Teacher:
     """`module` is the running average of `follows`, a module of the same form; it is part of the learner's module.
 
     The loop moves it after each step: module = d * module + (1 - d) * follows, d = `decay`, smaller in the first steps
-    where `warm`. `buffers`: the statistics too; those that are no floats are copied.
+    where `warm`. `buffers`: the statistics too; those that are no floats are copied. Without them statistics are the
+    module's own, which follow its batches where its normalisations are in train mode: a backbone in which nothing
+    learns is not, unless the learner sees to it.
     """
 
     module: Any

@@ -12,13 +12,13 @@ from adapters.align.deep.network import AligningNetwork
 from adapters.backbones.seeds import seeded
 from adapters.finetune.classifier import load_into, whole_state
 from adapters.finetune.full import decay_groups
+from adapters.finetune.run.first_head import HEAD_EPOCHS
 from studio.core.faces import Learner, LearnerContext
 from studio.core.registry import Params
 from studio.core.streams import Batch, Source, Step, StreamBatches, Target
 from studio.device.norms import freeze_statistics, still_statistics
 from studio.device.precision import full_precision
 
-HEAD_EPOCHS = 30  # of a head on frozen features, which it learns in seconds
 Losses = dict[str, Tensor] | tuple[dict[str, Tensor], dict[str, Tensor]]
 
 
@@ -157,6 +157,10 @@ class DeepLearner(Learner):
         """A batch through the network by itself."""
         features = self.module.embed(batch.images)
         return View(batch, features.float(), self.module.classify(features).float())
+
+    def heads(self) -> list[nn.Module]:
+        """What follows the backbone."""
+        return [self.module.bottleneck, self.module.head]
 
     def classify_features(self, features: Tensor) -> Tensor:
         """Logits [B, C] of the backbone's features [B, D] of the source, before the network moves."""

@@ -56,7 +56,7 @@ class BiTuning(Regularizer):
 
     def teachers(self) -> list[Teacher]:
         fast = nn.ModuleList([self.classifier.backbone, self.classifier.aids["project"]])
-        return [Teacher(self.classifier.aids["slow"], fast, MOMENTUM, warm=False, buffers=False)]
+        return [Teacher(self.classifier.aids["slow"], fast, MOMENTUM, warm=False)]
 
 
 class Memory(nn.Module):

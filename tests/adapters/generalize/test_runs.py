@@ -108,6 +108,20 @@ def test_leave_one_domain_out_takes_the_epoch_that_is_best_where_it_was_not_lear
     assert losses(broken) == losses(whole) and tables(broken)["leaving one source out"] == rows
 
 
+def test_the_head_learns_the_sources_before_a_trained_backbone_moves(home):
+    params = registry.get("generalize/erm").Params
+    still = {"model__backbone": "studio/conv4?width=32", "params__freeze_statistics": True, "train__lr": 1e-9}
+    assert params().first_epochs == 30 and params(backbone_lr=1.0).first_epochs == 0
+    taught, untaught = (
+        Store(home).run(run(recipe(params__head_epochs=epochs, **still), home=home).run) for epochs in (300, 0)
+    )
+    first_losses = [losses(folder)["train/classify", 0] for folder in (taught, untaught)]
+    assert first_losses[0] < 0.65 < first_losses[1]  # log 2 is that of a guess
+    before, after = (Store(home).checkpoint(folder.checkpoint()).tensors() for folder in (untaught, taught))
+    moved = [name for name in before if not torch.allclose(before[name], after[name], atol=1e-6)]
+    assert sorted(moved) == ["head.bias", "head.weight"]
+
+
 @pytest.mark.draws
 def test_a_run_draws_the_confusion_on_the_unseen_domain_and_a_map_of_all_domains(home):
     folder = Store(home).run(run(recipe(), home=home).run)

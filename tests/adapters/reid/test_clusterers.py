@@ -22,6 +22,7 @@ from studio.core.procedure import Job
 from studio.core.streams import Batch, Step
 from studio.data.items import Dataset, Item
 from studio.data.preprocess import Preprocess
+from studio.device.norms import batch_norms
 from studio.engine.averages import follow
 from studio.runs.executors import run_inline
 from studio.runs.runner import submit
@@ -174,16 +175,29 @@ def test_the_averages_of_mmt_follow_their_networks():
     networks = {"first_mean": learner.module, "second_mean": aids["second"]}
     with torch.no_grad():
         for network in networks.values():
-            for parameter in network.backbone.parameters():
-                parameter.add_(1.0)
-    before = {name: [p.clone() for p in aids[name].backbone.parameters()] for name in networks}
+            for tensor in moving(network.backbone):
+                tensor.add_(1.0)
+    before = {name: [tensor.clone() for tensor in moving(aids[name].backbone)] for name in networks}
     follow(learner, step=0)  # warm: a tenth of what they were
     for name, network in networks.items():
-        for mean, was, now in zip(
-            aids[name].backbone.parameters(), before[name], network.backbone.parameters(), strict=True
-        ):
+        for mean, was, now in zip(moving(aids[name].backbone), before[name], moving(network.backbone), strict=True):
             assert torch.allclose(mean, 0.1 * was + 0.9 * now, atol=1e-6)
     assert set(learner.state()) == {name for name in learner.module.state_dict() if not name.startswith("aids.")}
+
+
+def moving(module: torch.nn.Module) -> list[torch.Tensor]:
+    """Weights, and the statistics that go with them."""
+    return [tensor for tensor in module.state_dict().values() if tensor.is_floating_point()]
+
+
+def test_both_networks_of_mmt_keep_pretrained_statistics():
+    learner = learner_of("mmt")
+    networks = learner.module, learner.module.aids["second"]
+    before = [[norm.running_mean.clone() for norm in batch_norms(network.backbone)] for network in networks]
+    learner.train_mode(True)
+    for network, means in zip(networks, before, strict=True):
+        network.backbone(torch.randn(4, 3, 32, 32))
+        assert all(map(torch.equal, (norm.running_mean for norm in batch_norms(network.backbone)), means))
 
 
 def test_partners_are_of_another_camera_where_there_is_one():

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from adapters.align.deep.run.domains import Domains
-from adapters.align.deep.run.first_head import teach_head
 from adapters.align.deep.run.judging import Judge, Look, Splits
 from adapters.align.deep.run.preparing import batches_for
+from adapters.finetune.run.first_head import teach_head
 from studio.core.procedure import Job
 from studio.engine.loop import Progress
 from studio.engine.meters import Meter

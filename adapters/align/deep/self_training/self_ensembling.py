@@ -13,7 +13,7 @@ from studio.core.faces import LearnerContext
 from studio.core.phases import Teacher
 from studio.core.registry import register
 from studio.core.streams import Step, StreamBatches
-from studio.device.norms import freeze_statistics
+from studio.device.norms import batch_norms
 
 
 class SelfEnsemblingParams(AligningParams):
@@ -63,8 +63,10 @@ class SelfEnsembling(DeepLearner):
 
     def train_mode(self, training: bool) -> None:
         super().train_mode(training)
-        if training and self.keeps_statistics and (teacher := self._teacher()) is not None:
-            freeze_statistics(teacher["backbone"])
+        teacher = self._teacher()
+        if teacher is not None:  # a backbone in which nothing learns would stay in eval mode
+            for norm in batch_norms(teacher["backbone"]):
+                norm.train(training and not self.keeps_statistics)
 
     def answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
         teacher = self._teacher()

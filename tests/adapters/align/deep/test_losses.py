@@ -14,7 +14,7 @@ from adapters.align.deep.adversarial.bsp import spectral_penalty
 from adapters.align.deep.adversarial.cdan import OuterProduct, RandomProduct
 from adapters.align.deep.adversarial.mdd import disagreement
 from adapters.align.deep.adversarial.wdgrl import slope_penalty
-from adapters.align.deep.distance.deep_jdot import label_costs, transport_plan
+from adapters.align.deep.distance.deep_jdot import label_costs, shared_by_class, transport_plan
 from adapters.align.deep.distance.dsan import local_mmd
 from adapters.align.deep.distance.jan import OF_PREDICTIONS, joint_kernel
 from adapters.align.deep.distance.m3sda import moment_distance
@@ -134,6 +134,15 @@ def test_deep_jdots_plan_costs_what_pots_does():
     np.testing.assert_allclose(plan.sum(dim=1), 1 / 3)
     best = ot.emd2(np.full(3, 1 / 3), np.full(6, 1 / 6), expected)
     assert float((plan * costs).sum()) == pytest.approx(best)
+    part = transport_plan(costs, mass=0.6)
+    assert float(part.sum()) == pytest.approx(0.6) and float((part * costs).sum()) < 0.6 * best
+
+
+def test_what_batches_share_by_class_is_what_random_ones_do():
+    draw = np.random.default_rng(0)
+    shared = [np.minimum(*draw.multinomial(32, np.full(10, 0.1), 2)).sum() / 32 for _ in range(2000)]
+    assert shared_by_class(10, 32) == pytest.approx(np.mean(shared), abs=0.005)
+    assert shared_by_class(1, 8) == pytest.approx(1)
 
 
 def test_osbp_is_binary_cross_entropy_of_the_unknown_class():

@@ -13,8 +13,8 @@ from PIL import Image
 
 from adapters.align.deep.distance.m3sda import M3sda, parts
 from adapters.align.deep.run.batches import AligningBatches
-from adapters.align.deep.run.first_head import teach_head
 from adapters.align.task import AlignTrain
+from adapters.finetune.run.first_head import teach_head
 from studio import run
 from studio.core import recipe as recipes
 from studio.core import registry
@@ -22,12 +22,13 @@ from studio.core.errors import UsageError
 from studio.core.faces import Learner, LearnerContext
 from studio.core.home import Home
 from studio.core.recipe import Recipe
-from studio.core.streams import Source, Target
+from studio.core.streams import Batch, Source, Step, StreamBatches, Target
 from studio.core.tool import Bench
 from studio.data import open_data
 from studio.data.pixels import decode
 from studio.data.preprocess import Preprocess
 from studio.data.transforms import normalize
+from studio.device.norms import batch_norms
 from studio.engine.decoded import Decoded
 from studio.runs.executors import run_inline
 from studio.runs.predict import load_checkpoint, online_methods
@@ -303,6 +304,24 @@ def test_a_first_head_learns_the_source_while_the_backbone_stands_still(method, 
     learner.train_mode(False)
     images = normalize(torch.from_numpy(source.pixels), preprocess)
     assert (learner.predict(images).argmax(dim=1).numpy() == source.dataset.labels).mean() > 0.9
+
+
+@pytest.mark.parametrize(("backbone_lr", "follows"), [(1.0, True), (0.1, False)])
+def test_the_teacher_of_self_ensembling_has_the_statistics_of_the_target(backbone_lr, follows):
+    cls = registry.get("align/self-ensembling")
+    learner = cls(cls.Params(bottleneck=16, backbone_lr=backbone_lr))
+    learner.setup(LearnerContext(registry.backbone(BACKBONE), ["a", "b", "c"]))
+    images = torch.randn(12, 3, 16, 16) + 3.0
+    first = batch_norms(learner.module.aids["teacher"]["backbone"])[0]
+    before = first.running_mean.clone()
+    learner.train_mode(True)
+    source = Batch(images=images - 6.0, labels=torch.arange(12) % 3)
+    learner.losses(StreamBatches(source=source, target=Batch(images=images, strong=images)), Step(0, 1))
+    convolved = next(m for m in learner.module.backbone.modules() if isinstance(m, torch.nn.Conv2d))(images)
+    expected = before.lerp(convolved.mean((0, 2, 3)), 0.1) if follows else before
+    assert torch.allclose(first.running_mean, expected, atol=1e-5)
+    learner.train_mode(False)
+    assert not first.training
 
 
 def test_the_lab_runs_on_office_31_as_it_comes_unpacked(home, tmp_path):
