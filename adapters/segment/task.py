@@ -51,11 +51,11 @@ class SegmentEval(EvalSection):
         description="the rule by which the epoch is chosen: auto is label-free for a method that adapts, else "
         "source-val; label-free and oracle, which looks at the target's masks, are for such a method alone",
     )
-    score: Literal["restyled", "entropy", "diversity"] = Field(
-        "restyled",
+    score: Literal["restyled-spread", "restyled", "entropy", "diversity"] = Field(
+        "restyled-spread",
         description="the label-free score: restyled is the mIoU on the source's validation images in the target's "
-        "colours; entropy, diversity: how sure the target's pixels are, and of how many classes, of epochs that hold "
-        "what source only is",
+        "colours, restyled-spread that times the number of classes that the target's pixels are spread over; entropy, "
+        "diversity: how sure the pixels are, and of how many classes, of epochs that hold what source only is",
     )
     absent: Literal["mmseg", "cityscapes", "present", "zero"] = Field(
         "mmseg",

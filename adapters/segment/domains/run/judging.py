@@ -72,9 +72,10 @@ class Judge:
         """The scores that need no mask of the target, and over how many classes its pixels are spread."""
         mean, entropy, counts = pixels_of(self.job, self.learner, self.target, self.preprocess, self.look)
         whole = float(-(mean * np.log(np.maximum(mean, 1e-12))).sum())
+        restyled, classes = self.miou(self.restyled), spread(counts)
         return {
-            "restyled": self.miou(self.restyled), "entropy": -entropy, "diversity": whole - entropy,
-            "target_classes": spread(counts),
+            "restyled": restyled, "entropy": -entropy, "diversity": whole - entropy, "target_classes": classes,
+            "restyled-spread": restyled * classes,
         }  # fmt: skip
 
     def miou(self, split: MaskedSplit) -> float:

@@ -58,7 +58,7 @@ def done(tmp_path_factory):
 def test_a_run_says_what_adapting_changed_and_by_which_rule(done):
     run, result, _ = done
     metrics = result.metrics
-    assert metrics["selection"] == "label-free: restyled" and metrics["scored_on"] == "test"
+    assert metrics["selection"] == "label-free: restyled-spread" and metrics["scored_on"] == "test"
     assert {"miou", "source_only_miou", "convention", "source_miou", "label_free_score", "kept"} <= metrics.keys()
     events = run.events()
     assert {"gains", "before-and-after", "masks", "curves"} <= {e["name"] for e in events if e["kind"] == "figure"}
@@ -207,13 +207,14 @@ def test_scores_are_those_of_the_pixels_and_no_target_mask_moves_them():
     assert "target_miou" not in seen[False] and seen[True].pop("target_miou") >= 0
     assert seen[False] == seen[True]
     numbers = seen[False]
-    assert numbers["entropy"] == pytest.approx(0, abs=1e-5) and numbers["score"] == numbers["restyled"]
+    assert numbers["entropy"] == pytest.approx(0, abs=1e-5)
+    assert numbers["score"] == numbers["restyled-spread"] == pytest.approx(2 * numbers["restyled"])
     assert numbers["diversity"] == pytest.approx(np.log(2), abs=1e-4)
     by_masks = judge_of(OneClass(3, 2), True, selection="oracle")[0]
     assert by_masks.evaluate()["score"] == by_masks.evaluate()["target_miou"] and "oracle" in by_masks.words
 
 
-@pytest.mark.parametrize(("score", "kept"), [("diversity", False), ("restyled", True)])
+@pytest.mark.parametrize(("score", "kept"), [("diversity", False), ("restyled", True), ("restyled-spread", True)])
 def test_a_sure_network_is_kept_only_where_it_is_no_worse_on_restyled_images(score, kept):
     learner = OneClass(3, 2)
     learner.starts_solved = True
