@@ -28,16 +28,17 @@ def run(
     overrides: Mapping[str, Any] | None = None,
     *,
     home: Home | None = None,
+    on: str | None = None,
 ) -> Result:
-    """Runs a recipe here and returns its `Result` (`.metrics`, `.run`, `.checkpoint`, `.status`).
+    """Runs a recipe here, or `on` a Ray cluster (`"ray"`, `"ray:HOST:PORT"`), and returns its `Result`.
 
-    `recipe` is a preset name, a YAML file, a mapping or a Recipe; `overrides` maps dotted keys to
-    values, such as `{"eval.shots": 1}`. Raises UsageError for a wrong recipe or unusable data, and
-    StudioError where the run failed; a run stopped by the user returns with status "stopped".
+    That has `.metrics`, `.run`, `.checkpoint` and `.status`. `recipe` is a preset name, a YAML file, a mapping or a
+    Recipe; `overrides` maps dotted keys to values, such as `{"eval.shots": 1}`. Raises UsageError for a wrong recipe or
+    unusable data, and StudioError where the run failed; a run stopped by the user returns with status "stopped".
     """
     home = home or Home.find()
     store = Store(home)
-    result = run_inline(submit(_recipe(recipe, overrides, home), store), home)
+    result = run_inline(submit(_recipe(recipe, overrides, home), store, on), home, on=on)
     if result.status == "failed":
         kind = UsageError if result.exit_code == UsageError.exit_code else StudioError
         raise kind(result.error)

@@ -58,6 +58,20 @@ def json_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON value as the last line of stdout")
 
 
+def on_option(parser: argparse.ArgumentParser) -> None:
+    """Declares --on."""
+    about = "a Ray cluster that works on it instead of this machine: ray (that of this machine), ray:HOST:PORT"
+    parser.add_argument("--on", metavar="ray[:ADDRESS]", help=about)
+
+
+def check_on(on: str | None) -> None:
+    """Raises UsageError where --on names no cluster, or its packages are missing."""
+    if on is not None:
+        from studio.runs.cluster.connect import check_place
+
+        check_place(on)
+
+
 def share(text: str) -> float:
     """A number from 0 to 1, for `type=`."""
     value = float(text)

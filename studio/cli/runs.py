@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Any
 
-from studio.cli.parser import command, json_option
+from studio.cli.parser import check_on, command, json_option, on_option
 from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import UsageError
@@ -44,6 +44,7 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--probe", action="store_true", help="with --dry-run: work on it for half a minute to tell")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.add_argument("--queue", action="store_true", help="file it and return; it starts when there is room for it")
+    on_option(parser)
     json_option(parser)
 
 
@@ -56,8 +57,8 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return _dry_run(recipe, home, args)
     if args.queue:
-        return _file_in_queue(recipe, home, args.json)
-    return _finish(_run_in_foreground(recipe, home, args.quiet or args.json), args)
+        return _file_in_queue(recipe, home, args.json, args.on)
+    return _finish(_run_in_foreground(recipe, home, args.quiet or args.json, args.on), args)
 
 
 def _dry_run(recipe: recipes.Recipe, home: Home, args: argparse.Namespace) -> int:
@@ -82,7 +83,7 @@ def _run_argument(parser: argparse.ArgumentParser) -> None:
 @command(
     "resume",
     "go on with a stopped or failed run",
-    lambda p: (_run_argument(p), p.add_argument("--quiet", action="store_true"), json_option(p)),
+    lambda p: (_run_argument(p), p.add_argument("--quiet", action="store_true"), on_option(p), json_option(p)),
 )
 def resume(args: argparse.Namespace) -> int:
     from studio.runs.executors import run_inline
@@ -95,9 +96,10 @@ def resume(args: argparse.Namespace) -> int:
         raise UsageError(f"Run {run.id} is being worked on already.")
     if run.status() == "finished":
         raise UsageError(f"Run {run.id} is finished; there is nothing to resume.")
+    check_on(args.on)
     run.clear_stop()
     with progress(run, quiet=args.quiet or args.json):
-        result = run_inline(run, home, resume=True)
+        result = run_inline(run, home, resume=True, on=args.on)
     return _finish(result, args)
 
 
@@ -161,25 +163,25 @@ def compare(args: argparse.Namespace) -> int:
     return 0
 
 
-def _run_in_foreground(recipe: recipes.Recipe, home: Home, quiet: bool) -> Any:
+def _run_in_foreground(recipe: recipes.Recipe, home: Home, quiet: bool, on: str | None = None) -> Any:
     from studio.runs.executors import run_inline
     from studio.runs.runner import submit
     from studio.store import Store
     from studio.terminal import progress
 
-    run = submit(recipe, Store(home))
+    run = submit(recipe, Store(home), on)
     with progress(run, quiet=quiet):
-        return run_inline(run, home)
+        return run_inline(run, home, on=on)
 
 
-def _file_in_queue(recipe: recipes.Recipe, home: Home, as_json: bool) -> int:
+def _file_in_queue(recipe: recipes.Recipe, home: Home, as_json: bool, on: str | None) -> int:
     from studio.runs.queue import Queue, enqueue
     from studio.runs.runner import submit
     from studio.store import Store
     from studio.terminal import say
 
-    run = submit(recipe, Store(home))
-    enqueue(run, home)
+    run = submit(recipe, Store(home), on)
+    enqueue(run, home, on=on)
     place = Queue(home).place(run.id)
     print_json({"run": run.id, "status": "queued", "place": place}) if as_json else say(
         f"Run {run.id} is filed. Watch it with: python launch.py show {run.id}"

@@ -2,7 +2,7 @@
 
 import argparse
 
-from studio.cli.parser import command, count, json_option
+from studio.cli.parser import command, count, json_option, on_option
 from studio.core.home import Home
 from studio.core.stdout import print_json
 
@@ -15,6 +15,7 @@ def _sweep_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trials", type=count, default=20, help="runs in all, those of an earlier call included")
     parser.add_argument("--jobs", type=count, help="runs at once (default: as many as the queue has room for)")
     parser.add_argument("--metric", help="instead of the validation score; oracle:NAME where it is of test images")
+    on_option(parser)
     json_option(parser)
 
 
@@ -25,7 +26,7 @@ def sweep(args: argparse.Namespace) -> int:
     from studio.terminal import say, show_rows, sweep_progress
 
     space = Space(args.recipe, tuple(args.set), tuple(map(read_over, args.over)))
-    at_work = Sweep(space, Home.find(), args.metric)
+    at_work = Sweep(space, Home.find(), args.metric, args.on)
     with sweep_progress(args.json) as on_change:
         at_work.work(args.trials, args.jobs, on_change, say)
     best, pictures = at_work.best(), [str(path) for path in at_work.draw()]

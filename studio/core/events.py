@@ -52,8 +52,12 @@ class EventWriter:
         if kind not in KINDS:
             raise ValueError(f"unknown event kind {kind!r}; known: {', '.join(KINDS)}")
         line = json.dumps(_as_json_data({"t": round(time.time(), 3), "kind": kind, **fields}), ensure_ascii=False)
+        self.append(line.encode(errors="replace") + b"\n")
+
+    def append(self, lines: bytes) -> None:
+        """Whole lines as another writer wrote them elsewhere. Raises StoreError where the disk refuses."""
         try:
-            self._file.write(line.encode(errors="replace") + b"\n")  # one write call: lines of two writers never mix
+            self._file.write(lines)  # one write call: lines of two writers never mix
         except OSError as error:
             raise StoreError(
                 f"{self.path} can't be written ({error.strerror}). Make room on its disk, then resume the run; "

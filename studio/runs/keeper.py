@@ -48,7 +48,7 @@ def _serve(queue: Queue, home: Home, capacity: Capacity) -> None:
 def _start(entry: Entry, queue: Queue, home: Home) -> subprocess.Popen[bytes]:
     """Starts a worker and waits until it is at work, or has died on the way, which is written down."""
     run = RunFolder(home.runs / entry.run)
-    worker = start_worker(run, home, resume=entry.resume)
+    worker = start_worker(run, home, resume=entry.resume, on=entry.on)
     while worker.poll() is None and _waits(entry, queue):
         time.sleep(POLL_S / 4)
     if _waits(entry, queue) and queue.withdraw(entry.run):

@@ -39,7 +39,7 @@ def launch(run: RunFolder, home: Home, resume: bool, should_stop: Callable[[], b
                 time.sleep(0.1)
         finally:
             _end(ranks)
-    return _result(run, before)
+    return result_of(run, before)
 
 
 def _options(recipe: Recipe) -> list[str]:
@@ -62,7 +62,7 @@ def _end(ranks: subprocess.Popen[bytes]) -> None:
         ranks.wait()
 
 
-def _result(run: RunFolder, before: int) -> Result:
+def result_of(run: RunFolder, before: int) -> Result:
     """What the first rank wrote into the events."""
     status = run.status()
     if status not in ("finished", "failed", "stopped"):  # it never began

@@ -24,6 +24,7 @@ from studio.store import RunFolder
 from studio.store.files import clear_errors, to_json, write_atomic
 
 PROCESS_GB = 1.0  # of host memory that a worker takes beside what it leases: torch, decoded images
+FOLLOWED = 16  # runs on clusters that are followed at once, each by a light process here
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Entry:
     owner: str | None = None  # a visitor of a hosted page; None is this machine's own user
     resume: bool = False
     started: bool = False
+    on: str | None = None  # the cluster that works on it; None is this machine
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,17 @@ def entry_of(run: RunFolder, recipe: Recipe, home: Home, owner: str | None = Non
 def next_to_start(entries: list[Entry], capacity: Capacity, free_gb: float) -> Entry | None:
     """The first waiting entry, if it fits; nobody behind squeezes past it, but visitors at their limit are passed over.
 
-    A run that is larger than the capacity starts once nothing else is at work.
+    A run that is larger than the capacity starts once nothing else is at work. One that a cluster works on takes no
+    room here.
     """
-    working = [entry for entry in entries if entry.started]
+    working = [entry for entry in entries if entry.started and not entry.on]
+    elsewhere = [entry for entry in entries if entry.on]
+    if sum(entry.started for entry in elsewhere) < FOLLOWED:
+        for entry in elsewhere:
+            if not entry.started:
+                return entry
     for entry in entries:
-        if entry.started:
+        if entry.started or entry.on:
             continue
         if entry.owner and sum(other.owner == entry.owner for other in working) >= capacity.visitor_runs:
             continue
@@ -94,7 +102,7 @@ class Queue:
 
     def __init__(self, home: Home) -> None:
         self.home = home
-        self._table = home.locks / "queue-v1.json"  # a new name with each change of Entry
+        self._table = home.locks / "queue-v2.json"  # a new name with each change of Entry
 
     def entries(self) -> list[Entry]:
         """All that wait or are at work, in the order they came."""
@@ -105,6 +113,11 @@ class Queue:
         """1 for the run that is started next; None for one that does not wait."""
         waiting = [entry["run"] for entry in read_json(self._table, []) if not entry["started"]]
         return waiting.index(run_id) + 1 if run_id in waiting else None
+
+    def memory_gb(self, run: RunFolder) -> float:
+        """What a run in the table takes: that was worked out where it was filed, with the method at hand."""
+        of_run = {entry.run: entry.memory_gb for entry in self.entries()}
+        return of_run.get(run.id, PROCESS_GB)
 
     def file(self, entry: Entry, capacity: Capacity) -> None:
         """Adds a run at the end. Raises UsageError where a visitor has too many, StoreError where nothing was filed."""
@@ -122,11 +135,12 @@ class Queue:
             return bool(waiting)
 
     @contextmanager
-    def working(self, run: RunFolder) -> Iterator[None]:
-        """Counts a run as at work; for the process that holds it. Where the disk is full it is not counted."""
+    def working(self, run: RunFolder, on: str | None = None) -> Iterator[None]:
+        """Counts a run as at work, here or `on` a cluster; for the process that holds it. Where the disk is full it is
+        not counted."""
         with suppress(StoreError):
             if not self._begin(run.id):
-                self._add(_entry_or_least(run, self.home))
+                self._add(replace(_entry_or_least(run, self.home), on=on))
         try:
             yield
         finally:
@@ -166,14 +180,16 @@ class Queue:
 
 
 def enqueue(
-    run: RunFolder, home: Home, *, resume: bool = False, owner: str | None = None, capacity: Capacity | None = None
-) -> None:
-    """Files a run to be worked on in a process of its own as soon as there is room. Returns at once.
+    run: RunFolder, home: Home, *, resume: bool = False, owner: str | None = None, capacity: Capacity | None = None,
+    on: str | None = None,
+) -> None:  # fmt: skip
+    """Files a run to be worked on in a process of its own as soon as there is room, or `on` a cluster. Returns at once.
 
     Raises UsageError where a visitor has filed too many.
     """
     run.clear_stop()
-    Queue(home).file(entry_of(run, run.recipe(), home, owner, resume), capacity or Capacity.of_machine())
+    entry = replace(entry_of(run, run.recipe(), home, owner, resume), on=on)
+    Queue(home).file(entry, capacity or Capacity.of_machine())
     if resume:
         with EventWriter(run.events_path) as events:
             events.status("queued", resumed=True)
@@ -197,16 +213,24 @@ def stop(run: RunFolder, home: Home) -> str:
 
 def kick(home: Home) -> None:
     """Sees to it that a keeper lives while something waits. Cheap; anyone may call it at any time."""
-    if not any(not entry["started"] for entry in read_json(home.locks / "queue-v1.json", [])):
+    if not any(not entry["started"] for entry in read_json(home.locks / "queue-v2.json", [])):
         return
-    with suppress(OSError):  # a full disk: the next one who looks tries again
-        try:
-            with FileLock(keeper_lock(home), timeout=0):
-                pass
-        except Timeout:
+    with suppress(OSError, StoreError, Timeout), FileLock(keeper_lock(home), timeout=0):
+        if _on_its_way(home):
             return
         with open(home.locks / "queue.log", "wb") as log:
-            spawn("studio.runs.keeper", [], home, log)
+            keeper = spawn("studio.runs.keeper", [], home, log)
+        write_atomic(home.locks / "queue-keeper.pid", str(keeper.pid).encode())
+    # on a full disk the next one who looks tries again
+
+
+def _on_its_way(home: Home) -> bool:
+    """Whether a keeper was started that does not hold its lock yet: on a busy machine that takes it seconds."""
+    try:
+        process = psutil.Process(int((home.locks / "queue-keeper.pid").read_text()))
+        return "studio.runs.keeper" in process.cmdline()
+    except (OSError, ValueError, psutil.Error):  # none was started, or it is gone
+        return False
 
 
 def _entry_or_least(run: RunFolder, home: Home) -> Entry:

@@ -25,6 +25,7 @@ from studio.device.allocator import keep_freed_memory
 from studio.device.manager import DeviceManager, TorchProbe
 from studio.engine.process_rank import world
 from studio.runs.affordable import out_of_time, require_affordable
+from studio.runs.cluster.connect import check_place
 from studio.runs.openable import require_openable
 from studio.runs.pinned import pinned
 from studio.runs.queue import Queue, cores
@@ -50,13 +51,16 @@ class Result:
         return values
 
 
-def submit(recipe: Recipe, store: Store) -> RunFolder:
-    """Files a run in the store. Nothing is started yet.
+def submit(recipe: Recipe, store: Store, on: str | None = None) -> RunFolder:
+    """Files a run in the store, for this machine or `on` a cluster. Nothing is started yet.
 
-    Raises UsageError or DataError for what can't be run, or names what whom the store is opened for may not open.
+    Raises UsageError or DataError for what can't be run, a place that is none, or something named that whoever asks may
+    not open.
     """
     recipe.method_params()
-    wants_ranks(recipe)
+    if on is not None:
+        check_place(on)
+    wants_ranks(recipe, here=on is None)
     require_openable(recipe, store)
     require_affordable(recipe, store.home.rights)
     run = store.new_run(pinned(recipe, store))
@@ -115,11 +119,11 @@ def execute(
         except StoreError as error:  # a full disk: the caller is told, the next watcher sees a dead run
             result.status, result.error, result.exit_code = "failed", str(error), error.exit_code
         if result.status == "finished":
-            _share(run, store, events)
+            share(run, store, events)
     return result
 
 
-def _share(run: RunFolder, store: Store, events: EventWriter) -> None:
+def share(run: RunFolder, store: Store, events: EventWriter) -> None:
     """Pushes a finished run and its checkpoint to where STUDIO_STORE says; what can't be is told, and nothing lost."""
     if not store.home.rights.local:
         return
@@ -181,8 +185,9 @@ def _work(
         return procedure.run(job)
 
 
-def wants_ranks(recipe: Recipe) -> bool:
-    """Whether ranks must be started for this recipe. Raises UsageError where its method runs in one process only."""
+def wants_ranks(recipe: Recipe, here: bool = True) -> bool:
+    """Whether ranks must be started for this recipe. Raises UsageError where its method runs in one process only, and
+    for more ranks than this machine has room for where they are to be `here`."""
     if recipe.train.processes == 1 or "RANK" in os.environ:
         return False
     if not registry.procedure_for(recipe.method_class()).shares:
@@ -192,7 +197,8 @@ def wants_ranks(recipe: Recipe) -> bool:
             f"train.processes: {recipe.train.processes} processes can't share a batch of {recipe.train.batch_size}. "
             "Take a larger train.batch_size or fewer processes."
         )
-    _refuse_more_than_fit(recipe.train.processes)
+    if here:
+        _refuse_more_than_fit(recipe.train.processes)
     return True
 
 

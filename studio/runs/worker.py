@@ -1,4 +1,4 @@
-"""The worker process: `python -m studio.runs.worker RUN [--resume]`, home in STUDIO_HOME."""
+"""The worker process: `python -m studio.runs.worker RUN [--resume] [--on ray]`, home in STUDIO_HOME."""
 
 import argparse
 import sys
@@ -16,6 +16,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="studio.runs.worker")
     parser.add_argument("run")
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--on", help="a cluster that works on it; this process follows")
     args = parser.parse_args(argv)
     home = Home.find()
     run = Store(home).run(args.run)
@@ -23,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
         with suppress(StoppedByUser):
             assist(run, home, args.resume)
         return 0
-    result = run_inline(run, home, resume=args.resume)
+    result = run_inline(run, home, resume=args.resume, on=args.on)
     if result.error:
         print(result.error, file=sys.stderr)
     # `accelerate launch` takes any other code for a crash and ends the other ranks; the events have the outcome

@@ -25,7 +25,7 @@ def looks(home: Home) -> Path:
 
 
 def keep(home: Home, processes: str, worker: str) -> None:
-    keeper.start_worker = lambda run, home, resume: start(home, worker, run.id)
+    keeper.start_worker = lambda run, home, resume, on: start(home, worker, run.id)
     choose = keeper.next_to_start
 
     def choose_and_count(*arguments):

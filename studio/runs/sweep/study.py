@@ -19,6 +19,7 @@ from studio.core.errors import StoreError, StudioError, UsageError
 from studio.core.events import FINAL
 from studio.core.home import Home
 from studio.runs import queue
+from studio.runs.cluster.connect import check_place
 from studio.runs.queue import Capacity, Queue, enqueue
 from studio.runs.runner import submit
 from studio.runs.sweep.score import score_of, validation_scores
@@ -44,14 +45,19 @@ class State:
 class Sweep:
     """The sweep of a space; its name is made from what it varies, so that the same command finds it again."""
 
-    def __init__(self, space: Space, home: Home, metric: str | None = None) -> None:
-        """Raises UsageError where Optuna is missing or the space names a key or a value that the recipe has not."""
+    def __init__(self, space: Space, home: Home, metric: str | None = None, on: str | None = None) -> None:
+        """`on` is the cluster that works on the runs, None this machine.
+
+        Raises UsageError where Optuna is missing or the space names a key or a value that the recipe has not.
+        """
         try:
             import optuna
         except ImportError as error:
             raise UsageError(NO_OPTUNA) from error
-        self.space, self.home, self.metric = space, home, metric
+        self.space, self.home, self.metric, self.on = space, home, metric, on
         recipe = space.check(home)
+        if on is not None:
+            check_place(on)
         what = json.dumps([recipe.model_dump(), [asdict(over) for over in space.overs], metric], default=str)
         name = Path(space.recipe).stem
         self.name = f"{name}-{hashlib.sha256(what.encode()).hexdigest()[:8]}"
@@ -72,7 +78,7 @@ class Sweep:
         say: Callable[[str], None] = lambda text: None,
     ) -> None:  # fmt: skip
         """Goes on until so many trials are done. Stopped by Ctrl-C, its runs save; the next call resumes them."""
-        jobs = jobs or Capacity.of_machine().processes
+        jobs = self._jobs(jobs)
         self._adopt()
         try:
             while self._at_work or len(self.study.trials) < trials:
@@ -88,15 +94,23 @@ class Sweep:
                     queue.stop(run, self.home)
             raise
 
+    def _jobs(self, asked: int | None) -> int:
+        """Runs at once. Raises StudioError where the cluster can't be reached: before anything is filed."""
+        if self.on is None:
+            return asked or Capacity.of_machine().processes
+        from studio.runs.cluster.connect import connect, room
+
+        return min(asked or room(connect(self.on, self.home)), queue.FOLLOWED)
+
     def _start(self) -> None:
         self._file(self.study.ask(self.space.distributions()))
 
     def _file(self, trial: Any) -> None:
         """Files the run of a trial; the trial knows it before it may start, so that none is made twice."""
         try:
-            run = submit(self.space.filled(trial.params, self.home), Store(self.home))
+            run = submit(self.space.filled(trial.params, self.home), Store(self.home), self.on)
             trial.set_user_attr("run", run.id)
-            enqueue(run, self.home)
+            enqueue(run, self.home, on=self.on)
         except StudioError:
             self._tell(trial.number, None, "fail")
             raise
@@ -113,7 +127,7 @@ class Sweep:
                 self._file(Trial(self.study, frozen._trial_id))
                 continue
             if not run.is_alive() and run.status() in ("stopped", "failed", "queued") and not self._waits(run):
-                enqueue(run, self.home, resume=run.status() != "queued")
+                enqueue(run, self.home, resume=run.status() != "queued", on=self.on)
             self._at_work[frozen.number] = (Trial(self.study, frozen._trial_id), run)
 
     def _waits(self, run: RunFolder) -> bool:
