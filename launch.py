@@ -28,7 +28,7 @@ usage: python launch.py [COMMAND] [OPTIONS]
   backbones     list backbones usable now       run          run a preset or a YAML file
   runs          list runs                       show         show a run
   compare       several runs side by side       stop         ask a run to save and stop
-  resume        go on with a run                label        label photos that have no classes
+  resume        go on with a run                label        label images that have no truth yet
   sweep         many runs of one recipe, its keys chosen by Optuna
   predict       predict images or folders       teach        teach a checkpoint a class, or correct it
   embed         write features of a data set    nearest      find the nearest images among them
@@ -38,8 +38,7 @@ usage: python launch.py [COMMAND] [OPTIONS]
   serve         answer over HTTP                bench         measure every form of a checkpoint
   tools         list what else can be done      tool         do it with a checkpoint
   gc            remove what nothing refers to   data check   report on a dataset
-  label         label images that have none     space        make the folder of a Hugging Face Space
-  doctor        versions, devices, what is missing
+  doctor        versions, devices, missing      space        make the folder of a Hugging Face Space
 
 `python launch.py COMMAND --help` tells more once the environment is made. It is not made yet: the
 first command makes it (several GB, some minutes), and `python launch.py demo` is a good first one."""

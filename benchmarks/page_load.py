@@ -47,15 +47,24 @@ def serve(home: Home, port: int) -> subprocess.Popen:
     env = {**os.environ, "STUDIO_HOME": str(home.root), "PYTHONPATH": str(ROOT)}
     with open(home.root / "server.log", "wb") as log:
         server = subprocess.Popen([sys.executable, "-c", SERVE, str(port)], env=env, stdout=log, stderr=log)
-    end = time.monotonic() + 180
+    try:
+        wait_until_answered(server, port)
+    except SystemExit as silent:
+        raise SystemExit(f"{silent}: {(home.root / 'server.log').read_text()[-2000:]}") from None
+    return server
+
+
+def wait_until_answered(server: subprocess.Popen, port: int, seconds: float = 180) -> None:
+    """Raises SystemExit where the process ends, or doesn't answer in time; it is killed then."""
+    end = time.monotonic() + seconds
     while time.monotonic() < end and server.poll() is None:
         try:
             httpx.get(f"http://127.0.0.1:{port}/", timeout=30)
-            return server
+            return
         except httpx.HTTPError:
             time.sleep(0.3)
     server.kill()
-    raise SystemExit(f"The server did not come up: {(home.root / 'server.log').read_text()[-2000:]}")
+    raise SystemExit("The server did not come up")
 
 
 def call(client: httpx.Client, name: str, *values: object) -> object:

@@ -77,6 +77,18 @@ def numbers(metrics: dict[str, Any], language: str, task: str) -> str:
     return f"<div id='run-best'>{best}</div><div id='run-numbers'>{''.join(cells)}</div>" if cells else ""
 
 
+def live_answer(scores: dict[str, float], said: str, per_s: float | None, frame_ms: float, language: str) -> str:
+    """What a frame is, likeliest first, and the pace of the last ones."""
+    rows = "".join(
+        f"<li><b>{escape(label)}</b> {100 * score:.0f}%"
+        f"<div class='bar'><div style='width:{100 * score:.0f}%'></div></div></li>"
+        for label, score in list(scores.items())[:3]
+    )
+    key, speed = ("live.pace", f"{per_s:.1f}") if per_s else ("live.first", "")
+    line = escape(say(key, language, speed=speed, milliseconds=f"{frame_ms:.0f}"))
+    return f"<ul class='live-scores'>{rows}</ul><p>{escape(said)}</p><p id='live-pace'>{line}</p>"
+
+
 def _with_interval(name: str, metrics: dict[str, Any]) -> str:
     """A number and how sure it is, which is never said to be without doubt for want of errors."""
     shown = number_of(name, metrics)

@@ -12,7 +12,7 @@ from studio.ui import html
 from studio.ui.catalogue import care, language_of, say, word
 from studio.ui.files import served
 from studio.ui.guard import guarded, inform
-from studio.ui.pages import tools
+from studio.ui.pages import tools, webcam
 
 
 def build(shared: Any, tab: Any) -> None:
@@ -62,6 +62,7 @@ def build(shared: Any, tab: Any) -> None:
                 served_by = gr.Code(language="shell", label=word("try.serve"), elem_id="try-serve", interactive=False)
                 use = gr.Code(language="python", label="Python", elem_id="try-python", interactive=False)
 
+    webcam.build(actions, checkpoint)
     tools.build(shared, tab, checkpoint, photo)
 
     @guarded

@@ -1,0 +1,129 @@
+"""Screenshots of every tab of the page, in both languages.
+
+    python docs/screenshots.py [--width 1440] [--out docs/screens]
+
+The page is served from a home of its own with the demo's two runs and something to label, and each tab is used first,
+so that it has something to show. Needs a Chromium (named in STUDIO_CHROMIUM, or found as `chromium`) and Playwright's
+Python package.
+"""
+
+import argparse
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from studio.core import recipe as recipes
+from studio.core.home import Home
+from studio.data import open_data, read_image
+from studio.label.desk import start
+from studio.runs.executors import run_inline
+from studio.runs.runner import submit
+from studio.store import Store
+from studio.ui import build_app
+
+TABS = ("start", "data", "label", "train", "runs", "try", "learn")
+LANGUAGES = {"en": "en-US", "zh": "zh-CN"}
+ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+IDLE = "!document.querySelector('.wrap.generating, .wrap.pending')"
+
+
+def shoot(out: Path, width: int) -> list[Path]:
+    """One file a tab and language, `TAB-LANGUAGE.png`, each as tall as its tab."""
+    files = []
+    with served_home() as (home, url, run), chromium() as browser:
+        for language, locale in LANGUAGES.items():
+            page = browser.new_context(viewport={"width": width, "height": 900}, locale=locale).new_page()
+            page.set_default_timeout(60_000)
+            page.goto(f"{url}?run={run}")
+            page.wait_for_selector("#run-status.finished, #run-status .finished", state="attached")
+            for number, name in enumerate(TABS):
+                page.locator("#tabs [role=tab]").nth(number).click()
+                USES.get(name, lambda page, home: None)(page, home)
+                page.wait_for_function(IDLE)
+                page.evaluate("() => Promise.all([...document.images].map(image => image.decode().catch(() => {})))")
+                print(name, language, flush=True)
+                files.append(save(page.screenshot(full_page=True), out / f"{name}-{language}.png"))
+    return files
+
+
+def save(screenshot: bytes, path: Path) -> Path:
+    """A fifth of the bytes: a page has few colours."""
+    with Image.open(io.BytesIO(screenshot)) as image:
+        image.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+    return path
+
+
+def check_scenes(page: Any, home: Home) -> None:
+    page.click("#data-spec-tab-button")
+    page.fill("#data-spec input", "builtin:scenes?images=12&classes=3")
+    page.keyboard.press("Enter")
+    page.click("#data-use-spec")
+    page.wait_for_selector("#report-card")
+
+
+def ask_a_digit(page: Any, home: Home) -> None:
+    item = open_data("builtin:digits").items[4]
+    file = home.root / "digit.png"
+    read_image(item.source, item.name).resize((256, 256)).save(file)
+    page.wait_for_function("document.querySelector('#try-checkpoint input')?.value.length > 0")
+    page.set_input_files("#try-photo input[type=file]", str(file))
+    page.wait_for_function("document.querySelector('#try-answer')?.innerText.includes('%')")
+
+
+def compare_the_runs(page: Any, home: Home) -> None:
+    for run in Store(home).runs():
+        page.check(f"#runs-table tr[data-run='{run.id}'] input")
+    page.wait_for_selector("#runs-numbers tr")
+
+
+USES: dict[str, Callable[[Any, Home], None]] = {
+    "data": check_scenes, "try": ask_a_digit, "runs": compare_the_runs,
+}  # fmt: skip
+
+
+@contextmanager
+def served_home() -> Iterator[tuple[Home, str, str]]:
+    """A home with two runs and a labelling project, the address of its page, and the id of the last run."""
+    folder = Path(tempfile.mkdtemp(prefix="screenshots-", dir=Path.home()))
+    home = Home.find(folder)
+    app = build_app(home=home)
+    try:
+        for preset in ("quickstart", "quickstart-tuned"):
+            result = run_inline(submit(recipes.load(preset, home=home), Store(home)), home)
+        start("scenes", "builtin:scenes?images=8&classes=2", "boxes", ["one", "other"], home=home)
+        _, url, _ = app.launch(prevent_thread_lock=True, quiet=True)
+        yield home, url, result.run
+    finally:
+        app.close(verbose=False)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        path = os.environ.get("STUDIO_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--width", type=int, default=1440, help="of the window, pixels")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "screens", help="folder for the files")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    print(f"{len(shoot(args.out, args.width))} screenshots in {args.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""What a person does on the page, in the words of the tests."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from studio.data import open_data, read_image
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def load_benchmark(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+page_forms = load_benchmark("page_forms")
+
+
+def open_page(browser, url, width=1280, height=900, locale="en-US"):
+    context = browser.new_context(viewport={"width": width, "height": height}, locale=locale)
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.problems = []
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.goto(url)
+    page.wait_for_selector("#start-demo", state="attached")  # a link may open on another tab
+    return page
+
+
+def tab(page, name):
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def wait_for_status(page, word, seconds=150):
+    page.wait_for_function(
+        "word => document.querySelector('#run-status')?.classList.contains(word)", arg=word, timeout=seconds * 1000
+    )
+
+
+def two_classes(folder, count):
+    """Images of two classes, dark and light, each a list of files below a folder."""
+    draw = np.random.default_rng(0)
+    files = {}
+    for label, level in (("dark", 40), ("light", 210)):
+        files[label] = []
+        for number in range(count):
+            pixels = np.clip(draw.normal(level, 25, (48, 48, 3)), 0, 255).astype(np.uint8)
+            path = folder / f"{label}{number}.png"
+            Image.fromarray(pixels).save(path)
+            files[label].append(str(path))
+    return files
+
+
+def ask(page, photo):
+    """The likeliest of dark and light for a photo, as the page answers."""
+    tab(page, "Try it")
+    page.wait_for_function("document.querySelector('#try-checkpoint input')?.value.length > 0")
+    page.set_input_files("#try-photo input[type=file]", photo)
+    likeliest = page.wait_for_function(
+        """names => {  // read in one look: the answer is drawn anew while it is being worked on
+            const text = document.querySelector('#try-answer')?.innerText ?? '';
+            const [first] = names.sort((a, b) => text.indexOf(a) - text.indexOf(b));
+            return names.every(name => text.includes(name)) && first;
+        }""",
+        arg=["dark", "light"],
+    )
+    return likeliest.json_value()
+
+
+def teach(page, label):
+    """Shows the chosen checkpoint the photo as a `label`; the page goes on with the new one."""
+    before = page.input_value("#try-checkpoint input")
+    page.click("#tool-teach > button")
+    page.fill("#tool-teach-label input", label)
+    page.keyboard.press("Enter")
+    page.click("#tool-teach-use")
+    page.wait_for_selector("#tool-teach-remark :text('It has learned')")
+    page.wait_for_function("before => document.querySelector('#try-checkpoint input').value !== before", arg=before)
+    page.wait_for_selector("#try-undo:visible")
+
+
+def mark_by_a_click(page):
+    """Clicks on the photo, and asks what looks like that place; the sentence of the answer."""
+    page.click("#tool-click > button")
+    page.click("#try-photo img")  # its middle: a small photo does not fill its frame
+    box = "document.querySelector('#tool-click-inside :is(input, textarea)')"
+    page.wait_for_function(f"/^[0-9]+, [0-9]+$/.test({box}?.value)")
+    page.click("#tool-click-use")
+    page.wait_for_selector("#tool-click-image img")
+    return page.inner_text("#tool-click-remark")
+
+
+def images_of_run(page):
+    """Waits until the run's images are there, and really drawn."""
+    page.wait_for_function(
+        "[...document.querySelectorAll('#run-figures img')].filter(image => image.naturalWidth > 0).length > 1"
+    )
+
+
+def begin_labelling(page, file, classes, kind=1):
+    """A new project on the Label page over an uploaded zip."""
+    tab(page, "Label")
+    page.wait_for_selector("#label-begin")
+    if not page.is_visible("#label-begin-button"):
+        page.click("#label-begin > button")
+    page.set_input_files("#label-zip input[type=file]", file)
+    page.wait_for_selector("#label-zip .file-preview, #label-zip [aria-label='Remove this file'], #label-zip table")
+    page.click(f"#label-kind label:nth-of-type({kind})")
+    page.fill("#label-classes textarea, #label-classes input", classes)
+    page.click("#label-begin-button")
+    page.wait_for_selector("#label-canvas:visible")
+
+
+def labelled(page, count):
+    page.wait_for_selector(f"#label-progress:has-text('{count} of')")
+    page.wait_for_selector("#label-desk :not(.busy) > .label-desk, #label-desk > .label-desk")
+
+
+def individuals(folder, *names):
+    """A folder each of so many drawn individuals, three images in each."""
+    data = open_data(f"builtin:individuals?individuals={len(names)}&size=48&views=3&cameras=1&place=1")
+    for number, item in enumerate(data.items):
+        path = folder / names[item.label] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        read_image(item.source, item.name).save(path)
+    return sorted(folder.iterdir())
+
+
+def use_tool(page, tool, **texts):
+    """Opens a tool below Try it, writes into its boxes, uses it; what it then says."""
+    page.click(f"#tool-{tool} > button")
+    for name, text in texts.items():
+        page.fill(f"#tool-{tool}-{name} :is(input, textarea)", text)
+        page.keyboard.press("Enter")
+    if tool == "enrol":
+        page.check("#tool-enrol-agreed input")
+    page.click(f"#tool-{tool}-use")
+    page.wait_for_selector(f"#tool-{tool}-remark p")
+    return page.inner_text(f"#tool-{tool}-remark")

@@ -1,0 +1,71 @@
+"""The page in two languages, on a phone, and for those who see or use it otherwise."""
+
+from pathlib import Path
+
+import pytest
+from person import open_page, tab
+
+from studio.label.desk import start
+from studio.store.labelling import projects
+from studio.ui import build_app
+
+
+@pytest.mark.parametrize(("locale", "word"), [("zh-CN", "开始"), ("en-US", "Start")])
+def test_the_page_speaks_the_visitors_language(served, browser, locale, word):
+    page = open_page(browser, served[1], locale=locale)
+    page.wait_for_selector(f"role=tab[name='{word}']")
+    if locale == "zh-CN":
+        page.wait_for_selector("text=你想做什么")
+        assert "What would you like" not in page.inner_text("body")
+        tab(page, "训练")
+        page.get_by_text("方法自身的参数").click()
+        page.wait_for_selector("text=查询到类别均值的距离")
+
+
+def test_on_a_phone_nothing_sticks_out_to_the_side(served, browser):
+    page = open_page(browser, served[1], width=390, height=844)
+    parts = {
+        "Start": "#start-demo", "Data": "#data-use-boxes", "Label": "#label-begin-button", "Train": "#recipe-form",
+        "Runs": "#runs-filter", "Learn": "#learn-page",
+    }  # fmt: skip
+    for name, part in parts.items():
+        shown = page.get_by_role("tab", name=name, exact=True)
+        if shown.is_visible():
+            shown.click()
+            page.wait_for_selector(f"{part}:visible")
+        wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        assert wide <= 1, name
+
+
+SERIOUS = """async () => (await axe.run(document, {resultTypes: ['violations']})).violations
+    .filter(fault => ['serious', 'critical'].includes(fault.impact))
+    .map(fault => `${fault.id}: ${fault.nodes.map(node => node.target.join(' ')).slice(0, 3).join(', ')}`)"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_tab_has_a_serious_fault_for_those_who_see_or_use_the_page_otherwise(served, browser, scheme):
+    axe = pytest.importorskip("axe_playwright_python", reason="axe-playwright-python brings axe-core")
+    if "seen" not in projects(served[0]):
+        start("seen", "builtin:digits?per_class=1", "masks", ["ink", "ground"], home=served[0])
+    page = open_page(browser, f"{served[1]}?__theme={scheme}")
+    page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
+    faults = {}
+    for name, part in (
+        ("Start", "#start-demo"), ("Data", "#data-use-boxes"), ("Label", "#label-canvas"), ("Train", "#recipe-form"),
+        ("Runs", "#runs-filter"), ("Try it", "#try-photo"), ("Learn", "#learn-page h2"),
+    ):  # fmt: skip
+        tab(page, name)
+        page.wait_for_selector(f"{part}:visible")
+        faults[name] = page.evaluate(SERIOUS)
+    assert faults == dict.fromkeys(faults, [])
+
+
+def test_every_control_that_acts_has_a_stable_id(home):
+    app = build_app(home=home)
+    kinds = {"button", "textbox", "dropdown", "file", "image", "number", "checkbox", "dataframe", "gallery", "label"}
+    nameless = [
+        block["type"]
+        for block in app.config["components"]
+        if block["type"] in kinds and not block["props"].get("elem_id")
+    ]
+    assert nameless == []

@@ -1,0 +1,152 @@
+"""From data to a run: nothing typed is lost, nor by a refresh, nor by a closed tab."""
+
+import zipfile
+from pathlib import Path
+
+from person import ask, images_of_run, mark_by_a_click, open_page, page_forms, tab, teach, two_classes, wait_for_status
+from PIL import Image
+
+from studio.store import Store
+from studio.ui.pages import live
+
+
+def test_from_images_by_class_to_an_answer_with_a_refresh_in_the_middle(served, browser, tmp_path):
+    home, url = served
+    files = two_classes(tmp_path, 8)
+    page = open_page(browser, url)
+    tab(page, "Data")
+    for place, label in enumerate(files, start=1):
+        page.fill(f"#class-name-{place} textarea, #class-name-{place} input", label)
+        page.set_input_files(f"#class-files-{place} input[type=file]", files[label])
+        page.wait_for_selector(f"#class-files-{place} :text('{label}7')")
+    page.click("#data-use-boxes")
+    page.wait_for_selector("#report-card")
+    assert "16 images in 2 classes" in page.inner_text("#report-card")
+    page.click("#data-onward")
+    page.wait_for_function("document.querySelector('#field-data-train input')?.value.startsWith('folder:')")
+    page.click("#train-start")
+    page.wait_for_selector("#run-status")
+    page.reload()
+    page.wait_for_selector("#start-demo", state="attached")
+    tab(page, "Train")
+    wait_for_status(page, "finished")
+    images_of_run(page)
+    assert float(page.inner_text("#run-numbers .number b").split()[0]) > 0.9
+    assert ask(page, files["light"][0]) == "light"
+    assert "% of the photo is marked" in mark_by_a_click(page)
+    assert page.problems == []
+
+
+def test_from_thirty_images_in_a_zip_to_an_answer(served, browser, tmp_path):
+    _, url = served
+    files = two_classes(tmp_path, 15)
+    with zipfile.ZipFile(tmp_path / "thirty.zip", "w") as archive:
+        for label, paths in files.items():
+            for path in paths:
+                archive.write(path, f"{label}/{Path(path).name}")
+    page = open_page(browser, url)
+    page.click("#start-few")
+    page.click("#data-zip-tab-button")
+    page.set_input_files("#data-zip input[type=file]", tmp_path / "thirty.zip")
+    page.wait_for_selector("#report-card")
+    assert "30 images in 2 classes" in page.inner_text("#report-card")
+    page.click("#data-onward")
+    page.wait_for_selector("#train-start:visible")
+    assert page.input_value("#train-preset input").startswith("fewshot-photos")
+    page.click("#train-start")
+    wait_for_status(page, "finished")
+    images_of_run(page)
+    assert ask(page, files["dark"][0]) == "dark"
+    teach(page, "dusk")
+    assert page.problems == []
+
+
+def test_boxes_are_found_from_a_spec_to_a_drawing(served, browser, tmp_path):
+    _, url = served
+    page = open_page(browser, url)
+    tab(page, "Data")
+    page.click("#data-spec-tab-button")
+    page.fill("#data-spec input", "builtin:scenes?images=6&size=64&classes=2")
+    page.keyboard.press("Enter")
+    page.click("#data-use-spec")
+    page.wait_for_selector("#report-card")
+    assert "boxes" in page.inner_text("#report-card")
+    page.click("#data-onward")
+    page.wait_for_function("document.querySelector('#train-method input')?.value.startsWith('detect/fcos')")
+    page.fill("#field-train-epochs input", "2")
+    page.click("#train-start")
+    page.wait_for_selector("#run-status")
+    wait_for_status(page, "finished")
+    assert page.query_selector("#run-numbers [data-metric=map_50]")
+    tab(page, "Try it")
+    page.wait_for_function("document.querySelector('#try-checkpoint input')?.value.startsWith('fcos')")
+    Image.new("RGB", (120, 90), "white").save(tmp_path / "photo.png")
+    page.set_input_files("#try-photo input[type=file]", tmp_path / "photo.png")
+    page.wait_for_selector("#try-boxes img")
+    assert "things were found" in page.inner_text("#try-remark")
+    assert page.problems == []
+
+
+def test_what_the_form_shows_is_what_is_filed_however_it_was_filled_in(served, browser):
+    home, url = served
+    with page_forms.filing_only() as filed:
+        page = page_forms.open_form(browser, url)
+        presets = ("small-data-cnn", "scenes-clear-to-fog", "compare-heads", "detect-quick")
+        for preset, way in zip(presets, page_forms.WAYS, strict=True):
+            assert page_forms.fill_and_start(page, preset, way, filed, Store(home)) == [], (preset, way)
+        assert len(filed) == len(presets)
+
+
+def test_what_was_typed_and_not_sent_outlives_a_refresh_and_stays_in_its_tab(served, browser):
+    page = open_page(browser, served[1])
+    page.click("#start-demo")
+    page.fill("#field-eval-shots input", "3")  # and never left
+    page.reload()
+    page.wait_for_selector("#start-demo")
+    tab(page, "Train")  # a tab is drawn once it is opened
+    page.wait_for_function("document.querySelector('#field-eval-shots input')?.value === '3'")
+    other = page.context.new_page()
+    other.goto(served[1])
+    other.wait_for_selector("#start-demo")
+    tab(other, "Train")
+    other.wait_for_function("document.querySelector('#field-eval-shots input')?.value === '5'")
+
+
+def test_images_that_cannot_be_shown_leave_the_rest_of_the_view_standing(served, browser, monkeypatch):
+    def broken(path):
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(live, "served", broken)
+    page = open_page(browser, served[1])
+    page.click("#start-demo")
+    page.fill("#field-eval-episodes input", "20", force=True)
+    page.click("#train-start")
+    wait_for_status(page, "finished")
+    page.wait_for_selector("#run-figures-fault:has-text('the disk is gone')")
+    assert page.query_selector("#run-numbers [data-metric=accuracy]")
+
+
+def test_a_run_goes_on_when_its_tab_is_closed_and_another_tab_finds_it(served, browser):
+    home, url = served
+    page = open_page(browser, url)
+    page.click("#start-demo")
+    page.wait_for_selector("#train-start")
+    page.click("#train-start")
+    page.wait_for_selector("#run-status")
+    run = page.inner_text("#run-state code")
+    page.context.close()
+    other = open_page(browser, f"{url}?run={run}")
+    wait_for_status(other, "finished")
+    assert other.inner_text("#run-state code") == run
+
+
+def test_wrong_input_is_answered_in_a_sentence(served, browser):
+    _, url = served
+    page = open_page(browser, url)
+    tab(page, "Data")
+    page.click("#data-use-boxes")
+    page.wait_for_selector("text=at least two classes")
+    tab(page, "Train")
+    page.fill("#field-data-train input", "foldr:photos")
+    page.click("#train-start")
+    page.wait_for_selector("text=no kind of data 'foldr'")

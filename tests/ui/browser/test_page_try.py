@@ -1,0 +1,97 @@
+"""What can be done with a checkpoint on the page beside asking it."""
+
+import io
+
+import numpy as np
+import pytest
+from person import individuals, open_page, tab, use_tool
+from PIL import Image
+
+from studio import run
+
+
+@pytest.mark.slow
+def test_a_photo_gets_the_style_of_another_image_and_the_slider_acts_when_it_is_let_go(served, browser, tmp_path):
+    home, url = served
+    draw, scenes = np.random.default_rng(0), "builtin:scenes?images=3&size=64"
+    values = {"task": "translate", "method": "translate/histogram", "device": "cpu", "data": {"target": scenes}}
+    checkpoint = run(values, home=home).checkpoint
+    for name, most in (("photo", (256, 256, 256)), ("style", (256, 40, 40))):
+        Image.fromarray(draw.integers(0, most, (48, 64, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
+    page = open_page(browser, url)
+    tab(page, "Try it")
+    page.wait_for_function(
+        "name => document.querySelector('#try-checkpoint input')?.value.includes(name)", arg=checkpoint
+    )
+    page.set_input_files("#try-photo input[type=file]", tmp_path / "photo.png")
+    page.click("#tool-restyle > button")
+    page.set_input_files("#tool-restyle-style input[type=file]", tmp_path / "style.png")
+    for name in ("#try-photo", "#tool-restyle-style"):
+        page.wait_for_selector(f"{name} img")
+
+    def shown(after=""):
+        """The mean colour of the image that came out, once it is another than that of the address `after`."""
+        found = page.wait_for_function(
+            """before => {
+                const image = document.querySelector('#tool-restyle-image img');
+                return image?.naturalWidth > 0 && image.src !== before && image.src;
+            }""",
+            arg=after,
+        )
+        address = found.json_value()
+        with Image.open(io.BytesIO(page.request.get(address).body())) as image:
+            return address, np.asarray(image.convert("RGB"), float).mean((0, 1))
+
+    page.click("#tool-restyle-use")
+    whole, red = shown()
+    assert red[0] > 3 * red[1]
+    slider = page.locator("#tool-restyle-strength input[type=range]")
+    slider.fill("0.2")
+    slider.dispatch_event("pointerup")
+    _, little = shown(whole)
+    assert little[1] > 2 * red[1] and page.problems == []
+
+
+@pytest.mark.slow
+def test_individuals_are_enrolled_recognised_and_found(served, browser, tmp_path):
+    home, url = served
+    recipe = {
+        "task": "reid", "method": "reid/frozen", "data": {"train": "builtin:individuals?individuals=8&size=48"},
+        "model": {"backbone": "timm/resnet18?random", "image_size": 64}, "device": "cpu",
+    }  # fmt: skip
+    assert run(recipe, home=home).checkpoint
+    berta, *_ = individuals(tmp_path / "cows", "berta", "emma", "lotta")
+    page = open_page(browser, url)
+    tab(page, "Try it")
+    page.wait_for_function("document.querySelector('#try-checkpoint input')?.value.startsWith('frozen')")
+    page.wait_for_selector("#try-care :text('Not for watching or identifying anybody else')")
+    page.set_input_files("#try-photo input[type=file]", next(berta.iterdir()))
+    before = page.input_value("#try-checkpoint input")
+    said = use_tool(page, "enrol", data=f"reid:{tmp_path / 'cows'}")
+    assert "3 individuals are enrolled, by 9 images" in said
+    page.wait_for_function("before => document.querySelector('#try-checkpoint input').value !== before", arg=before)
+    page.wait_for_selector(f"#try-answer :text('{berta.name}')")
+    assert "of 9 images are near enough" in use_tool(page, "find-in-folder", data=f"images:{tmp_path / 'cows'}")
+    page.wait_for_selector("#tool-find-in-folder-image img")
+
+
+@pytest.mark.slow
+def test_what_a_webcam_sees_goes_through_a_checkpoint_and_its_pace_is_told(served, browser):
+    home, url = served
+    recipe = {
+        "method": "fewshot/prototypes", "model": {"backbone": "studio/conv4", "image_size": 16},
+        "data": {"train": "builtin:digits?per_class=6"}, "eval": {"ways": 3, "shots": 1, "queries": 2, "episodes": 5},
+    }  # fmt: skip
+    checkpoint = run(recipe, home=home).checkpoint
+    page = open_page(browser, url)
+    page.context.grant_permissions(["camera"])
+    tab(page, "Try it")
+    page.wait_for_function(
+        "name => document.querySelector('#try-checkpoint input')?.value.includes(name)", arg=checkpoint
+    )
+    page.click("#try-live > button")
+    page.click("#live-camera button:has-text('webcam'), #live-camera .access-wrap button, #live-camera [role=button]")
+    page.click("#live-camera .button-wrap button")
+    page.wait_for_function("/[1-9].* frames a second/.test(document.querySelector('#live-pace')?.innerText)")
+    assert page.locator("#live-answer li").count() == 3
+    assert page.problems == []
