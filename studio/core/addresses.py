@@ -38,12 +38,22 @@ def complaint(address: str, error: Exception) -> str:
     scheme = address.partition("://")[0].lower()
     if isinstance(error, ImportError):
         return f"{scheme}:// needs {PACKAGES.get(scheme, scheme)}: pip install -r requirements-cluster.txt"
-    if isinstance(error, FileNotFoundError | IsADirectoryError):
+    if isinstance(error, FileNotFoundError | IsADirectoryError) and not _no_answer(error):
         return f"There is nothing at {address}."
     if is_refusal(error):
         where = f" Credentials come from {CREDENTIALS[scheme]}." if scheme in CREDENTIALS else ""
         return f"Access to {address} is refused ({one_line(error, 120)}).{where}"
-    return f"{address} can't be reached or read ({one_line(error, 160)})."
+    return f"{address} can't be reached or read ({one_line(_no_answer(error) or error, 160)})."
+
+
+def _no_answer(error: BaseException) -> Exception | None:
+    """The connection that failed behind a file that is said to be missing; None where a server answered."""
+    cause = error.__cause__ or error.__context__
+    while cause is not None:
+        if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def is_refusal(error: Exception) -> bool:

@@ -2,9 +2,13 @@
 
 import json
 import shutil
+import sys
 import tarfile
+import threading
 import zipfile
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import fsspec
@@ -14,7 +18,7 @@ from PIL import Image
 from torch import nn
 
 from studio.core.errors import DataError, UsageError
-from studio.data import open_data
+from studio.data import open_data, read_image
 from studio.data.features import cache
 from studio.data.features.cache import extract
 from studio.data.files import remote
@@ -231,3 +235,64 @@ def test_a_folder_that_can_not_be_listed_stops_the_listing_and_is_not_passed_ove
 def test_more_files_than_allowed_are_refused_while_they_are_listed(bucket, home):
     with pytest.raises(DataError, match="more than 5 files"):
         open_data("folder:s3://bucket/photos", replace(LIMITS, images=5, home=home))
+
+
+# --- over the network of this machine ---------------------------------------------------------------
+
+
+class Ranged(SimpleHTTPRequestHandler):
+    """Sends the part of a file that is asked for, as most servers do; the standard library's sends it whole."""
+
+    def do_GET(self):
+        asked = self.headers.get("Range")
+        path = Path(self.translate_path(self.path))
+        if not asked or not path.is_file():
+            return super().do_GET()
+        first, last = (int(end) for end in asked.removeprefix("bytes=").split("-"))
+        content = path.read_bytes()
+        self.send_response(206)
+        self.send_header("Content-Length", str(len(content[first : last + 1])))
+        self.send_header("Content-Range", f"bytes {first}-{last}/{len(content)}")
+        self.end_headers()
+        self.wfile.write(content[first : last + 1])
+
+    def log_message(self, *words):
+        pass
+
+
+class Whole(Ranged):
+    do_GET = SimpleHTTPRequestHandler.do_GET
+
+
+@pytest.mark.parametrize("handler", [Ranged, Whole])
+def test_a_web_server_gives_what_the_folder_holds_whether_it_knows_ranges_or_not(photos, home, handler):
+    here = open_data(f"folder:{photos / 'photos'}", limits_of(home))
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(photos))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        for place in (f"folder:{address}/photos", f"zip:{address}/photos.zip", f"wds:{address}/photos.tar"):
+            there = open_data(place, limits_of(home))
+            assert [item.name for item in there.items] == [item.name for item in here.items]
+            images = [[np.asarray(read_image(item.source, item.name)) for item in one.items] for one in (here, there)]
+            assert all(map(np.array_equal, *images)) and list(there.labels) == list(here.labels)
+        with pytest.raises(DataError, match="There is nothing at http://127.0.0.1:[0-9]+/none"):
+            open_data(f"zip:{address}/none", limits_of(home))
+        server.shutdown()
+
+
+@pytest.mark.parametrize("spec", ["folder:http://127.0.0.1:9/photos", "zip:http://127.0.0.1:9/x.zip"])
+def test_a_server_that_does_not_answer_is_not_taken_for_an_empty_one(home, spec):
+    with pytest.raises(DataError, match="http://127.0.0.1:9/.* can't be reached"):
+        open_data(spec, limits_of(home))
+
+
+def test_a_hub_that_does_not_answer_is_told(home, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(DataError, match="hf://datasets/someone/photos can't be reached or read .*refused"):
+        open_data("folder:hf://datasets/someone/photos", limits_of(home))
+
+
+def test_a_bucket_of_google_without_its_package_names_the_package(home, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    with pytest.raises(DataError, match="gs:// needs gcsfs"):
+        open_data("folder:gs://bucket/photos", limits_of(home))

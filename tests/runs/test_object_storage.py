@@ -1,5 +1,9 @@
 """Against a real S3 server: one recipe from a folder, a bucket and shards, and a store that is pushed and pulled."""
 
+import os
+import random
+import subprocess
+import sys
 import tarfile
 
 import numpy as np
@@ -7,24 +11,49 @@ import pytest
 from PIL import Image
 
 from studio import run
-from studio.core.errors import DataError
+from studio.core.errors import DataError, StoreError
 from studio.core.home import Home
 from studio.data import open_data
 from studio.data.files.limits import limits_of
-from studio.store import Store, sharing
+from studio.store import Manifest, Store, sharing
 
 pytestmark = pytest.mark.slow
 
 
+class Faults:
+    """In front of the server: lets a share of requests fail, and kills `victim` at its upload number `at`."""
+
+    def __init__(self, answers) -> None:
+        self.answers, self.share, self.victim, self.at, self.uploads = answers, 0.0, None, 0, 0
+        self.draw = random.Random(0)
+
+    def __call__(self, environ, start_response):
+        if environ["REQUEST_METHOD"] == "PUT" and self.victim is not None:
+            self.uploads += 1
+            if self.uploads == self.at:
+                self.victim.kill()
+        if self.draw.random() < self.share:
+            start_response("503 Slow Down", [("Content-Length", "0")])
+            return [b""]
+        return self.answers(environ, start_response)
+
+
 @pytest.fixture(scope="module")
-def server():
-    """The address of an S3 server on this machine."""
+def faults():
+    """What stands in front of an S3 server on this machine; `.address` is the server's."""
     pytest.importorskip("s3fs")
     moto = pytest.importorskip("moto.server")
     running = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     running.start()
-    yield "http://{}:{}".format(*running.get_host_and_port())
+    running._server.app = faults = Faults(running._server.app)
+    faults.address = "http://{}:{}".format(*running.get_host_and_port())
+    yield faults
     running.stop()
+
+
+@pytest.fixture
+def server(faults):
+    return faults.address
 
 
 @pytest.fixture
@@ -99,3 +128,43 @@ def test_wrong_credentials_are_told_with_where_they_come_from(client, home, monk
     monkeypatch.setattr(settings, "INITIAL_NO_AUTH_ACTION_COUNT", 0)  # from now on the server looks who asks
     with pytest.raises(DataError, match="Access to s3://bucket/photos is refused.*AWS_ACCESS_KEY_ID"):
         open_data("folder:s3://bucket/photos", limits_of(home))
+
+
+def test_a_push_that_is_killed_while_requests_fail_leaves_nothing_half_there(
+    client, faults, home, tmp_path, monkeypatch
+):
+    monkeypatch.setenv(sharing.VARIABLE, "s3://bucket/faulty")
+    store = Store(home)
+    for number in range(12):  # with a backbone that they share
+        tensors = {"backbone.w": np.ones(64, np.float32), "head.w": np.full(4, number, np.float32)}
+        store.put(Manifest(face="Learner", task="classify", method="finetune/full", classes=["a", "b"]), tensors)
+    monkeypatch.setattr(faults, "share", 0.05)
+    command = [sys.executable, "-m", "studio.cli", "push"]
+    pushing = subprocess.Popen(command, env={**os.environ, "STUDIO_HOME": str(home.root)}, stderr=subprocess.DEVNULL)
+    monkeypatch.setattr(faults, "at", 12)
+    monkeypatch.setattr(faults, "victim", pushing)
+    assert pushing.wait(120) != 0
+    monkeypatch.setattr(faults, "victim", None)
+    bucket = sharing.required_bucket()
+    seen = sharing.listed(bucket)["checkpoints"]
+    assert 0 < len(seen) < 12 and sharing.verify(bucket) == []
+    there = bucket.sizes("blobs")
+    moved = sharing.push(store, bucket)
+    assert len(moved.checkpoints) == 12 - len(seen) and moved.blobs == 13 - len(there)
+    assert sharing.verify(bucket) == [] and sharing.push(store, bucket).blobs == 0
+    other = Store(Home.find(tmp_path / "other"))
+    for checkpoint in sharing.listed(bucket)["checkpoints"]:
+        sharing.pull(other, bucket, checkpoint)
+    assert other.verify() == [] and len(other.checkpoints()) == 12
+
+
+def test_a_bucket_that_one_may_not_write_is_told_and_nothing_here_is_lost(client, home, monkeypatch):
+    from moto import settings
+
+    monkeypatch.setenv(sharing.VARIABLE, "s3://bucket/refused")
+    store, bucket = Store(home), sharing.required_bucket()
+    store.put(Manifest(face="Learner", task="classify", method="finetune/full"), {"head.w": np.ones(4, np.float32)})
+    monkeypatch.setattr(settings, "INITIAL_NO_AUTH_ACTION_COUNT", 0)
+    with pytest.raises(StoreError, match="Access to s3://bucket/refused is refused.*Nothing here was lost"):
+        sharing.push(store, bucket)
+    assert store.verify() == [] and len(store.checkpoints()) == 1

@@ -81,6 +81,7 @@ class RemoteFile:
         self.address, self.limits = address, limits
         self.scheme = address.partition("://")[0].lower()
         self.cache: ByteCache = cache_of(limits.home)
+        self._sends_whole = False  # some web servers know no ranges
         with self._clear():
             self.fs, self.root = file_system(address)
 
@@ -127,8 +128,15 @@ class RemoteFile:
         """Bytes `first` to `last` of the address itself, from the cache where they are there."""
 
         def fetch() -> bytes:
-            with self._clear(alone=True):
-                return self.fs.cat_file(self.root, start=first, end=last)
+            if not self._sends_whole:
+                with self._clear(alone=True):
+                    content = self.fs.cat_file(self.root, start=first, end=last)
+                if len(content) == last - first:
+                    return content
+                self._sends_whole = True
+            with open(self.file(), "rb") as copy:
+                copy.seek(first)
+                return copy.read(last - first)
 
         return self.cache.get(f"{self.address}\0{tag}\0{first}-{last}", last - first, fetch)
 
