@@ -1,7 +1,7 @@
 """Individuals without labels: memory of Jaccard distances, and what clusters are worth beside labels and none.
 
     python benchmarks/reid_clusters.py jaccard [--images 20000] [--width 256] [--which blocks]
-    python benchmarks/reid_clusters.py places [--methods supervised,direct,mmt] [--seeds 3] [--keep FOLDER]
+    python benchmarks/reid_clusters.py places [--methods supervised,direct,mmt] [--seeds 0 1 2] [--keep FOLDER]
 
 `jaccard` prints time and peak memory of the dense definition (tests/adapters/reid/slow_jaccard.py) and of ours on the
 same features in a process each, over what it had before (--which for one alone). `places` learns drawn individuals of
@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-CLUSTERS = {"k1": 10, "k2": 3, "least": 3}
+CLUSTERS = {"k1": 10, "k2": 3, "least": 3, "by_camera": "mean"}
 NUMBERS = ("rank1", "map", "direct_rank1", "direct_map")
 ADAPTING = ("cluster-contrast", "spcl", "mmt")
 
@@ -67,8 +67,9 @@ def peak_mb() -> float:
 class Rows:
     """What was measured so far, a line of JSON each; a row that is there is not measured again."""
 
-    def __init__(self, home: Any) -> None:
-        self.home, self.path = home, home.root / "rows.jsonl"
+    def __init__(self, home: Any, settings: dict[str, str]) -> None:
+        """`settings` are laid over every recipe that trains."""
+        self.home, self.settings, self.path = home, settings, home.root / "rows.jsonl"
         lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
         self.rows = {(row["name"], row["seed"]): row for row in map(json.loads, lines)}
 
@@ -76,8 +77,9 @@ class Rows:
         from studio import run
 
         if (name, seed) not in self.rows:
-            begun = time.monotonic()
-            result = run({**recipe, "task": "reid", "device": "cpu"}, {"train.seed": seed}, home=self.home)
+            begun, settings = time.monotonic(), {} if name == "frozen" else self.settings
+            whole = {**recipe, "task": "reid", "device": "cpu"}
+            result = run(whole, {"train.seed": seed, **settings}, home=self.home)
             numbers = {key: result.metrics.get(key) for key in NUMBERS}
             row = {"name": name, "seed": seed, **numbers, "checkpoint": result.checkpoint}
             with self.path.open("a", encoding="utf-8") as file:
@@ -103,6 +105,7 @@ class Rows:
 
 
 def places(args: argparse.Namespace, rows: Rows) -> None:
+    begun = time.monotonic()
     here, there = "builtin:individuals?individuals=40&place=0", "builtin:individuals?individuals=24&place=1"
     model = {"backbone": "pip/tf_efficientnet_lite0", "image_size": args.size or 48}
     train = {"batch_size": 64, "lr": 0.001, "erasing": 0, "workers": 1, "epochs": args.epochs}
@@ -116,12 +119,15 @@ def places(args: argparse.Namespace, rows: Rows) -> None:
         "supervised": {**without, "method": "reid/baseline", "data": {"train": here}},
         "direct": {**across, "method": "reid/baseline"},
         "mixstyle": {**across, "method": "reid/mixstyle"},
+        "spgan": {**across, "method": "reid/spgan"},
         **{name: {**without, "method": f"reid/{name}", "params": dict(CLUSTERS)} for name in ADAPTING},
         "no-source": {**without, "method": "reid/cluster-contrast", "params": dict(CLUSTERS)},
     }  # fmt: skip
     names = args.methods.split(",") if args.methods else list(recipes)
-    for seed in range(args.seeds):
+    for seed in args.seeds:
         for name in names:
+            if time.monotonic() - begun > 60 * args.minutes:
+                break
             recipe = recipes[name]
             if name in ADAPTING:
                 start = rows.measure("direct", seed, recipes["direct"])["checkpoint"]
@@ -138,7 +144,9 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--methods", default="", help="rows, by comma")
     parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="of every recipe that trains")
+    parser.add_argument("--minutes", type=float, default=1e9, help="ends with the row that is then at work")
     parser.add_argument("--size", type=int, help="height of images in pixels")
     parser.add_argument("--keep", type=Path, help="home folder to keep")
     args = parser.parse_args()
@@ -150,7 +158,7 @@ def main() -> None:
 
     torch.set_num_threads(1)
     with nullcontext(args.keep) if args.keep else tempfile.TemporaryDirectory() as folder:
-        places(args, Rows(Home.find(folder)))
+        places(args, Rows(Home.find(folder), dict(pair.split("=", 1) for pair in args.set)))
     return None
 
 

@@ -5,9 +5,9 @@
 FOLDER has a folder each person with files CAMERA_VIEW.png (PKU-Reid). Half of the persons are learned from and the
 others scored, ten draws, the same for every row; images of camera 1 ask those of camera 2. Means over the draws and 95
 % intervals (Student's t). Trained rows take the last epoch; nothing is chosen by what is scored. Rows `without labels`
-learn from the same half of the persons and are not told who they are. What a training left is scored as it is, and with
-the mean of each camera taken away. With --keep, what is there already is not measured again; --minutes ends with the
-cell that is then at work.
+learn from the same half of the persons and are not told who they are. What they and the baseline left is scored as it
+is, and with the mean of each camera taken away. With --keep, what is there already is not measured again; --minutes
+ends with the cell that is then at work.
 """
 
 import argparse
@@ -46,6 +46,9 @@ ROWS: dict[str, dict[str, Any]] = {
     "baseline": {"method": "reid/baseline", **TRAIN},
     "arcface": {"method": "reid/arcface", **TRAIN},
     "circle": {"method": "reid/circle", **TRAIN},
+    "gem": {"method": "reid/baseline", "params.pooling": "gem", **TRAIN},
+    "mixstyle": {"method": "reid/mixstyle", **TRAIN},
+    "norms of cameras": {"method": "reid/baseline", "eval.camera_statistics": "norms", **TRAIN},
     "pcb": {"method": "reid/pcb", "params.parts": 4, **TRAIN},
     "ibn": {"method": "reid/baseline", "params.ibn": True, **TRAIN},
     "osnet": {
@@ -55,6 +58,13 @@ ROWS: dict[str, dict[str, Any]] = {
     "without labels: cluster-contrast": {"method": "reid/cluster-contrast", **CLUSTERS},
     "without labels: cluster-contrast by camera": {
         "method": "reid/cluster-contrast", "params.by_camera": "mean", **CLUSTERS,
+    },
+    "without labels: cluster-contrast by camera, gem": {
+        "method": "reid/cluster-contrast", "params.by_camera": "mean", "params.pooling": "gem", **CLUSTERS,
+    },
+    "without labels: cluster-contrast, neighbours, gem": {
+        "method": "reid/cluster-contrast", "params.by_camera": "neighbours", "params.pooling": "gem",
+        **CLUSTERS, "params.k1": 16,
     },
     "without labels: spcl by camera": {"method": "reid/spcl", "params.by_camera": "mean", **CLUSTERS},
 }  # fmt: skip
@@ -105,13 +115,15 @@ class Cells:
             return
         again = {**self.shared, "train.seed": draw, "data.train": self.spec}
         as_it_is = {"method": "reid/baseline", "model.checkpoint": checkpoint, "train.epochs": 0}
-        if keys["method"] != "reid/pcb" and "params.ibn" not in keys:
+        as_it_is |= {key: value for key, value in keys.items() if key == "params.pooling"}
+        if name == "baseline" or name.startswith("without"):
             self._run(f"{name}, camera mean", draw, {**again, **as_it_is, "eval.camera_statistics": "mean"})
 
     def _run(self, name: str, draw: int, keys: dict[str, Any]) -> str:
         begun = time.process_time()
         result = run("reid-quick", keys, home=self.home)
-        numbers = {key: result.metrics[key] for key in NUMBERS}
+        kept = [key for key in (*NUMBERS, "direct_rank1", "direct_map") if key in result.metrics]
+        numbers = {key: result.metrics[key] for key in kept}
         self._keep(name, draw, numbers, (time.process_time() - begun) / 60)
         return result.checkpoint
 

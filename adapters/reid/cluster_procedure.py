@@ -12,7 +12,7 @@ from adapters.reid.data.batches import IdentityBatches
 from adapters.reid.data.cluster_batches import ClusterBatches
 from adapters.reid.data.trials import Trial
 from adapters.reid.procedure import Learned, Recognition, camera_ids, fit, index_of, judge_of, labelled, set_up
-from adapters.reid.run.cluster_judge import ClusterJudge, cluster_rows
+from adapters.reid.run.cluster_judge import ClusterJudge, cluster_table
 from adapters.reid.run.embedding import Eye
 from adapters.reid.run.trial_runs import run_trials, score_trial
 from studio.core.errors import UsageError
@@ -71,9 +71,7 @@ def _learn_target(job: Job, learned: Learned, trial: Trial, starts: list[Any], n
     if job.recipe.train.minutes:  # the first batches are timed before the start is judged
         judge.evaluate()
     progress = fit(job, learned, batches, judge.evaluate, name)
-    job.table(
-        f"clusters {name}".strip(), ["epoch", "clusters", "left out", "silhouette"], cluster_rows(progress.history)
-    )
+    job.table(f"clusters {name}".strip(), *cluster_table(progress.history))
     job.figure(f"clusters {name}".strip(), clusters_figure(progress.history))
 
 

@@ -1,7 +1,7 @@
 """What learns individuals without labels: clusters of the target's images stand for who they show."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from adapters.reid.base import EmbeddingLearner, EmbeddingParams
 from adapters.reid.clustering import LEFT_OUT, Clusters, Neighbours
 from adapters.reid.memory import Memory
-from adapters.reid.task import ByCamera
+from adapters.reid.task import NAMED
 from studio.core.faces import LearnerContext
 from studio.core.streams import Batch, Target
 
@@ -23,10 +23,11 @@ class ClusterParams(EmbeddingParams):
     least: int = Field(4, ge=2, le=100, description="images within eps from which a cluster grows")
     k1: int = Field(30, ge=2, le=200, description="neighbours that a distance looks at; fewer for few images of each")
     k2: int = Field(6, ge=1, le=50, description="nearest images over whose neighbourhoods a distance is averaged")
-    by_camera: ByCamera = Field(
+    by_camera: Annotated[Literal["none", "mean", "neighbours", "norms"], NAMED] = Field(
         "none",
-        description="mean: clusters are found without the mean of each camera | norms: each camera's images go through "
-        "the network by themselves",
+        description="mean: clusters are found without the mean of each camera | neighbours: so, and an image has "
+        "neighbours of its own camera and of others (CA-Jaccard) | norms: each camera's images go through the network "
+        "by themselves",
     )
 
 

@@ -1,5 +1,6 @@
 """Pseudo-labels: clusters of images by their k-reciprocal Jaccard distance, and how good they look without labels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from adapters.reid.camera_jaccard import neighbourhoods_by_camera
 from adapters.reid.jaccard import jaccard_within, neighbourhoods
 from studio.core.errors import UsageError
 
@@ -38,11 +40,22 @@ class Neighbours:
     radius: float
 
     @classmethod
-    def of(cls, features: Tensor, radius: float, k1: int = 30, k2: int = 6, device: str = "cpu") -> "Neighbours":
-        """Of features [N, D]; `k1` and `k2` are those of `neighbourhoods`. Raises UsageError unless 0 < radius < 1."""
+    def of(
+        cls, features: Tensor, radius: float, k1: int = 30, k2: int = 6, device: str = "cpu",
+        cameras: np.ndarray | None = None,
+    ) -> "Neighbours":  # fmt: skip
+        """Of features [N, D]; `k1` and `k2` are those of `neighbourhoods`.
+
+        With `cameras` int64 [N] neighbours of the own camera and of others are looked for apart. Raises UsageError
+        unless 0 < radius < 1.
+        """
         if not 0 < radius < 1:
             raise UsageError(f"A radius of Jaccard distances lies between 0 and 1; found {radius:g}.")
-        return cls(jaccard_within(neighbourhoods(features, k1, k2, device=device), radius), radius)
+        if cameras is None:
+            rows = neighbourhoods(features, k1, k2, device=device)
+        else:
+            rows = neighbourhoods_by_camera(features, cameras, k1, k2, device)
+        return cls(jaccard_within(rows, radius), radius)
 
     def clusters(self, eps: float, least: int) -> Clusters:
         """DBSCAN (Ester et al. 1996): images with `least` within `eps`, themselves counted, and what is near them."""
@@ -84,6 +97,14 @@ def silhouette(features: np.ndarray, clusters: Clusters, seed: int = 0) -> float
     if len(np.unique(labels)) < 2 or len(np.unique(labels)) == len(labels):
         return 0.0
     return float(silhouette_samples(features[rows], labels, metric="cosine").mean() * (1 - clusters.left_out))
+
+
+def of_one_camera(clusters: Clusters, cameras: Sequence[str]) -> float:
+    """Of the images in a cluster, the share whose cluster holds images of one of the `cameras` [N] alone."""
+    inside = clusters.labels >= 0
+    pairs = np.unique(np.stack([clusters.labels[inside], np.unique(cameras, return_inverse=True)[1][inside]]), axis=1)
+    several = np.bincount(pairs[0], minlength=clusters.count) > 1
+    return 1 - float(several[clusters.labels[inside]].mean()) if inside.any() else 0.0
 
 
 def centroids(features: Tensor, labels: Tensor, count: int) -> Tensor:

@@ -37,7 +37,7 @@ def neighbourhoods(
     unit = normalize(features, dim=1)
     nearest = find_nearest(unit, max(k1 + 1, k2), device)
     reciprocal = _expanded(nearest.indices, k1)
-    weights = _weights(unit, reciprocal, nearest.farthest if relative else None)
+    weights = weighted(unit, reciprocal, nearest.farthest if relative else None)
     return weights if k2 <= 1 else _graph(nearest.indices[:, :k2], weights.dtype) @ weights / min(k2, len(unit))
 
 
@@ -108,8 +108,11 @@ def _graph(indices: np.ndarray, dtype: type = np.float32) -> csr_matrix:
     return csr_matrix((np.ones(count * each, dtype), indices.reshape(-1), ends), shape=(count, count))
 
 
-def _weights(unit: Tensor, neighbours: csr_matrix, farthest: np.ndarray | None) -> csr_matrix:
-    """exp(-distance) where `neighbours` are, and rows that sum to 1 (eq. 7)."""
+def weighted(unit: Tensor, neighbours: csr_matrix, farthest: np.ndarray | None = None) -> csr_matrix:
+    """exp(-distance) where `neighbours` [N, N] are, and rows that sum to 1 (eq. 7).
+
+    unit vectors [N, D]; `farthest` [N]: distances are divided by it.
+    """
     line = np.repeat(np.arange(len(unit)), np.diff(neighbours.indptr))
     parts = []
     step = max(1, CELLS // unit.shape[1])

@@ -20,8 +20,9 @@ def _named(value: object) -> object:
     return {True: "norms", False: "none"}[value] if isinstance(value, bool) else value
 
 
+NAMED = BeforeValidator(_named)
 #: what is taken from each camera's own images, without labels, so that its light and colours go away
-ByCamera = Annotated[Literal["none", "mean", "norms"], BeforeValidator(_named)]
+ByCamera = Annotated[Literal["none", "mean", "norms"], NAMED]
 
 
 class ReidData(DataSection):
@@ -149,6 +150,12 @@ class Reid(Task):
         data, rule = recipe.data, recipe.eval.selection
         adapts = getattr(recipe.method_class(), "adapts", lambda: False)()
         needs_source = getattr(recipe.method_class(), "needs_source", False)
+        params = recipe.method_params()
+        if getattr(params, "by_camera", "none") == "norms" and params.freeze_statistics:  # type: ignore[attr-defined]
+            raise UsageError(
+                "params.by_camera: norms takes the batch-norm statistics of each camera, and params.freeze_statistics "
+                "keeps the pretrained ones. Set that to false, or params.by_camera to mean."
+            )
         if adapts and not data.target:
             raise UsageError(
                 f"data.target: nothing is named, and {recipe.method} learns from images without labels. Name them "

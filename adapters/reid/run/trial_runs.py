@@ -11,8 +11,11 @@ from adapters.reid.run.gallery import Gallery
 from adapters.reid.run.predictor import Calibration, calibrated
 from adapters.reid.run.report import report
 from adapters.reid.run.scoring import Scored, Side, score
+from studio.core.errors import DataError
 from studio.core.procedure import Job, Outcome
+from studio.data.domains import TargetSet
 from studio.data.items import Dataset
+from studio.data.splits import some
 from studio.engine.meters import Meter
 from studio.store import Checkpoint
 
@@ -43,6 +46,8 @@ def run_trials(job: Job, learn: Callable[[Trial, str], Embedder]) -> Outcome:
     """Learns and scores each trial; what the first learned is kept. `learn` is told a name where there are several."""
     recipe = job.recipe
     trials = resolve_trials(recipe.data, recipe.eval, recipe.train.seed, job.home)
+    _require_cameras(recipe.eval.camera_statistics, "eval.camera_statistics", trials[0].query, trials[0].gallery)
+    _require_cameras(getattr(job.method.params, "by_camera", "none"), "params.by_camera", trials[0].target)
     meter, scored, before, kept = Meter(job.device), list[Scored](), list[Scored](), None
     for number, trial in enumerate(trials, start=1):
         for note in trial.notes[: None if number == 1 else 1]:
@@ -69,6 +74,17 @@ def run_trials(job: Job, learn: Callable[[Trial, str], Embedder]) -> Outcome:
         job.events.note("The checkpoint is what the first split learned; its gallery knows everyone.")
     gallery = Gallery.of(*kept.embed(trials[0].known, "the stored gallery"))
     return Outcome(metrics, kept.save(gallery, metrics, calibration).id)
+
+
+def _require_cameras(wanted: str, key: str, *parts: Dataset | TargetSet | None) -> None:
+    """Raises DataError where the images name fewer than two cameras, and what sets cameras apart is `wanted`."""
+    known = [part for part in parts if part is not None]
+    named = sorted({item.camera for part in known for item in part.items if item.camera})
+    if wanted != "none" and known and len(named) < 2:
+        raise DataError(
+            f"{key}: {wanted} sets cameras apart, and {known[0].spec} names {some(named) if named else 'none'}. "
+            "Set it to none, or name cameras by folders or ?names=."
+        )
 
 
 def score_trial(job: Job, embedder: Embedder, trial: Trial) -> Scored:

@@ -15,9 +15,31 @@ def dense_jaccard(features: np.ndarray, k1: int, k2: int, relative: bool = False
         members = expanded(ranked, probe, k1)
         own = np.exp(-distances[probe, members])
         weights[probe, members] = own / own.sum()
-    weights = np.stack([weights[ranked[probe, :k2]].mean(axis=0) for probe in range(len(distances))])
-    jaccard, sums = np.empty_like(distances), weights.sum(axis=1)
-    for probe in range(len(distances)):
+    return compared(np.stack([weights[ranked[probe, :k2]].mean(axis=0) for probe in range(len(distances))]))
+
+
+def dense_camera_jaccard(features: np.ndarray, cameras: np.ndarray, k1: int, k2: int) -> np.ndarray:
+    """The same with neighbours of the own camera (a third) and of others apart, as Chen et al. 2024 define it."""
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    distances, same = np.maximum(2 - 2 * unit @ unit.T, 0), cameras[:, None] == cameras[None]
+    images = range(len(distances))
+    own, others = (
+        [[j for j in np.argsort(distances[i], kind="stable") if kind[i, j]] for i in images] for kind in (same, ~same)
+    )
+    weights = np.zeros_like(distances)
+    for i in images:
+        inside = {j for j in own[i][: round(k1 / 3) + 1] if i in own[j][: round(k1 / 3) + 1]}
+        outside = {j for j in others[i][: k1 - round(k1 / 3)] if i in others[j][: k1 - round(k1 / 3)]}
+        members = sorted(inside | outside)
+        weights[i, members] = np.exp(-distances[i, members]) / np.exp(-distances[i, members]).sum()
+    near = [own[i][: round(k2 / 3)] + others[i][: k2 - round(k2 / 3)] for i in images]
+    return compared(np.stack([weights[near[i]].mean(axis=0) for i in images]))
+
+
+def compared(weights: np.ndarray) -> np.ndarray:
+    """Distances [N, N] between rows of weights, eq. 10."""
+    jaccard, sums = np.empty((len(weights), len(weights))), weights.sum(axis=1)
+    for probe in range(len(weights)):
         there = np.flatnonzero(weights[probe])
         least = np.minimum(weights[probe, there], weights[:, there]).sum(axis=1)
         jaccard[probe] = 1 - least / (sums[probe] + sums - least)  # least and greatest are both together

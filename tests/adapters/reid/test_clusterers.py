@@ -1,5 +1,7 @@
 """Individuals learned without labels: from clusters that are found anew, watched, and resumed bit for bit."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -11,15 +13,17 @@ from adapters.reid.run.camera_statistics import centred, centred_sides, embed_by
 from adapters.reid.run.cluster_judge import ClusterJudge
 from adapters.reid.run.embedding import Eye, embed_dataset
 from adapters.reid.run.scoring import Side
+from adapters.reid.run.trial_runs import _require_cameras
 from adapters.reid.spcl import reliable
 from adapters.reid.task import ReidTrain
 from studio import run
 from studio.core import recipe as recipes
 from studio.core import registry
-from studio.core.errors import UsageError
+from studio.core.errors import DataError, UsageError
 from studio.core.faces import LearnerContext
 from studio.core.procedure import Job
 from studio.core.streams import Batch, Step
+from studio.data.domains import blind
 from studio.data.items import Dataset, Item
 from studio.data.preprocess import Preprocess
 from studio.device.norms import batch_norms
@@ -79,6 +83,8 @@ def test_what_is_learned_without_labels_asks_for_a_target():
     with pytest.raises(UsageError, match="label-free looks at clusters, and reid/baseline makes none"):
         recipes.parse({**SMALL, "method": "reid/baseline", "params": {}, "data": {"train": SEEN},
                        "eval": {"selection": "label-free"}})  # fmt: skip
+    with pytest.raises(UsageError, match="norms takes the batch-norm statistics of each camera, and params.freeze"):
+        recipes.parse({**small("mmt"), "params": {"by_camera": "norms"}})
 
 
 class Told:
@@ -120,6 +126,24 @@ def test_jumps_of_the_number_of_clusters_are_warned_of_once():
     for count in (12, 25, 30):
         watched._watch(count, 0.1)
     assert len(watched.job.events.warnings) == 1 and "10 clusters became 25" in watched.job.events.warnings[0]
+
+
+def test_clusters_of_one_camera_are_warned_of():
+    watched = judge()
+    watched._watch(10, 0.1, 0.4)
+    assert watched.job.events.warnings == []
+    watched._watch(10, 0.1, 0.6)
+    assert "60% of the clustered images are in a cluster of one camera alone" in watched.job.events.warnings[0]
+    assert "Try params.by_camera: mean" in watched.job.events.warnings[0]
+
+
+@pytest.mark.parametrize(("names", "words"), [(["", ""], "names none"), (["1", ""], "names 1")])
+def test_what_sets_cameras_apart_asks_for_two_of_them(names, words):
+    items = [Item(f"{number}.png", 0, Path(f"{number}.png"), camera=name) for number, name in enumerate(names)]
+    with pytest.raises(DataError, match=f"params.by_camera: mean sets cameras apart, and reid:cows {words}. Set it"):
+        _require_cameras("mean", "params.by_camera", blind(Dataset("reid:cows", ["berta"], items)))
+    one, other = (Dataset("reid:cows", ["berta"], [Item("a", 0, Path("a"), camera=name)]) for name in "12")
+    _require_cameras("mean", "eval.camera_statistics", one, other)
 
 
 def test_batches_are_of_clusters_and_never_say_which():

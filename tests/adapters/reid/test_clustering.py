@@ -13,6 +13,7 @@ from adapters.reid.clustering import (
     agreement,
     centroids,
     numbered,
+    of_one_camera,
     silhouette,
 )  # fmt: skip
 from adapters.reid.jaccard import jaccard_distance
@@ -60,6 +61,12 @@ def test_a_silhouette_counts_what_is_left_out_as_nothing(features):
     expected = silhouette_score(features[:120].numpy(), labels[:120], metric="cosine") * 120 / 140
     assert silhouette(features.numpy(), Clusters(labels)) == pytest.approx(expected)
     assert silhouette(features.numpy(), Clusters(np.zeros(140, np.int64))) == 0
+
+
+def test_a_cluster_of_one_camera_counts_with_all_its_images():
+    clusters = Clusters(np.array([0, 0, 0, 1, 1, LEFT_OUT, LEFT_OUT]))
+    assert of_one_camera(clusters, list("aaaabab")) == pytest.approx(3 / 5)
+    assert of_one_camera(Clusters(np.full(7, LEFT_OUT)), list("aaaabab")) == 0
 
 
 def test_a_centroid_is_the_mean_of_its_cluster(features):

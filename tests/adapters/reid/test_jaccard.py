@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from adapters.reid import jaccard as module
+from adapters.reid.camera_jaccard import neighbourhoods_by_camera
 from adapters.reid.jaccard import find_nearest, jaccard, jaccard_distance, jaccard_within, neighbourhoods
-from tests.adapters.reid.slow_jaccard import dense_jaccard
+from tests.adapters.reid.slow_jaccard import dense_camera_jaccard, dense_jaccard
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +55,14 @@ def test_an_image_is_its_own_nearest_beside_copies_of_it():
 def test_fewer_images_than_neighbours_are_all_neighbours(features):
     few = features[:4]
     assert np.allclose(jaccard_distance(few, 30, 6), 0), "everybody has the same neighbours"
+
+
+@pytest.mark.parametrize("k1, k2", [(12, 6), (30, 3)])
+def test_neighbours_of_each_camera_are_those_of_the_dense_definition(features, k1, k2):
+    cameras = np.random.default_rng(3).choice(3, len(features), p=[0.6, 0.36, 0.04])
+    moved = features + 3 * torch.eye(3, 16)[cameras]
+    expected = dense_camera_jaccard(moved.numpy(), cameras, k1, k2)
+    rows = neighbourhoods_by_camera(moved, cameras, k1, k2)
+    assert np.abs(jaccard(rows, rows) - expected).max() < 1e-6
+    across = cameras[:, None] != cameras[None]
+    assert (expected[across] < 0.7).sum() > (dense_jaccard(moved.numpy(), k1, k2)[across] < 0.7).sum()
