@@ -131,9 +131,12 @@ def individuals(folder, *names):
     return sorted(folder.iterdir())
 
 
-def use_tool(page, tool, **texts):
-    """Opens a tool below Try it, writes into its boxes, uses it; what it then says."""
+def use_tool(page, tool, film=None, **texts):
+    """Opens a tool below Try it, gives it its film, writes into its boxes, uses it; what it then says."""
     page.click(f"#tool-{tool} > button")
+    if film:
+        page.set_input_files(f"#tool-{tool}-film input[type=file]", film)
+        page.wait_for_selector(f"#tool-{tool}-film :text('{film.name[:4]}')")
     for name, text in texts.items():
         page.fill(f"#tool-{tool}-{name} :is(input, textarea)", text)
         page.keyboard.press("Enter")

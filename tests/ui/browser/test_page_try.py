@@ -4,10 +4,11 @@ import io
 
 import numpy as np
 import pytest
-from person import individuals, open_page, tab, use_tool
+from person import individuals, open_page, tab, teach, use_tool
 from PIL import Image
 
 from studio import run
+from studio.data.files.video import Writer
 
 
 @pytest.mark.slow
@@ -73,6 +74,33 @@ def test_individuals_are_enrolled_recognised_and_found(served, browser, tmp_path
     page.wait_for_selector(f"#try-answer :text('{berta.name}')")
     assert "of 9 images are near enough" in use_tool(page, "find-in-folder", data=f"images:{tmp_path / 'cows'}")
     page.wait_for_selector("#tool-find-in-folder-image img")
+
+
+@pytest.mark.slow
+def test_one_is_taught_followed_through_a_film_and_forgotten(served, browser, tmp_path):
+    pytest.importorskip("av")
+    home, url = served
+    backbone = {"backbone": "timm/test_resnet?random", "image_size": 64}
+    boxes = {"task": "detect", "method": "detect/fcos", "data": {"train": "builtin:scenes?images=6&size=64&classes=2"}}
+    detector = run({**boxes, "model": backbone, "device": "cpu", "train": {"epochs": 1}}, home=home).checkpoint
+    known = {"task": "reid", "method": "reid/frozen", "data": {"train": "builtin:individuals?individuals=8&size=48"}}
+    assert run({**known, "model": backbone, "device": "cpu"}, home=home).checkpoint
+    folder, _ = individuals(tmp_path / "cows", "berta", "emma")
+    photos = sorted(folder.iterdir())
+    with Writer(tmp_path / "film.mp4", 10) as film:
+        for path in photos:
+            film.write(Image.open(path))
+    page = open_page(browser, url)
+    tab(page, "Try it")
+    page.wait_for_function("document.querySelector('#try-checkpoint input')?.value.startsWith('frozen')")
+    page.set_input_files("#try-photo input[type=file]", photos[0])
+    page.wait_for_selector("#try-photo img")
+    teach(page, "berta")
+    page.wait_for_selector("#try-answer :text('berta')")
+    assert "of 1 frames" in use_tool(page, "follow", film=tmp_path / "film.mp4", detector=detector)
+    page.wait_for_selector("#tool-follow-watched video")
+    assert "8 individuals are left" in use_tool(page, "forget", who="berta")
+    assert page.problems == []
 
 
 @pytest.mark.slow
