@@ -13,6 +13,8 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +97,14 @@ def looped(method: str, args: argparse.Namespace, batches: list[StreamBatches], 
         return time.process_time() - begun
 
 
+def in_turn(one: Callable[[], float], other: Callable[[], float], swapped: bool) -> tuple[float, float]:
+    """What both return; `swapped`: the other goes first, as whoever does may have the warmer caches."""
+    if swapped:
+        second = other()
+        return one(), second
+    return one(), other()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backbone", default="studio/lenet?image_size=32")
@@ -120,8 +130,9 @@ def main() -> None:
             bare(method, args, batches[:3])
             looped(method, args, batches[:3], home, Path(folder))
             ratios, speeds = [], []
-            for _ in range(args.rounds):
-                plain, own = bare(method, args, batches), looped(method, args, batches, home, Path(folder))
+            for number in range(args.rounds):
+                sides = partial(bare, method, args, batches), partial(looped, method, args, batches, home, Path(folder))
+                plain, own = in_turn(*sides, swapped=number % 2 == 1)
                 ratios.append(plain / own)
                 speeds.append(2 * args.batch * args.steps / own)
             speed, ratio = statistics.median(speeds), statistics.median(ratios)

@@ -315,7 +315,8 @@ class Loop:
         def begin() -> None:
             losses.clear()
             logged.clear()
-            torch.manual_seed(self.settings.seed * 1_000_003 + at.step + self.ranks.rank * 7_919 + number * 15_485_863)
+            drawn_from = self.settings.seed * 1_000_003 + at.step + self.ranks.rank * 7_919 + number * 15_485_863
+            _seed(self.job.device, drawn_from)
 
         def again() -> None:
             self.rewind.restore()
@@ -457,3 +458,8 @@ def accelerator_for(device: str, precision: str) -> Accelerator:
         cpu=device == "cpu", mixed_precision={"fp32": "no"}.get(precision, precision), device_placement=False
     )
     return accelerator
+
+
+def _seed(device: str, seed: int) -> None:
+    """Seeds the generators that a step draws from; that of an accelerator which is not used would note the stack."""
+    torch.default_generator.manual_seed(seed) if device == "cpu" else torch.manual_seed(seed)

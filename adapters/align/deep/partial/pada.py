@@ -13,8 +13,12 @@ from studio.core.streams import Step
 
 
 class PadaParams(AdversaryParams):
+    weight: float = Field(0.3, ge=0, le=1000, description="weight of the alignment beside the classification")
     pretrain: float = Field(
         0.3, ge=0, lt=1, description="share of the training that learns the source alone, before classes are weighed"
+    )
+    temperature: float = Field(
+        0.1, gt=0, le=10, description="what logits are divided by before classes are counted; small ones count votes"
     )
 
 
@@ -24,7 +28,8 @@ class Pada(Dann):
 
     Cao et al. 2018, eq. 3-4: the weights are those of the whole target after each epoch. The paper starts from a
     pretrained network, whose first predictions say which classes are there; one from scratch has to learn the source
-    first (`pretrain`), or all classes are aligned before any is weighed.
+    first (`pretrain`), or all classes are aligned before any is weighed. The paper counts probabilities (`temperature`
+    1): what unsure images leave to classes that are not there, all of them count for.
     """
 
     title = "PADA"
@@ -40,7 +45,7 @@ class Pada(Dann):
         return {**super().aids(context), "shares": shares}
 
     def see_target(self, features: Tensor, logits: Tensor) -> None:
-        self.module.aids["shares"].of_class.copy_(class_shares(logits.softmax(dim=1)))
+        self.module.aids["shares"].of_class.copy_(class_shares((logits / self.params.temperature).softmax(dim=1)))
 
     def align(self, source: View, target: View, at: Step) -> Losses:
         first = int(self.params.pretrain * at.total)
