@@ -17,6 +17,7 @@ from studio.core.home import Home
 from studio.data.specs import parse
 from studio.device.manager import DeviceManager
 from studio.runs import zero_gpu
+from studio.runs.cluster.connect import installed
 from studio.runs.comparison import Comparison, compare
 from studio.runs.cost import Cost, estimate
 from studio.runs.examine import STRANGERS, Examined, Examiner
@@ -26,6 +27,7 @@ from studio.runs.predict import Model, load_checkpoint, teach_checkpoint
 from studio.runs.push import check_push, push
 from studio.runs.queue import Queue, enqueue, kick, stop
 from studio.runs.runner import submit
+from studio.runs.sweep import background
 from studio.store import Store, uploads
 from studio.store.uploads import UploadBounds, discard, keep_photos, keep_zip, safe_name
 from studio.ui import display_names
@@ -83,18 +85,47 @@ class Actions:
                 discard(Path(part.rest), self.home)
             raise
 
-    def start(self, values: dict[str, Any], notes: Sequence[str] = ()) -> str:
-        """Files a run, which says `notes`, in the queue; its id. Raises UsageError for a wrong recipe."""
+    def start(self, values: dict[str, Any], notes: Sequence[str] = (), on: str | None = None) -> str:
+        """Files a run, which says `notes`, in the queue, for this machine or `on` a cluster; its id.
+
+        Raises UsageError for a wrong recipe.
+        """
         home = self.home
-        run = submit(recipes.parse(values, notes), Store(home))
+        self._require_own(on)
+        run = submit(recipes.parse(values, notes), Store(home), on)
         if self.zero_gpu:
             return run.id  # to be worked on within a request, by `work`
         try:
-            enqueue(run, home, owner=home.visitor)
+            enqueue(run, home, owner=home.visitor, on=on)
         except StudioError:  # it would stand in the list and wait for ever
             run.discard()
             raise
         return run.id
+
+    @property
+    def places(self) -> list[str]:
+        """Clusters that a run may be sent to from here, beside this machine."""
+        return ["ray"] if not self.hosted and not self.zero_gpu and installed() else []
+
+    def _require_own(self, on: str | None) -> None:
+        if on is not None and self.hosted:
+            raise UsageError("A hosted page sends no runs to clusters.")
+
+    def sweep(self, values: dict[str, Any], overs: Sequence[str], trials: int, on: str | None = None) -> str:
+        """Starts a sweep in a process of its own, or goes on with one; its name. Raises UsageError as `start` does."""
+        if self.hosted:
+            raise UsageError("A hosted page makes no sweeps; file one run at a time.")
+        return background.start(values, overs, trials, self.home, on)
+
+    def sweeps(self) -> list[background.Seen]:
+        """Those of this machine, the newest first; none where the page is hosted."""
+        return [] if self.hosted else background.listed(self.home)
+
+    def stop_sweep(self, name: str) -> None:
+        """Asks a sweep to stop its runs and end. Raises UsageError for one that is not there."""
+        if self.hosted:
+            raise UsageError("A hosted page makes no sweeps; file one run at a time.")
+        background.stop(name, self.home)
 
     def cost(self, values: dict[str, Any], probe_s: float = 0.0) -> Cost | None:
         """What a run of this recipe will cost; a hosted page tells it from past runs alone. Raises as `start` does."""

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +13,7 @@ from studio.runs.comparison import number_of
 from studio.runs.comparison_table import said
 from studio.runs.cost import Cost, duration
 from studio.runs.lineage import Node
+from studio.runs.sweep.background import Seen
 from studio.ui.catalogue import care, explained, say, translated, words
 from studio.ui.views import View
 
@@ -118,6 +120,25 @@ def cost(estimate: Cost | None, language: str, hosted: bool = False) -> str:
     line = say("cost.line", language, memory=memory, **seconds)
     source = say(f"cost.{estimate.source}", language, runs=estimate.runs, **seconds)
     return f"<p class='cost' data-seconds='{estimate.seconds:.1f}'><b>{escape(line)}</b> {escape(source)}</p>"
+
+
+def sweeps(seen: Sequence[Seen], language: str) -> str:
+    """How far each sweep is: runs, the best so far with its values, the time that is left."""
+    if not seen:
+        return f"<p>{escape(say('sweep.none', language))}</p>"
+    lines = []
+    for one in seen[:10]:
+        values = ", ".join(f"{key} {_value(value)}" for key, value in one.best_values.items())
+        best = "" if one.best is None else say("sweep.best", language, score=f"{one.best:.4g}", values=values)
+        over = one.done >= one.total
+        left = "" if one.left_s is None or over else say("sweep.left", language, left=_duration(one.left_s, language))
+        runs = say("sweep.runs", language, done=one.done, total=one.total, work=one.at_work)
+        lines.append(f"<li><b>{escape(one.name)}</b>: {escape(' '.join(filter(None, (runs, best, left))))}</li>")
+    return f"<ul class='sweeps'>{''.join(lines)}</ul>"
+
+
+def _value(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _duration(seconds: float, language: str) -> str:

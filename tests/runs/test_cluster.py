@@ -6,7 +6,7 @@ from studio.core import recipe as recipes
 from studio.core.errors import StoreError, StudioError, UsageError
 from studio.core.events import EventWriter
 from studio.core.home import Home
-from studio.runs.cluster import connect, work
+from studio.runs.cluster import connect, ranks, work
 from studio.runs.cluster.carrying import Workplace, bring, place, send
 from studio.runs.queue import FOLLOWED, Capacity, Entry, next_to_start
 from studio.runs.runner import execute, submit
@@ -86,6 +86,12 @@ def test_a_share_of_a_gpu_is_that_of_its_memory():
     assert asked == {"num_cpus": 1, "num_gpus": 0.25, "memory": 2**30}
     assert work.resources("cpu", 5.0, lambda: 16.0) == work.resources("auto", 5.0, lambda: None)
     assert [work.share_of(*gb) for gb in ((80, 40), (0.001, 80), (10, 40), (2, 0))] == [1.0, 0.0001, 0.25, 1.0]
+
+
+def test_more_ranks_than_a_cluster_has_processors_are_refused():
+    ranks.require_room(4, 4)
+    with pytest.raises(UsageError, match="train.processes: found 5; the cluster has room for 4"):
+        ranks.require_room(5, 4)
 
 
 def test_a_run_that_a_cluster_works_on_takes_no_room_here_and_few_are_followed_at_once():

@@ -8,6 +8,7 @@ import pytest
 
 from studio import run
 from studio.core import recipe as recipes
+from studio.runs.cluster import ranks
 from studio.runs.executors import run_inline
 from studio.runs.runner import submit
 from studio.store import Store
@@ -70,6 +71,21 @@ def test_two_processes_by_ray_train_have_the_losses_of_one(home, cluster):
     )
     assert losses(shared) == pytest.approx(losses(alone), rel=1e-4) and len(losses(alone)) > 3
     assert statuses(shared).count("finished") == 1 and len(Store(home).checkpoints()) == 2
+
+
+def test_a_rank_that_is_gone_is_told_from_one_that_failed():
+    from ray.exceptions import ActorDiedError, RayTaskError
+    from ray.train import WorkerGroupError
+    from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
+
+    gone = WorkerHealthCheckFailedError("no answer", ActorDiedError())
+    failed = WorkerHealthCheckFailedError("it raised", RayTaskError("work", "trace", ValueError("x")))
+    for failures, lost in (
+        ({0: ValueError("peer"), 1: gone}, True),
+        ({0: ValueError("x")}, False),
+        ({1: failed}, False),
+    ):
+        assert ranks._lost(WorkerGroupError("words", failures)) == lost
 
 
 def test_a_sweep_that_loses_a_node_ends_with_every_run_once(home, cluster):

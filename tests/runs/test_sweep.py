@@ -12,12 +12,13 @@ from types import SimpleNamespace
 import pytest
 
 from studio.core import recipe as recipes
-from studio.core.errors import UsageError
+from studio.core.errors import StoppedByUser, UsageError
 from studio.core.home import Home
 from studio.runs.sweep.score import score_of
 from studio.runs.sweep.space import Over, Space, read_over
 
 pytest.importorskip("optuna")
+from studio.runs.sweep import background
 from studio.runs.sweep.study import Sweep
 from studio.store import RunFolder, Store
 
@@ -88,6 +89,41 @@ def test_what_a_sweep_found_is_drawn(tmp_path):
         study.tell(study.ask(space.distributions()), number / 6)
     drawn = Sweep.draw(SimpleNamespace(study=study, folder=tmp_path))
     assert [path.name for path in drawn] == ["parallel.png", "importance.png"] and all(map(Path.is_file, drawn))
+
+
+def space_of(*overs):
+    return Space("vit-lora", (), tuple(map(read_over, overs)))
+
+
+def test_a_sweep_of_the_page_is_the_one_that_its_command_line_finds_again(home, monkeypatch):
+    spawned = []
+    monkeypatch.setattr(background, "spawn", lambda module, words, *rest: spawned.append((module, words)))
+    values = recipes.load("vit-lora", home=home).model_dump()
+    name = background.start(values, ["train.lr=log:1e-4..1e-2", ""], 3, home)
+    ((module, (command, file, *words)),) = spawned
+    assert (module, command, words) == ("studio.cli", "sweep", ["--over", "train.lr=log:1e-4..1e-2", "--trials", "3"])
+    same = Sweep(Space(file, (), (read_over(words[1]),)), home)
+    assert same.name == name
+    with same.hold(), pytest.raises(UsageError, match="being worked on already"):
+        background.start(values, [words[1]], 3, home)
+    for overs, word in (([], "name a key"), (["train.lrr=1,2"], "train.lr")):
+        with pytest.raises(UsageError, match=word):
+            background.start(values, overs, 3, home)
+    assert len(spawned) == 1 and not Store(home).runs()
+
+
+def test_a_sweep_that_is_asked_to_stop_stops_its_runs_and_says_how_far_it_came(home, monkeypatch):
+    stopped = []
+    monkeypatch.setattr("studio.runs.sweep.study.POLL_S", 0)
+    sweep = Sweep(space_of("train.lr=log:1e-4..1e-2"), home)
+    monkeypatch.setattr(sweep, "_start", lambda: sweep._at_work.setdefault(0, (None, "run")))
+    monkeypatch.setattr(sweep, "_look", lambda number, say: None)
+    monkeypatch.setattr("studio.runs.sweep.study.queue.stop", lambda run, home: stopped.append(run))
+    with pytest.raises(StoppedByUser, match="the same command goes on"):
+        sweep.work(2, 1, on_change=lambda state: background.stop(sweep.name, home) if background.listed(home) else None)
+    assert stopped == ["run"]
+    (seen,) = background.listed(home)
+    assert (seen.name, seen.done, seen.total, seen.at_work) == (sweep.name, 0, 2, 1)
 
 
 TINY = ("model.backbone=studio/conv4", "model.image_size=16", "data.train=builtin:digits?per_class=6", "train.epochs=1",

@@ -19,6 +19,7 @@ from studio.core.events import KINDS, EventWriter, read_events
 from studio.core.rights import VISITOR
 from studio.data import open_data
 from studio.data.specs import allows, parse
+from studio.runs.sweep.background import Seen
 from studio.store import Manifest, Store
 from studio.ui import build_app, html
 from studio.ui.actions import Actions, safe_name
@@ -112,6 +113,25 @@ def test_the_owners_checkpoints_and_token_are_not_a_visitors_to_use(home, monkey
     monkeypatch.setenv("HF_TOKEN", "hf_owner")
     with pytest.raises(UsageError, match="pushes nothing"):
         actions.push(kept.id, "safetensors", "me/model")
+
+
+def test_a_hosted_page_sends_nothing_to_clusters_and_makes_no_sweeps(home):
+    actions = Actions(home, hosted=True)
+    assert actions.places == [] and actions.sweeps() == []
+    for refused in (
+        lambda: actions.start({}, on="ray"),
+        lambda: actions.sweep({}, ["train.lr=1,2"], 2),
+        lambda: actions.stop_sweep("x"),
+    ):
+        with pytest.raises(UsageError, match="hosted page"):
+            refused()
+
+
+def test_how_far_sweeps_are_is_said_in_both_languages():
+    seen = [Seen("vit-lora-1", 3, 8, 2, 0.93, {"train.lr": 0.0012345, "params.rank": 8}, 600.0)]
+    english, chinese = (html.sweeps(seen, language) for language in ("en", "zh"))
+    assert "3 of 8 runs done, 2 at work. Best 0.93 with train.lr 0.001234, params.rank 8. About 10 min left" in english
+    assert "8 次运行中已完成 3 次" in chinese and "no sweep yet" in html.sweeps([], "en")
 
 
 def test_a_visitors_name_is_believed_only_with_its_signature():

@@ -12,12 +12,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from studio.core.errors import StoppedByUser, StoreError, StudioError, one_line
+from studio.core.errors import StoppedByUser, StoreError, StudioError, UsageError, one_line
 from studio.core.events import EventWriter
 from studio.core.home import Home
 from studio.core.recipe import Recipe
 from studio.engine.process_rank import rank
-from studio.runs.cluster.connect import connect
+from studio.runs.cluster.connect import connect, room
 from studio.runs.cluster.work import ATTEMPTS, smallest_gpu_gb
 from studio.runs.launch import result_of
 from studio.runs.runner import Result, answered_stop, assist, execute
@@ -33,6 +33,7 @@ def train_on(run: RunFolder, home: Home, on: str, resume: bool, should_stop: Cal
     with answered_stop(run), _passed_on(run, should_stop):
         try:
             ray = connect(on, home)
+            require_room(run.recipe().train.processes, room(ray))
             _attempts(ray, run, home, resume)
         except StudioError as error:
             _say_failed(run, error)
@@ -75,6 +76,12 @@ def _trainer(ray: Any, run: RunFolder, home: Home, resume: bool) -> Any:
     )
 
 
+def require_room(processes: int, processors: int) -> None:
+    """Raises UsageError for more ranks than the cluster has processors: Ray would wait for them for ever."""
+    if processes > processors:
+        raise UsageError(f"train.processes: found {processes}; the cluster has room for {processors} at most.")
+
+
 def wants_gpus(recipe: Recipe, cluster_has: bool) -> bool:
     """Whether each rank gets a GPU of its own."""
     return cluster_has and recipe.device != "cpu"
@@ -103,7 +110,7 @@ def _lost(error: Any) -> bool:
     from ray.exceptions import RayError, RayTaskError
 
     failures = getattr(error, "worker_failures", {}) or {}
-    causes = [getattr(failure, "cause", failure) or failure for failure in failures.values()]
+    causes = [getattr(failure, "health_check_failure", failure) for failure in failures.values()]
     return any(isinstance(cause, RayError) and not isinstance(cause, RayTaskError) for cause in causes)
 
 

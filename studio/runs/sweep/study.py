@@ -9,13 +9,15 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from studio.core.errors import StoreError, StudioError, UsageError
+from filelock import FileLock, Timeout
+
+from studio.core.errors import StoppedByUser, StoreError, StudioError, UsageError
 from studio.core.events import FINAL
 from studio.core.home import Home
 from studio.runs import queue
@@ -25,8 +27,10 @@ from studio.runs.runner import submit
 from studio.runs.sweep.score import score_of, validation_scores
 from studio.runs.sweep.space import Space
 from studio.store import RunFolder, Store
+from studio.store.files import to_json, write_atomic
 
 POLL_S = 1.0
+PROGRESS, STOP = "progress.json", "stop"  # how far it is; there while it shall stop
 NO_OPTUNA = "Sweeps need Optuna: pip install -r requirements-cluster.txt"
 
 
@@ -72,6 +76,7 @@ class Sweep:
         drawn = recipe.train.seed + len(self.study.trials)  # what is drawn after a break is not what was drawn before
         self.study.sampler = optuna.samplers.TPESampler(seed=drawn, constant_liar=True)
         self._at_work: dict[int, tuple[Any, RunFolder]] = {}
+        self._shown: State | None = None
 
     def work(
         self, trials: int, jobs: int | None = None, on_change: Callable[[State], None] = lambda state: None,
@@ -79,6 +84,26 @@ class Sweep:
     ) -> None:  # fmt: skip
         """Goes on until so many trials are done. Stopped by Ctrl-C, its runs save; the next call resumes them."""
         jobs = self._jobs(jobs)
+        with self.hold():
+            (self.folder / STOP).unlink(missing_ok=True)
+            self._work(trials, jobs, on_change, say)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Held while the sweep is at work. Raises UsageError where another process works on it."""
+        lock = FileLock(self.folder / "alive.lock")
+        try:
+            lock.acquire(timeout=0.5)
+        except Timeout:
+            raise UsageError(f"The sweep {self.name} is being worked on already.") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _work(
+        self, trials: int, jobs: int, on_change: Callable[[State], None], say: Callable[[str], None]
+    ) -> None:  # fmt: skip
         self._adopt()
         try:
             while self._at_work or len(self.study.trials) < trials:
@@ -86,13 +111,22 @@ class Sweep:
                     self._start()
                 for number in list(self._at_work):
                     self._look(number, say)
-                on_change(self.state(trials, jobs))
+                self._show(self.state(trials, jobs), on_change)
+                if (self.folder / STOP).exists():
+                    raise StoppedByUser(f"Stopped; the same command goes on. What it knows is in {self.folder}.")
                 time.sleep(POLL_S if self._at_work else 0)
         except BaseException:
             for _, run in self._at_work.values():
                 with suppress(StudioError):
                     queue.stop(run, self.home)
             raise
+
+    def _show(self, state: State, on_change: Callable[[State], None]) -> None:
+        """Tells how far it is, those too who look at its file."""
+        on_change(state)
+        if state != self._shown:
+            write_atomic(self.folder / PROGRESS, to_json(asdict(state)))
+            self._shown = state
 
     def _jobs(self, asked: int | None) -> int:
         """Runs at once. Raises StudioError where the cluster can't be reached: before anything is filed."""

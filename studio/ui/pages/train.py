@@ -13,7 +13,7 @@ from studio.ui.catalogue import language_of, say, word
 from studio.ui.command_line import command_line, python_call
 from studio.ui.form import READ, SETTLED
 from studio.ui.guard import guarded, inform
-from studio.ui.pages import live
+from studio.ui.pages import live, sweeps
 from studio.ui.transfer_question import question
 
 
@@ -24,6 +24,10 @@ def build(shared: Any) -> None:
         with gr.Column(scale=6, min_width=320):
             start = gr.Button(word("train.start"), variant="primary", size="lg", elem_id="train-start")
             cost = gr.HTML(elem_id="train-cost", padding=False)
+            place = gr.Dropdown(
+                [(word("train.here"), ""), *((word(f"train.on.{name}"), name) for name in shared.actions.places)],
+                value="", label=word("train.on"), visible=bool(shared.actions.places), elem_id="train-on",
+            )  # fmt: skip
             with gr.Row():
                 probe = gr.Button(
                     word("train.probe"), elem_id="train-probe", size="sm", visible=not shared.actions.hosted
@@ -33,6 +37,7 @@ def build(shared: Any) -> None:
                 stop = gr.Button(word("train.stop"), elem_id="train-stop", size="sm")
                 resume = gr.Button(word("train.resume"), elem_id="train-resume", size="sm")
             live.build(shared)
+            sweeps.build(shared, place)
             gr.Markdown(word("train.same"))
             with gr.Tabs(elem_id="train-same"):
                 said = [
@@ -42,12 +47,12 @@ def build(shared: Any) -> None:
                 ]
 
     @guarded
-    def begin(sent: str, request: gr.Request) -> Any:
+    def begin(sent: str, on: str, request: gr.Request) -> Any:
         language, screen = language_of(request), forms.read_screen(sent)
         shared.form.check_shown(screen, language)
         values = forms.values_of(screen)
         forms.check_filed(screen, recipes.parse(values))
-        run_id = shared.actions.start(values)
+        run_id = shared.actions.start(values, on=on or None)
         inform(say("train.started", language, run=run_id), seconds=4)
         return run_id
 
@@ -85,7 +90,7 @@ def build(shared: Any) -> None:
             inform(say("train.no_run", language_of(request)), seconds=4)
 
     private, form = {"api_visibility": "private"}, shared.form.entry
-    begun = start.click(begin, [form], [shared.run], js=SETTLED, concurrency_limit=2, **private)
+    begun = start.click(begin, [form, place], [shared.run], js=SETTLED, concurrency_limit=2, **private)
     stop.click(ask_stop, [shared.run], None, show_progress="hidden", **private)
     resumed = resume.click(go_on, [shared.run], None, show_progress="hidden", **private)
     asked = ask.click(ask_first, [form], [shared.run], js=SETTLED, **private)

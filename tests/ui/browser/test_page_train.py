@@ -3,6 +3,7 @@
 import zipfile
 from pathlib import Path
 
+import pytest
 from person import ask, images_of_run, mark_by_a_click, open_page, page_forms, tab, teach, two_classes, wait_for_status
 from PIL import Image
 
@@ -150,3 +151,35 @@ def test_wrong_input_is_answered_in_a_sentence(served, browser):
     page.fill("#field-data-train input", "foldr:photos")
     page.click("#train-start")
     page.wait_for_selector("text=no kind of data 'foldr'")
+
+
+@pytest.mark.slow
+def test_a_sweep_is_started_looked_at_and_stopped(served, browser):
+    home, url = served
+    page = open_page(browser, url)
+    tab(page, "Train")
+    page_forms.choose_preset(page, "small-data-cnn")
+    page.fill("#field-data-train input", "builtin:digits?per_class=4")
+    page.click("#train-sweep button.label-wrap")
+    page.fill("#sweep-over textarea", "train.lrr=1,2")
+    page.click("#sweep-start")
+    page.wait_for_function("document.body.innerText.includes('lrr')")  # it is refused, and nothing is filed
+    assert list((home.root / "sweeps").glob("*/progress.json")) == []
+    page.fill("#sweep-over textarea", "train.lr=log:1e-4..1e-2")
+    page.fill("#sweep-trials input", "2")
+    page.click("#sweep-start")
+    for _ in range(200):
+        page.click("#sweep-look")
+        page.wait_for_timeout(300)
+        if "of 2 runs done" in page.inner_text("#sweep-shown"):
+            break
+    assert "of 2 runs done" in page.inner_text("#sweep-shown")
+    page.click("#sweep-stop")
+    page.wait_for_selector("text=its runs save first")
+    (sweep,) = (path.parent for path in (home.root / "sweeps").glob("*/progress.json"))
+    for _ in range(200):
+        if "Stopped; the same command goes on" in (sweep / "log.txt").read_text(encoding="utf-8"):
+            break
+        page.wait_for_timeout(300)
+    assert "Stopped; the same command goes on" in (sweep / "log.txt").read_text(encoding="utf-8")
+    assert page.problems == []

@@ -1,0 +1,69 @@
+"""A sweep in a process of its own, as the page starts one: it outlives the page, and how far it is is a file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from studio.core import recipe as recipes
+from studio.core.errors import UsageError
+from studio.core.files import read_json
+from studio.core.home import Home
+from studio.runs.processes import spawn
+from studio.runs.sweep.space import Space, read_over
+from studio.runs.sweep.study import PROGRESS, STOP, Sweep
+from studio.store.files import write_atomic
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A sweep as its file has it."""
+
+    name: str
+    done: int
+    total: int
+    at_work: int
+    best: float | None
+    best_values: dict[str, Any]
+    left_s: float | None
+
+
+def start(values: Mapping[str, Any], overs: Sequence[str], trials: int, home: Home, on: str | None = None) -> str:
+    """Starts a sweep of the recipe `values`, or goes on with it where it is there already; its name.
+
+    Raises UsageError, before anything is filed, for what `launch.py sweep` refuses.
+    """
+    if not 1 <= trials <= 1000:
+        raise UsageError(f"trials: found {trials}; expected 1 to 1000.")
+    given = [over.strip() for over in overs if over.strip()]
+    if not given:
+        raise UsageError("--over: name a key to vary at least, such as train.lr=log:1e-4..1e-2.")
+    recipe = recipes.parse(dict(values))
+    text = recipes.to_yaml(recipe).encode()
+    folder = home.root / "sweeps" / "recipes"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{recipe.method.rpartition('/')[2]}.yaml"
+    write_atomic(file, text)
+    sweep = Sweep(Space(str(file), (), tuple(map(read_over, given))), home, on=on)
+    with sweep.hold():
+        pass
+    kept = sweep.folder / f"{file.stem}.yaml"  # the same name, and nobody else's
+    write_atomic(kept, text)
+    (sweep.folder / STOP).unlink(missing_ok=True)
+    words = [str(kept), *(word for over in given for word in ("--over", over)), "--trials", str(trials)]
+    with open(sweep.folder / "log.txt", "ab") as log:
+        spawn("studio.cli", ["sweep", *words, *(["--on", on] if on else [])], home, log)
+    return sweep.name
+
+
+def stop(name: str, home: Home) -> None:
+    """Asks a sweep to stop its runs and end; the same sweep started again goes on."""
+    folder = home.root / "sweeps" / name
+    if name not in {seen.name for seen in listed(home)}:
+        raise UsageError(f"There is no sweep {name!r}.")
+    write_atomic(folder / STOP, b"")
+
+
+def listed(home: Home) -> list[Seen]:
+    """Sweeps that have begun, the newest first."""
+    paths = sorted((home.root / "sweeps").glob(f"*/{PROGRESS}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    return [Seen(path.parent.name, **facts) for path in paths if (facts := read_json(path, None))]
