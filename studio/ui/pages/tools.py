@@ -71,7 +71,7 @@ def _place(shared: Any, tool: Tool, checkpoint: Any, photo: Any) -> tuple[Any, l
         )
         film = gr.Video(label=word("tool.drawn"), visible=False, height=480, elem_id=f"{key}-watched")
         table = gr.Dataframe(visible=False, interactive=False, elem_id=f"{key}-table")
-        made = gr.Textbox(visible="hidden", elem_id=f"{key}-made")  # a checkpoint
+        made = gr.Textbox(visible="hidden", elem_id=f"{key}-made", elem_classes="unseen")  # a checkpoint
 
     @guarded
     def go_on(name: str) -> Any:

@@ -100,6 +100,7 @@ def test_one_is_taught_followed_through_a_film_and_forgotten(served, browser, tm
     assert "of 1 frames" in use_tool(page, "follow", film=tmp_path / "film.mp4", detector=detector)
     page.wait_for_selector("#tool-follow-watched video")
     assert "8 individuals are left" in use_tool(page, "forget", who="berta")
+    assert not any(page.is_visible(f"#tool-{tool}-made") for tool in ("teach", "follow", "forget"))
     assert page.problems == []
 
 
