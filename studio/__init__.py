@@ -8,7 +8,9 @@ load_checkpoint(result.checkpoint).predict(["cat.jpg"])
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["compare", "embed", "estimate", "load_checkpoint", "nearest", "run"]
+__all__ = [
+    "compare", "compare_versions", "embed", "estimate", "load_checkpoint", "nearest", "run", "save_version",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 from studio.core import recipe as recipes
 from studio.core.errors import StudioError, UsageError
 from studio.core.home import Home
+from studio.data import saved_version
 from studio.runs import comparison
 from studio.runs.comparison import Comparison
 from studio.runs.cost import PROBE_S, Cost
@@ -16,10 +17,13 @@ from studio.runs.embed import embed, nearest
 from studio.runs.executors import run_inline
 from studio.runs.predict import Model, load_checkpoint
 from studio.runs.runner import Result, submit
-from studio.store import Store
+from studio.store import Store, version_changes
+from studio.store.version_changes import Changes
+from studio.store.versions import Facts
 
 __all__ = [
-    "Comparison", "Cost", "Model", "Result", "compare", "embed", "estimate", "load_checkpoint", "nearest", "run",
+    "Comparison", "Cost", "Model", "Result", "compare", "compare_versions", "embed", "estimate", "load_checkpoint",
+    "nearest", "run", "save_version",
 ]  # fmt: skip
 
 
@@ -68,6 +72,22 @@ def compare(*runs: str, home: Home | None = None) -> Comparison:
     Markdown or LaTeX. Raises UsageError for a name that is no run's.
     """
     return comparison.compare(runs, Store(home or Home.find()))
+
+
+def save_version(name: str, data: str, *, home: Home | None = None) -> Facts:
+    """Keeps the images of a data spec, with what is true of each, as a version: `.spec` to train on, `.content`.
+
+    Raises UsageError for a name that is taken, DataError for data that can't be read.
+    """
+    return saved_version.save_version(name, data, home)
+
+
+def compare_versions(before: str, after: str, *, home: Home | None = None) -> Changes:
+    """What was added, removed, changed, relabelled and moved: `.rows`, `.counts()`, `.sentence()`.
+
+    Raises UsageError for a version that is not there.
+    """
+    return version_changes.compare_versions(home or Home.find(), before, after)
 
 
 def _recipe(recipe: Any, overrides: Mapping[str, Any] | None, home: Home) -> recipes.Recipe:

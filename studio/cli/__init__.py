@@ -16,7 +16,8 @@ __all__ = ["COMMANDS", "main"]
 
 #: in the order of --help
 FILES = (
-    "page", "runs", "sweep", "lists", "predict", "embed", "tools", "checkpoints", "serve", "checks", "label", "space",
+    "page", "runs", "sweep", "lists", "predict", "embed", "tools", "checkpoints", "serve", "data", "checks", "label",
+    "space",
 )  # fmt: skip
 for file in FILES:
     importlib.import_module(f"studio.cli.{file}")

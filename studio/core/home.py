@@ -111,6 +111,11 @@ class Home:
         return self.root / "labels" / self.visitor if self.visitor else self.root / "labels"
 
     @property
+    def versions(self) -> Path:
+        """Data versions; a visitor's lie apart."""
+        return self.root / "versions" / self.visitor if self.visitor else self.root / "versions"
+
+    @property
     def index(self) -> Path:
         return self.root / "index.sqlite"
 

@@ -14,6 +14,7 @@ from studio.core.errors import UsageError
 VISITOR = re.compile(r"[a-z0-9]{8,64}")
 MADE_HERE = "builtin"  # the scheme of data that is drawn on the spot
 LABELLED_HERE = "labels"  # that of labelling projects: of names among one's own, never of paths
+SAVED_HERE = "version"  # that of data versions, likewise
 
 
 @dataclass(frozen=True)

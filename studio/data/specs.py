@@ -17,7 +17,7 @@ import numpy as np
 
 from studio.core.addresses import is_remote
 from studio.core.errors import DataError, nearest
-from studio.core.rights import LABELLED_HERE, MADE_HERE, Rights
+from studio.core.rights import LABELLED_HERE, MADE_HERE, SAVED_HERE, Rights
 from studio.data import readers
 from studio.data.files.limits import LIMITS, Limits
 from studio.data.items import Dataset, FeatureSet, FileSource
@@ -26,7 +26,7 @@ from studio.data.remote_specs import read_remote
 from studio.data.translated import translated
 
 MOST_COMMAS = 8  # in one path
-BY_NAME = ("builtin", "hf", "labels", "torchvision")  # whose readers say themselves what a name is
+BY_NAME = ("builtin", "hf", "labels", "torchvision", "version")  # whose readers say themselves what a name is
 BAR = re.compile(r"\s+\|\s+")
 #: what may stand after a bar: from images, a name, options and limits to images
 STEPS: dict[str, Callable[..., Dataset]] = {"translate": translated}
@@ -181,7 +181,7 @@ def _require(spec: Spec, rights: Rights) -> None:
 
 def allows(spec: Spec, rights: Rights) -> bool:
     """Whether one who asks may open this part: a visitor what is built in, and files of their own uploads."""
-    if rights.local or spec.scheme in (MADE_HERE, LABELLED_HERE):
+    if rights.local or spec.scheme in (MADE_HERE, LABELLED_HERE, SAVED_HERE):
         return True
     if spec.scheme in MAKERS:  # what follows the scheme is a spec itself
         return all(allows(part, rights) for part in parse(inner_spec(spec.rest, spec.options, ())))

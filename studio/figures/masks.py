@@ -38,6 +38,14 @@ def draw_mask(
 
     A map of another size is stretched. Background and void stay as they are.
     """
+    painted, present = paint_mask(image, mask, classes, strength)
+    return with_legend(painted, present, classes, shares)
+
+
+def paint_mask(
+    image: Image.Image, mask: np.ndarray, classes: Sequence[str], strength: float = STRENGTH
+) -> tuple[Image.Image, list[int]]:
+    """As `draw_mask` without the legend; and the classes that are shown."""
     out = np.asarray(image.convert("RGB")).astype(np.float32)
     mask = stretched(mask, image.size)
     colours = class_colours(len(classes)).astype(np.float32)
@@ -45,9 +53,7 @@ def draw_mask(
     if classes and classes[0].casefold() == GROUND:
         shown &= mask != 0
     out[shown] = (1 - strength) * out[shown] + strength * colours[mask[shown]]
-    painted = Image.fromarray(out.round().astype(np.uint8))
-    present = [label for label in np.unique(mask[shown]).tolist()]
-    return with_legend(painted, present, classes, shares)
+    return Image.fromarray(out.round().astype(np.uint8)), np.unique(mask[shown]).tolist()
 
 
 def draw_instances(

@@ -5,6 +5,7 @@ them, never narrower than that of one run by itself.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,13 +13,15 @@ from typing import Any
 import numpy as np
 
 from studio.core import registry
-from studio.core.errors import UsageError
+from studio.core.errors import StudioError, UsageError
 from studio.core.recipe import Recipe
 from studio.metrics.intervals import ends, mean_ci95
 from studio.store import RunFolder, Store
+from studio.store.version_changes import compare_versions
 
 MOST = 50  # runs at once
 COSTS = ("seconds", "images_per_s", "peak_memory_mb")
+VERSION = re.compile(r"version:([\w.-]+)(?:\?content=\w+)?$")  # a data spec that is one version
 _APART = ("_ci95", "_low", "_high")  # ends of the names of what belongs to another number
 
 
@@ -89,7 +92,8 @@ def compare(names: Sequence[str], store: Store) -> Comparison:
     _tell_apart(rows)
     metrics = [name for name in _names(recipes, measured) if any(name in row.numbers for row in rows)]
     headlines = [name for name in metrics if any(name in _headlines(row.task) for row in rows)]
-    return Comparison(keys, metrics, headlines or metrics[:4], rows, _remarks(rows, runs, measured))
+    remarks = [*_remarks(rows, runs, measured), *_between_versions(rows, store)]
+    return Comparison(keys, metrics, headlines or metrics[:4], rows, remarks)
 
 
 def _settings(recipes: list[Recipe]) -> list[dict[str, Any]]:
@@ -213,3 +217,15 @@ def _remarks(rows: list[Row], runs: list[RunFolder], measured: list[dict[str, An
     if any("data." in key for key in rows[0].settings):
         remarks.append("The runs have other data; their scores are not of the same images.")
     return remarks
+
+
+def _between_versions(rows: list[Row], store: Store) -> list[str]:
+    """What two versions of the training data differ in, where the rows were trained on two."""
+    specs = list(dict.fromkeys(str(row.settings.get("data.train", "")) for row in rows))
+    names = [VERSION.match(spec) for spec in specs]
+    if len(names) != 2 or not all(names):
+        return []
+    try:
+        return [compare_versions(store.home, *(name[1] for name in names if name)).sentence()]
+    except StudioError:  # one was deleted since
+        return []

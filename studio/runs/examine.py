@@ -1,51 +1,46 @@
 """A data set examined for the page, in a process of its own with a bound on memory and time.
 
-The server opens nothing of it: `python -m studio.runs.examine SPEC OUT` writes the report and a few small
-images into a folder, which is kept for as long as the data stay as they are.
+The server opens nothing of it: `studio.runs.examine_process` writes the report and a thumbnail of each image into a
+folder, which is kept for as long as the data stay as they are.
 """
 
-import argparse
 import hashlib
-import heapq
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
-import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
 import psutil
-from PIL import Image
 
 from studio import __version__
-from studio.core.errors import DataError, StudioError
-from studio.core.files import read_json, write_json
+from studio.core.errors import DataError
+from studio.core.files import read_json
 from studio.core.home import Home
-from studio.data import Dataset, check, open_data, read_image
-from studio.data.files.images import BadImage
-from studio.data.files.limits import limits_of
-from studio.data.items import Item
+from studio.core.rights import MADE_HERE, SAVED_HERE
 from studio.data.readers.folder import walk
 from studio.data.specs import Spec, parse, require_allowed
+from studio.runs.image_map import ImageMap, read_map
+from studio.runs.image_table import ImageTable, read_table
 from studio.runs.processes import spawn
+from studio.store.uploads import bytes_of
 
 POLL_S = 0.05
-SHOWN = 16  # images
-SIDE = 640  # pixels of the longer side of an image that is shown
 AT_ONCE = 2  # of one server
 KEPT = 100  # examined sets
-FORM = 2  # of what is kept of them; to be raised when a report says more
+KEPT_BYTES = 4 * 2**30  # of all of them
+FORM = 3  # of what is kept of them; to be raised when a report says more
+NAME = re.compile("[0-9a-f]{24}")  # of the folder of one
 MOST_FILES = 200_000  # of a folder whose state is compared; a larger one is examined each time
-LASTING = ("builtin", "zip", "folder", "voc")  # whose files all lie below the path that is named
+LASTING = ("builtin", "version", "zip", "folder", "voc")  # whose files all lie below the path that is named
 
 
 @dataclass(frozen=True)
@@ -61,10 +56,10 @@ STRANGERS = Bounds(memory_gb=1.5, seconds=120.0)
 
 @dataclass(frozen=True)
 class Examined:
-    """The report of `data check`, and a few small images with a caption each."""
+    """The report of `data check`, and by which name the images that were seen are found again (`Examiner.table`)."""
 
     report: dict[str, Any]
-    images: list[tuple[Image.Image, str]]
+    name: str
 
 
 class Examiner:
@@ -76,35 +71,65 @@ class Examiner:
     def examine(self, spec: str, home: Home, bounds: Bounds | None = None) -> Examined:
         """Raises DataError for data that can't be read or may not be, or take more memory or time than is allowed."""
         require_allowed(spec, home.rights)
-        state = _state(spec)
-        name = hashlib.sha256(json.dumps([__version__, FORM, spec, state]).encode()).hexdigest()[:24]
-        folder = home.root / "examined" / name
+        state = _state(spec, home)
+        owner = None if all(part.scheme == MADE_HERE for part in parse(spec)) else home.visitor
+        name = hashlib.sha256(json.dumps([__version__, FORM, spec, state, owner]).encode()).hexdigest()[:24]
+        folder = _folder(home) / name
         if state is None or not (folder / "report.json").exists():
             with self._places:
                 self._make(spec, folder, home, bounds or Bounds())
         with suppress(OSError):
             os.utime(folder)  # the newest are kept
-        return _read(folder)
+        return Examined(json.loads((folder / "report.json").read_text(encoding="utf-8")), name)
+
+    def map(self, name: str, home: Home, bounds: Bounds | None = None) -> ImageMap | None:
+        """A map of the images of a set that was examined, made when it is first asked for; None for feature vectors.
+
+        Raises DataError as `examine` and `table`.
+        """
+        table = self.table(name, home)
+        if table is None:
+            return None
+        if not (table.folder / "map.json").exists():
+            with self._places:
+                self._run(["--map", table.spec, str(table.folder)], table.folder, home, bounds or Bounds())
+        return read_map(table.folder)
+
+    def table(self, name: str, home: Home) -> ImageTable | None:
+        """The images of a set that was examined; None for feature vectors. Raises DataError where they are not kept."""
+        folder = _folder(home) / name
+        if not NAME.fullmatch(name) or not (folder / "report.json").exists():
+            raise DataError("The images that were looked at are no longer kept. Use the data once more.")
+        if not (folder / "images.json").exists():
+            return None
+        table = read_table(folder)
+        require_allowed(table.spec, home.rights)
+        return table
 
     def _make(self, spec: str, folder: Path, home: Home, bounds: Bounds) -> None:
         folder.parent.mkdir(exist_ok=True)
         temporary = folder.with_name(f".tmp-{secrets.token_hex(6)}")
         temporary.mkdir()
-        visitor = ["--visitor", home.visitor] if home.visitor else []
         try:
-            with open(temporary / "log.txt", "wb") as log:
-                worker = spawn("studio.runs.examine", [spec, str(temporary), *visitor], home, log)
-            _watch(worker, bounds)
-            failed = read_json(temporary / "error.json", None)
-            if failed is not None:
-                raise DataError(failed)
-            if worker.returncode != 0:
-                raise DataError(f"The data could not be examined (the process ended with {worker.returncode}).")
+            self._run([spec, str(temporary)], temporary, home, bounds)
             shutil.rmtree(folder, ignore_errors=True)
             temporary.rename(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         _forget(folder.parent)
+
+    def _run(self, words: list[str], folder: Path, home: Home, bounds: Bounds) -> None:
+        """Runs the process of its own, which writes into `folder`. Raises DataError where it can't."""
+        visitor = ["--visitor", home.visitor] if home.visitor else []
+        with open(folder / "log.txt", "wb") as log:
+            worker = spawn("studio.runs.examine_process", [*words, *visitor], home, log)
+        _watch(worker, bounds)
+        failed = read_json(folder / "error.json", None)
+        if failed is not None:
+            (folder / "error.json").unlink()
+            raise DataError(failed)
+        if worker.returncode != 0:
+            raise DataError(f"The data could not be examined (the process ended with {worker.returncode}).")
 
 
 def _watch(worker: subprocess.Popen[bytes], bounds: Bounds) -> None:
@@ -131,33 +156,29 @@ def _refuse(amount: str) -> NoReturn:
     )
 
 
-def _read(folder: Path) -> Examined:
-    values = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    return Examined(values["report"], [(_load(folder / name), caption) for name, caption in values["images"]])
+def _folder(home: Home) -> Path:
+    return home.root / "examined"
 
 
-def _load(file: Path) -> Image.Image:
-    with Image.open(file) as image:
-        image.load()
-        return image
-
-
-def _state(spec: str) -> Any:
+def _state(spec: str, home: Home) -> Any:
     """What changes with the data; None where that can't be told cheaply."""
     parts = parse(spec)
-    if any(part.scheme not in LASTING or (part.options and part.scheme != "builtin") for part in parts):
+    if any(
+        part.scheme not in LASTING or (part.options and part.scheme not in (MADE_HERE, SAVED_HERE)) for part in parts
+    ):
         return None
     try:
-        states = [_state_of(part) for part in parts]
+        states = [_state_of(part, home) for part in parts]
     except OSError:
         return None
     return None if None in states else states
 
 
-def _state_of(part: Spec) -> Any:
-    path = Path(part.rest).expanduser()
-    if part.scheme == "builtin":
+def _state_of(part: Spec, home: Home) -> Any:
+    if part.scheme == MADE_HERE:
         return ""
+    named = home.versions / f"{part.rest}.jsonl"
+    path = named if part.scheme == SAVED_HERE else Path(part.rest).expanduser()
     if path.is_file():
         return _stamp(path)
     if not path.is_dir():
@@ -179,72 +200,13 @@ def _digest(lines: Iterator[str]) -> str:
 
 
 def _forget(folder: Path) -> None:
-    """Removes the oldest of what is kept."""
+    """Removes the oldest of what is kept, beyond KEPT sets and KEPT_BYTES; the newest stays whatever it takes."""
     with suppress(OSError):
-        kept = sorted((path for path in folder.iterdir() if path.name[0] != "."), key=lambda path: path.stat().st_mtime)
-        for path in kept[:-KEPT]:
-            shutil.rmtree(path, ignore_errors=True)
-
-
-# --- in the process of its own ----------------------------------------------------------------------
-
-
-def _shown(spec: str, out: Path, home: Home) -> list[tuple[str, str]]:
-    """Names of small images spread over the classes, written into `out`, with a caption each."""
-    data = open_data(spec, limits_of(home))
-    if not isinstance(data, Dataset) or not data.items:
-        return []
-    shown = []
-    for item in _spread(data):
-        with suppress(BadImage, OSError):  # the report names it
-            image = _small(item, data)
-            name = f"{len(shown)}.png"
-            image.save(out / name)
-            shown.append((name, data.classes[item.label] if data.truth == "labels" else item.name))
-    return shown
-
-
-def _spread(data: Dataset) -> list[Item]:
-    """At most SHOWN images: the first of every class, then the second of each, ...; without classes, evenly spaced."""
-    if data.truth != "labels":
-        places = np.linspace(0, len(data) - 1, min(SHOWN, len(data))).round().astype(int)
-        return [data.items[place] for place in places]
-    met: Counter[int] = Counter()
-    ranks = []
-    for place, item in enumerate(data.items):
-        ranks.append((met[item.label], item.label, place))
-        met[item.label] += 1
-    return [data.items[place] for *_, place in heapq.nsmallest(SHOWN, ranks)]
-
-
-def _small(item: Item, data: Dataset) -> Any:
-    from studio.figures.boxes import draw_boxes
-    from studio.figures.masks import draw_mask
-
-    image = read_image(item.source, item.name, min_side=160 if data.truth == "labels" else None)
-    if item.boxes is not None:
-        image = draw_boxes(image, item.boxes, data.classes)
-    image.thumbnail((SIDE, SIDE))
-    return image if item.mask is None else draw_mask(image, item.mask.read(), data.classes)
-
-
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="studio.runs.examine")
-    parser.add_argument("spec")
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--visitor", help="of a hosted page, for whom it is examined")
-    args = parser.parse_args(argv)
-    home = Home.find().seen_by(args.visitor)
-    if hasattr(os, "nice"):
-        os.nice(5)  # the page goes before it
-    try:
-        report = check(args.spec, home).to_dict()
-        write_json(args.out / "report.json", {"report": report, "images": _shown(args.spec, args.out, home)})
-    except StudioError as error:
-        write_json(args.out / "error.json", str(error))
-        return error.exit_code
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        kept = sorted(
+            (path for path in folder.iterdir() if path.name[0] != "."), key=lambda path: -path.stat().st_mtime
+        )
+        total = 0
+        for place, path in enumerate(kept):
+            total += bytes_of(path)
+            if place >= KEPT or (place and total > KEPT_BYTES):
+                shutil.rmtree(path, ignore_errors=True)

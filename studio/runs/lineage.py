@@ -1,12 +1,15 @@
-"""Where a run's results come from and what became of them: data, run, checkpoint, what it was taught since."""
+"""Where a run's results come from and what became of them: data, version, run, checkpoint, what it was taught since."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from studio.core.errors import UsageError
+from studio.core.errors import StudioError, UsageError
 from studio.core.recipe import Recipe
+from studio.core.rights import SAVED_HERE
+from studio.data.specs import parse
 from studio.store import RunFolder, Store
+from studio.store.versions import facts_of
 
 DEEPEST = 20  # of what was taught one after the other
 
@@ -15,7 +18,7 @@ DEEPEST = 20  # of what was taught one after the other
 class Node:
     """One thing of a lineage; what it led to follows it, one deeper."""
 
-    kind: Literal["data", "run", "checkpoint", "taught"]
+    kind: Literal["data", "version", "run", "checkpoint", "taught"]
     name: str
     depth: int
     chosen: bool = False
@@ -26,7 +29,8 @@ def lineage(run: RunFolder, store: Store) -> list[Node]:
     recipe = run.recipe()
     nodes = [Node("checkpoint", name, depth) for depth, name in enumerate(_before(recipe, store))]
     depth = len(nodes)
-    nodes += [Node("data", f"{key}: {spec}", depth) for key, spec in _data(recipe)]
+    nodes += [node for key, spec in _data(recipe) for node in _of_data(key, spec, store, depth)]
+    depth = max((node.depth for node in nodes), default=-1)
     nodes.append(Node("run", run.id, depth + 1, chosen=True))
     left = run.checkpoint()
     if left:
@@ -47,6 +51,20 @@ def _before(recipe: Recipe, store: Store) -> list[str]:
 
 def _data(recipe: Recipe) -> list[tuple[str, str]]:
     return [(key, value) for key, value in recipe.data if isinstance(value, str) and value]
+
+
+def _of_data(key: str, spec: str, store: Store, depth: int) -> Iterator[Node]:
+    """Each part of a data spec; a version follows the data that it was saved of."""
+    for part in parse(spec):
+        if part.scheme != SAVED_HERE:
+            yield Node("data", f"{key}: {part.text}", depth)
+            continue
+        try:
+            facts = facts_of(store.home, part.rest)
+            yield Node("data", f"{key}: {facts.data}", depth)
+            yield Node("version", f"{facts.version}  {facts.short}", depth + 1)
+        except StudioError:  # deleted since
+            yield Node("version", f"{key}: {part.text}", depth)
 
 
 def _taught(parent: str, rows: list[dict[str, Any]], depth: int) -> Iterator[Node]:

@@ -7,13 +7,14 @@ import re
 from pathlib import Path
 
 from studio.core.recipe import Recipe
-from studio.core.rights import Rights
-from studio.data.specs import require_allowed
+from studio.core.rights import SAVED_HERE, Rights
+from studio.data.specs import parse, require_allowed
 from studio.store import Store
+from studio.store.versions import facts_of
 
 
 def require_openable(recipe: Recipe, store: Store) -> None:
-    """Raises DataError or UsageError for the first file, checkpoint or data set that may not be opened or is none."""
+    """Raises DataError or UsageError for the first file, checkpoint or data that may not be opened or is none."""
     rights = store.home.rights
     if rights.local:  # everything may be opened, and what is not there yet may come
         return
@@ -22,6 +23,8 @@ def require_openable(recipe: Recipe, store: Store) -> None:
     like = getattr(recipe.train, "restyle_like", None)
     for spec in filter(None, [*given, like, *params.data_specs()]):
         require_allowed(spec, rights)
+        for version in (part.rest for part in parse(spec) if part.scheme == SAVED_HERE):
+            facts_of(store.home, version)
     for name in filter(None, [recipe.model.backbone, getattr(recipe.eval, "features", None), *params.backbone_names()]):
         _require_backbone(name, rights, store)
     for name in filter(None, [recipe.model.checkpoint, *getattr(recipe.eval, "ensemble", ())]):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import StoreError
-from studio.store.files import write_atomic
+from studio.store.files import clear_errors, replace, sync_folder, write_atomic
 from studio.store.tensors import require_safetensors
 
 if TYPE_CHECKING:
@@ -39,6 +39,14 @@ class Blobs:
         if not self.intact(digest):
             write_atomic(self.path(digest), data)
         return digest
+
+    def adopt(self, folder: Path) -> None:
+        """Takes over the files of `folder`, which are synced and named by their SHA-256."""
+        with clear_errors(self.folder):
+            for path in folder.iterdir():
+                if not self.path(path.name).is_file():
+                    replace(path, self.path(path.name))
+            sync_folder(self.folder)
 
     def read(self, digest: str) -> bytes:
         """The bytes of a blob, hashed again: damaged weights are never handed out as good ones."""

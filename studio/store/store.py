@@ -3,6 +3,7 @@
     runs/ID/            recipe.yaml, events.jsonl, log.txt, state/    (studio.store.runs, .state)
     checkpoints/ID.json manifests                                     (studio.store.checkpoint)
     blobs/SHA-256       tensors and files that manifests name         (studio.store.blobs)
+    versions/NAME.jsonl data versions, whose images are blobs too      (studio.store.versions)
     tags.json           {tag: checkpoint id}
     index.sqlite        a memo of listing rows; delete it at will     (studio.store.index)
 
@@ -30,6 +31,7 @@ from studio.store.files import TEMP, clear_errors, from_json, sync_folder, to_js
 from studio.store.index import Index, Row, stamp
 from studio.store.runs import RunFolder
 from studio.store.upkeep import Problem
+from studio.store.versions import faults
 
 if TYPE_CHECKING:
     import numpy as np
@@ -220,6 +222,7 @@ class Store:
         if checkpoint is None:
             found += [fault for key in self._run_ids() for fault in upkeep.verify_run(RunFolder(self.home.runs / key))]
             found += self._verify_tags()
+            found += [Problem(f"version {name}", what) for name, what in faults(self.home)]
         return found
 
     def _verify_tags(self) -> list[Problem]:
@@ -230,7 +233,7 @@ class Store:
         return [Problem(tag, f"it names {key}, which is not there") for tag, key in tags.items() if key not in ids]
 
     def gc(self, dry_run: bool = False) -> dict[str, Any]:
-        """Removes blobs that no manifest names and what died writers left.
+        """Removes blobs that no manifest and no data version names and what died writers left.
 
         Returns {removed, bytes, kept, dry_run}. Raises StoreError, nothing removed, where a manifest can't be read.
         """

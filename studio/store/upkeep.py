@@ -20,13 +20,14 @@ from studio.store.files import TEMP, from_json
 from studio.store.runs import RunFolder
 from studio.store.tensors import header_of
 from studio.store.uploads import leftovers, newest
+from studio.store.versions import blobs_of_all
 
 UNLOCKED_TEMP_S = 24 * 3600.0  # new runs and imports being unpacked are not under the lock: age tells
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something on disk that is not as it was written. `where` is a checkpoint, run or tag."""
+    """Something on disk that is not as it was written. `where` is a checkpoint, run, tag or data version."""
 
     where: str
     what: str
@@ -80,7 +81,7 @@ def referenced(manifests: list[Path]) -> set[str]:
 
 def garbage(home: Home, manifests: list[Path]) -> list[Path]:
     """What nothing refers to: blobs without a manifest, and what writers that died left behind. Under the lock."""
-    needed = referenced(manifests)
+    needed = referenced(manifests) | blobs_of_all(home)
     blobs = [path for path in home.blobs.iterdir() if NAME.fullmatch(path.name) and path.name not in needed]
     locked = [path for folder in (home.blobs, home.checkpoints, home.root) for path in folder.glob(f"{TEMP}*")]
     unlocked = [path for folder in (home.runs, home.uploads) for path in folder.glob(f"{TEMP}*")]

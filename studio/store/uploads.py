@@ -16,6 +16,7 @@ from pathlib import Path
 
 from studio.core.errors import DataError
 from studio.core.home import Home
+from studio.store.versions import bytes_of_all, bytes_of_versions
 
 NAME = re.compile(r"[0-9a-f]{16}\.zip|photos-\d{8}-\d{6}-[A-Za-z0-9_]+")
 NAME_BYTES = 180  # of a file name: systems take 255 bytes, and the page adds a number before and a suffix after
@@ -80,15 +81,34 @@ def refuse_too_much(files: Sequence[Path], home: Home, bounds: UploadBounds) -> 
     size = sum(file.stat().st_size for file in files if file.is_file())
     if size > bounds.upload_bytes:
         raise DataError(f"{_mb(size)} are too much; {_mb(bounds.upload_bytes)} may be given at once.")
-    if bounds.visitor_bytes is not None and size + bytes_of(home.uploads) > bounds.visitor_bytes:
+    if bounds.visitor_bytes is not None and size > _left_to_visitor(home, bounds.visitor_bytes):
         raise DataError(f"You may give {_mb(bounds.visitor_bytes)} in all, and these {_mb(size)} would be more.")
-    if bounds.all_bytes is not None and size + bytes_of(home.root / "uploads") > bounds.all_bytes:
+    if bounds.all_bytes is not None and size > _left_to_all(home, bounds.all_bytes):
         raise DataError("This page has no more room for uploads. Try again tomorrow.")
     if shutil.disk_usage(home.root).free - size < bounds.free_bytes:
         raise DataError(
             f"The disk of {home.root.name} has too little room for {_mb(size)}. `python launch.py gc` removes what "
             "nothing refers to."
         )
+
+
+def room_for(home: Home, bounds: UploadBounds) -> int:
+    """Bytes that may still be kept for whom the home is opened for."""
+    left = [shutil.disk_usage(home.root).free - bounds.free_bytes]
+    if bounds.visitor_bytes is not None:
+        left.append(_left_to_visitor(home, bounds.visitor_bytes))
+    if bounds.all_bytes is not None:
+        left.append(_left_to_all(home, bounds.all_bytes))
+    return min(left)
+
+
+def _left_to_visitor(home: Home, most: int) -> int:
+    """What the own uploads and data versions leave of it."""
+    return most - bytes_of(home.uploads) - bytes_of_versions(home)
+
+
+def _left_to_all(home: Home, most: int) -> int:
+    return most - bytes_of(home.root / "uploads") - bytes_of_all(home)
 
 
 def discard(path: Path, home: Home) -> bool:

@@ -14,6 +14,7 @@ from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import DataError, StudioError, UsageError
 from studio.core.home import Home
+from studio.data import save_version
 from studio.data.specs import parse
 from studio.device.manager import DeviceManager
 from studio.runs import zero_gpu
@@ -22,6 +23,7 @@ from studio.runs.comparison import Comparison, compare
 from studio.runs.cost import Cost, estimate
 from studio.runs.examine import STRANGERS, Examined, Examiner
 from studio.runs.export import export_checkpoint
+from studio.runs.image_map import ImageMap
 from studio.runs.lineage import Node, lineage
 from studio.runs.predict import Model, load_checkpoint, teach_checkpoint
 from studio.runs.push import check_push, push
@@ -30,6 +32,8 @@ from studio.runs.runner import submit
 from studio.runs.sweep import background
 from studio.store import Store, uploads
 from studio.store.uploads import UploadBounds, discard, keep_photos, keep_zip, safe_name
+from studio.store.version_changes import Changes, compare_versions
+from studio.store.versions import Facts, delete, versions
 from studio.ui import display_names
 from studio.ui.labelling import Desks
 from studio.ui.views import View, Views
@@ -84,6 +88,26 @@ class Actions:
             for part in parse(spec):
                 discard(Path(part.rest), self.home)
             raise
+
+    def image_map(self, name: str) -> ImageMap | None:
+        """A map of the images that were examined under this name. Raises DataError as `examine`."""
+        return self.examiner.map(name, self.home, STRANGERS if self.hosted else None)
+
+    def save_version(self, name: str, spec: str) -> Facts:
+        """Keeps the images of a data spec as a version, within the room of whoever asks. Raises as `data save` does."""
+        return save_version(name, spec, self.home, self.upload_bounds)
+
+    def versions(self) -> list[Facts]:
+        """The data versions of whoever asks, newest first."""
+        return versions(self.home)
+
+    def compare_versions(self, before: str, after: str) -> Changes:
+        """What became of a data set. Raises UsageError for a version that is not theirs who ask."""
+        return compare_versions(self.home, before, after)
+
+    def delete_version(self, name: str) -> None:
+        """Forgets a version. Raises UsageError for one that is not theirs who ask."""
+        delete(self.home, name)
 
     def start(self, values: dict[str, Any], notes: Sequence[str] = (), on: str | None = None) -> str:
         """Files a run, which says `notes`, in the queue, for this machine or `on` a cluster; its id.

@@ -14,6 +14,7 @@ from studio.ui.actions import Actions
 from studio.ui.files import served
 from studio.ui.guard import guarded
 from studio.ui.label_api import label_functions
+from studio.ui.version_api import version_functions
 
 EXPORTS = ("safetensors", "onnx", "hf")
 LIMIT = 8  # calls of one endpoint at once: they read, or file, and return
@@ -94,7 +95,7 @@ def add_api(actions: Actions) -> None:
         return [{"checkpoint": name, "about": about} for about, name in actions.checkpoints()]
 
     reading = (list_presets, list_methods, estimate_run, show_run, list_runs, check_data, list_checkpoints)
-    for function in (*reading, start_run, stop_run, *label_functions(actions)):
+    for function in (*reading, start_run, stop_run, *label_functions(actions), *version_functions(actions)):
         gr.api(guarded(function), api_name=function.__name__, concurrency_limit=LIMIT)
     _add_files(actions)
 

@@ -1,5 +1,7 @@
 """Data examined for the page: in a process of its own, within bounds, once for as long as they stay as they are."""
 
+import base64
+import io
 import os
 import zipfile
 
@@ -9,9 +11,12 @@ import pytest
 from PIL import Image
 
 from studio.core.errors import DataError
-from studio.data.items import ArraySource, Dataset, Item
+from studio.core.home import Home
 from studio.runs import examine
-from studio.runs.examine import KEPT, Bounds, Examiner, _spread
+from studio.runs.examine import KEPT, Bounds, Examiner
+from studio.runs.examine_process import examine as examine_here
+from studio.runs.image_map import TILE, read_map, write_map
+from studio.runs.image_table import read_table, shown_rows
 from studio.ui.actions import Actions
 
 
@@ -41,7 +46,8 @@ def test_the_report_and_images_come_from_another_process_once_for_the_same_conte
     examiner = Examiner()
     found = examiner.examine(f"folder:{photos}", home)
     assert found.report["images"] == 5 and len(found.report["broken"]) == 1  # a cut image stops nothing
-    assert sorted(caption for _, caption in found.images) == ["cat", "cat", "dog", "dog", "dog"]
+    table = examiner.table(found.name, home)
+    assert sorted(table.labels_of(row)[0] for row in table.rows) == ["cat", "cat", "dog", "dog", "dog"]
     again = examiner.examine(f"folder:{photos}", home)
     assert again.report == found.report and len(counted) == 1
     (photos / "cat" / "0.jpg").unlink()
@@ -49,14 +55,85 @@ def test_the_report_and_images_come_from_another_process_once_for_the_same_conte
     assert {path.name[0] for path in (home.root / "examined").iterdir()} & {"."} == set()
 
 
-@pytest.mark.parametrize(("classes", "per_class", "shown"), [(5, 6, 16), (20, 3, 16), (2, 3, 6), (1, 1, 1)])
-def test_the_images_that_are_shown_are_of_as_many_classes_as_fit(classes, per_class, shown):
-    labels = [label for label in range(classes) for _ in range(per_class)]
-    items = [
-        Item(str(number), label, ArraySource(np.zeros((4, 4, 3), np.uint8))) for number, label in enumerate(labels)
-    ]
-    spread = _spread(Dataset("", list(map(str, range(classes))), items))
-    assert len(spread) == shown and len({item.label for item in spread}) == min(classes, shown)
+@pytest.fixture(scope="module")
+def looked_at(tmp_path_factory):
+    """Images in two splits and two classes: one is in both splits, one in both classes, one is cut short."""
+    folder, draw = tmp_path_factory.mktemp("looked"), np.random.default_rng(1)
+    for split, label, numbers in (("train", "cat", 3), ("train", "dog", 3), ("test", "cat", 2)):
+        (folder / "photos" / split / label).mkdir(parents=True)
+        for number in range(numbers):
+            pixels = draw.integers(0, 255, (40, 60, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / "photos" / split / label / f"{number}.png")
+    copy(folder, "train/dog/0.png", "test/cat/9.png")
+    copy(folder, "train/dog/1.png", "train/cat/9.png")
+    (folder / "photos" / "train" / "cat" / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    examine_here(f"folder:{folder / 'photos'}", folder, Home.find(folder / "home"))
+    return read_table(folder)
+
+
+def copy(folder, source, target):
+    (folder / "photos" / target).write_bytes((folder / "photos" / source).read_bytes())
+
+
+def test_images_are_found_by_class_split_and_problem(looked_at):
+    def names(rows):
+        return [looked_at.rows[row].name for row in rows]
+
+    assert len(looked_at.select()) == looked_at.images == 10
+    assert names(looked_at.select("cat", "test")) == ["test/cat/0.png", "test/cat/1.png", "test/cat/9.png"]
+    assert looked_at.select("cow") == looked_at.select(split="val") == []
+    assert looked_at.counts() == {"broken": 1, "leaks": 1, "conflicts": 2, "duplicates": 2}
+    assert [sorted(names(group)) for group in looked_at.groups_of("leaks")] == [["test/cat/9.png", "train/dog/0.png"]]
+    assert len(looked_at.groups_of("conflicts", split="test")) == 1  # the other pair is of train alone
+    assert [name for name, _ in looked_at.broken] == ["train/cat/cut.png"]
+    with pytest.raises(DataError, match="problem: found"):
+        looked_at.groups_of("blurred")
+
+
+def test_a_thumbnail_is_the_image(looked_at):
+    for row in looked_at.select():
+        kind, _, data = looked_at.thumbnail(row).partition(",")
+        with Image.open(io.BytesIO(base64.b64decode(data))) as image:
+            assert image.size == (60, 40) and kind == "data:image/jpeg;base64"
+
+
+def test_boxes_are_drawn_on_a_thumbnail_and_say_its_classes(home, tmp_path):
+    examine_here("builtin:scenes?images=3&size=64&classes=2", tmp_path, home)
+    table = read_table(tmp_path)
+    assert table.select(table.classes[0]) and all(row.classes for row in table.rows)
+
+
+def test_a_map_has_a_point_and_a_tile_for_each_image(looked_at, monkeypatch):
+    monkeypatch.setattr("studio.runs.image_map.BACKBONE", "studio/conv4")
+    write_map(looked_at.spec, looked_at.folder, Home.find(looked_at.folder / "home"))
+    made = read_map(looked_at.folder)
+    assert sorted(made.places) == looked_at.select() and len(made.colours) == 2
+    assert all(0 <= value <= 1 for point in made.points for value in point)
+    with Image.open(io.BytesIO(base64.b64decode(made.tiles.partition(",")[2]))) as sheet:
+        assert sheet.width == made.columns * TILE and sheet.width * sheet.height >= len(made.places) * TILE**2
+    assert read_map(looked_at.folder / "home") is None
+
+
+def test_of_a_very_large_set_evenly_spaced_images_are_shown():
+    rows = shown_rows(100_000)
+    assert len(rows) == 20_000 and rows[0] == 0 and rows[-1] == 99_999 and {5, 6} >= set(np.diff(rows[:100])) - {5}
+    assert list(shown_rows(3)) == [0, 1, 2]
+
+
+def test_what_was_examined_for_one_visitor_is_not_there_for_another(home, photos):
+    mine, other, name = home.seen_by("visitor01"), home.seen_by("visitor02"), "a1" * 12
+    own, folder = mine.uploads / "photos-20260101-000000-abcd", home.root / "examined" / name
+    own.parent.mkdir(parents=True)
+    photos.rename(own)
+    folder.mkdir(parents=True)
+    examine_here(f"folder:{own}", folder, mine)
+    examiner = Examiner()
+    assert len(examiner.table(name, mine).rows) == 6
+    with pytest.raises(DataError, match="neither"):
+        examiner.table(name, other)
+    for name in ("../../runs", "0" * 24):
+        with pytest.raises(DataError, match="no longer kept"):
+            examiner.table(name, mine)
 
 
 def test_what_takes_too_long_or_too_much_memory_is_ended_and_said(home):
@@ -64,7 +141,7 @@ def test_what_takes_too_long_or_too_much_memory_is_ended_and_said(home):
     for bounds, words in ((Bounds(seconds=0.5), "0 s, which"), (Bounds(memory_gb=0.05), "0.05 GB of memory")):
         with pytest.raises(DataError, match=words):
             Examiner().examine(spec, home, bounds)
-        assert not [p for p in psutil.Process().children() if "studio.runs.examine" in " ".join(p.cmdline())]
+        assert not [p for p in psutil.Process().children() if "studio.runs.examine_process" in " ".join(p.cmdline())]
     assert list((home.root / "examined").iterdir()) == []
 
 

@@ -198,6 +198,26 @@ def test_an_uploaded_zip_is_its_visitors_alone(hosted_page):
     assert mine.http.get(f"/gradio_api/file={zipped}").status_code in (403, 404)
 
 
+def test_a_visitors_data_versions_are_their_own(hosted_page):
+    owner, other = hosted_page.visitor(), hosted_page.visitor()
+    for name, count in (("few", 1), ("more", 2)):
+        saved = owner.call("save_version", name, f"builtin:digits?per_class={count}")
+    assert saved["images"] == 20 and {row["version"] for row in owner.call("list_versions")} == {"few", "more"}
+    assert owner.call("compare_versions", "few", "more")["added"] == 10
+    assert other.call("list_versions") == []
+    for call in (
+        ("compare_versions", "few", "more"), ("delete_version", "few"), ("save_version", "mine", "version:few"),
+        ("start_run", "quickstart", {"data.train": "version:few"}),
+        ("label_start", "seen", "version:few", "classes", []),
+    ):  # fmt: skip
+        with pytest.raises(Refused, match="no version"):
+            other.call(*call)
+    run = owner.call("start_run", "quickstart", {"data.train": "version:few"})["run"]
+    recipe = Store(hosted_page.home).run(run).recipe()
+    assert recipe.data.train.startswith("version:few?content=")
+    assert owner.call("delete_version", "few") == {"deleted": "few"} and len(owner.call("list_versions")) == 1
+
+
 def test_files_of_the_home_are_not_served(hosted_page, local_page):
     for page in (hosted_page, local_page):
         for path in (

@@ -3,11 +3,13 @@
 import hashlib
 import os
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from studio.core.home import Home
 from studio.data.checks.boxes import box_problems, boxes_by_class, measure_boxes, what_is_learned
@@ -29,6 +31,8 @@ from studio.data.specs import open_data
 FEW = 5  # images a class below which even a few-shot head is fragile
 UNEVEN = 3  # times the smallest class that the largest may have before it is said
 TINY = 32  # pixels of the short side that say little, where most images have many more
+
+OnImage = Callable[[int, Image.Image], None]  # told the row and the RGB image of what could be read
 
 
 @dataclass
@@ -84,12 +88,20 @@ def check(spec: str, home: Home | None = None) -> Report:
 
     Raises DataError where it can't be opened at all.
     """
-    data = open_data(spec, limits_of(home))
+    return check_data(open_data(spec, limits_of(home)), spec)
+
+
+def check_data(data: Dataset | FeatureSet, spec: str, on_image: OnImage | None = None, min_side: int = 32) -> Report:
+    """As `check`, of data that are open.
+
+    `on_image`, which several threads call, is given each image that can be read; `min_side` says how small it will be
+    resized (pixels of its short side).
+    """
     if isinstance(data, FeatureSet):
         return _check_features(spec, data)
     report = Report(spec, broken=[{"name": skip.name, "reason": skip.reason} for skip in data.skipped])
     seen: dict[int, _Seen] = {}
-    for index, image in enumerate(_see_all(data.items)):
+    for index, image in enumerate(_see_all(data.items, on_image, min_side)):
         if isinstance(image, BadImage):
             report.broken.append({"name": image.name, "reason": image.reason})
         else:
@@ -124,21 +136,24 @@ def check(spec: str, home: Home | None = None) -> Report:
     return report
 
 
-def _see_all(items: list[Item]) -> list[_Seen | BadImage]:
-    def see(item: Item) -> _Seen | BadImage:
+def _see_all(items: list[Item], on_image: OnImage | None, min_side: int) -> list[_Seen | BadImage]:
+    def see(row: int) -> _Seen | BadImage:
+        item = items[row]
         try:
             raw = item.source.read()
-            image = read_image(raw, item.name, min_side=32)
+            image = read_image(raw, item.name, min_side=min_side)
             size, values = stored_size(raw, item.name), range_of(raw, item.name)
         except OSError as error:
             return BadImage(item.name, f"it can't be read ({error})")
         except BadImage as error:
             return error
         digest = hashlib.sha256(raw).hexdigest() if isinstance(raw, bytes) else ArraySource(raw).digest()
+        if on_image is not None:
+            on_image(row, image)
         return _Seen(digest, fingerprint_of(image), size, values)
 
     with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
-        return list(pool.map(see, items))
+        return list(pool.map(see, range(len(items))))
 
 
 def _count(report: Report, data: Dataset, seen: dict[int, _Seen], pixels: Counts | None) -> None:

@@ -1,4 +1,4 @@
-"""Data: a zip, photos by class, or a data spec; then the report card."""
+"""Data: a zip, photos by class, or a data spec; then the report card and its images."""
 
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from studio.ui.catalogue import language_of, say, word
 from studio.ui.form import READ
 from studio.ui.forms import Screen
 from studio.ui.guard import guarded, inform
+from studio.ui.pages import image_grid, versions
 
 BOXES = 8
 #: the preset with which two domains begin, by what their items carry
@@ -40,25 +41,23 @@ def build(shared: Any) -> None:
             )  # fmt: skip
             use_spec = gr.Button(word("data.use"), elem_id="data-use-spec", variant="primary")
     card = gr.HTML(elem_id="data-report")
-    thumbnails = gr.Gallery(
-        label=word("data.look"), columns=8, height=230, visible=False, elem_id="data-gallery", buttons=["fullscreen"]
-    )
     onward = gr.Button(word("data.onward"), visible=False, variant="primary", elem_id="data-onward")
-    shown_outputs = [*shared.form.filled, spec, card, thumbnails, onward]
+    grid = image_grid.build(shared)
+    kept = versions.build(shared, spec)
+    shown_outputs = [*shared.form.filled, spec, card, onward, *grid.outputs]
 
     def use(data_spec: str, sent: str, part: str, request: gr.Request) -> tuple[Any, ...]:
-        found = shared.actions.examine(data_spec)
-        report, samples = found.report, found.images
-        language = language_of(request)
+        examined = shared.actions.examine(data_spec)
+        report, language = examined.report, language_of(request)
         if part in ("train", "source"):
             refuse_one_class(report, language)
         inform(say("data.taken", language, role=say(f"data.role.{part}", language)), seconds=4)
         return (
             *shared.form.fill(with_data(forms.read_screen(sent), data_spec, report, part), language),
             data_spec,
-            html.report_card(report, language_of(request)),
-            gr.Gallery(samples, visible=bool(samples)),
+            html.report_card(report, language),
             gr.Button(visible=True),
+            *grid.fill(examined, language),
         )
 
     @guarded
@@ -85,10 +84,17 @@ def build(shared: Any) -> None:
     def take_spec(sent: str, part: str, text: str, request: gr.Request) -> tuple[Any, ...]:
         return use(text.strip(), sent, part, request)
 
-    form, sent = shared.form.entry, {"js": READ, "api_visibility": "private"}
+    @guarded
+    def take_version(sent: str, part: str, name: str | None, request: gr.Request) -> tuple[Any, ...]:
+        if not name:
+            raise DataError(say("versions.none", language_of(request)))
+        return use(f"version:{name}", sent, part, request)
+
+    form, sent = shared.form.entry, {"js": READ, "api_visibility": "private", "show_progress_on": [card]}
     shared.form.filled_by(use_boxes.click(take_boxes, [form, role, *names, *files], shown_outputs, **sent))
     shared.form.filled_by(zipped.upload(take_zip, [form, role, zipped], shown_outputs, **sent))
     shared.form.filled_by(use_spec.click(take_spec, [form, role, written], shown_outputs, **sent))
+    shared.form.filled_by(kept.use.click(take_version, [form, role, kept.chosen], shown_outputs, **sent))
     onward.click(lambda: gr.Tabs(selected="train"), None, shared.tabs, api_visibility="private")
 
 

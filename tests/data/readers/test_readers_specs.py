@@ -14,7 +14,7 @@ def test_a_kind_of_data_is_a_file_in_readers():
     looks = {"frames", "images", "pairs"}
     domains = {"office31", "officehome", "visda2017", "domainnet", "pacs", "vlcs", "terraincognita", "cifar10c"}
     boxes = {"coco", "csv", "cvat", "labelme", "labelstudio", "via", "voc", "yolo"}
-    assert schemes() == images | looks | masks | domains | boxes | {"labels", "reid", "wds"}
+    assert schemes() == images | looks | masks | domains | boxes | {"labels", "reid", "version", "wds"}
 
 
 def test_options_follow_a_question_mark_and_may_hold_plus_signs_and_spaces():
