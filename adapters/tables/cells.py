@@ -21,9 +21,9 @@ def fill(job: Job, wanted: Sequence[Key], compute: Callable[[Key], Cell]) -> dic
     path = job.folder / "cells.jsonl"
     cells = read_cells(path)
     for done, key in enumerate(wanted):
-        job.events.progress("cells", done, len(wanted))
         if key in cells:
             continue
+        job.events.progress("cells", done, len(wanted))
         if job.should_stop():
             raise StoppedByUser(f"Stopped after {done} of {len(wanted)} cells; a resumed run goes on from there.")
         cells[key] = _timed(key, compute)

@@ -18,6 +18,7 @@ from studio.ui.catalogue import care, explained, say, translated, words
 from studio.ui.views import View
 
 OPEN_ROWS = 12  # tables of more are folded
+SOON_S = 10.0  # what is over by then needs no estimate
 
 
 def run_state(seen: View, language: str) -> str:
@@ -32,7 +33,8 @@ def run_state(seen: View, language: str) -> str:
     if not seen.over and seen.total:
         share = min(100.0, 100.0 * seen.done / seen.total)
         parts.append(f"<div class='bar'><div style='width:{share:.1f}%'></div></div>")
-        parts.append(f"<div>{escape(explained(seen.what, language))} {seen.done} / {seen.total}</div>")
+        left = f" {_left(seen.left_s, language)}" if seen.left_s and seen.left_s >= SOON_S else ""
+        parts.append(f"<div>{escape(explained(seen.what, language))} {seen.done} / {seen.total}{escape(left)}</div>")
     if seen.error:
         parts.append(f"<div class='error-box'>{escape(explained(seen.error, language))}</div>")
     if text := care(seen.task, language):
@@ -131,10 +133,14 @@ def sweeps(seen: Sequence[Seen], language: str) -> str:
         values = ", ".join(f"{key} {_value(value)}" for key, value in one.best_values.items())
         best = "" if one.best is None else say("sweep.best", language, score=f"{one.best:.4g}", values=values)
         over = one.done >= one.total
-        left = "" if one.left_s is None or over else say("sweep.left", language, left=_duration(one.left_s, language))
+        left = "" if one.left_s is None or over else _left(one.left_s, language)
         runs = say("sweep.runs", language, done=one.done, total=one.total, work=one.at_work)
         lines.append(f"<li><b>{escape(one.name)}</b>: {escape(' '.join(filter(None, (runs, best, left))))}</li>")
     return f"<ul class='sweeps'>{''.join(lines)}</ul>"
+
+
+def _left(seconds: float, language: str) -> str:
+    return say("run.left", language, left=_duration(seconds, language))
 
 
 def _value(value: Any) -> str:

@@ -28,6 +28,7 @@ class View:
     done: int = 0
     total: int = 0
     what: str = ""
+    left_s: float | None = None  # of what it is doing, at the pace so far
     scalars: list[dict[str, Any]] = field(default_factory=list)  # {step, value, name}
     notes: list[str] = field(default_factory=list)
     error: str | None = None
@@ -83,6 +84,21 @@ class Curve:
         return self._kept if not self._last or self._kept[-1] is self._last else [*self._kept, self._last]
 
 
+class Pace:
+    """How fast the present part of a run goes, from where it was first seen."""
+
+    def __init__(self) -> None:
+        self._what, self._first, self._began = "", 0, 0.0
+
+    def left_s(self, what: str, done: int, total: int, now: float) -> float | None:
+        """Seconds for what is left, at the mean pace so far; None before there is one, and at the end."""
+        if what != self._what or done < self._first:
+            self._what, self._first, self._began = what, done, now
+        if not self._first < done < total:
+            return None
+        return (now - self._began) / (done - self._first) * (total - done)
+
+
 class Reader:
     """Reads one run's events piece by piece."""
 
@@ -114,6 +130,7 @@ class Reader:
         self._notes: deque[str] = deque(maxlen=NOTES)
         self._tables: deque[dict[str, Any]] = deque(maxlen=TABLES)
         self._figures: dict[str, str] = {}
+        self._pace = Pace()
 
     def _read(self) -> None:
         events, end = read_events(self._run.events_path, self._seen.end)
@@ -137,6 +154,7 @@ class Reader:
         seen, kind = self._seen, event["kind"]
         if kind == "progress":
             seen.what, seen.done, seen.total = str(event["what"]), int(event["done"]), int(event["total"])
+            seen.left_s = self._pace.left_s(seen.what, seen.done, seen.total, float(event["t"]))
         elif kind == "scalar" and event["value"] is not None:
             point = {"step": event["step"], "value": float(event["value"]), "name": str(event["name"])}
             self._curves.setdefault(point["name"], Curve()).add(point)
@@ -157,6 +175,7 @@ class Reader:
             seen.status = str(event["status"])
             if seen.status == "running":
                 seen.error = None  # a resumed run starts clean
+                self._pace = Pace()
 
     def _take_figure(self, name: str, path: str) -> None:
         """The newest figure of each name, where it lies in the run's folder."""

@@ -170,6 +170,23 @@ def test_a_view_is_what_the_events_say(home):
         assert views.look(run).figures == []
 
 
+def test_the_time_that_is_left_follows_the_pace_since_the_run_went_on(home, monkeypatch):
+    run = Actions(home).store.new_run(recipes.parse({"data": {"train": "builtin:digits"}}))
+    views, clock = Views(), iter([0, *range(100, 1000, 100)])
+    monkeypatch.setattr("studio.core.events.time.time", lambda: next(clock))
+    with run.hold(), EventWriter(run.events_path) as events:
+        events.status("running")
+        events.progress("cells", 60, 132)  # those of an earlier day
+        assert views.look(run).left_s is None
+        events.progress("cells", 61, 132)
+        events.progress("cells", 62, 132)
+        seen = views.look(run)
+        assert seen.left_s == pytest.approx(100 * 70)
+        assert re.search("cells 62 / 132 About .* left", html.run_state(seen, "en"))
+        events.progress("training", 1, 4)
+        assert views.look(run).left_s is None
+
+
 def test_a_look_reads_what_was_written_since_and_comes_to_the_same_as_reading_all(home, monkeypatch):
     run = Actions(home).store.new_run(recipes.parse({"data": {"train": "builtin:digits"}}))
     views, reads = Views(), []
