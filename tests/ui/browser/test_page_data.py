@@ -27,7 +27,7 @@ def test_images_are_looked_through_mapped_and_saved_as_a_version_to_train_on(ser
     choose(page, "images-class", "7")
     images_are(page, 3)
     page.click("#images-map-draw")
-    page.wait_for_selector("#images-map canvas")
+    page.wait_for_selector("#images-map canvas", timeout=150_000)  # a process of its own loads the backbone
     page.focus("#images-map canvas")
     page.keyboard.press("ArrowRight")
     page.wait_for_function("/^digit-.* · [0-9]$/.test(document.querySelector('#images-map figcaption').innerText)")
