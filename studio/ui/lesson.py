@@ -1,7 +1,7 @@
-"""A method as a page to learn from: what it is, its formula, its details, paper, parameters and presets.
+"""A method or a topic as a page to learn from.
 
-All of it is the method's own: its docstring, `formula`, `paper` and `Params`. The first paragraph of a docstring says
-what it is; what follows says when it holds and where it differs from its paper.
+A method's is its own: docstring, `formula`, `paper`, `Params` and presets. The first paragraph of a docstring says what
+it is; what follows says when it holds and where it differs from its paper. A topic's says what its methods share.
 """
 
 import re
@@ -11,6 +11,7 @@ from urllib.parse import quote
 from studio.core import recipe as recipes
 from studio.core import registry
 from studio.ui.catalogue import say, translated
+from studio.ui.topics import methods_of
 
 _MARKS = re.compile(r"([\\*_<>\[\]|#$])")
 _ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
@@ -28,21 +29,35 @@ def lesson(method: str, language: str) -> str:
     if facts["paper"]:
         parts += [_head("paper", language), f"[{_plain(facts['paper'])}]({paper_link(facts['paper'])})"]
     parts += _params(facts["params"], language)
-    if presets := presets_of(method):
-        listed = "\n".join(f"- **{name}**: {_plain(about, language)}" for name, about in presets.items())
-        parts += [_head("presets", language), listed]
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *_presets(presets_of(method), language)])
 
 
-def presets_of(method: str) -> dict[str, str]:
-    """The shipped presets that use a method, with what each shows."""
-    return {row["name"]: row["about"] for row in recipes.list_presets() if row["method"] == method}
+def topic_lesson(topic: str, language: str) -> str:
+    """The page of a topic in Markdown: what it is, when it works and fails, its methods and the presets to try."""
+    ids = methods_of(topic)
+    methods = [registry.describe(registry.get(method)) for method in ids]
+    parts = [f"## {say(f'topic.{topic}', language)}", say(f"topic.{topic}.about", language)]
+    for name in ("works", "fails"):
+        parts += [_head(name, language), say(f"topic.{topic}.{name}", language)]
+    lines = [f"- **{_plain(facts['title'])}** (`{facts['id']}`): {_first(facts, language)}" for facts in methods]
+    parts += [_head("methods", language), "\n".join(lines)]
+    return "\n\n".join([*parts, *_presets(presets_of(*ids), language)])
+
+
+def presets_of(*methods: str) -> dict[str, str]:
+    """The shipped presets that use one of these methods, with what each shows."""
+    return {row["name"]: row["about"] for row in recipes.list_presets() if row["method"] in methods}
 
 
 def paper_link(paper: str) -> str:
     """Where a paper is found: at arXiv where its number is known, else by a search for its title."""
     number = _ARXIV.search(paper)
     return f"https://arxiv.org/abs/{number[1]}" if number else f"https://scholar.google.com/scholar?q={quote(paper)}"
+
+
+def _first(facts: dict[str, Any], language: str) -> str:
+    """What a method is: the first paragraph of its docstring."""
+    return _plain(_line(re.split(r"\n\s*\n", facts["about"])[0]), language)
 
 
 def _kind(facts: dict[str, Any], language: str) -> str:
@@ -62,6 +77,12 @@ def _params(params: list[dict[str, Any]], language: str) -> list[str]:
     ]
     heads = " | ".join(say(f"learn.param.{name}", language) for name in ("name", "default", "range", "help"))
     return [_head("params", language), "\n".join([f"| {heads} |", "|---|---|---|---|", *rows])]
+
+
+def _presets(presets: dict[str, str], language: str) -> list[str]:
+    """Names of presets with what each shows, under a head; nothing where there are none."""
+    lines = [f"- **{name}**: {_plain(about, language)}" for name, about in presets.items()]
+    return [_head("presets", language), "\n".join(lines)] if lines else []
 
 
 def _limits(field: dict[str, Any]) -> str:

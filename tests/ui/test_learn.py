@@ -7,8 +7,10 @@ import pytest
 
 from studio.core import registry
 from studio.core.errors import UsageError
-from studio.ui.lesson import lesson, paper_link
+from studio.ui.catalogue import words
+from studio.ui.lesson import lesson, paper_link, topic_lesson
 from studio.ui.live_pictures import domains_picture, kind_of, shots_picture
+from studio.ui.topics import TOPICS, methods_of
 
 METHODS = [cls.id for cls in registry.methods()]
 
@@ -25,6 +27,21 @@ def test_every_method_has_a_page_with_its_parameters_and_paper(language):
         assert all(f"| `{field['name']}` |" in page for field in facts["params"]), name
         assert not facts["paper"] or "](https://" in page, name
         assert page.count("$$") == (2 if facts["formula"] else 0), name
+
+
+def test_every_method_belongs_to_one_topic_and_every_part_of_a_topic_names_some():
+    assert sorted(method for topic in TOPICS for method in methods_of(topic)) == sorted(METHODS)
+    for topic, parts in TOPICS.items():
+        assert len(methods_of(topic)) >= len(parts), topic
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_topic_has_a_page_that_says_when_it_works_and_fails_and_lists_its_methods(language):
+    for topic in TOPICS:
+        page = topic_lesson(topic, language)
+        assert all(f"(`{method}`)" in page for method in methods_of(topic)), topic
+        for part in ("about", "works", "fails"):
+            assert words(language)[f"topic.{topic}.{part}"] in page, (topic, part)
 
 
 def test_a_formula_is_a_methods_own_and_balanced():

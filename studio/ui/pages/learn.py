@@ -1,4 +1,4 @@
-"""Learn: every method as a page made from its own docstring and parameters, with a picture that it computes itself."""
+"""Learn: topics, and every method as a page made from its own docstring and parameters, with a live picture."""
 
 from typing import Any
 
@@ -9,17 +9,25 @@ from studio.ui import forms
 from studio.ui.catalogue import language_of, word
 from studio.ui.form import READ
 from studio.ui.guard import guarded
-from studio.ui.lesson import lesson, presets_of
+from studio.ui.lesson import lesson, presets_of, topic_lesson
 from studio.ui.live_pictures import MOST_SHOTS, domains_picture, kind_of, shots_picture
+from studio.ui.topics import TOPICS, methods_of
 
 FIRST = "fewshot/prototypes"
 LATEX = [{"left": "$$", "right": "$$", "display": True}]
 
 
 def build(shared: Any, tab: Any) -> None:
-    titles = [(f"{cls.title or cls.id}  ·  {cls.id}", cls.id) for cls in registry.methods()]
+    titles = {cls.id: f"{cls.title or cls.id}  ·  {cls.id}" for cls in registry.methods()}
     with gr.Row():
-        method = gr.Dropdown(titles, value=FIRST, label=word("learn.method"), scale=4, elem_id="learn-method")
+        topic = gr.Dropdown(
+            [(word(f"topic.{name}"), name) for name in TOPICS], value=None, label=word("learn.topic"), scale=3,
+            elem_id="learn-topic",
+        )  # fmt: skip
+        method = gr.Dropdown(
+            [(title, name) for name, title in titles.items()], value=FIRST, label=word("learn.method"), scale=4,
+            elem_id="learn-method",
+        )  # fmt: skip
         use = gr.Button(word("learn.use"), scale=1, min_width=160, elem_id="learn-use")
     with gr.Row():
         with gr.Column(min_width=300):
@@ -42,6 +50,12 @@ def build(shared: Any, tab: Any) -> None:
         return lesson(name, language_of(request)), gr.Column(visible=bool(drawing)), *sliders, drawing
 
     @guarded
+    def open_topic(name: str, request: gr.Request) -> Any:
+        methods = methods_of(name)
+        choices = gr.Dropdown([(titles[one], one) for one in methods], value=methods[0])
+        return topic_lesson(name, language_of(request)), choices, gr.Column(visible=False)
+
+    @guarded
     def move(name: str, count: float, share: float, request: gr.Request) -> str:
         return picture(name, count, share, language_of(request))
 
@@ -55,6 +69,7 @@ def build(shared: Any, tab: Any) -> None:
     inputs, outputs = [method, shots, strength], [page, live, shots, strength, drawn]
     for event in (tab.select, method.input):
         event(open_page, inputs, outputs, **private)
+    topic.input(open_topic, [topic], [page, method, live], **private)
     for slider in (shots, strength):
         slider.change(move, inputs, [drawn], trigger_mode="always_last", **private)
     filled = [*shared.form.filled, shared.tabs]

@@ -8,6 +8,7 @@ from person import open_page, tab
 from studio.label.desk import start
 from studio.store.labelling import projects
 from studio.ui import build_app
+from studio.ui.topics import TOPICS
 
 
 @pytest.mark.parametrize(("locale", "word"), [("zh-CN", "开始"), ("en-US", "Start")])
@@ -20,6 +21,22 @@ def test_the_page_speaks_the_visitors_language(served, browser, locale, word):
         tab(page, "训练")
         page.get_by_text("方法自身的参数").click()
         page.wait_for_selector("text=查询到类别均值的距离")
+
+
+def test_a_topic_says_when_it_works_and_leads_to_its_methods(served, browser):
+    page = open_page(browser, served[1])
+    tab(page, "Learn")
+    page.wait_for_selector("#learn-page h2")
+    page.click("#learn-topic input")
+    page.locator("#learn-topic [role=option]").nth(list(TOPICS).index("transport")).click()
+    page.wait_for_selector("#learn-page h3:has-text('When it fails')")
+    assert "Optimal transport" in page.inner_text("#learn-page h2")
+    page.wait_for_function("document.querySelector('#learn-method input').value.endsWith('align/ot')")
+    page.click("#learn-method input")
+    assert page.locator("#learn-method [role=option]").count() == 3
+    page.locator("#learn-method [role=option]").nth(1).click()
+    page.wait_for_selector("#learn-page h2:has-text('Joint distribution')")
+    assert page.problems == []
 
 
 def test_on_a_phone_nothing_sticks_out_to_the_side(served, browser):
