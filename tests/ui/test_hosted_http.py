@@ -131,8 +131,12 @@ def test_a_start_that_names_files_of_the_machine_is_refused_at_once(hosted_page,
         assert SECRET not in str(refused.value)
     form = {"method": "fewshot/prototypes", "texts": {"data.train": f"folder:{secret.parent}"}}
     (label,) = [text for text, name in methods_shown(hosted_page) if name == form["method"]]
-    with pytest.raises(Refused, match="hosted for others"):
-        visitor.press("begin", json.dumps({**form, "shown": {"method": label}}))
+    shown = json.dumps({**form, "shown": {"method": label}})
+    for on, refusal in (("", "hosted for others"), ("ray", "ray is not in the list")):
+        with pytest.raises(Refused, match=refusal):
+            visitor.press("begin", shown, on)
+    with pytest.raises(Refused, match="makes no sweeps"):
+        visitor.press("begin_sweep", shown, "train.lr=1e-3,1e-2", 2, "")
     assert visitor.call("list_runs") == []
 
 

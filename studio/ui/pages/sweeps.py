@@ -28,7 +28,7 @@ def build(shared: Any, place: Any) -> None:
         shown = gr.HTML(elem_id="sweep-shown", padding=False)
 
     @guarded
-    def begin(sent: str, keys: str, count: float, on: str, request: gr.Request) -> str:
+    def begin_sweep(sent: str, keys: str, count: float, on: str, request: gr.Request) -> str:
         language, screen = language_of(request), forms.read_screen(sent)
         shared.form.check_shown(screen, language)
         name = shared.actions.sweep(forms.values_of(screen), keys.splitlines(), int(count), on or None)
@@ -49,6 +49,6 @@ def build(shared: Any, place: Any) -> None:
             inform(say("sweep.none", language), seconds=4)
 
     private = {"api_visibility": "private"}
-    start.click(begin, [shared.form.entry, overs, trials, place], [shown], js=SETTLED, **private)
+    start.click(begin_sweep, [shared.form.entry, overs, trials, place], [shown], js=SETTLED, **private)
     look.click(far, None, [shown], **private)
     stop.click(end, None, None, show_progress="hidden", **private)

@@ -38,5 +38,6 @@ def test_images_are_looked_through_mapped_and_saved_as_a_version_to_train_on(ser
     page.click("#version-save")
     page.wait_for_function("document.querySelector('#version-one input')?.value.startsWith('thirty')")
     page.click("#version-use")
+    page.click("#data-onward")
     page.wait_for_function("document.querySelector('#field-data-train input')?.value === 'version:thirty'")
     assert page.problems == []
