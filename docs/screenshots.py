@@ -47,8 +47,7 @@ def shoot(out: Path, width: int) -> list[Path]:
                 page.locator("#tabs [role=tab]").nth(number).click()
                 USES.get(name, lambda page, home: None)(page, home)
                 page.wait_for_function(IDLE)
-                page.evaluate("() => Promise.all([...document.images].map(image => image.decode().catch(() => {})))")
-                print(name, language, flush=True)
+                page.wait_for_function("[...document.images].every(image => image.complete || !image.offsetParent)")
                 files.append(save(page.screenshot(full_page=True), out / f"{name}-{language}.png"))
     return files
 

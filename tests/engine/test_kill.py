@@ -13,6 +13,7 @@ KILLS = int(os.environ.get("STUDIO_TEST_KILLS", "6"))  # 200 take several minute
 
 
 @pytest.mark.timeout(60 + 10 * KILLS)
+@pytest.mark.slow
 def test_a_killed_worker_resumes_bit_for_bit_and_the_store_verifies_clean(home):
     processes, store, draw = context(), Store(home), random.Random(7)
     whole, timed = new_run(home), new_run(home)

@@ -11,6 +11,7 @@ from studio.store import Store
 from studio.ui.pages import live
 
 
+@pytest.mark.slow
 def test_from_images_by_class_to_an_answer_with_a_refresh_in_the_middle(served, browser, tmp_path):
     home, url = served
     files = two_classes(tmp_path, 8)
@@ -38,6 +39,7 @@ def test_from_images_by_class_to_an_answer_with_a_refresh_in_the_middle(served, 
     assert page.problems == []
 
 
+@pytest.mark.slow
 def test_from_thirty_images_in_a_zip_to_an_answer(served, browser, tmp_path):
     _, url = served
     files = two_classes(tmp_path, 15)
@@ -62,6 +64,7 @@ def test_from_thirty_images_in_a_zip_to_an_answer(served, browser, tmp_path):
     assert page.problems == []
 
 
+@pytest.mark.slow
 def test_boxes_are_found_from_a_spec_to_a_drawing(served, browser, tmp_path):
     _, url = served
     page = open_page(browser, url)
@@ -88,6 +91,7 @@ def test_boxes_are_found_from_a_spec_to_a_drawing(served, browser, tmp_path):
     assert page.problems == []
 
 
+@pytest.mark.slow
 def test_what_the_form_shows_is_what_is_filed_however_it_was_filled_in(served, browser):
     home, url = served
     with page_forms.filing_only() as filed:
@@ -113,6 +117,7 @@ def test_what_was_typed_and_not_sent_outlives_a_refresh_and_stays_in_its_tab(ser
     other.wait_for_function("document.querySelector('#field-eval-shots input')?.value === '5'")
 
 
+@pytest.mark.slow
 def test_images_that_cannot_be_shown_leave_the_rest_of_the_view_standing(served, browser, monkeypatch):
     def broken(path):
         raise OSError("the disk is gone")
@@ -127,6 +132,7 @@ def test_images_that_cannot_be_shown_leave_the_rest_of_the_view_standing(served,
     assert page.query_selector("#run-numbers [data-metric=accuracy]")
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_when_its_tab_is_closed_and_another_tab_finds_it(served, browser):
     home, url = served
     page = open_page(browser, url)
