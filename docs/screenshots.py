@@ -29,6 +29,7 @@ from studio.store import Store
 from studio.ui import build_app
 
 TABS = ("start", "data", "label", "train", "runs", "try", "learn")
+HEIGHT = 900
 LANGUAGES = {"en": "en-US", "zh": "zh-CN"}
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 IDLE = "!document.querySelector('.wrap.generating, .wrap.pending')"
@@ -39,17 +40,25 @@ def shoot(out: Path, width: int) -> list[Path]:
     files = []
     with served_home() as (home, url, run), chromium() as browser:
         for language, locale in LANGUAGES.items():
-            page = browser.new_context(viewport={"width": width, "height": 900}, locale=locale).new_page()
+            page = browser.new_context(viewport={"width": width, "height": HEIGHT}, locale=locale).new_page()
             page.set_default_timeout(60_000)
             page.goto(f"{url}?run={run}")
             page.wait_for_selector("#run-status.finished, #run-status .finished", state="attached")
             for number, name in enumerate(TABS):
                 page.locator("#tabs [role=tab]").nth(number).click()
                 USES.get(name, lambda page, home: None)(page, home)
-                page.wait_for_function(IDLE)
-                page.wait_for_function("[...document.images].every(image => image.complete || !image.offsetParent)")
-                files.append(save(page.screenshot(full_page=True), out / f"{name}-{language}.png"))
+                files.append(save(whole(page, width), out / f"{name}-{language}.png"))
     return files
+
+
+def whole(page: Any, width: int) -> bytes:
+    """A window as tall as the tab, for what lies below it is fetched once it is scrolled to."""
+    page.wait_for_function(IDLE)
+    page.set_viewport_size({"width": width, "height": page.evaluate("document.documentElement.scrollHeight")})
+    page.wait_for_function("[...document.images].every(image => image.complete || !image.offsetParent)")
+    screenshot = page.screenshot(full_page=True)
+    page.set_viewport_size({"width": width, "height": HEIGHT})
+    return screenshot
 
 
 def save(screenshot: bytes, path: Path) -> Path:
@@ -76,14 +85,18 @@ def ask_a_digit(page: Any, home: Home) -> None:
     page.wait_for_function("document.querySelector('#try-answer')?.innerText.includes('%')")
 
 
+def open_the_project(page: Any, home: Home) -> None:
+    page.wait_for_selector("#label-canvas:visible")
+
+
 def compare_the_runs(page: Any, home: Home) -> None:
-    for run in Store(home).runs():
-        page.check(f"#runs-table tr[data-run='{run.id}'] input")
+    for row in Store(home).runs():
+        page.check(f"#runs-table tr[data-run='{row['run']}'] input")
     page.wait_for_selector("#runs-numbers tr")
 
 
 USES: dict[str, Callable[[Any, Home], None]] = {
-    "data": check_scenes, "try": ask_a_digit, "runs": compare_the_runs,
+    "data": check_scenes, "label": open_the_project, "try": ask_a_digit, "runs": compare_the_runs,
 }  # fmt: skip
 
 

@@ -176,11 +176,11 @@ def report_card(report: dict[str, Any], language: str) -> str:
     )
     head = say("data.found", language, images=report["images"], classes=len(counts))
     if report.get("boxes"):
-        head += " " + say("data.boxed", language, boxes=report["boxes"]["boxes"], small=report["boxes"]["small"])
+        head += say("data.boxed", language, boxes=report["boxes"]["boxes"], small=report["boxes"]["small"])
     if report.get("masks"):
-        head += " " + say("data.masked", language, void=round(100 * report["masks"]["void"], 1))
+        head += say("data.masked", language, void=round(100 * report["masks"]["void"], 1))
     if report.get("identities"):
-        head += " " + say("data.identities", language, cameras=len(report["identities"]["cameras"]))
+        head += say("data.identities", language, cameras=len(report["identities"]["cameras"]))
     body = f"<table style='width:100%'>{rows}</table>{more}<ul>{listed}</ul>"
     return f"<div class='card' id='report-card'><h3>{escape(head)}</h3>{body}</div>"
 

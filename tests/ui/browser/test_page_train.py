@@ -1,5 +1,6 @@
 """From data to a run: nothing typed is lost, nor by a refresh, nor by a closed tab."""
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def test_boxes_are_found_from_a_spec_to_a_drawing(served, browser, tmp_path):
     page.keyboard.press("Enter")
     page.click("#data-use-spec")
     page.wait_for_selector("#report-card")
-    assert "boxes" in page.inner_text("#report-card")
+    assert re.match(r"6 images in 2 classes, \d+ boxes, ", page.inner_text("#report-card"))
     page.click("#data-onward")
     page.wait_for_function("document.querySelector('#train-method input')?.value.startsWith('detect/fcos')")
     page.fill("#field-train-epochs input", "2")
