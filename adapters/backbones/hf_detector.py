@@ -7,25 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from adapters.backbones import hf_model
-from adapters.backbones.face import Backbone
+from adapters.backbones.hf_whole import HFWhole, read_whole
 from studio.data.preprocess import Preprocess
 
-BOOKKEEPING = ("architectures", "_name_or_path", "transformers_version", "dtype", "torch_dtype", "image_size")
 
-
-class HFDetector(Backbone):
-    """A whole detector; as a backbone it gives the map that its own backbone makes of an image.
-
-    `classes` are those that its heads know.
-    """
-
-    @property
-    def classes(self) -> list[str]:
-        names = self.module.config.id2label
-        return [names[place] for place in sorted(names)]
-
-    def _embed(self, images: Tensor) -> Tensor:
-        return self._features(images).mean((2, 3))
+class HFDetector(HFWhole):
+    """A whole detector; as a backbone it gives the map that its own backbone makes of an image."""
 
     def _features(self, images: Tensor) -> Tensor:
         if self.module.config.model_type == "yolos":
@@ -37,20 +24,12 @@ class HFDetector(Backbone):
     def _trunk(self) -> nn.Module:
         return self.module.vit if hasattr(self.module, "vit") else self.module.model.backbone
 
-    def _identity(self) -> dict[str, Any]:
-        config = {key: value for key, value in self.architecture["config"].items() if key not in BOOKKEEPING}
-        return {"library": "transformers", "config": config}
-
 
 def build_detector(
     architecture: dict[str, Any], preprocess: Preprocess, size: int | None, weights: Path | None, spec: str, seed: int
 ) -> HFDetector:
-    """With the weights of a folder, heads and names of classes included, or untrained by `seed`."""
-    config = hf_model.read_config(architecture["config"])
-    if weights is None:
-        module = hf_model.create(config, seed)
-    else:
-        module = hf_model.read(weights, hf_model.config_in(weights), spec)
+    """As `read_whole` reads it."""
+    module = read_whole(architecture["config"], weights, spec, seed)
     return HFDetector(module, preprocess.with_size(size or preprocess.image_size), architecture)
 
 

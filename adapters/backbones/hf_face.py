@@ -14,7 +14,6 @@ from adapters.backbones.hf_eomt import build_eomt
 from studio.data.preprocess import Preprocess
 
 LABELS = ("id2label", "label2id", "problem_type")
-BOOKKEEPING = ("architectures", "_name_or_path", "transformers_version", "dtype", "torch_dtype", "image_size")
 
 
 class HFBackbone(Backbone):
@@ -46,8 +45,7 @@ class HFBackbone(Backbone):
         return hf_model.trunk(self.module)
 
     def _identity(self) -> dict[str, Any]:
-        config = {key: value for key, value in self.architecture["config"].items() if key not in BOOKKEEPING}
-        return {"library": "transformers", "config": config}
+        return hf_model.identity(self.architecture["config"])
 
 
 def build(

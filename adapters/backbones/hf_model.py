@@ -16,6 +16,14 @@ from adapters.backbones.seeds import seeded
 from adapters.backbones.weightless import run_weightless
 from studio.core.errors import UsageError, one_line
 
+BOOKKEEPING = ("architectures", "_name_or_path", "transformers_version", "dtype", "torch_dtype", "image_size")
+
+
+def identity(config: dict[str, Any]) -> dict[str, Any]:
+    """What makes a config this network and no other; that of a folder has bookkeeping beside it."""
+    kept = {key: value for key, value in config.items() if key not in BOOKKEEPING}
+    return {"library": "transformers", "config": kept}
+
 
 def read_config(values: dict[str, Any]) -> Any:
     """A config of transformers from plain data, `model_type` included.

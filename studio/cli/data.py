@@ -2,23 +2,9 @@
 
 import argparse
 
-from studio.cli.parser import command, json_option
+from studio.cli.parser import action_arguments, command
 from studio.core.home import Home
 from studio.core.stdout import print_json
-
-
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    for name, (about, function, declare) in ACTIONS.items():
-        action = actions.add_parser(name, help=about, description=about)
-        declare(action)
-        json_option(action)
-        action.set_defaults(data_function=function)
-
-
-@command("data", "check a dataset, or keep versions of it: check, save, versions, compare, delete", _arguments)
-def data(args: argparse.Namespace) -> int:
-    return args.data_function(args)
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -100,3 +86,10 @@ ACTIONS = {
     "compare": ("what was added, removed, changed, relabelled between two versions", _compare, _two),
     "delete": ("forget a version", _delete, lambda parser: parser.add_argument("name", help="of the version")),
 }
+
+
+@command(
+    "data", "check a dataset, or keep versions of it: check, save, versions, compare, delete", action_arguments(ACTIONS)
+)
+def data(args: argparse.Namespace) -> int:
+    return args.action_function(args)

@@ -4,23 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from studio.cli.parser import command, json_option
+from studio.cli.parser import action_arguments, command
 from studio.core.home import Home
 from studio.core.stdout import print_json
-
-
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    for name, (about, function, declare) in ACTIONS.items():
-        action = actions.add_parser(name, help=about, description=about)
-        declare(action)
-        json_option(action)
-        action.set_defaults(label_function=function)
-
-
-@command("label", "make data of photos without labels: begin, next, mark, export", _arguments)
-def label(args: argparse.Namespace) -> int:
-    return args.label_function(args)
 
 
 def _start(args: argparse.Namespace) -> int:
@@ -171,3 +157,8 @@ ACTIONS = {
     "export": ("write what is labelled so far for other tools", _export, _export_arguments),
     "delete": ("delete a project, but not its images", _delete, _name),
 }
+
+
+@command("label", "make data of photos without labels: begin, next, mark, export", action_arguments(ACTIONS))
+def label(args: argparse.Namespace) -> int:
+    return args.action_function(args)

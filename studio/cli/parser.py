@@ -37,6 +37,23 @@ def command(name: str, about: str, arguments: Callable[[argparse.ArgumentParser]
     return add
 
 
+Action = tuple[str, Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], Any]]
+
+
+def action_arguments(actions: dict[str, Action]) -> Callable[[argparse.ArgumentParser], None]:
+    """Declares actions of a command by name: one line about each, what it does, what declares its arguments."""
+
+    def declare(parser: argparse.ArgumentParser) -> None:
+        parsers = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+        for name, (about, function, arguments) in actions.items():
+            action = parsers.add_parser(name, help=about, description=about)
+            arguments(action)
+            json_option(action)
+            action.set_defaults(action_function=function)
+
+    return declare
+
+
 def build_parser() -> argparse.ArgumentParser:
     """With every command that was imported."""
     from studio import __version__

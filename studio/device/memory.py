@@ -15,8 +15,6 @@ from studio.device.probe import Probe
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    Saved = tuple[Tensor, int, Tensor]  # a buffer, its version, and what it held then
-
 Result = TypeVar("Result")
 
 
@@ -105,22 +103,14 @@ class Rewind:
 
     def __init__(self, module: "nn.Module") -> None:
         self._module = module
-        self._saved: list[Saved] = []
+        self._saved: list[Tensor] = []
 
     def mark(self) -> None:
-        """Copies the buffers that have changed since the last mark: those of a teacher or an average may be large."""
-        known = {id(saved[0]): saved for saved in self._saved}
-        self._saved = [_as_it_is(buffer, known.get(id(buffer))) for buffer in self._module.buffers()]
+        """Copies every buffer: a forward pass moves running statistics without a trace in their version counters."""
+        self._saved = [buffer.detach().clone() for buffer in self._module.buffers()]
 
     def restore(self) -> None:
         for parameter in self._module.parameters():
             parameter.grad = None
-        for buffer, (_, _, held) in zip(self._module.buffers(), self._saved, strict=True):
-            buffer.detach().copy_(held)
-
-
-def _as_it_is(buffer: "Tensor", known: "Saved | None") -> "Saved":
-    """A buffer, its version and a copy of it: the `known` copy where it has not changed since."""
-    if known is not None and known[1] == buffer._version:
-        return known
-    return buffer, buffer._version, buffer.detach().clone()
+        for buffer, saved in zip(self._module.buffers(), self._saved, strict=True):
+            buffer.detach().copy_(saved)

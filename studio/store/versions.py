@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,13 +68,9 @@ class Facts:
 
 def versions(home: Home) -> list[Facts]:
     """The versions of whom the home is opened for, newest first; one that can't be read is left out."""
-    found = []
-    for path in home.versions.glob("*.jsonl") if home.versions.is_dir() else []:
-        try:
-            found.append(_facts(path))
-        except StoreError:  # `verify` tells of it
-            continue
-    return sorted(found, key=lambda facts: (facts.created, facts.version), reverse=True)
+    return sorted(
+        _readable(home.versions.glob("*.jsonl")), key=lambda facts: (facts.created, facts.version), reverse=True
+    )
 
 
 def facts_of(home: Home, name: str) -> Facts:
@@ -136,7 +133,7 @@ def bytes_of_versions(home: Home) -> int:
 
 def bytes_of_all(home: Home) -> int:
     """The same of everybody, visitors and this machine's user."""
-    return sum(_facts(path).bytes for path in _all(home))
+    return sum(facts.bytes for facts in _readable(_all(home)))
 
 
 def blobs_of_all(home: Home) -> set[str]:
@@ -158,6 +155,13 @@ def faults(home: Home) -> Iterator[tuple[str, str]]:
         missing = [entry.name for entry in entries if not (home.blobs / entry.image).is_file()]
         if missing:
             yield path.stem, f"{len(missing)} images are missing, such as {missing[0]}"
+
+
+def _readable(paths: Iterable[Path]) -> Iterator[Facts]:
+    """The facts of those that can be read; `verify` tells of the others."""
+    for path in paths:
+        with suppress(StoreError):
+            yield _facts(path)
 
 
 def _all(home: Home) -> list[Path]:

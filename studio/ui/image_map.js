@@ -4,14 +4,6 @@
 const PHOTO = 34, DOT = 5, REACH = 26, EDGE = 24;  // pixels of the screen
 let map = null, tiles = null, at = -1, spots = [];
 
-const make = (tag, attributes = {}, ...children) => {
-  const node = document.createElement(tag);
-  for (const [key, value] of Object.entries(attributes))
-    key.startsWith("on") ? node.addEventListener(key.slice(2), value) : value != null && node.setAttribute(key, value);
-  node.append(...children);
-  return node;
-};
-const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const colour = (number) => map.colours[map.labels[number]] ?? "#9aa0a6";
 const corner = (number) => [map.tile * (number % map.columns), map.tile * Math.floor(number / map.columns)];
 

@@ -7,14 +7,6 @@ let state = {}, things = [], past = [], base = [], strokes = [], active = 0, cho
 let tool = "brush", width = 24, drag = null, polygon = [], busy = false, out = "{}", saved = true, photo = null, overlay = null;
 
 const colour = (name) => state.colours[Math.max(0, state.classes.indexOf(name)) % state.colours.length];
-const make = (tag, attributes = {}, ...children) => {
-  const node = document.createElement(tag);
-  for (const [key, value] of Object.entries(attributes))
-    key.startsWith("on") ? node.addEventListener(key.slice(2), value) : value != null && node.setAttribute(key, value);
-  node.append(...children);
-  return node;
-};
-const part = (name) => element.querySelector(`[data-part="${name}"]`);
 
 function send(act, more = {}) {
   if (busy || !state.project) return;

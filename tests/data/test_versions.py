@@ -158,6 +158,16 @@ def test_a_damaged_image_of_a_version_is_found_and_never_learned_from(home, phot
         open_data(facts.spec, limits_of(home)).items[0].source.read()
 
 
+def test_a_damaged_version_of_one_visitor_takes_no_room_from_another(home, photos):
+    mine, other = home.seen_by("visitor01"), home.seen_by("visitor02")
+    for visitor in (mine, other):
+        shutil.copytree(photos, visitor.uploads / "photos-20260101-000000-abcd")
+    save_version("pets", f"folder:{mine.uploads / 'photos-20260101-000000-abcd'}", mine)
+    (mine.versions / "pets.jsonl").write_text("no JSON")
+    bounds = UploadBounds(visitor_bytes=10**6, free_bytes=0)
+    assert save_version("pets", f"folder:{other.uploads / 'photos-20260101-000000-abcd'}", other, bounds).images == 4
+
+
 def test_the_command_line_saves_lists_compares_and_deletes(home, photos, capsys, monkeypatch):
     monkeypatch.setenv("STUDIO_HOME", str(home.root))
 

@@ -19,6 +19,7 @@ from studio.store.checkpoint import read_manifest
 from studio.store.files import TEMP, write_atomic
 
 LEFT = ("pixels", "alive.lock", "stop", "visitor", "events.jsonl")  # of a run: what stays, or travels line by line
+TEXTS = (".yaml", ".jsonl")  # files of a run that name checkpoints
 SHARED = re.compile(r"blobs/[0-9a-f]{64}|checkpoints/[A-Za-z0-9-]{1,80}\.json")
 
 
@@ -158,9 +159,6 @@ def checkpoints_named(run: RunFolder, store: Store) -> list[str]:
         if any(path.stem in text for text in texts):
             names |= dict.fromkeys(_with_base(path.stem, store))
     return list(names)
-
-
-TEXTS = (".yaml", ".jsonl")
 
 
 def _with_base(checkpoint_id: str, store: Store) -> Iterable[str]:

@@ -1,7 +1,6 @@
 """The images of the data that were taken, page by page: by class, by split, by problem."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -13,8 +12,7 @@ from studio.ui import image_grid
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.guard import guarded
 from studio.ui.image_grid import Wanted
-
-SCRIPT = Path(__file__).parents[1] / "image_map.js"
+from studio.ui.scripts import script
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ def build(shared: Any) -> Grid:
             on = gr.Button(word("images.on"), size="sm", elem_id="images-on", min_width=100)
         draw_map = gr.Button(word("images.map"), elem_id="images-map-draw")
         photo_map = gr.HTML(
-            html_template="<div></div>", js_on_load=SCRIPT.read_text(encoding="utf-8"), apply_default_css=False,
+            html_template="<div></div>", js_on_load=script("image_map.js"), apply_default_css=False,
             elem_id="images-map", padding=False,
         )  # fmt: skip
         picked = gr.HTML(elem_id="images-picked", padding=False)

@@ -17,6 +17,7 @@ from studio.ui.files import served
 from studio.ui.form import READ
 from studio.ui.guard import guarded, inform
 from studio.ui.pages.data import with_data
+from studio.ui.scripts import script
 
 FORMATS = ("folders", "coco", "voc", "yolo", "masks")
 SENT = "(sent, ...rest) => [window.studioLabel.sent(), ...rest]"
@@ -61,7 +62,7 @@ def build(shared: Any, tab: Any) -> None:
             )
             begin = gr.Button(word("labelling.begin.button"), variant="primary", elem_id="label-begin-button")
     entry = gr.HTML(
-        html_template="<div></div>", js_on_load=Path(__file__).parents[1].joinpath("label.js").read_text("utf-8"),
+        html_template="<div></div>", js_on_load=script("label.js"),
         apply_default_css=False, elem_id="label-desk",
     )  # fmt: skip
     with gr.Row(visible=False) as ways_on:

@@ -36,7 +36,7 @@ def build(actions: Any, checkpoint: Any) -> None:
         ends = gr.State(())
 
     @guarded
-    def look(name: str | None, frame: Image.Image | None, ended: tuple[float, ...], request: gr.Request) -> Any:
+    def look_live(name: str | None, frame: Image.Image | None, ended: tuple[float, ...], request: gr.Request) -> Any:
         language = language_of(request)
         if not name:
             raise UsageError(say("try.none", language))
@@ -53,13 +53,12 @@ def build(actions: Any, checkpoint: Any) -> None:
         )
 
     camera.stream(
-        look,
+        look_live,
         [checkpoint, camera, ends],
         [answer, drawn, ends],
         stream_every=EVERY_S,
         time_limit=HOSTED_LIMIT_S if actions.hosted else LIMIT_S,
-        concurrency_id="device",
-        concurrency_limit=1,
+        concurrency_limit=1,  # of its own: a stream holds its turn until it ends, and a photo must not wait for that
         show_progress="hidden",
         api_visibility="private",
     )

@@ -19,6 +19,7 @@ from adapters.finetune.regularizers.stoch_norm import make_stochastic  # noqa: E
 from studio.core import registry  # noqa: E402
 from studio.core.errors import UsageError  # noqa: E402
 from studio.core.faces import LearnerContext  # noqa: E402
+from studio.device.norms import batch_norms  # noqa: E402
 
 PLAIN = ("l2-sp", "bss", "delta", "bi-tuning")
 
@@ -184,6 +185,18 @@ def test_bi_tunings_contrast_is_the_slow_double_loop():
         mine = [value - total for value, owner in zip(similar, owners, strict=True) if owner == label]
         slow -= sum(mine) / len(mine) / 3
     assert float(contrast(queries, keys, labels, owners)) == pytest.approx(slow, rel=1e-4)
+
+
+def test_bi_tunings_slow_network_follows_the_statistics_of_the_fast_one():
+    resnet = "timm/resnet18?random&layers=1,1,1,1&channels=8,8,16,16"
+    learner = learner_of("finetune/full", resnet, regularizer="bi-tuning", freeze_statistics=False)
+    slow, fast = learner.module.aids["slow"][0], learner.module.backbone
+    (before, *_), (norm, *_) = (batch_norms(network) for network in (slow, fast))
+    was = before.running_mean.clone()
+    train(learner, steps=1)
+    (teacher,) = learner.teachers()
+    expected = teacher.decay * was + (1 - teacher.decay) * norm.running_mean
+    assert not torch.equal(norm.running_mean, was) and torch.allclose(before.running_mean, expected, atol=1e-6)
 
 
 def test_bi_tunings_memory_holds_the_last_keys_of_each_class():
