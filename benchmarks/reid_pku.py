@@ -66,6 +66,9 @@ ROWS: dict[str, dict[str, Any]] = {
         "method": "reid/cluster-contrast", "params.by_camera": "neighbours", "params.pooling": "gem",
         **CLUSTERS, "params.k1": 16,
     },
+    "without labels: mmt by camera, gem": {
+        "method": "reid/mmt", "params.by_camera": "mean", "params.pooling": "gem", **CLUSTERS,
+    },
     "without labels: spcl by camera": {"method": "reid/spcl", "params.by_camera": "mean", **CLUSTERS},
 }  # fmt: skip
 
