@@ -1,6 +1,6 @@
 """Reading a run's images as features or pixels: progress, and what was left out, are told in the run's events."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -8,8 +8,8 @@ import numpy as np
 from studio.core.errors import DataError
 from studio.core.procedure import Job
 from studio.data.features.cache import extract
-from studio.data.items import Dataset, Skipped
-from studio.data.pixels import decode
+from studio.data.items import Dataset, Item, Skipped
+from studio.data.pixels import Decoded, decode, decode_each
 from studio.data.preprocess import Preprocess
 
 
@@ -48,9 +48,29 @@ def pixels_of(
         workers=job.recipe.train.workers,
         folder=job.folder / "pixels",
         on_progress=lambda done, total: job.events.progress(f"reading {what}", done, total),
+        should_stop=job.should_stop,
     )
     tell_of_skipped(job, kept, what)
     return pixels, kept
+
+
+def shaped_pixels_of(
+    job: Job, dataset: Any, load: Callable[[Item], Decoded], keep: Callable[[Decoded], None], what: str
+) -> Any:
+    """Gives what `load` makes of each image to `keep` (see `decode_each`): for images that keep their shapes.
+
+    Returns the images that could be read. Raises DataError where none can, StoppedByUser.
+    """
+    readable = decode_each(
+        dataset,
+        load,
+        keep,
+        workers=job.recipe.train.workers,
+        on_progress=lambda done, total: job.events.progress(f"reading {what}", done, total),
+        should_stop=job.should_stop,
+    )
+    tell_of_skipped(job, readable, what)
+    return readable
 
 
 def warn_of_skipped(job: Job, skipped: Iterable[Skipped]) -> None:

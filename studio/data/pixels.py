@@ -3,16 +3,17 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import psutil
 
 from studio.core.errors import StoppedByUser, StoreError
-from studio.data.files.images import BadImage, read_image
+from studio.data.files.images import BadImage, read_image, upright
 from studio.data.files.prefetch import in_order
 from studio.data.items import Dataset, Item, Skipped
 from studio.data.preprocess import Preprocess
@@ -20,6 +21,8 @@ from studio.data.transforms import to_input
 
 SHARE = 0.25  # of the memory that is free now: the most that pixels take of it
 EVERY = 32  # images between two words on progress
+Decoded = TypeVar("Decoded")
+Size = tuple[int, int]  # width, height
 
 
 def decode(
@@ -41,29 +44,83 @@ def decode(
     """
     side, width = round(preprocess.image_size * margin), round(preprocess.width * margin)
     pixels = space((len(dataset), 3, side, width), in_memory, folder)
+    rows = iter(pixels)
+
+    def load(item: Item) -> np.ndarray:
+        return to_input(read_image(item.source, item.name, min_side=side), preprocess, margin).numpy()
+
+    def keep(image: np.ndarray) -> None:
+        next(rows)[:] = image
+
+    readable = decode_each(dataset, load, keep, workers=workers, on_progress=on_progress, should_stop=should_stop)
+    return pixels[: len(readable)], readable
+
+
+def decode_each(
+    dataset: Dataset,
+    load: Callable[[Item], Decoded],
+    keep: Callable[[Decoded], None],
+    *,
+    workers: int = 2,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Dataset:
+    """Gives what `load` makes of each image to `keep`, in order, and returns the images that could be read.
+
+    `load` runs in threads, ahead of `keep`. Images of which it raises BadImage are dropped and named in the dataset's
+    `skipped`. Raises StoppedByUser.
+    """
     kept: list[Item] = []
     skipped: list[Skipped] = list(dataset.skipped)
 
-    def load(item: Item) -> np.ndarray | BadImage:
+    def load_or_error(item: Item) -> Decoded | BadImage:
         try:
-            return to_input(read_image(item.source, item.name, min_side=side), preprocess, margin).numpy()
+            return load(item)
         except BadImage as error:
             return error
 
     threads = max(1, workers)
     with ThreadPoolExecutor(threads) as pool:
-        loaded = in_order(pool, load, dataset.items, ahead=8 * threads)
+        loaded = in_order(pool, load_or_error, dataset.items, ahead=8 * threads)
         for number, (item, decoded) in enumerate(zip(dataset.items, loaded, strict=True), start=1):
             if isinstance(decoded, BadImage):
                 skipped.append(Skipped(item.name, decoded.reason))
             else:
-                pixels[len(kept)] = decoded
+                keep(decoded)
                 kept.append(item)
             if number % EVERY == 0 or number == len(dataset):
                 on_progress(number, len(dataset))
             if should_stop():
                 raise StoppedByUser(f"Stopped after decoding {number} of {len(dataset)} images.")
-    return pixels[: len(kept)], replace(dataset, items=kept, skipped=skipped, splits={})
+    return replace(dataset, items=kept, skipped=skipped, splits={})
+
+
+class Room:
+    """One buffer for images of many shapes, on disk where they would fill the memory."""
+
+    def __init__(self, size: int, folder: Path) -> None:
+        self.at, self.buffer = 0, space((size,), None, folder)
+
+    @classmethod
+    def of_images(cls, items: Iterable[Item], canvas: Callable[[Size], Size], folder: Path) -> "Room":
+        """For RGB images and the pair of each that has one, at the sizes that `canvas` makes of their own."""
+        total = 0
+        for item in items:
+            try:
+                width, height = canvas(upright(item.source, item.name)[0])
+            except BadImage:
+                continue  # which decoding says too
+            total += (
+                3 * width * height * (1 if getattr(item, "pair", None) is None else 2)
+            )  # those of a target have none
+        return cls(total, folder)
+
+    def put(self, pixels: np.ndarray) -> np.ndarray:
+        """Keeps the pixels; returns them as they lie there."""
+        place = self.buffer[self.at : self.at + pixels.size].reshape(pixels.shape)
+        place[:] = pixels
+        self.at += pixels.size
+        return place
 
 
 def space(shape: tuple[int, ...], in_memory: int | None, folder: Path | None) -> np.ndarray:

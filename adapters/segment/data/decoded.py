@@ -1,8 +1,7 @@
 """Splits in memory: each image at a short side of so many pixels, its shape kept, with its class map."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,17 +12,14 @@ from torchvision.transforms.v2 import InterpolationMode, functional
 from adapters.segment.data.packed import Packed, PackedMaps, pack
 from studio.core.procedure import Job
 from studio.data.domains import TargetSet
-from studio.data.files.images import BadImage, read_image, upright
-from studio.data.files.prefetch import in_order
-from studio.data.items import Dataset, Item, Skipped
-from studio.data.load_split import tell_of_skipped
+from studio.data.files.images import read_image
+from studio.data.items import Dataset, Item
+from studio.data.load_split import shaped_pixels_of
 from studio.data.masks.class_map import pixels_by_class
-from studio.data.pixels import space
+from studio.data.pixels import Room, Size
 
 STRIDE = 32  # pixels: sides of what a network sees are multiples of it
 LONGEST = 4  # times the short side that the long one may be; beyond that the image is squeezed
-EVERY = 16  # images between two words on progress
-Size = tuple[int, int]  # width, height
 
 
 @dataclass
@@ -68,56 +64,46 @@ def decode_masked(job: Job, dataset: Dataset, short: int, what: str, own_size: b
 
     What can't be read is named in the events. Raises DataError where nothing can.
     """
+    images: list[np.ndarray] = []
+    counts: list[np.ndarray] = []
+    packed: list[Packed] = []
+    room = _room(job, dataset, short)
 
-    def map_of(item: Item, pixels: np.ndarray) -> tuple[np.ndarray, Packed]:
+    def load(item: Item) -> tuple[np.ndarray, np.ndarray, Packed]:
+        pixels = _pixels(item, short)
         mask = item.mask.read()  # type: ignore[union-attr]
         mask = mask if own_size else at_size(mask, pixels.shape[2:0:-1])
-        return pixels_by_class(len(dataset.classes), mask), pack(mask)
+        return pixels, pixels_by_class(len(dataset.classes), mask), pack(mask)
 
-    images, found, decoded = _decoded(job, dataset, short, what, map_of)
-    counts, packed = zip(*found, strict=True)
-    maps = PackedMaps(packed)
+    def keep(loaded: tuple[np.ndarray, np.ndarray, Packed]) -> None:
+        images.append(room.put(loaded[0]))
+        counts.append(loaded[1])
+        packed.append(loaded[2])
+
+    readable = shaped_pixels_of(job, dataset, load, keep, what)
+    maps: Sequence[np.ndarray] = PackedMaps(packed)
     if not own_size:  # crops of them are taken at every step
-        room = Room.of_maps(job, images)
+        room = Room(sum(image[0].size for image in images), job.folder / "pixels")
         maps = [room.put(mask) for mask in maps]
-    return MaskedSplit(images, maps, np.array(counts), decoded)
+    return MaskedSplit(images, maps, np.array(counts), readable)
 
 
 def decode_images(job: Job, target: TargetSet, short: int, what: str) -> list[np.ndarray]:
     """The images of a target that can be read, uint8 [3, h, w] each. Raises DataError where none can."""
-    return _decoded(job, target, short, what, lambda item, pixels: None)[0]
+    images: list[np.ndarray] = []
+    room = _room(job, target, short)
+    shaped_pixels_of(
+        job, target, lambda item: _pixels(item, short), lambda pixels: images.append(room.put(pixels)), what
+    )
+    return images
 
 
-def _decoded(
-    job: Job, dataset: Any, short: int, what: str, map_of: Callable[[Any, np.ndarray], Any]
-) -> tuple[list[np.ndarray], list[Any], Any]:
-    """The images that can be read, what `map_of` makes of each, and the data set of those alone."""
+def _pixels(item: Item, short: int) -> np.ndarray:
+    return to_canvas(read_image(item.source, item.name, min_side=short), short).numpy()
 
-    def load(item: Any) -> tuple[np.ndarray, Any] | BadImage:
-        try:
-            pixels = to_canvas(read_image(item.source, item.name, min_side=short), short).numpy()
-            return pixels, map_of(item, pixels)
-        except BadImage as error:
-            return error
 
-    room = Room.of_images(job, dataset, short)
-    kept, images, maps = list[Any](), [], []
-    skipped = list(dataset.skipped)
-    threads = max(1, job.recipe.train.workers)
-    with ThreadPoolExecutor(threads) as pool:
-        loaded = in_order(pool, load, dataset.items, ahead=8 * threads)
-        for number, (item, found) in enumerate(zip(dataset.items, loaded, strict=True), start=1):
-            if isinstance(found, BadImage):
-                skipped.append(Skipped(item.name, found.reason))
-            else:
-                kept.append(item)
-                images.append(room.put(found[0]))
-                maps.append(found[1])
-            if number % EVERY == 0 or number == len(dataset):
-                job.events.progress(f"reading {what}", number, len(dataset))
-    decoded = replace(dataset, items=kept, skipped=skipped, splits={})
-    tell_of_skipped(job, decoded, what)
-    return images, maps, decoded
+def _room(job: Job, dataset: Any, short: int) -> Room:
+    return Room.of_images(dataset.items, lambda size: canvas(size, short), job.folder / "pixels")
 
 
 def at_size(mask: np.ndarray, size: Any) -> np.ndarray:
@@ -127,33 +113,3 @@ def at_size(mask: np.ndarray, size: Any) -> np.ndarray:
         return mask
     tensor = torch.from_numpy(np.ascontiguousarray(mask))[None]
     return functional.resize(tensor, [height, width], InterpolationMode.NEAREST_EXACT)[0].numpy()
-
-
-class Room:
-    """One buffer for all arrays of a split, on disk where they would fill the memory."""
-
-    def __init__(self, job: Job, size: int) -> None:
-        self.at, self.buffer = 0, space((size,), None, job.folder / "pixels")
-
-    @classmethod
-    def of_images(cls, job: Job, dataset: Dataset, short: int) -> "Room":
-        total = 0
-        for item in dataset.items:
-            try:
-                width, height = canvas(upright(item.source, item.name)[0], short)
-            except BadImage:
-                continue  # which decoding says too
-            total += 3 * width * height
-        return cls(job, total)
-
-    @classmethod
-    def of_maps(cls, job: Job, images: Sequence[np.ndarray]) -> "Room":
-        """For a map of each image, at its size."""
-        return cls(job, sum(image[0].size for image in images))
-
-    def put(self, pixels: np.ndarray) -> np.ndarray:
-        """Keeps the pixels; returns them as they lie there."""
-        place = self.buffer[self.at : self.at + pixels.size].reshape(pixels.shape)
-        place[:] = pixels
-        self.at += pixels.size
-        return place

@@ -1,8 +1,7 @@
 """Images of one look in memory: each at a short side of so many pixels, its shape kept, with its pair if it has one."""
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -11,17 +10,14 @@ from torchvision.transforms.v2 import InterpolationMode, functional
 
 from studio.core.errors import DataError
 from studio.core.procedure import Job
-from studio.data.files.images import BadImage, read_image, stored_mode, upright
-from studio.data.files.prefetch import in_order
-from studio.data.items import Dataset, Item, Skipped
-from studio.data.load_split import tell_of_skipped
-from studio.data.pixels import space
+from studio.data.files.images import BadImage, read_image, stored_mode
+from studio.data.items import Dataset, Item
+from studio.data.load_split import shaped_pixels_of
+from studio.data.pixels import Room, Size
 
 ASPECT = 0.02  # by which the shapes of an image and its pair may differ
 LONGEST = 4  # times the short side that the long one may be; beyond that the image is squeezed
 CLEAR = ("RGBA", "RGBa", "LA", "La", "PA")  # how images with transparent parts are stored
-EVERY = 16  # images between two words on progress
-Size = tuple[int, int]  # width, height
 
 
 @dataclass
@@ -71,44 +67,34 @@ def decode_looks(job: Job, dataset: Dataset, short: int, what: str, least: int =
     What can't be read is named in the events. Raises DataError where fewer than `least` can.
     """
 
-    def load(item: Item) -> list[np.ndarray] | BadImage:
-        try:
-            image = read_image(item.source, item.name, min_side=short)
-            size = canvas(image.size, short)
-            if item.pair is None:
-                return [to_canvas(image, size)]
-            pair = read_image(item.pair, f"the pair of {item.name}", min_side=short)
-            if abs(image.width * pair.height / (image.height * pair.width) - 1) > ASPECT:
-                sizes = f"{image.width} x {image.height}", f"{pair.width} x {pair.height}"
-                return BadImage(item.name, f"it has {sizes[0]} pixels and its pair {sizes[1]}: other shapes")
-            return [to_canvas(image, size), to_canvas(pair, size)]
-        except BadImage as error:
-            return error
+    images: list[np.ndarray] = []
+    pairs: list[np.ndarray] = []
+    room = Room.of_images(dataset.items, lambda size: canvas(size, short), job.folder / "pixels")
 
-    room = _Room(job, dataset.items, short)
-    kept, images, pairs, skipped = list[Item](), [], [], list(dataset.skipped)
-    threads = max(1, job.recipe.train.workers)
-    with ThreadPoolExecutor(threads) as pool:
-        loaded = in_order(pool, load, dataset.items, ahead=8 * threads)
-        for number, (item, pixels) in enumerate(zip(dataset.items, loaded, strict=True), start=1):
-            if isinstance(pixels, BadImage):
-                skipped.append(Skipped(item.name, pixels.reason))
-            else:
-                kept.append(item)
-                images.append(room.put(pixels[0]))
-                pairs += [room.put(pixel) for pixel in pixels[1:]]
-            if number % EVERY == 0 or number == len(dataset):
-                job.events.progress(f"reading {what}", number, len(dataset))
-    tell_of_modes(job, kept, what)
-    decoded = replace(dataset, items=kept, skipped=skipped, splits={})
-    tell_of_skipped(job, decoded, what)
-    if len(kept) < least:
-        reasons = "; ".join(f"{skip.name}: {skip.reason}" for skip in skipped[:3])
+    def load(item: Item) -> list[np.ndarray]:
+        image = read_image(item.source, item.name, min_side=short)
+        size = canvas(image.size, short)
+        if item.pair is None:
+            return [to_canvas(image, size)]
+        pair = read_image(item.pair, f"the pair of {item.name}", min_side=short)
+        if abs(image.width * pair.height / (image.height * pair.width) - 1) > ASPECT:
+            sizes = f"{image.width} x {image.height}", f"{pair.width} x {pair.height}"
+            raise BadImage(item.name, f"it has {sizes[0]} pixels and its pair {sizes[1]}: other shapes")
+        return [to_canvas(image, size), to_canvas(pair, size)]
+
+    def keep(pixels: list[np.ndarray]) -> None:
+        images.append(room.put(pixels[0]))
+        pairs.extend(room.put(pixel) for pixel in pixels[1:])
+
+    readable = shaped_pixels_of(job, dataset, load, keep, what)
+    tell_of_modes(job, readable.items, what)
+    if len(readable) < least:
+        reasons = "; ".join(f"{skip.name}: {skip.reason}" for skip in readable.skipped[:3])
         raise DataError(
-            f"{what}: {dataset.spec} has {len(kept)} usable images; at least {least} are needed"
+            f"{what}: {dataset.spec} has {len(readable)} usable images; at least {least} are needed"
             + (f" ({reasons})." if reasons else ".")
         )
-    return Looks(images, decoded, pairs)
+    return Looks(images, readable, pairs)
 
 
 def tell_of_modes(job: Job, items: Iterable[Item], what: str) -> None:
@@ -130,24 +116,3 @@ def _mode(item: Item) -> str:
         return stored_mode(item.source, item.name)
     except BadImage:
         return ""
-
-
-class _Room:
-    """One buffer for all images of a split, on disk where they would fill the memory."""
-
-    def __init__(self, job: Job, items: Iterable[Item], short: int) -> None:
-        self.at, total = 0, 0
-        for item in items:
-            try:
-                width, height = canvas(upright(item.source, item.name)[0], short)
-            except BadImage:
-                continue  # which decoding says too
-            total += 3 * width * height * (1 if item.pair is None else 2)
-        self.buffer = space((total,), None, job.folder / "pixels")
-
-    def put(self, pixels: np.ndarray) -> np.ndarray:
-        """Keeps the pixels; returns them as they lie there."""
-        place = self.buffer[self.at : self.at + pixels.size].reshape(pixels.shape)
-        place[:] = pixels
-        self.at += pixels.size
-        return place

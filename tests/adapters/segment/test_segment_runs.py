@@ -13,6 +13,7 @@ from small_networks import RUN, SIZE, VIT, dinov2_folder, encoder_folder
 from studio import cli
 from studio.core import recipe as recipes
 from studio.core.errors import UsageError
+from studio.core.home import Home
 from studio.data import open_data
 from studio.data.masks.class_map import VOID
 from studio.data.masks.outlines import filled_by
@@ -28,8 +29,6 @@ def changed(**sections) -> dict:
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     """A finished run, its home and a folder with two images."""
-    from studio.core.home import Home
-
     folder = tmp_path_factory.mktemp("segment")
     home = Home.find(folder / "home")
     run, result = work(RUN, home)
@@ -282,3 +281,8 @@ def test_real_street_scenes_are_read_with_their_void(shared_data):
         "val": 40,
     }
     assert VOID in data.items[0].mask.read() and SIZE
+
+
+def test_a_run_can_be_stopped_while_it_reads_its_images(tmp_path):
+    _, result = work(RUN, Home.find(tmp_path), should_stop=lambda: True)
+    assert result.status == "stopped" and result.error.startswith("Stopped after decoding 1 of")

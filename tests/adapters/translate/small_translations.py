@@ -1,10 +1,5 @@
 """Runs of translation small enough for tests."""
 
-from studio.core import recipe as recipes
-from studio.runs.executors import run_inline
-from studio.runs.runner import submit
-from studio.store import Store
-
 SIZE = 32
 TINY = "timm/test_efficientnet?random"
 SMALL = {"width": 8, "discriminator_width": 8, "layers": 2}
@@ -34,8 +29,3 @@ def changed(**sections) -> dict:
             for name, values in sections.items()
         },
     }
-
-
-def work(values: dict, home):
-    run = submit(recipes.parse(values), Store(home))
-    return run, run_inline(run, home)

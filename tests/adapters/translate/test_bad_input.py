@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from inline_runs import work
 from PIL import Image
-from small_translations import changed, work
+from small_translations import changed
 
 from studio.core.errors import DataError
 from studio.data import open_data

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from inline_runs import work
 from PIL import Image
-from small_translations import SMALL, changed, work
+from small_translations import SMALL, changed
 
 from adapters.translate.data.decoded import Looks
 from adapters.translate.films.clips import ClipBatches, clips_of, films_of

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from inline_runs import work
 from PIL import Image
-from small_translations import SIZE, SMALL, TINY, UNPAIRED, changed, work
+from small_translations import SIZE, SMALL, TINY, UNPAIRED, changed
 from torch.nn.functional import interpolate
 
 from adapters.translate.base import Made

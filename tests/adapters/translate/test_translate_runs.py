@@ -4,12 +4,14 @@ import json
 
 import numpy as np
 import pytest
+from inline_runs import work
 from PIL import Image
-from small_translations import UNPAIRED, changed, work
+from small_translations import UNPAIRED, changed
 
 from studio import cli
 from studio.core import recipe as recipes
 from studio.core.errors import UsageError
+from studio.core.home import Home
 from studio.data import open_data
 from studio.runs.export import export_checkpoint
 from studio.runs.predict import load_checkpoint
@@ -18,8 +20,6 @@ from studio.runs.predict import load_checkpoint
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     """A finished run of pix2pix, its home and a folder with two images."""
-    from studio.core.home import Home
-
     folder = tmp_path_factory.mktemp("translate")
     home = Home.find(folder / "home")
     run, result = work(changed(), home)
@@ -99,3 +99,8 @@ def test_a_generator_leaves_as_onnx_for_images_of_many_sizes(home, tmp_path, gen
     session = onnxruntime.InferenceSession(str(tmp_path / "onnx" / "model.onnx"), providers=["CPUExecutionProvider"])
     made = session.run(None, {"images": np.zeros((1, 3, 64, 96), np.float32)})[0]
     assert made.shape == (1, 3, 64, 96) and np.abs(made).max() <= 1
+
+
+def test_a_run_can_be_stopped_while_it_reads_its_images(tmp_path):
+    _, result = work(changed(), Home.find(tmp_path), should_stop=lambda: True)
+    assert result.status == "stopped" and result.error.startswith("Stopped after decoding 1 of")

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
+from inline_runs import work
 from PIL import Image
-from small_translations import SIZE, TINY, work
+from small_translations import SIZE, TINY
 
 from adapters.translate.style.hed_weights import load_hed
 from adapters.translate.style.vgg import Vgg
