@@ -1,5 +1,6 @@
-"""Adapting while predicting: each batch is answered and moves the network for the next, until it must be reset."""
+"""Adapting while predicting: each batch is answered and moves the network for the next, unless it must be reset."""
 
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from adapters.align.deep.run.judging import Look, Splits, look_at
 from adapters.align.deep.run.report import on_target, show
+from adapters.align.deep.test_time.disagreement import Disagreement
 from studio.core.errors import StoppedByUser
 from studio.core.procedure import Job, Outcome, Predictor
 from studio.data.preprocess import Preprocess
@@ -17,58 +19,61 @@ from studio.engine.decoded import inputs
 from studio.engine.session import Session, save_checkpoint
 
 LEAST = 8  # images of a batch whose statistics say something; fewer are answered as the network is
-LASTING = 0.95  # of the mean prediction that the reset looks at, a batch
-SETTLED = 10  # batches before it is looked at
 
 
 class Stream:
-    """A learner that is asked about one batch after the other. `resets` counts how often it began anew.
+    """A learner that is asked about one batch after the other; the one that is given stays as it is.
 
-    `answered` are the images that it adapted to.
+    `answered` are the images that it adapted to, `resets` counts how often it began anew.
     """
 
     def __init__(self, learner: Any, lr: float, least: int = LEAST) -> None:
-        """A batch of fewer than `least` images is answered as the network is."""
-        self.learner, self.lr, self.least, self.resets = learner, lr, least, 0
-        self.answered = 0
-        self.first = {name: tensor.clone() for name, tensor in learner.module.state_dict().items()}
-        self._begin()
+        """A batch of fewer than `least` images is answered without adapting."""
+        self.start, self.lr, self.least = learner, lr, least
+        self.answered = self.resets = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """Goes back to the start."""
+        self.learner = deepcopy(self.start)
+        self.optimizer = torch.optim.Adam(self.learner.param_groups(self.lr, 0.0))
+        self.disagreement = Disagreement(self.learner.params.reset)
+        self.moved = False
 
     def answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Features [B, D] and logits [B, C] of normalised images [B, 3, H, W], from before they move the network."""
         adapting = len(images) >= self.least
-        self.learner.train_mode(adapting)
         with torch.inference_mode(False), torch.set_grad_enabled(adapting):
-            features, logits = self.learner.answer(images.clone())
-            losses = self.learner.objective(features, logits) if adapting else {}
-            if losses:
-                self.optimizer.zero_grad()
-                sum(losses.values()).backward()
-                self.optimizer.step()
-        if adapting:
-            self.answered += len(images)
-            probabilities = logits.detach().softmax(dim=1)
-            self._watch(probabilities.transpose(0, 1).flatten(1).mean(dim=1))
+            images = images.clone()
+            features, logits = ask(self.learner, images, adapting)
+            if adapting and self.moved and self.learner.params.reset and self.astray(images, logits.detach()):
+                self.resets += 1
+                self.begin()
+                features, logits = ask(self.learner, images, adapting)
+            if adapting:
+                self.answered += len(images)
+                self._learn(features, logits)
         return features.detach(), logits.detach()
 
-    def _begin(self) -> None:
-        self.optimizer = torch.optim.Adam(self.learner.param_groups(self.lr, 0.0))
-        self.mean: Tensor | None = None
-        self.batches = 0
+    def astray(self, images: Tensor, logits: Tensor) -> bool:
+        """Whether the network has moved so far that these answers [B, C] are no longer to be trusted."""
+        with torch.no_grad():
+            unmoved = ask(self.start, images, adapting=True)[1]
+        return self.disagreement.too_much(logits, unmoved)
 
-    def least_spread(self, mean: Tensor) -> float:
-        """Fewer classes than this, over which the mean prediction [C] of late is spread, are a collapse."""
-        return max(1.05, self.learner.params.reset * len(mean))
+    def _learn(self, features: Tensor, logits: Tensor) -> None:
+        losses = self.learner.objective(features, logits)
+        if losses:
+            self.optimizer.zero_grad()
+            sum(losses.values()).backward()
+            self.optimizer.step()
+            self.moved = True
 
-    def _watch(self, mean: Tensor) -> None:
-        """Resets where the predictions of late fall into few classes."""
-        self.batches += 1
-        self.mean = mean if self.mean is None else LASTING * self.mean + (1 - LASTING) * mean
-        spread = float(torch.special.entr(self.mean).sum().exp())
-        if self.learner.params.reset and self.batches >= SETTLED and not spread >= self.least_spread(mean):
-            self.learner.module.load_state_dict(self.first)
-            self.resets += 1
-            self._begin()
+
+def ask(learner: Any, images: Tensor, adapting: bool) -> tuple[Tensor, Tensor]:
+    """A learner's features and logits; with the statistics of the batch where it is `adapting`."""
+    learner.train_mode(adapting)
+    return learner.answer(images)
 
 
 class OnlinePredictor(Predictor):
@@ -91,12 +96,12 @@ class OnlinePredictor(Predictor):
             return (
                 f"{title}: at most {LEAST - 1} images came at once, too few to adapt to; all were answered as it was."
             )
-        resets = f"; back to the start {stream.resets} times, when few classes were left" if stream.resets else ""
+        resets = f"; back to the start {stream.resets} times, when its answers had gone astray" if stream.resets else ""
         return f"{title}: adapted to {stream.answered} images while answering{resets}."
 
     def module(self) -> nn.Module:
         """The network before it adapts."""
-        return self.stream.learner.module
+        return self.stream.start.module
 
 
 def adapt_online(job: Job, session: Session, splits: Splits) -> Outcome:
@@ -108,21 +113,18 @@ def adapt_online(job: Job, session: Session, splits: Splits) -> Outcome:
     metrics = {**on_target(looks[0], splits, known), "resets": resets, "selection": "none (online)"}
     metrics["source_only_accuracy"] = on_target(looks[1], splits, known)["target_accuracy"]
     if resets:
-        job.events.warning(
-            f"Reset to the source {resets} times: the predictions had fallen into few classes (params.reset)."
-        )
+        job.events.warning(f"Reset to the source {resets} times: the answers had gone astray (params.reset).")
     seen = Splits(None, None, part, splits.test, splits.test is not None)
     show(job, seen, session.classes, [], metrics, *looks, learner.title)
     return Outcome(metrics, save_checkpoint(job, session, metrics).id)
 
 
 def answer_stream(job: Job, session: Session, splits: Splits) -> tuple[Look, Look, int]:
-    """What is scored, answered while adapting and before, and how often it was reset; the learner ends as it began."""
+    """What is scored, answered while adapting and before, and how often it was reset; the learner stays as it is."""
     learner, part = session.learner, splits.test or splits.target
     before = look_at(job, learner, part, session.preprocess)
     stream = Stream(learner, job.recipe.train.lr)
     now = _answers(job, stream, part, session.preprocess)
-    learner.module.load_state_dict(stream.first)  # a checkpoint begins where the source ended
     return now, before, stream.resets
 
 

@@ -20,10 +20,11 @@ class OnlineParams(DeepParams):
         0.0, ge=0, le=1e6, description="images that the source's batch-norm statistics count as beside a batch's own"
     )
     reset: float = Field(
-        0.25,
+        0.5,
         ge=0,
-        lt=1,
-        description="back to the source where predictions have fallen into fewer classes than this share; 0: never",
+        le=1,
+        description="back to the source where more answers than this share, or than twice the errors that it expects "
+        "of itself, differ from those of the source's weights; 0: never",
     )
 
 

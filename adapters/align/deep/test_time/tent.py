@@ -11,7 +11,9 @@ from studio.core.registry import register
 class Tent(Online):
     """Minimises the mean entropy of a batch's predictions, with the batch's own statistics. Wang et al. 2021, eq. 1.
 
-    Long streams can end in one class; `reset` goes back to the source then, as in Niu et al. 2023, section 4.
+    Long streams can end in wrong classes of which it is sure. `reset` goes back to the source then, as the recovery of
+    Niu et al. 2023, section 4, does; it looks at the answers that the source's weights would give with the same
+    statistics instead of at the entropy, which is low where all is well, too.
     """
 
     title = "TENT"

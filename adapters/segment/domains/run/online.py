@@ -32,17 +32,33 @@ from studio.data.transforms import normalize
 from studio.engine.session import save_checkpoint
 from studio.store import Checkpoint
 
+LASTING = 0.95  # of the mean prediction that the reset looks at, a batch
+SETTLED = 10  # batches before it is looked at
+
 
 class PixelStream(Stream):
-    """A learner that is asked about one batch of images after the other, one image at a time if need be."""
+    """A learner that is asked about one batch of images after the other, one image at a time if need be.
+
+    It goes back to the start where its predictions of late fall into few classes.
+    """
 
     def __init__(self, learner: TentMasks, lr: float) -> None:
         super().__init__(learner, lr, least=1)
         self.usual: float | None = None
 
-    def least_spread(self, mean: Tensor) -> float:
-        """As a share of the spread that the first batches had; one class in one image is no collapse yet."""
-        return 1 + self.learner.params.reset * ((self.usual or 1.0) - 1)
+    def begin(self) -> None:
+        super().begin()
+        self.mean: Tensor | None = None
+        self.batches = 0
+
+    def astray(self, images: Tensor, logits: Tensor) -> bool:
+        """Whether the mean prediction of late is spread over fewer classes than a share of what it was at first."""
+        mean = logits.softmax(dim=1).mean(dim=(0, 2, 3))
+        self.batches += 1
+        self.mean = mean if self.mean is None else LASTING * self.mean + (1 - LASTING) * mean
+        now = float(torch.special.entr(self.mean).sum().exp())
+        least = 1 + self.learner.params.reset * ((self.usual or 1.0) - 1)  # one class in one image is no collapse yet
+        return self.batches >= SETTLED and not now >= least
 
     def probabilities(self, images: Tensor, preprocess: Preprocess) -> Tensor:
         """[B, C, h, w] of images uint8 [B, 3, h, w], from before they move the network."""
@@ -91,7 +107,6 @@ class OnlineSegmentation(Segmenting):
         before = class_maps(job, session, split, look)
         stream = PixelStream(session.learner, recipe.train.lr)
         now = _answers(job, stream, split, session.preprocess)
-        learner.module.load_state_dict(stream.first)  # type: ignore[attr-defined]
         metrics = report(job, split, matrices_of(split, now), now, [])
         metrics.update(selection="none (online)", scored_on="test", resets=stream.resets)
         metrics["source_only_miou"] = tell_beside(job, split, before, now, metrics)
