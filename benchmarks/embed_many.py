@@ -1,17 +1,21 @@
 """Embedding many small images beside a bare forward loop over tensors in memory: speed, and memory as it goes.
 
-    python benchmarks/embed_many.py [--images 100000] [--pixels 32] [--folder FOLDER] [--backbone studio/conv4]
+    python benchmarks/embed_many.py OUT [--images 100000] [--pixels 32] [--folder FOLDER] [--backbone studio/conv4]
+    python benchmarks/embed_many.py OUT --images 100000 --minutes 7      # so much of it; given again it goes on
 
-Images are JPEGs of random content, made in FOLDER unless they are there. A bare loop runs over 4,096 of them, decoded
-before, ahead of the embedding and after it; speed is embedding / mean of the two. Everything `launch.py embed` does
-is in its time but opening the folder, which is said apart. Memory is this process's, at each quarter of the images.
+Images are JPEGs of random content, made in FOLDER (OUT/photos) unless they are there. The images are embedded chunk by
+chunk, 4,096 each, and after each chunk the bare loop runs over 1,024 images that were decoded before: a line a chunk in
+OUT/chunks.jsonl. What is said at the end is the sum of all chunks: embedding / bare by the clock and by the processor
+time of this process, memory at each quarter. Everything `launch.py embed` does is in its time but opening the folder,
+which is said apart.
 """
 
 import argparse
 import json
-import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -22,78 +26,96 @@ from studio.core import registry
 from studio.core.home import Home
 from studio.data import open_data, read_image
 from studio.data.features import embedding
-from studio.data.features.cache import BATCH, forward_for
+from studio.data.features.cache import BATCH, SHARD_ROWS, forward_for
 from studio.data.transforms import to_input
 
-BARE = 4096
+BARE = 1024
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--pixels", type=int, default=32)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--backbone", default="studio/conv4")
+    parser.add_argument("--minutes", type=float, default=1e9, help="stop after so many; the same command goes on")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = args.folder or Path(scratch) / "photos"
-        make_folder(folder, args.images, args.pixels)
-        print(json.dumps(measure(folder, args.backbone, args.pixels, Path(scratch))), flush=True)
-
-
-def measure(folder: Path, name: str, pixels: int, scratch: Path) -> dict[str, object]:
-    network = registry.backbone(name, image_size=pixels).eval()
+    folder, end = args.folder or args.out / "photos", time.monotonic() + 60 * args.minutes
+    make_folder(folder, args.images, args.pixels)
     begun = time.perf_counter()
     dataset = open_data(f"folder:{folder}")
     opened_s = time.perf_counter() - begun
-    home, memory, done = Home.find(scratch / "home"), [megabytes()], 0
-
-    def watch(images: int) -> None:
-        nonlocal done
-        before, done = done, done + images
-        if before * 4 // len(dataset) != done * 4 // len(dataset):
-            memory.append(megabytes())
-
-    first = bare(dataset, network)
-    begun = time.perf_counter()
-    embedding.begin(scratch / "out", dataset.spec, network, name, "fp32")
-    embedding.embed_part(dataset, scratch / "out", network, home=home, on_progress=watch)
-    made = embedding.finish(dataset, scratch / "out")
-    seconds = time.perf_counter() - begun
-    loop = (first + bare(dataset, network)) / 2
-    begun = time.perf_counter()
-    embedding.embed_part(dataset, scratch / "out", network, home=home)
-    return {
-        "images": len(made), "backbone": name, "pixels": pixels, "threads": torch.get_num_threads(),
-        "open_s": round(opened_s, 1), "embed_s": round(seconds, 1), "images_per_s": round(len(made) / seconds),
-        "bare_per_s": round(loop), "embed / bare": round(len(made) / seconds / loop, 3),
-        "again_s": round(time.perf_counter() - begun, 1), "memory_mb": memory,
-    }  # fmt: skip
+    rows = embed(dataset, args, end)
+    print(json.dumps({"open_s": round(opened_s, 1), **summary(rows)}), flush=True)
 
 
-def bare(dataset, network) -> float:
-    """Images a second of the forward pass alone."""
+def embed(dataset: Any, args: argparse.Namespace, end: float) -> list[dict[str, Any]]:
+    """A row for each chunk, those of earlier calls included."""
+    torch.manual_seed(0)  # the weights of an untrained backbone
+    network = registry.backbone(args.backbone, image_size=args.pixels).eval()
+    home, out, file = Home.find(args.out / "home"), args.out / "features", args.out / "chunks.jsonl"
+    rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    embedding.begin(out, dataset.spec, network, args.backbone, "fp32")
+    chunks, bare = -(-len(dataset) // SHARD_ROWS), bare_loop(dataset, network)
+    for number in range(len(rows), chunks):
+        if time.monotonic() > end:
+            return rows
+        images = min(SHARD_ROWS, len(dataset) - number * SHARD_ROWS)
+        bound = {"home": home, "part": number, "parts": chunks}
+        embed_s, embed_cpu_s = timed(lambda bound=bound: embedding.embed_part(dataset, out, network, **bound))
+        bare_s, bare_cpu_s = timed(bare)
+        rows.append({
+            "images": images, "embed_s": embed_s, "embed_cpu_s": embed_cpu_s, "bare_s": bare_s,
+            "bare_cpu_s": bare_cpu_s, "memory_mb": round(psutil.Process().memory_info().rss / 2**20),
+        })  # fmt: skip
+        with open(file, "a") as lines:
+            lines.write(json.dumps(rows[-1]) + "\n")
+    finish_s, _ = timed(lambda: embedding.finish(dataset, out))
+    print(json.dumps({"finish_s": round(finish_s, 1)}), flush=True)
+    return rows
+
+
+def bare_loop(dataset: Any, network: Any) -> Callable[[], None]:
+    """The forward pass alone over images that are decoded."""
     items = dataset.items[:BARE]
     images = torch.stack([to_input(read_image(item.source, item.name), network.preprocess) for item in items])
     forward = forward_for(network, "cpu", "fp32", len(dataset))
     forward(images[:BATCH])
-    begun = time.perf_counter()
-    for batch in images.split(BATCH):
-        forward(batch)
-    return len(images) / (time.perf_counter() - begun)
+
+    def loop() -> None:
+        for batch in images.split(BATCH):
+            forward(batch)
+
+    return loop
 
 
-def megabytes() -> int:
-    return round(psutil.Process().memory_info().rss / 2**20)
+def timed(work: Callable[[], Any]) -> tuple[float, float]:
+    """Seconds by the clock, and of processor time."""
+    begun, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - begun, time.process_time() - cpu
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    total = {key: sum(row[key] for row in rows) for key in rows[0]}
+    speed = {name: total["images"] / total[f"embed_{name}"] for name in ("s", "cpu_s")}
+    bare = {name: BARE * len(rows) / total[f"bare_{name}"] for name in ("s", "cpu_s")}
+    return {
+        "images": total["images"], "threads": torch.get_num_threads(), "images_per_s": round(speed["s"]),
+        "bare_per_s": round(bare["s"]), "embed / bare, clock": round(speed["s"] / bare["s"], 3),
+        "embed / bare, processor": round(speed["cpu_s"] / bare["cpu_s"], 3),
+        "memory_mb": [rows[place]["memory_mb"] for place in np.linspace(0, len(rows) - 1, 5).astype(int)],
+    }  # fmt: skip
 
 
 def make_folder(root: Path, count: int, pixels: int) -> None:
     draw = np.random.default_rng(0)
     for number in range(count):
         path = root / f"class{number % 10}" / f"{number:07d}.jpg"
+        small = Image.fromarray(draw.integers(0, 255, (8, 8, 3), np.uint8))
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            small = Image.fromarray(draw.integers(0, 255, (8, 8, 3), np.uint8))
             small.resize((pixels, pixels), Image.Resampling.BICUBIC).save(path, quality=90)
 
 

@@ -16,23 +16,23 @@ from adapters.tables.cells import Cell, Key, fill, read_cells
 from adapters.tables.files import averaged, write_tables
 from adapters.tables.named_domains import NamedDomains
 from adapters.tables.paired import beside, columns_beside
+from adapters.tables.seeds import Seeds, one_seed
 from adapters.tables.settings import chosen, params_of
 from studio.core import registry
 from studio.core.errors import UsageError, nearest
 from studio.core.home import Home
-from studio.core.procedure import Job, Outcome, Predictor, Procedure
+from studio.core.procedure import CELLS, Job, Outcome, Predictor, Procedure
 from studio.core.recipe import Recipe
 from studio.core.registry import Method, procedure, register
 
 BOUND = "target labels (bound)"
 
 
-class TableParams(NamedDomains):
+class TableParams(NamedDomains, Seeds):
     methods: str = Field(
         "", description="ids without align/, by comma; `shallow` and `deep` stand for all of a kind, empty for shallow"
     )
     tasks: str = Field("", description="SOURCE-TARGET by comma; empty takes every ordered pair")
-    seeds: int = Field(1, ge=1, le=1000, description="seeds: 0, 1, ...")
     normalize: str = Field("zscore-unit", description="how features are normalised, for every shallow method")
     common: dict[str, Any] = Field({}, description="params of every deep method, such as {backbone_lr: 1.0}")
     settings: dict[str, dict[str, Any]] = Field({}, description="params by method, the same for every task")
@@ -53,6 +53,13 @@ class AlignTable(Method):
     takes_checkpoint = False
     Params = TableParams
 
+    def parts(self, recipe: Recipe) -> dict[str, dict[str, Any]]:
+        """A part is a task and a seed: its methods share the images, and some start from its source only."""
+        tasks, seeds = _tasks(self.params.tasks, list(domain_specs(self.params, recipe))), self.params.each_seed()
+        if len(tasks) * len(seeds) == 1:
+            return {}
+        return {f"{task} {seed}": {"params.tasks": task, **one_seed(seed)} for task in tasks for seed in seeds}
+
 
 @procedure
 class Table(Procedure):
@@ -67,12 +74,12 @@ class Table(Procedure):
 
     def run(self, job: Job) -> Outcome:
         params: TableParams = job.method.params
-        specs = domain_specs(job)
+        specs = domain_specs(params, job.recipe)
         tasks, methods = _tasks(params.tasks, list(specs)), _methods(params)
-        wanted = [(m, t, s) for t in tasks for s in range(params.seeds) for m in methods.names]
+        wanted = [(m, t, s) for t in tasks for s in params.each_seed() for m in methods.names]
         pairs = _pairs(job, specs, tasks) if methods.shallow else {}
         settings = {name: {**params.common, **params.settings.get(name, {})} for name in methods.deep}
-        deep = DeepCells(job, specs, settings, read_cells(job.folder / "cells.jsonl"))
+        deep = DeepCells(job, specs, settings, read_cells(job.folder / CELLS))
 
         def compute(key: Key) -> Cell:
             method, task, seed = key
@@ -88,9 +95,9 @@ class Table(Procedure):
         raise UsageError("A table of methods leaves no checkpoint. Run one of its methods to get one.")
 
 
-def domain_specs(job: Job) -> dict[str, str]:
+def domain_specs(params: TableParams, recipe: Recipe) -> dict[str, str]:
     """Data specs by domain name: `params.domains`, else data.source and data.target. Raises UsageError for too few."""
-    params, data = job.method.params, job.recipe.data
+    data = recipe.data
     if specs := params.specs():
         return specs
     if not (data.source and data.target):
@@ -154,9 +161,9 @@ def _write(
 ) -> dict[str, float]:
     """The table into the events and files; the averages in percent of those methods that have all their cells."""
     rows = []
-    for name, values in averaged(methods.names, tasks, params.seeds, cells):
+    for name, values in averaged(methods.names, tasks, params.each_seed(), cells):
         plain = PLAIN if name in methods.deep else "none"
-        rows.append((name, [*values, *beside(name, plain, tasks, params.seeds, cells)]))
+        rows.append((name, [*values, *beside(name, plain, tasks, params.each_seed(), cells)]))
     columns = ["method", *tasks, "average", *columns_beside("source only")]
     shown = [[name, *(None if v is None else round(v, 1) for v in values)] for name, values in rows]
     job.table("accuracy on the target, %", columns, shown)

@@ -1,6 +1,6 @@
 """All regularizers of transfer on one table."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -8,6 +8,7 @@ from adapters.finetune.regularizers import KNOWN
 from studio.core import registry
 from studio.core.errors import UsageError, nearest
 from studio.core.faces import Comparison, Learner
+from studio.core.recipe import Recipe
 from studio.core.registry import Params, register
 
 NONE = "none"
@@ -18,6 +19,7 @@ class CompareParams(Params):
         "full", description="what is trained with each regularizer"
     )
     regularizers: list[str] = Field([], description="regularizers to compare, beside none; empty takes all")
+    beside_none: bool = Field(True, description="train without a regularizer too, which the others are compared with")
 
 
 @register("finetune/compare")
@@ -41,7 +43,18 @@ class Compare(Comparison):
 
     def learners(self) -> dict[str, Learner]:
         cls = registry.get(f"finetune/{self.params.method}")
-        return {name: cls(cls.Params(regularizer=name)) for name in chosen(self.params.regularizers)}
+        return {name: cls(cls.Params(regularizer=name)) for name in self._chosen()}
+
+    def parts(self, recipe: Recipe) -> dict[str, dict[str, Any]]:
+        """A part is one training."""
+        names = self._chosen()
+        if len(names) == 1:
+            return {}
+        return {name: {"params.regularizers": [name], "params.beside_none": name == NONE} for name in names}
+
+    def _chosen(self) -> list[str]:
+        names = chosen(self.params.regularizers)
+        return names if self.params.beside_none or names == [NONE] else names[1:]
 
 
 def chosen(names: list[str]) -> list[str]:

@@ -14,10 +14,12 @@ from adapters.tables.cells import Cell, Key, fill
 from adapters.tables.files import averaged, write_tables
 from adapters.tables.named_domains import NamedDomains
 from adapters.tables.paired import beside, columns_beside
+from adapters.tables.seeds import Seeds, one_seed
 from adapters.tables.settings import chosen, params_of
 from studio.core import registry
 from studio.core.errors import UsageError, nearest
 from studio.core.procedure import Job, Outcome, Predictor, Procedure
+from studio.core.recipe import Recipe
 from studio.core.registry import Method, procedure, register
 from studio.data.preprocess import Preprocess
 from studio.engine.decoded import judge, predict_pixels
@@ -25,10 +27,9 @@ from studio.engine.decoded import judge, predict_pixels
 PLAIN = "erm"
 
 
-class TableParams(NamedDomains):
+class TableParams(NamedDomains, Seeds):
     methods: str = Field("", description="ids without generalize/, by comma; empty takes all")
     unseen: str = Field("", description="names of the domains that are left out in turn, by comma; empty takes each")
-    seeds: int = Field(1, ge=1, le=1000, description="seeds: 0, 1, ...")
     common: dict[str, Any] = Field({}, description="params of every method, such as {freeze_statistics: false}")
     settings: dict[str, dict[str, Any]] = Field({}, description="params by method, the same for every domain")
 
@@ -48,6 +49,13 @@ class GeneralizeTable(Method):
     takes_checkpoint = False
     Params = TableParams
 
+    def parts(self, recipe: Recipe) -> dict[str, dict[str, Any]]:
+        """A part is a domain left out and a seed: its methods share the images."""
+        unseen, seeds = left_out(self.params, self.params.specs()), self.params.each_seed()
+        if len(unseen) * len(seeds) == 1:
+            return {}
+        return {f"{name} {seed}": {"params.unseen": name, **one_seed(seed)} for name in unseen for seed in seeds}
+
 
 @procedure
 class LeavingEachOut(Procedure):
@@ -60,7 +68,7 @@ class LeavingEachOut(Procedure):
         params: TableParams = job.method.params
         specs, methods = params.specs(), methods_of(params)
         unseen = left_out(params, specs)
-        wanted = [(method, name, seed) for name in unseen for seed in range(params.seeds) for method in methods]
+        wanted = [(method, name, seed) for name in unseen for seed in params.each_seed() for method in methods]
         kept = _LeftOut()
         cells = fill(job, wanted, lambda key: _cell(_job_of(job, key, specs), key, kept))
         return Outcome(_report(job, methods, unseen, cells))
@@ -146,7 +154,7 @@ def _cell(job: Job, key: Key, kept: _LeftOut) -> Cell:
 
 
 def _report(job: Job, methods: list[str], unseen: list[str], cells: dict[Key, Cell]) -> dict[str, Any]:
-    seeds = job.method.params.seeds
+    seeds = job.method.params.each_seed()
     rows = [
         (name, [*values, *beside(name, PLAIN, unseen, seeds, cells)])
         for name, values in averaged(methods, unseen, seeds, cells)

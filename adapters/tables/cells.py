@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.core.errors import StoppedByUser, StudioError
-from studio.core.procedure import Job
+from studio.core.procedure import CELLS, Job
 
 Key = tuple[str, str, int]  # method, task, seed
 Cell = dict[str, Any]
@@ -18,7 +18,7 @@ def fill(job: Job, wanted: Sequence[Key], compute: Callable[[Key], Cell]) -> dic
 
     Raises StoppedByUser between two cells where the run shall stop.
     """
-    path = job.folder / "cells.jsonl"
+    path = job.folder / CELLS
     cells = read_cells(path)
     for done, key in enumerate(wanted):
         if key in cells:

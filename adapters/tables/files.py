@@ -1,6 +1,7 @@
 """A table of accuracies as CSV, Markdown and LaTeX."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,14 @@ Row = tuple[str, list[float | None]]
 
 
 def averaged(
-    methods: list[str], tasks: list[str], seeds: int, cells: dict[tuple[str, str, int], dict[str, Any]]
+    methods: list[str], tasks: list[str], seeds: Sequence[int], cells: dict[tuple[str, str, int], dict[str, Any]]
 ) -> list[Row]:
     """(method, percent by task and their average), means over seeds; None where a cell failed."""
     rows = []
     for method in methods:
         values: list[float | None] = []
         for task in tasks:
-            accuracies = [cells.get((method, task, seed), {}).get("accuracy") for seed in range(seeds)]
+            accuracies = [cells.get((method, task, seed), {}).get("accuracy") for seed in seeds]
             values.append(None if None in accuracies else 100.0 * float(np.mean(accuracies)))
         values.append(None if None in values else float(np.mean(values)))
         rows.append((method, values))

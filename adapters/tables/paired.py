@@ -1,5 +1,6 @@
 """What stands beside a method's average in a table: its spread over seeds, and its paired difference to a baseline."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,18 @@ def columns_beside(baseline: str) -> list[str]:
 
 
 def beside(
-    name: str, baseline: str, tasks: list[str], seeds: int, cells: dict[tuple[str, str, int], dict[str, Any]]
+    name: str,
+    baseline: str,
+    tasks: list[str],
+    seeds: Sequence[int],
+    cells: dict[tuple[str, str, int], dict[str, Any]],
 ) -> list[float | None]:
     """In points: the deviation of the average over seeds, the difference to `baseline` and the half-width of its 95%
     interval, paired over tasks and seeds. None where there is none; a difference says something where it is larger
     than that half-width.
     """
     own, plain = (_percent(method, tasks, seeds, cells) for method in (name, baseline))
-    deviation = float(own.mean(axis=1).std(ddof=1)) if seeds > 1 and not np.isnan(own).any() else None
+    deviation = float(own.mean(axis=1).std(ddof=1)) if len(seeds) > 1 and not np.isnan(own).any() else None
     if name == baseline or np.isnan(own).any() or np.isnan(plain).any():
         return [deviation, None, None]
     difference, half = paired_difference(own.ravel(), plain.ravel())
@@ -28,8 +33,8 @@ def beside(
 
 
 def _percent(
-    name: str, tasks: list[str], seeds: int, cells: dict[tuple[str, str, int], dict[str, Any]]
+    name: str, tasks: list[str], seeds: Sequence[int], cells: dict[tuple[str, str, int], dict[str, Any]]
 ) -> np.ndarray:  # fmt: skip
     """[seeds, tasks], NaN where a cell is missing or failed."""
-    values = [[cells.get((name, task, seed), {}).get("accuracy") for task in tasks] for seed in range(seeds)]
+    values = [[cells.get((name, task, seed), {}).get("accuracy") for task in tasks] for seed in seeds]
     return 100 * np.array(values, float)

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+#: of a run that makes a table, what is finished of it: lines of this file, and folders of the resume state so named
+CELLS, DONE = "cells.jsonl", " done"
+
+
 @dataclass
 class Job:
     """One run at work."""

@@ -77,6 +77,12 @@ class Method:
     def __init__(self, params: Any = None) -> None:
         self.params = params if params is not None else self.Params()
 
+    def parts(self, recipe: Any) -> dict[str, dict[str, Any]]:
+        """Where it makes a table: the smaller tables that this one is made of, each by what it changes in the recipe
+        (dotted keys). They can be worked on apart, each leaving its finished cells in its run's folder (`CELLS`, `DONE`
+        of studio.core.procedure)."""
+        return {}
+
 
 def register(method_id: str) -> Callable[[type[Method]], type[Method]]:
     """Class decorator: makes the class known under `method_id`, such as `align/tca`."""

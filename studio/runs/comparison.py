@@ -69,14 +69,14 @@ class Comparison:
         return asdict(self)
 
 
-def compare(names: Sequence[str], store: Store) -> Comparison:
+def compare(names: Sequence[str], store: Store, most: int = MOST) -> Comparison:
     """The runs of these names or beginnings of names, side by side.
 
     Raises UsageError for fewer than two, for too many, and for a name that is none.
     """
     runs = list({run.id: run for run in map(store.run, names)}.values())
-    if not 2 <= len(runs) <= MOST:
-        raise UsageError(f"Two to {MOST} runs are compared at once; found {len(runs)}.")
+    if not 2 <= len(runs) <= most:
+        raise UsageError(f"Two to {most} runs are compared at once; found {len(runs)}.")
     recipes = [run.recipe() for run in runs]
     flat = _settings(recipes)
     keys = [key for key in flat[0] if any(settings[key] != flat[0][key] for settings in flat)]

@@ -135,11 +135,13 @@ class Actions:
         if on is not None and self.hosted:
             raise UsageError("A hosted page sends no runs to clusters.")
 
-    def sweep(self, values: dict[str, Any], overs: Sequence[str], trials: int, on: str | None = None) -> str:
+    def sweep(
+        self, values: dict[str, Any], overs: Sequence[str], trials: int, on: str | None = None, grid: bool = False
+    ) -> str:  # fmt: skip
         """Starts a sweep in a process of its own, or goes on with one; its name. Raises UsageError as `start` does."""
         if self.hosted:
             raise UsageError("A hosted page makes no sweeps; file one run at a time.")
-        return background.start(values, overs, trials, self.home, on)
+        return background.start(values, overs, trials, self.home, on, grid)
 
     def sweeps(self) -> list[background.Seen]:
         """Those of this machine, the newest first; none where the page is hosted."""

@@ -91,10 +91,12 @@ def test_a_rank_that_is_gone_is_told_from_one_that_failed():
 def test_a_sweep_that_loses_a_node_ends_with_every_run_once(home, cluster):
     pytest.importorskip("optuna")
     from studio.runs.sweep.space import Space, read_over
-    from studio.runs.sweep.study import Sweep
+    from studio.runs.sweep.study import Study
 
     sets = [f"{key}={value}" for key, value in flat(TINY).items()]
-    sweep = Sweep(Space("small-data-cnn", tuple(sets), (read_over("train.lr=log:1e-4..1e-2"),)), home, on=cluster.on)
+    sweep = Study(
+        Space("small-data-cnn", tuple(sets), (read_over("train.lr=log:1e-4..1e-2"),)), home, TRIALS, on=cluster.on
+    )
     store = Store(home)
 
     def lose_one_of_two() -> None:
@@ -103,7 +105,7 @@ def test_a_sweep_that_loses_a_node_ends_with_every_run_once(home, cluster):
 
     killer = threading.Thread(target=lose_one_of_two)
     killer.start()
-    sweep.work(TRIALS)
+    sweep.work()
     killer.join()
     rows = sweep.rows()
     assert [row["status"] for row in rows] == ["complete"] * TRIALS

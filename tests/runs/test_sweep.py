@@ -19,7 +19,7 @@ from studio.runs.sweep.space import Over, Space, read_over
 
 pytest.importorskip("optuna")
 from studio.runs.sweep import background
-from studio.runs.sweep.study import Sweep
+from studio.runs.sweep.study import Study
 from studio.store import RunFolder, Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +57,7 @@ def test_what_is_no_range_is_refused_with_the_form(text):
 def test_keys_and_values_that_a_recipe_has_not_are_refused_before_anything_runs(home, over, word):
     space = Space("vit-lora", (), (read_over(over), read_over("train.weight_decay=0..0.1")))
     with pytest.raises(UsageError, match=word):
-        Sweep(space, home)
+        Study(space, home)
     assert not Store(home).runs() and not (home.root / "sweeps").exists()
 
 
@@ -87,7 +87,7 @@ def test_what_a_sweep_found_is_drawn(tmp_path):
     space = Space("vit-lora", (), (read_over("train.lr=log:1e-4..1e-2"), read_over("params.rank=4,8")))
     for number in range(6):
         study.tell(study.ask(space.distributions()), number / 6)
-    drawn = Sweep.draw(SimpleNamespace(study=study, folder=tmp_path))
+    drawn = Study.draw(SimpleNamespace(study=study, folder=tmp_path))
     assert [path.name for path in drawn] == ["parallel.png", "importance.png"] and all(map(Path.is_file, drawn))
 
 
@@ -102,7 +102,7 @@ def test_a_sweep_of_the_page_is_the_one_that_its_command_line_finds_again(home, 
     name = background.start(values, ["train.lr=log:1e-4..1e-2", ""], 3, home)
     ((module, (command, file, *words)),) = spawned
     assert (module, command, words) == ("studio.cli", "sweep", ["--over", "train.lr=log:1e-4..1e-2", "--trials", "3"])
-    same = Sweep(Space(file, (), (read_over(words[1]),)), home)
+    same = Study(Space(file, (), (read_over(words[1]),)), home)
     assert same.name == name
     with same.hold(), pytest.raises(UsageError, match="being worked on already"):
         background.start(values, [words[1]], 3, home)
@@ -114,13 +114,13 @@ def test_a_sweep_of_the_page_is_the_one_that_its_command_line_finds_again(home, 
 
 def test_a_sweep_that_is_asked_to_stop_stops_its_runs_and_says_how_far_it_came(home, monkeypatch):
     stopped = []
-    monkeypatch.setattr("studio.runs.sweep.study.POLL_S", 0)
-    sweep = Sweep(space_of("train.lr=log:1e-4..1e-2"), home)
-    monkeypatch.setattr(sweep, "_start", lambda: sweep._at_work.setdefault(0, (None, "run")))
+    monkeypatch.setattr("studio.runs.sweep.sweep.POLL_S", 0)
+    sweep = Study(space_of("train.lr=log:1e-4..1e-2"), home, 2)
+    monkeypatch.setattr(sweep, "_start", lambda: sweep._at_work.setdefault(0, "run"))
     monkeypatch.setattr(sweep, "_look", lambda number, say: None)
-    monkeypatch.setattr("studio.runs.sweep.study.queue.stop", lambda run, home: stopped.append(run))
+    monkeypatch.setattr("studio.runs.sweep.sweep.queue.stop", lambda run, home: stopped.append(run))
     with pytest.raises(StoppedByUser, match="the same command goes on"):
-        sweep.work(2, 1, on_change=lambda state: background.stop(sweep.name, home) if background.listed(home) else None)
+        sweep.work(1, on_change=lambda state: background.stop(sweep.name, home) if background.listed(home) else None)
     assert stopped == ["run"]
     (seen,) = background.listed(home)
     assert (seen.name, seen.done, seen.total, seen.at_work) == (sweep.name, 0, 2, 1)

@@ -136,7 +136,7 @@ def test_a_start_that_names_files_of_the_machine_is_refused_at_once(hosted_page,
         with pytest.raises(Refused, match=refusal):
             visitor.press("begin", shown, on)
     with pytest.raises(Refused, match="makes no sweeps"):
-        visitor.press("begin_sweep", shown, "train.lr=1e-3,1e-2", 2, "")
+        visitor.press("begin_sweep", shown, "train.lr=1e-3,1e-2", 2, False, "")
     assert visitor.call("list_runs") == []
 
 

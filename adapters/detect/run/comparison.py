@@ -18,7 +18,7 @@ from adapters.detect.procedure import (
 from studio.core import recipe as recipes
 from studio.core.errors import UsageError
 from studio.core.faces import Comparison, PretrainStage
-from studio.core.procedure import Job, Outcome, Procedure
+from studio.core.procedure import DONE, Job, Outcome, Procedure
 from studio.core.registry import procedure
 from studio.data.boxes import shared
 from studio.data.splits import Splits
@@ -105,7 +105,7 @@ class ComparingDetectors(Procedure):
         known: list[str] | None = None,
     ) -> Trained:  # fmt: skip
         """One detector, trained from a checkpoint or anew, scored and left; kept in the resume state when done."""
-        done = job.folder / "state" / f"{name.replace('/', '-')} done"
+        done = job.folder / "state" / f"{name.replace('/', '-')}{DONE}"
         if job.resume and (saved := load_state(done)) is not None:
             return Trained(**saved)
         model = job.recipe.model.model_copy(update={"checkpoint": start_from})

@@ -9,7 +9,7 @@ import numpy as np
 from adapters.finetune.run.classifier import setup_classifier, train_classifier
 from studio.core.errors import UsageError
 from studio.core.faces import Comparison, Learner
-from studio.core.procedure import Job, Outcome, Procedure
+from studio.core.procedure import DONE, Job, Outcome, Procedure
 from studio.core.registry import procedure
 from studio.data import require_classes, resolve_splits
 from studio.data.splits import Splits
@@ -68,7 +68,7 @@ class Comparing(Procedure):
 
     def _train(self, job: Job, splits: Splits, name: str, learner: Learner) -> Trained:
         """One learner, trained and scored; kept in the resume state when done."""
-        done = job.folder / "state" / f"{name} done"
+        done = job.folder / "state" / f"{name}{DONE}"
         if job.resume and (saved := load_state(done)) is not None:
             return Trained(**saved)
         begun = time.monotonic()

@@ -1,4 +1,5 @@
-"""Sweeps: many runs of one recipe through the queue, their keys chosen by Optuna.
+"""Sweeps: many runs of one recipe through the queue, their keys chosen by Optuna, or the parts of one table.
 
-`space` says what is varied, `score` what is compared, `study` does it. May use what studio.runs may.
+`space` says what is varied, `score` what is compared; `study` and `table` are the two kinds of `sweep`. May use what
+studio.runs may.
 """

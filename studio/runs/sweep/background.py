@@ -10,7 +10,9 @@ from studio.core.files import read_json
 from studio.core.home import Home
 from studio.runs.processes import spawn
 from studio.runs.sweep.space import Space, read_over
-from studio.runs.sweep.study import PROGRESS, STOP, Sweep
+from studio.runs.sweep.study import Study
+from studio.runs.sweep.sweep import PROGRESS, STOP, Sweep
+from studio.runs.sweep.table import table_of
 from studio.store.files import write_atomic
 
 
@@ -27,29 +29,34 @@ class Seen:
     left_s: float | None
 
 
-def start(values: Mapping[str, Any], overs: Sequence[str], trials: int, home: Home, on: str | None = None) -> str:
+def start(
+    values: Mapping[str, Any], overs: Sequence[str], trials: int, home: Home, on: str | None = None, grid: bool = False
+) -> str:  # fmt: skip
     """Starts a sweep of the recipe `values`, or goes on with it where it is there already; its name.
+
+    With `grid` it is every combination of values; without any `overs` the parts of the table that the recipe makes.
 
     Raises UsageError, before anything is filed, for what `launch.py sweep` refuses.
     """
     if not 1 <= trials <= 1000:
         raise UsageError(f"trials: found {trials}; expected 1 to 1000.")
     given = [over.strip() for over in overs if over.strip()]
-    if not given:
-        raise UsageError("--over: name a key to vary at least, such as train.lr=log:1e-4..1e-2.")
     recipe = recipes.parse(dict(values))
     text = recipes.to_yaml(recipe).encode()
     folder = home.root / "sweeps" / "recipes"
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{recipe.method.rpartition('/')[2]}.yaml"
     write_atomic(file, text)
-    sweep = Sweep(Space(str(file), (), tuple(map(read_over, given))), home, on=on)
+    space = Space(str(file), (), tuple(map(read_over, given)))
+    searches = bool(given) and not grid
+    sweep: Sweep = Study(space, home, on=on) if searches else table_of(space, home, on)
     with sweep.hold():
         pass
     kept = sweep.folder / f"{file.stem}.yaml"  # the same name, and nobody else's
     write_atomic(kept, text)
     (sweep.folder / STOP).unlink(missing_ok=True)
-    words = [str(kept), *(word for over in given for word in ("--over", over)), "--trials", str(trials)]
+    words = [str(kept), *(word for over in given for word in ("--over", over))]
+    words += ["--trials", str(trials)] if searches else ["--grid"] if given else []
     with open(sweep.folder / "log.txt", "ab") as log:
         spawn("studio.cli", ["sweep", *words, *(["--on", on] if on else [])], home, log)
     return sweep.name

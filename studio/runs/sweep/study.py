@@ -1,55 +1,33 @@
-"""A sweep at work: Optuna asks, the queue runs, the event stream answers.
+"""A study: Optuna asks for runs of one recipe, and the event stream answers.
 
-All that is known is in `study.sqlite` below the home folder: the same command goes on after any end, with the runs
-that were at work, and none is made twice. Tree-structured Parzen estimator: Bergstra et al. 2011; a run is pruned at an
-epoch where it is behind the median of those before it.
+All that is known is in `study.sqlite` of the sweep's folder. Tree-structured Parzen estimator: Bergstra et al. 2011; a
+run is pruned at an epoch where it is behind the median of those before it.
 """
 
-import hashlib
-import json
 import logging
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from studio.core.errors import StoppedByUser, StoreError, StudioError, UsageError
-from studio.core.events import FINAL
+from studio.core.errors import StudioError, UsageError
 from studio.core.home import Home
 from studio.runs import queue
-from studio.runs.cluster.connect import check_place
-from studio.runs.queue import Capacity, Queue, enqueue
-from studio.runs.runner import submit
 from studio.runs.sweep.score import score_of, validation_scores
 from studio.runs.sweep.space import Space
-from studio.store import RunFolder, Store
-from studio.store.files import to_json, write_atomic
+from studio.runs.sweep.sweep import State, Sweep
+from studio.store import RunFolder
 
-POLL_S = 1.0
-PROGRESS, STOP = "progress.json", "stop"  # how far it is; there while it shall stop
 NO_OPTUNA = "Sweeps need Optuna: pip install -r requirements-cluster.txt"
 
 
-@dataclass(frozen=True)
-class State:
-    """How far a sweep is."""
+class Study(Sweep):
+    """The search of a space by so many trials."""
 
-    done: int
-    total: int
-    at_work: int
-    best: float | None
-    best_values: dict[str, Any]
-    left_s: float | None  # an estimate, once a run has ended
-
-
-class Sweep:
-    """The sweep of a space; its name is made from what it varies, so that the same command finds it again."""
-
-    def __init__(self, space: Space, home: Home, metric: str | None = None, on: str | None = None) -> None:
+    def __init__(
+        self, space: Space, home: Home, trials: int = 20, metric: str | None = None, on: str | None = None
+    ) -> None:  # fmt: skip
         """`on` is the cluster that works on the runs, None this machine.
 
         Raises UsageError where Optuna is missing or the space names a key or a value that the recipe has not.
@@ -58,15 +36,10 @@ class Sweep:
             import optuna
         except ImportError as error:
             raise UsageError(NO_OPTUNA) from error
-        self.space, self.home, self.metric, self.on = space, home, metric, on
         recipe = space.check(home)
-        if on is not None:
-            check_place(on)
-        what = json.dumps([recipe.model_dump(), [asdict(over) for over in space.overs], metric], default=str)
-        name = Path(space.recipe).stem
-        self.name = f"{name}-{hashlib.sha256(what.encode()).hexdigest()[:8]}"
-        self.folder = home.root / "sweeps" / self.name
-        self.folder.mkdir(parents=True, exist_ok=True)
+        what = [recipe.model_dump(), [asdict(over) for over in space.overs], metric]
+        super().__init__(Path(space.recipe).stem, what, home, on)
+        self.space, self.trials, self.metric = space, trials, metric
         optuna.logging.set_verbosity(logging.WARNING)
         storage = f"sqlite:///{self.folder / 'study.sqlite'}"
         self.study = optuna.create_study(
@@ -75,121 +48,55 @@ class Sweep:
         )  # fmt: skip
         drawn = recipe.train.seed + len(self.study.trials)  # what is drawn after a break is not what was drawn before
         self.study.sampler = optuna.samplers.TPESampler(seed=drawn, constant_liar=True)
-        self._at_work: dict[int, tuple[Any, RunFolder]] = {}
-        self._shown: State | None = None
 
-    def work(
-        self, trials: int, jobs: int | None = None, on_change: Callable[[State], None] = lambda state: None,
-        say: Callable[[str], None] = lambda text: None,
-    ) -> None:  # fmt: skip
-        """Goes on until so many trials are done. Stopped by Ctrl-C, its runs save; the next call resumes them."""
-        jobs = self._jobs(jobs)
-        with self.hold():
-            (self.folder / STOP).unlink(missing_ok=True)
-            self._work(trials, jobs, on_change, say)
-
-    @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Held while the sweep is at work. Raises UsageError where another process works on it."""
-        lock = FileLock(self.folder / "alive.lock")
-        try:
-            lock.acquire(timeout=0.5)
-        except Timeout:
-            raise UsageError(f"The sweep {self.name} is being worked on already.") from None
-        try:
-            yield
-        finally:
-            lock.release()
-
-    def _work(
-        self, trials: int, jobs: int, on_change: Callable[[State], None], say: Callable[[str], None]
-    ) -> None:  # fmt: skip
-        self._adopt()
-        try:
-            while self._at_work or len(self.study.trials) < trials:
-                while len(self._at_work) < jobs and len(self.study.trials) < trials:
-                    self._start()
-                for number in list(self._at_work):
-                    self._look(number, say)
-                self._show(self.state(trials, jobs), on_change)
-                if (self.folder / STOP).exists():
-                    raise StoppedByUser(f"Stopped; the same command goes on. What it knows is in {self.folder}.")
-                time.sleep(POLL_S if self._at_work else 0)
-        except BaseException:
-            for _, run in self._at_work.values():
-                with suppress(StudioError):
-                    queue.stop(run, self.home)
-            raise
-
-    def _show(self, state: State, on_change: Callable[[State], None]) -> None:
-        """Tells how far it is, those too who look at its file."""
-        on_change(state)
-        if state != self._shown:
-            write_atomic(self.folder / PROGRESS, to_json(asdict(state)))
-            self._shown = state
-
-    def _jobs(self, asked: int | None) -> int:
-        """Runs at once. Raises StudioError where the cluster can't be reached: before anything is filed."""
-        if self.on is None:
-            return asked or Capacity.of_machine().processes
-        from studio.runs.cluster.connect import connect, room
-
-        return min(asked or room(connect(self.on, self.home)), queue.FOLLOWED)
+    def _more(self) -> bool:
+        return len(self.study.trials) < self.trials
 
     def _start(self) -> None:
-        self._file(self.study.ask(self.space.distributions()))
+        self._try(self.study.ask(self.space.distributions()))
 
-    def _file(self, trial: Any) -> None:
-        """Files the run of a trial; the trial knows it before it may start, so that none is made twice."""
+    def _try(self, trial: Any) -> None:
         try:
-            run = submit(self.space.filled(trial.params, self.home), Store(self.home), self.on)
-            trial.set_user_attr("run", run.id)
-            enqueue(run, self.home, on=self.on)
+            self._file(trial.number, self.space.filled(trial.params, self.home))
         except StudioError:
             self._tell(trial.number, None, "fail")
             raise
-        self._at_work[trial.number] = (trial, run)
+
+    def _remember(self, key: int, run: RunFolder) -> None:
+        self._trial(key).set_user_attr("run", run.id)
+
+    def _trial(self, number: int) -> Any:
+        from optuna.trial import Trial
+
+        return Trial(self.study, self.study.trials[number]._trial_id)
 
     def _adopt(self) -> None:
-        """Takes up the runs of trials that were at work when the sweep ended; those that ended with it go on."""
-        from optuna.trial import Trial, TrialState
+        from optuna.trial import TrialState
 
         for frozen in self.study.get_trials(states=(TrialState.RUNNING,)):
-            try:
-                run = Store(self.home).run(frozen.user_attrs.get("run") or "")
-            except (StoreError, UsageError):  # the sweep ended before its run was filed
-                self._file(Trial(self.study, frozen._trial_id))
-                continue
-            if not run.is_alive() and run.status() in ("stopped", "failed", "queued") and not self._waits(run):
-                enqueue(run, self.home, resume=run.status() != "queued", on=self.on)
-            self._at_work[frozen.number] = (Trial(self.study, frozen._trial_id), run)
+            if not self._take_up(frozen.number, frozen.user_attrs.get("run")):  # it ended before its run was filed
+                self._try(self._trial(frozen.number))
 
-    def _waits(self, run: RunFolder) -> bool:
-        return Queue(self.home).place(run.id) is not None
+    def _ended(self, key: int, run: RunFolder, status: str, say: Callable[[str], None]) -> None:
+        values = _said(self.study.trials[key].params)
+        if status == "finished":
+            score = score_of(run, self.metric)
+            self._tell(key, score, "complete")
+            say(f"{run.id}: {score:.4g} with {values}")
+        else:
+            self._tell(key, None, "fail")
+            say(f"{run.id} {status} with {values}: launch.py show {run.id}")
 
-    def _look(self, number: int, say: Callable[[str], None]) -> None:
+    def _watch(self, key: int, run: RunFolder, say: Callable[[str], None]) -> None:
         """Tells the study what the events of a run say; prunes it where it is behind."""
-        trial, run = self._at_work[number]
-        queue.kick(self.home)
-        status = run.status()
-        if status in FINAL and not self._waits(run):
-            del self._at_work[number]
-            if status == "finished":
-                score = score_of(run, self.metric)
-                self._tell(number, score, "complete")
-                say(f"{run.id}: {score:.4g} with {_said(trial.params)}")
-            else:
-                self._tell(number, None, "fail")
-                say(f"{run.id} {status} with {_said(trial.params)}: launch.py show {run.id}")
-            return
-        scores = validation_scores(run)
-        for epoch in range(len(self.study.trials[number].intermediate_values), len(scores)):
+        scores, trial = validation_scores(run), self._trial(key)
+        for epoch in range(len(self.study.trials[key].intermediate_values), len(scores)):
             trial.report(scores[epoch], epoch)
         if scores and self.metric is None and trial.should_prune():
-            del self._at_work[number]
+            del self._at_work[key]
             with suppress(UsageError):
                 queue.stop(run, self.home)
-            self._tell(number, None, "pruned")
+            self._tell(key, None, "pruned")
             say(f"{run.id} is pruned after epoch {len(scores)} ({scores[-1]:.4g}) with {_said(trial.params)}")
 
     def _tell(self, number: int, score: float | None, how: str) -> None:
@@ -197,13 +104,13 @@ class Sweep:
 
         self.study.tell(number, score, state=TrialState[how.upper()])
 
-    def state(self, total: int, jobs: int) -> State:
+    def state(self, jobs: int) -> State:
         done = [trial for trial in self.study.trials if trial.state.is_finished()]
         best = self.best()
         seconds = [trial.duration.total_seconds() for trial in done if trial.duration]
-        left_s = sum(seconds) / len(seconds) * max(0, total - len(done)) / jobs if seconds else None
+        left_s = sum(seconds) / len(seconds) * max(0, self.trials - len(done)) / jobs if seconds else None
         at_work = len(self._at_work)
-        return State(len(done), total, at_work, best and best.value, dict(best.params) if best else {}, left_s)
+        return State(len(done), self.trials, at_work, best and best.value, dict(best.params) if best else {}, left_s)
 
     def best(self) -> Any:
         """The best trial; None before one is complete."""

@@ -1,6 +1,5 @@
 """Sweeps below Train: which keys of the form are varied, how many runs, and how far each sweep is."""
 
-import importlib.util
 from typing import Any
 
 import gradio as gr
@@ -15,12 +14,12 @@ EXAMPLE = "train.lr=log:1e-4..1e-2\nparams.rank=4,8,16"
 
 def build(shared: Any, place: Any) -> None:
     """An accordion on the page of this machine's own user; `place` is the box that says where runs are worked on."""
-    offered = not shared.actions.hosted and importlib.util.find_spec("optuna") is not None
-    with gr.Accordion(word("sweep.title"), open=False, visible=offered, elem_id="train-sweep"):
+    with gr.Accordion(word("sweep.title"), open=False, visible=not shared.actions.hosted, elem_id="train-sweep"):
         overs = gr.Textbox(
             label=word("sweep.over"), info=word("sweep.over.info"), placeholder=EXAMPLE, lines=2, elem_id="sweep-over"
         )
         trials = gr.Number(20, label=word("sweep.trials"), precision=0, minimum=1, maximum=1000, elem_id="sweep-trials")
+        grid = gr.Checkbox(label=word("sweep.grid"), info=word("sweep.grid.info"), elem_id="sweep-grid")
         with gr.Row():
             start = gr.Button(word("sweep.start"), elem_id="sweep-start", size="sm")
             look = gr.Button(word("sweep.look"), elem_id="sweep-look", size="sm")
@@ -28,10 +27,10 @@ def build(shared: Any, place: Any) -> None:
         shown = gr.HTML(elem_id="sweep-shown", padding=False)
 
     @guarded
-    def begin_sweep(sent: str, keys: str, count: float, on: str, request: gr.Request) -> str:
+    def begin_sweep(sent: str, keys: str, count: float, every: bool, on: str, request: gr.Request) -> str:
         language, screen = language_of(request), forms.read_screen(sent)
         shared.form.check_shown(screen, language)
-        name = shared.actions.sweep(forms.values_of(screen), keys.splitlines(), int(count), on or None)
+        name = shared.actions.sweep(forms.values_of(screen), keys.splitlines(), int(count), on or None, every)
         inform(say("sweep.started", language, name=name), seconds=6)
         return html.sweeps(shared.actions.sweeps(), language)
 
@@ -49,6 +48,6 @@ def build(shared: Any, place: Any) -> None:
             inform(say("sweep.none", language), seconds=4)
 
     private = {"api_visibility": "private"}
-    start.click(begin_sweep, [shared.form.entry, overs, trials, place], [shown], js=SETTLED, **private)
+    start.click(begin_sweep, [shared.form.entry, overs, trials, grid, place], [shown], js=SETTLED, **private)
     look.click(far, None, [shown], **private)
     stop.click(end, None, None, show_progress="hidden", **private)

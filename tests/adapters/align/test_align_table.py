@@ -23,7 +23,7 @@ def test_a_cell_cut_short_by_a_kill_is_done_again(tmp_path) -> None:  # noqa: AN
 
 def test_a_failed_cell_leaves_a_gap_and_no_average() -> None:
     cells = {("tca", "A-B", 0): {"accuracy": 0.5}, ("tca", "A-B", 1): {"accuracy": 0.7}, ("jda", "A-B", 0): {}}
-    rows = averaged(["tca", "jda"], ["A-B"], 2, cells)
+    rows = averaged(["tca", "jda"], ["A-B"], [0, 1], cells)
     assert rows[0] == ("tca", [pytest.approx(60.0), pytest.approx(60.0)])
     assert rows[1] == ("jda", [None, None])
     assert "| tca | 60.0 | 60.0 |" in markdown(["method", "A-B", "average"], rows)
@@ -53,8 +53,7 @@ def test_revealed_labels_are_seeded_and_leave_some_to_score() -> None:
 
 def test_a_folder_that_is_not_named_is_asked_for() -> None:
     params = AlignTable.Params(domains="A=mat:{folder}/a.mat; B=mat:{folder}/b.mat")
-    job = SimpleNamespace(method=AlignTable(params), recipe=SimpleNamespace(data=SimpleNamespace()))
+    recipe = SimpleNamespace(data=SimpleNamespace())
     with pytest.raises(UsageError, match="params.folder"):
-        domain_specs(job)
-    job.method.params = params.model_copy(update={"folder": "x/"})
-    assert domain_specs(job) == {"A": "mat:x/a.mat", "B": "mat:x/b.mat"}
+        domain_specs(params, recipe)
+    assert domain_specs(params.model_copy(update={"folder": "x/"}), recipe) == {"A": "mat:x/a.mat", "B": "mat:x/b.mat"}

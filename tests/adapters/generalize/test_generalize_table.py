@@ -59,13 +59,13 @@ def test_a_difference_to_erm_is_paired_over_domains_and_seeds():
         for seed in range(2)
         for place, domain in enumerate("ab")
     }
-    deviation, difference, half = beside("irm", "erm", ["a", "b"], 2, found)
+    deviation, difference, half = beside("irm", "erm", ["a", "b"], [0, 1], found)
     gains = np.array([5, 0, 5, 10])
     assert difference == pytest.approx(5.0) and deviation == pytest.approx(np.std([57.5, 82.5], ddof=1))
     assert half == pytest.approx(3.182446 * gains.std(ddof=1) / 2, rel=1e-5)  # Student's t of three degrees
-    assert beside("erm", "erm", ["a", "b"], 2, found)[1:] == [None, None]
+    assert beside("erm", "erm", ["a", "b"], [0, 1], found)[1:] == [None, None]
     found["irm", "a", 1]["accuracy"] = None
-    assert beside("irm", "erm", ["a", "b"], 2, found)[1:] == [None, None]
+    assert beside("irm", "erm", ["a", "b"], [0, 1], found)[1:] == [None, None]
 
 
 @pytest.mark.parametrize(
