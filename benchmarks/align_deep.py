@@ -53,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="a file of digits, or a folder of domains")
     parser.add_argument("--cells", type=Path, default=Path("align-deep-cells.jsonl"), help="of one setting alone")
-    parser.add_argument("--tasks", nargs="+", help="SOURCE-TARGET (default: both ways between digits, or all pairs)")
+    parser.add_argument("--tasks", nargs="+", help="SOURCE-TARGET, SOURCE+SOURCE-TARGET (default: all pairs)")
     parser.add_argument("--methods", nargs="+", default=METHODS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=10)
@@ -120,7 +120,8 @@ def measured(
 ) -> Cell:
     source, _, target = task.partition("-")
     free = method in FROM_CHECKPOINT
-    data = {"target": specs[target], **({} if free else {"source": specs[source]})}
+    sources = ",".join(specs[name] for name in source.split("+"))
+    data = {"target": specs[target], **({} if free else {"source": sources})}
     start = start if free else None
     own = OF_PHOTOS if args.data.is_dir() else OF_DIGITS
     size = {"image_size": args.size} if args.data.is_dir() else {}

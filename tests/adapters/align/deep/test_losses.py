@@ -25,7 +25,7 @@ from adapters.align.deep.objective.mcc import class_confusion
 from adapters.align.deep.open_set.osbp import boundary_loss
 from adapters.align.deep.partial.etn import leaky_softmax
 from adapters.align.deep.partial.iwan import likeness
-from adapters.align.deep.partial.pada import Pada, class_shares
+from adapters.align.deep.partial.pada import class_shares
 from adapters.align.deep.self_training.self_ensembling import balance_loss
 from adapters.align.deep.source_free.nrc import agreement, neighbours
 from adapters.align.deep.source_free.shot import pseudo_labels
@@ -210,17 +210,69 @@ def test_batch_statistics_are_mixed_with_the_sources_as_so_many_images(prior):
         torch.testing.assert_close(mixed_norm(norm, x, prior), norm.train()(x))
 
 
-def test_pada_weighs_no_class_before_it_has_learned_the_source():
-    learner = Pada(Pada.Params(bottleneck=8, pretrain=0.5, ramp=0))
+IMAGES = torch.randn(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
+
+
+def set_up(method: str, **params):
+    """A learner of three classes with a small network that stands in eval mode."""
+    cls = registry.get(method)
+    learner = cls(cls.Params(bottleneck=8, **params))
     learner.setup(LearnerContext(registry.backbone("studio/conv4?image_size=16&width=8"), list("abc")))
+    learner.module.eval()
+    return learner
+
+
+def test_fixmatch_teaches_the_changed_image_the_guess_of_which_it_is_sure():
+    learner = set_up("align/fixmatch", ramp=0)
+    target = Batch(images=IMAGES + 1, strong=IMAGES.flip(3))
+    with torch.no_grad():
+        guessed, changed = (
+            softmax(learner.module(images).double().numpy(), axis=1) for images in (target.images, target.strong)
+        )
+    surest = guessed.max(axis=1)
+    learner.params.sure = float(np.sort(surest)[2:4].mean())  # the three that are surest
+    sure, rows = surest >= learner.params.sure, np.arange(6)
+    losses, logged = learner.losses(
+        StreamBatches(source=Batch(images=IMAGES, labels=LABELS), target=target), Step(0, 1)
+    )
+    expected = -(sure * np.log(changed[rows, guessed.argmax(axis=1)])).mean()
+    assert float(losses["guesses"].detach()) == pytest.approx(expected, rel=1e-4) and float(logged["sure"]) == 0.5
+
+
+def test_mcds_heads_differ_by_the_mean_absolute_difference_of_their_predictions():
+    learner = set_up("align/mcd")
+    with torch.no_grad():
+        features = learner.module.embed(IMAGES)
+        one, two = (softmax(head(features).double().numpy(), axis=1) for head in learner.module.head.children())
+    batch = StreamBatches(source=Batch(images=IMAGES, labels=LABELS), target=Batch(images=IMAGES))
+    apart, together = (phase(batch, Step(0, 1))["discrepancy"] for phase in (learner.disagree, learner.agree))
+    assert float(together.detach()) == pytest.approx(np.abs(one - two).mean(), rel=1e-4)
+    assert float(apart.detach()) == -float(together.detach())
+
+
+def test_eata_is_taught_by_images_that_are_sure_and_say_something_new():
+    cls = registry.get("align/eata")
+    learner = cls(cls.Params(surest=0.4, similar=0.05))
+    sure_of = 9 * torch.eye(4, dtype=torch.float64)
+    logits = torch.stack([sure_of[0], sure_of[1], torch.ones(4, dtype=torch.float64)])
+    chosen, weights = learner.informative(logits)
+    p = softmax(9 * np.eye(4)[0])
+    assert chosen.tolist() == [True, True, False]
+    np.testing.assert_allclose(weights, np.exp(0.4 * np.log(4) + (p * np.log(p)).sum()), rtol=1e-6)
+    assert learner.informative(sure_of)[0].tolist() == [False, False, True, True]  # as the classes before, and not
+    np.testing.assert_allclose(learner._mean, [0.45, 0.45, 0.05, 0.05], atol=1e-3)
+
+
+def test_pada_weighs_no_class_before_it_has_learned_the_source():
+    learner = set_up("align/pada", pretrain=0.5, ramp=0)
+    learner.module.train()
     learner.module.aids["shares"].of_class.copy_(torch.tensor([1.0, 0.5, 0.0]))
-    images = torch.randn(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    labels = torch.tensor([0, 1, 2, 0, 1, 2])
-    batch = StreamBatches(source=Batch(images=images, labels=labels), target=Batch(images=images + 1))
+    batch = StreamBatches(source=Batch(images=IMAGES, labels=LABELS), target=Batch(images=IMAGES + 1))
     with torch.no_grad():
         logits = learner.look(batch)[0].logits
     early, late = (learner.losses(batch, Step(step, 10))[0] for step in (4, 5))
     assert set(early) == {"classify"} and set(late) == {"classify", "domain"}
-    assert float(early["classify"].detach()) == pytest.approx(float(cross_entropy(logits, labels)), rel=1e-5)
-    known = cross_entropy(logits, labels, weight=torch.tensor([1.0, 0.5, 0.0]))
+    assert float(early["classify"].detach()) == pytest.approx(float(cross_entropy(logits, LABELS)), rel=1e-5)
+    known = cross_entropy(logits, LABELS, weight=torch.tensor([1.0, 0.5, 0.0]))
     assert float(late["classify"].detach()) == pytest.approx(float(known), rel=1e-5)
