@@ -74,7 +74,7 @@ def visit(browser: Any, url: str, part: Callable[[str], str]) -> Iterator[tuple[
     yield "first button", seconds(lambda: page.goto(url), "#start-demo")
     for tab in TABS[1:]:
         head = page.get_by_role("tab", name=tab, exact=True)
-        yield "a tab", seconds(head.click, part(tab))
+        yield f"tab {tab}", seconds(head.click, part(tab))
     page.get_by_role("tab", name="Start", exact=True).click()
     yield "a click", seconds(lambda: page.click("#start-demo"), part("Train"))
     context.close()
@@ -138,15 +138,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--runs", type=int, default=0, help="finished runs that the home holds")
     parser.add_argument("--training", action="store_true", help="while one more run trains")
+    parser.add_argument("--home", type=Path, help="a home that is kept, with the runs it has (default: a new one)")
     args = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="page-speed-", dir=Path.home()))
+    folder = args.home or Path(tempfile.mkdtemp(prefix="page-speed-", dir=Path.home()))
     home = Home.find(folder)
-    file_runs(home, args.runs)
+    file_runs(home, args.runs - len(list(home.runs.iterdir())))
     os.environ["STUDIO_HOME"], os.environ["PYTHONPATH"] = str(home.root), str(ROOT)
     try:
         report(measure(home, args.rounds, args.training))
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if args.home is None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def measure(home: Home, rounds: int, train: bool) -> dict[str, list[tuple[float, float]]]:

@@ -121,18 +121,27 @@ def export(args: argparse.Namespace) -> int:
 
 
 def _push_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="*", metavar="NAME", help="checkpoints and runs (default: all that have ended)")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="checkpoints, runs and data versions (default: all that have ended)",
+    )
     json_option(parser)
 
 
-@command("push", "send checkpoints and finished runs to STUDIO_STORE", _push_arguments)
+@command("push", "send checkpoints, finished runs and data versions to STUDIO_STORE", _push_arguments)
 def push(args: argparse.Namespace) -> int:
     from studio.store import Store, sharing
 
     return _say_moved(sharing.push(Store(Home.find()), sharing.required_bucket(), args.names), "Sent", args.json)
 
 
-@command("pull", "bring a checkpoint or run from STUDIO_STORE", lambda p: (p.add_argument("name"), json_option(p)))
+@command(
+    "pull",
+    "bring a checkpoint, run or data version from STUDIO_STORE",
+    lambda p: (p.add_argument("name"), json_option(p)),
+)
 def pull(args: argparse.Namespace) -> int:
     from studio.store import Store, sharing
 
@@ -143,7 +152,8 @@ def _say_moved(moved: Any, did: str, as_json: bool) -> int:
     from studio.terminal import say
 
     print_json(asdict(moved)) if as_json else say(
-        f"{did} {len(moved.checkpoints)} checkpoints and {len(moved.runs)} runs: {moved.blobs} files, "
+        f"{did} {len(moved.checkpoints)} checkpoints, {len(moved.runs)} runs and {len(moved.versions)} data versions: "
+        f"{moved.blobs} files, "
         f"{moved.bytes / 2**20:.1f} MB; the rest was there."
     )
     return 0

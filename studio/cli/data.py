@@ -21,11 +21,14 @@ def _save(args: argparse.Namespace) -> int:
     from studio.terminal import counting, say
 
     with counting("images", quiet=args.json) as on_progress:
-        facts = save_version(args.name, args.spec, Home.find(), on_progress=on_progress)
+        without = args.without.split(",") if args.without else []
+        facts = save_version(args.name, args.spec, Home.find(), on_progress=on_progress, without=without)
     if args.json:
         print_json({**asdict(facts), "spec": facts.spec})
-    else:
-        say(f"{facts.images:,} images, content {facts.short}. Train on version:{facts.version}")
+        return 0
+    for problem, count in facts.left_out.items():
+        say(f"Left out for {problem.replace('_', ' ')}: {count:,}")
+    say(f"{facts.images:,} images, content {facts.short}. Train on version:{facts.version}")
     return 0
 
 
@@ -68,6 +71,12 @@ def _delete(args: argparse.Namespace) -> int:
 def _name_and_spec(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="of the version, such as birds-1; it never changes")
     _spec(parser)
+    parser.add_argument(
+        "--without",
+        metavar="PROBLEMS",
+        help="leave out images with these problems, by commas: all, or some of leaks, conflicts, duplicates, "
+        "near_duplicates, tiny",
+    )
 
 
 def _spec(parser: argparse.ArgumentParser) -> None:

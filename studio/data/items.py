@@ -6,7 +6,7 @@ one door through which every image comes.
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -147,6 +147,13 @@ class Dataset:
     def subset(self, indices: Iterable[int]) -> "Dataset":
         """The items at `indices`, in that order, without split marks."""
         return replace(self, items=[self.items[int(i)] for i in indices], splits={}, skipped=[], remarks=[])
+
+    def without(self, rows: Container[int]) -> "Dataset":
+        """All items but those at `rows`; splits, remarks and what was skipped stay."""
+        kept = [row for row in range(len(self.items)) if row not in rows]
+        place = {row: number for number, row in enumerate(kept)}
+        splits = {name: [place[row] for row in members if row in place] for name, members in self.splits.items()}
+        return replace(self, items=[self.items[row] for row in kept], splits=splits)
 
     def part(self, name: str) -> "Dataset":
         """The items of one split."""

@@ -9,7 +9,8 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from PIL import Image
 from studio.core.errors import DataError
 from studio.core.home import Home
 from studio.data.boxes import Boxes
+from studio.data.checks.check import check_data
+from studio.data.checks.left_out import known_problems, left_out
 from studio.data.files.images import BadImage
 from studio.data.files.limits import limits_of
 from studio.data.files.prefetch import in_order
@@ -77,28 +80,37 @@ def save_version(
     home: Home | None = None,
     bounds: UploadBounds | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    without: Sequence[str] = (),
+    report: Mapping[str, Any] | None = None,
 ) -> Facts:
     """Keeps the images of `spec`, with what is true of each, as version `name`; images of other versions are shared.
 
-    Raises UsageError for a name that is taken or none, DataError for data that can't be read, hold feature vectors, or
-    take more room than there is. Files that can't be read at all are left out, as they are from every run.
+    `without` leaves out images with these problems (`studio.data.checks.left_out`), all of them for `["all"]`, by the
+    `report` of a check where one was made. Files that can't be read at all are left out in any case, as they are from
+    every run. Raises UsageError for a name that is taken or none and for an unknown problem, DataError for data that
+    can't be read, hold feature vectors, or take more room than there is.
     """
     from studio.data.specs import open_data  # which reads versions too
 
     home, bounds = home or Home.find(), bounds or UploadBounds()
     require_free(home, name)
+    problems = known_problems(without)
     dataset = open_data(spec, limits_of(home))
     if not isinstance(dataset, Dataset):
         raise DataError(f"{spec} holds feature vectors; a version is of images.")
+    if problems and report is None:
+        report = check_data(dataset, spec).to_dict()
+    dropped = left_out(dataset, report, problems) if report else {}
+    dataset = dataset.without(dropped)
     staging = _staging(home)
     try:
         entries = list(_staged(dataset, staging, home, bounds, on_progress))
         if not entries:
-            raise DataError(f"{spec}: no image can be read.")
+            raise DataError(f"{spec}: no image can be read." if not dropped else f"{spec}: no image is left.")
         store = Store(home)
         with store.changing():  # `gc` looks at no blob meanwhile
             store.blobs.adopt(staging)
-            return keep(home, name, spec, dataset.classes, list(dataset.splits), entries)
+            return keep(home, name, spec, dataset.classes, list(dataset.splits), entries, Counter(dropped.values()))
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -146,22 +158,29 @@ def _staged(
     left, seen = room_for(home, bounds), set[str]()
     blobs = _Staging(staging, home)
 
-    def stage(row: int) -> Entry | None:
+    def stage(row: int) -> tuple[Entry, dict[str, int]] | None:
+        """An image's entry, and the bytes of each of its blobs."""
         item = dataset.items[row]
         try:
             raw, truth = _bytes_of(item.source.read()), _truth_of(item, dataset.classes)
         except (BadImage, OSError):  # left out, as every run does
             return None
-        named = {key: blobs.put(value) if isinstance(value, bytes) else value for key, value in truth.items()}
-        return Entry(item.name, blobs.put(raw), len(raw), split_of.get(row), named)
+        image, sizes = blobs.put(raw), dict[str, int]()
+        sizes[image] = len(raw)
+        for key, value in truth.items():
+            if isinstance(value, bytes):
+                truth[key] = blobs.put(value)
+                sizes[truth[key]] = len(value)
+        return Entry(item.name, image, sum(sizes.values()), split_of.get(row), truth), sizes
 
     with ThreadPoolExecutor(WORKERS) as pool, clear_errors(staging):
-        for done, entry in enumerate(in_order(pool, stage, range(len(dataset)), ahead=AHEAD), start=1):
+        for done, staged in enumerate(in_order(pool, stage, range(len(dataset)), ahead=AHEAD), start=1):
             on_progress(done, len(dataset))
-            if entry is None:
+            if staged is None:
                 continue
-            left -= 0 if entry.image in seen else entry.size
-            seen.add(entry.image)
+            entry, sizes = staged
+            left -= sum(size for blob, size in sizes.items() if blob not in seen)
+            seen |= sizes.keys()
             if left < 0:
                 raise DataError("There is not enough room for this version. Delete versions or uploads first.")
             yield entry

@@ -16,18 +16,10 @@ import numpy as np
 
 from studio.core.errors import DataError
 from studio.data import Dataset
+from studio.data.checks.left_out import PROBLEMS
 
 MOST = 20_000  # images that have a thumbnail; of larger sets, evenly spaced ones
 NOWHERE = -2
-#: what is to be looked at -> the lists of names of a report that say it
-PROBLEMS = {
-    "broken": ("broken",),
-    "leaks": ("leaks", "near_leaks"),
-    "conflicts": ("conflicts",),
-    "duplicates": ("duplicates",),
-    "near_duplicates": ("near_duplicates",),
-    "tiny": ("tiny",),
-}
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from studio.core.events import EventWriter
 from studio.core.files import read_json
 from studio.core.home import Home
 from studio.core.recipe import Recipe
+from studio.runs.affordable import require_time
 from studio.runs.processes import spawn
-from studio.store import RunFolder
+from studio.store import RunFolder, Store
 from studio.store.files import clear_errors, to_json, write_atomic
 
 PROCESS_GB = 1.0  # of host memory that a worker takes beside what it leases: torch, decoded images
@@ -185,8 +186,9 @@ def enqueue(
 ) -> None:  # fmt: skip
     """Files a run to be worked on in a process of its own as soon as there is room, or `on` a cluster. Returns at once.
 
-    Raises UsageError where a visitor has filed too many.
+    Raises UsageError where a visitor has filed too many, or has computed for long enough today.
     """
+    require_time(Store(home.seen_by(owner)))
     run.clear_stop()
     entry = replace(entry_of(run, run.recipe(), home, owner, resume), on=on)
     Queue(home).file(entry, capacity or Capacity.of_machine())

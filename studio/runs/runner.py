@@ -97,7 +97,7 @@ def execute(
     store, devices = store or Store(home), DeviceManager(home)
     begun = time.monotonic()
     with run.hold(), answered_stop(run), Queue(home).working(run), EventWriter(run.events_path) as events:
-        late = out_of_time(home.rights, events.note)
+        late = out_of_time(store, events.note)
         watch = StopWatch(lambda: should_stop() or run.stop_requested() or late())
         result = Result(run.id, "running")
         events.status("running", resumed=resume)

@@ -182,7 +182,8 @@ class RunFolder:
 
     def summary(self) -> dict[str, Any]:
         """The run as a row of a listing, as its files have it; `status` is the last one written."""
-        last = {event["kind"]: event for event in self._events("status", "metrics", "checkpoint")}
+        events = self._events("status", "metrics", "checkpoint")
+        last = {event["kind"]: event for event in events}
         status = last.get("status", {})
         recipe = self._recipe_values_or_none()
         return {
@@ -193,6 +194,7 @@ class RunFolder:
             "name": recipe.get("name"),
             "task": recipe.get("task"),
             "seconds": status.get("seconds"),
+            "worked_s": sum(event.get("seconds") or 0.0 for event in events if event["kind"] == "status"),
             "metrics": last.get("metrics", {}).get("metrics", {}),
             "checkpoint": last.get("checkpoint", {}).get("checkpoint"),
             "visitor": self.visitor(),

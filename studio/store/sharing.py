@@ -1,11 +1,12 @@
-"""Checkpoints and finished runs on object storage, beside those of this home: pushed and pulled by hash.
+"""Checkpoints, finished runs and data versions on object storage, beside those of this home: pushed and pulled by hash.
 
-    blobs/SHA-256         tensors and files; what is there already does not travel again
+    blobs/SHA-256         tensors, files and images; what is there already does not travel again
     checkpoints/ID.json   manifests, as in a home
     runs/ID.json          {files: {path: {blob, size}}, checkpoint} of a finished run
+    versions/NAME.jsonl   data versions, as in a home; they come with the runs that learned from them
 
 A blob goes before the manifest that names it, so whatever can be seen is whole, wherever a push was cut off. What is
-being worked on stays on this disk. Runs of visitors of a hosted page are not pushed.
+being worked on stays on this disk. Nothing of visitors of a hosted page is pushed.
 """
 
 import hashlib
@@ -28,9 +29,13 @@ from studio.store.files import clear_errors, from_json, sync_folder, temp_name, 
 from studio.store.runs import RunFolder
 from studio.store.store import Store
 from studio.store.upkeep import Problem
+from studio.store.versions import NAME as VERSION_NAME
+from studio.store.versions import blobs_of, facts_of, parsed, versions
 
 VARIABLE = "STUDIO_STORE"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,99}")
+VERSION = re.compile(r"version:(\w[\w.-]{0,63})\?content=([0-9a-f]+)")  # as a filed recipe names one
+SUFFIXES = {"checkpoints": ".json", "runs": ".json", "versions": ".jsonl"}
 LEFT = ("state", "alive.lock", "stop", "pixels", "visitor")  # of a run: what only this machine can use
 
 
@@ -47,10 +52,11 @@ class RunManifest(BaseModel):
 
 @dataclass
 class Moved:
-    """What a push or pull moved: checkpoints and runs that are there now, and the blobs and bytes that travelled."""
+    """What a push or pull moved: what is there now that was not, and the blobs and bytes that travelled."""
 
     checkpoints: list[str] = field(default_factory=list)
     runs: list[str] = field(default_factory=list)
+    versions: list[str] = field(default_factory=list)
     blobs: int = 0
     bytes: int = 0
 
@@ -74,42 +80,45 @@ def required_bucket() -> Bucket:
 
 
 def push(store: Store, bucket: Bucket, names: Iterable[str] = ()) -> Moved:
-    """Sends checkpoints and finished runs (by name; all where none is given), and of each blob what is not there.
+    """Sends checkpoints, finished runs and data versions (by name; all where none is given), each blob once.
 
     Raises StoreError where a request still fails after several tries; what was sent counts for the next push.
     """
-    checkpoints, runs = _chosen(store, list(names))
+    chosen = _chosen(store, list(names))
     sender = _Sender(store, bucket)
-    for checkpoint_id in checkpoints:
+    for checkpoint_id in chosen.checkpoints:
         sender.checkpoint(checkpoint_id)
-    for run in runs:
+    for version in chosen.versions:
+        sender.version(version)
+    for run in chosen.runs:
         sender.run(run)
     return sender.moved
 
 
 def pull(store: Store, bucket: Bucket, name: str) -> Moved:
-    """Brings a checkpoint or a run, with the checkpoint that it left. Raises UsageError where none is called so."""
+    """Brings a checkpoint, a data version, or a run with the checkpoint that it left and the versions it learned from.
+
+    Raises UsageError where none is called so.
+    """
     moved = Moved()
-    if not NAME.fullmatch(name):
-        raise UsageError(f"{name!r} is no id of a checkpoint or a run.")
-    manifest = bucket.read(f"checkpoints/{name}.json")
-    if manifest is not None:
-        _pull_checkpoint(store, bucket, name, manifest, moved)
-        return moved
-    run = bucket.read(f"runs/{name}.json")
-    if run is None:
-        known = [*listed(bucket)["checkpoints"], *listed(bucket)["runs"]]
-        shown = ", ".join(sorted(known)[:6]) or "nothing"
-        raise UsageError(f"{bucket.address} has no checkpoint or run {name!r}; it has {shown}.")
-    _pull_run(store, bucket, name, run, moved)
-    return moved
+    if not NAME.fullmatch(name) and not VERSION_NAME.fullmatch(name):
+        raise UsageError(f"{name!r} is no id of a checkpoint or a run, and no name of a version.")
+    bring = {"checkpoints": _pull_checkpoint, "runs": _pull_run, "versions": _pull_version}
+    for kind, suffix in SUFFIXES.items():
+        manifest = bucket.read(f"{kind}/{name}{suffix}")
+        if manifest is not None:
+            bring[kind](store, bucket, name, manifest, moved)
+            return moved
+    known = sorted(name for names in listed(bucket).values() for name in names)
+    shown = ", ".join(known[:6]) or "nothing"
+    raise UsageError(f"{bucket.address} has no checkpoint, run or version {name!r}; it has {shown}.")
 
 
 def listed(bucket: Bucket) -> dict[str, list[str]]:
-    """The ids of what is there: {checkpoints, runs}."""
+    """The names of what is there: {checkpoints, runs, versions}."""
     return {
-        kind: sorted(name.removesuffix(".json") for name in bucket.sizes(kind) if name.endswith(".json"))
-        for kind in ("checkpoints", "runs")
+        kind: sorted(name.removesuffix(suffix) for name in bucket.sizes(kind) if name.endswith(suffix))
+        for kind, suffix in SUFFIXES.items()
     }
 
 
@@ -119,12 +128,10 @@ def verify(bucket: Bucket) -> list[Problem]:
     for kind, ids in listed(bucket).items():
         for name in ids:
             try:
-                content = bucket.read(f"{kind}/{name}.json") or b""
-                blobs = _manifest(content).blobs() if kind == "checkpoints" else _run_manifest(content).blobs()
+                expected = _named(kind, name, bucket.read(f"{kind}/{name}{SUFFIXES[kind]}") or b"")
             except StoreError as error:
                 problems.append(Problem(f"{bucket.address}/{kind}/{name}", str(error)))
                 continue
-            expected = blobs if isinstance(blobs, dict) else dict.fromkeys(blobs)
             for digest, size in sorted(expected.items()):
                 if digest not in sizes or size not in (None, sizes[digest]):
                     state = "is cut short" if digest in sizes else "is missing"
@@ -138,7 +145,7 @@ class _Sender:
     def __init__(self, store: Store, bucket: Bucket) -> None:
         self.store, self.bucket, self.moved = store, bucket, Moved()
         self._there = bucket.sizes("blobs")
-        self._manifests = {kind: bucket.sizes(kind) for kind in ("checkpoints", "runs")}
+        self._manifests = {kind: bucket.sizes(kind) for kind in SUFFIXES}
 
     def checkpoint(self, checkpoint_id: str) -> None:
         path = self.store.home.checkpoints / f"{checkpoint_id}.json"
@@ -158,7 +165,24 @@ class _Sender:
         self.bucket.write(name, content)
         self.moved.checkpoints.append(checkpoint_id)
 
+    def version(self, name: str) -> None:
+        """Its images, and then its file."""
+        path = self.store.home.versions / f"{name}.jsonl"
+        content = path.read_bytes()
+        if path.name in self._manifests["versions"]:
+            there = parsed(name, self.bucket.read(f"versions/{path.name}") or b"")[0]
+            if there.content == facts_of(self.store.home, name).content:
+                return
+            raise StoreError(f"{self.bucket.address} has another version {name}; nothing was changed there.")
+        for digest in sorted(_named("versions", name, content)):
+            self._blob(self.store.blobs.path(digest), digest)
+        self.bucket.write(f"versions/{path.name}", content)
+        self._manifests["versions"][path.name] = len(content)
+        self.moved.versions.append(name)
+
     def run(self, run: RunFolder) -> None:
+        for version in _learned_from(run, self.store):
+            self.version(version)
         entries = {}
         for path in _files_of(run):
             digest = _hash(path)
@@ -186,24 +210,43 @@ class _Sender:
         self.moved.bytes += size
 
 
-def _chosen(store: Store, names: list[str]) -> tuple[list[str], list[RunFolder]]:
-    """Ids of checkpoints, and runs. Raises UsageError for a name that is neither, or for a run that is not finished."""
-    own = store.runs()
+@dataclass(frozen=True)
+class _Chosen:
+    """Ids of checkpoints, names of versions, and runs."""
+
+    checkpoints: list[str]
+    versions: list[str]
+    runs: list[RunFolder]
+
+
+def _chosen(store: Store, names: list[str]) -> _Chosen:
+    """What is to be sent. Raises UsageError for a name that is none of it, or for a run that is not finished."""
+    own, kept = store.runs(), [facts.version for facts in versions(store.home)]
     if not names:
         finished = [store.run(row["run"]) for row in own if row["status"] in FINAL and not row.get("visitor")]
-        return [row["checkpoint"] for row in store.checkpoints() if not row.get("visitor")], finished
-    checkpoints, runs = [], []
+        return _Chosen([row["checkpoint"] for row in store.checkpoints() if not row.get("visitor")], kept, finished)
+    chosen = _Chosen([], [], [])
     for name in names:
         run = store.run(name) if any(row["run"] == name for row in own) else None
+        if run is None and name in kept:
+            chosen.versions.append(name)
+            continue
         if run is None:
-            checkpoints.append(store.checkpoint(name).id)
+            chosen.checkpoints.append(store.checkpoint(name).id)
             continue
         if run.status() not in FINAL:
             raise UsageError(f"Run {run.id} is {run.status()}; it is pushed once it has ended.")
-        runs.append(run)
+        chosen.runs.append(run)
         if run.checkpoint():
-            checkpoints.append(store.checkpoint(str(run.checkpoint())).id)
-    return checkpoints, runs
+            chosen.checkpoints.append(store.checkpoint(str(run.checkpoint())).id)
+    return chosen
+
+
+def _learned_from(run: RunFolder, store: Store) -> list[str]:
+    """The data versions of this home that a run's recipe names, with their content."""
+    named = dict(VERSION.findall(run.recipe_path.read_text(encoding="utf-8")))
+    kept = {facts.version: facts.content for facts in versions(store.home)}
+    return [name for name, content in named.items() if kept.get(name, "").startswith(content) and name in kept]
 
 
 def _files_of(run: RunFolder) -> list[Path]:
@@ -228,6 +271,21 @@ def _pull_checkpoint(store: Store, bucket: Bucket, name: str, content: bytes, mo
     moved.checkpoints.append(name)
 
 
+def _pull_version(store: Store, bucket: Bucket, name: str, content: bytes, moved: Moved) -> None:
+    facts, entries = parsed(name, content)
+    path = store.home.versions / f"{name}.jsonl"
+    if path.exists():
+        if facts_of(store.home, name).content != facts.content:
+            raise StoreError(f"This home has another version {name}; nothing was changed.")
+        return
+    with store.changing(), clear_errors(store.home.root):
+        store.home.versions.mkdir(parents=True, exist_ok=True)
+        for digest in sorted(blobs_of(entries)):
+            _fetch(bucket, digest, store.blobs.path(digest), moved)
+        write_atomic(path, content)
+    moved.versions.append(name)
+
+
 def _pull_run(store: Store, bucket: Bucket, name: str, content: bytes, moved: Moved) -> None:
     manifest, target = _run_manifest(content), store.home.runs / name
     if manifest.checkpoint:
@@ -248,6 +306,12 @@ def _pull_run(store: Store, bucket: Bucket, name: str, content: bytes, moved: Mo
         finally:
             shutil.rmtree(temp, ignore_errors=True)
     moved.runs.append(name)
+    for version in dict(VERSION.findall(store.run(name).recipe_path.read_text(encoding="utf-8"))):
+        own = (
+            store.home.versions / f"{version}.jsonl"
+        )  # another of its name stays: the recipe says which content it means
+        if not own.exists() and (file := bucket.read(f"versions/{version}.jsonl")) is not None:
+            _pull_version(store, bucket, version, file, moved)
 
 
 def _fetch(bucket: Bucket, digest: str, path: Path, moved: Moved) -> None:
@@ -270,6 +334,13 @@ def _inside(path: str) -> PurePosixPath:
     if not parts or path.startswith("/") or ".." in parts or ":" in path or "\\" in path:
         raise StoreError(f"The run names a file {path!r} that is outside of its folder; it is not taken.")
     return PurePosixPath(path)
+
+
+def _named(kind: str, name: str, content: bytes) -> dict[str, int | None]:
+    """The blobs that a manifest names, with their sizes where it says them. Raises StoreError for a damaged one."""
+    if kind == "runs":
+        return dict(_run_manifest(content).blobs())
+    return dict.fromkeys(_manifest(content).blobs() if kind == "checkpoints" else blobs_of(parsed(name, content)[1]))
 
 
 def _manifest(content: bytes) -> Manifest:

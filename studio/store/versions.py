@@ -7,7 +7,7 @@ images themselves are blobs, named by the SHA-256 of their bytes, so what two ve
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -21,13 +21,14 @@ from studio.store.files import as_json_data, clear_errors, write_atomic
 NAME = re.compile(r"\w[\w.-]{0,63}")
 MOST = 500  # versions of one who asks
 SHORT = 12  # digits of a content hash that are shown, and that a data spec names
-_DIGEST = re.compile(rb'"([0-9a-f]{64})"')
+_DIGEST, _SHA256 = re.compile(rb'"([0-9a-f]{64})"'), re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One image of a version: its name, the blob of its bytes and their number, its split if it has one.
+    """One image of a version: its name, the blob of its bytes, its split if it has one.
 
+    `size` are the bytes of all its blobs: of the image itself, of its mask and of the same view in another look.
     `truth` says what is true of it, in names of classes: {"label": name}, {"boxes": [[name, x1, y1, x2, y2, ignore],
     ...]}, {"mask": blob of a PNG of class indices}, {"pair": blob of the same view in another look}; beside it stand
     {"domain": ...}, {"camera": ...}, {"frame": ...}.
@@ -44,7 +45,8 @@ class Entry:
 class Facts:
     """What is said of a whole version: of which data it was made, when, its classes, how many images, their bytes.
 
-    `content` is the SHA-256 of everything that a run could learn from it: equal content, equal hash.
+    `content` is the SHA-256 of everything that a run could learn from it: equal content, equal hash. `left_out` says
+    how many images of the data it was saved without, by what was wrong with them.
     """
 
     version: str
@@ -55,6 +57,7 @@ class Facts:
     images: int
     bytes: int
     content: str
+    left_out: dict[str, int] = field(default_factory=dict)
 
     @property
     def short(self) -> str:
@@ -89,6 +92,24 @@ def entries_of(home: Home, name: str) -> list[Entry]:
         raise StoreError(f"{path} is damaged ({error}). Save the version again under another name.") from error
 
 
+def parsed(name: str, content: bytes) -> tuple[Facts, list[Entry]]:
+    """What a version's file says that came from elsewhere. Raises StoreError where it is not as it was written."""
+    try:
+        first, *lines = content.decode("utf-8").splitlines()
+        facts, entries = Facts(**json.loads(first)), [Entry(**json.loads(line)) for line in lines]
+        whole = content_of(facts.classes, entries) == facts.content and len(entries) == facts.images
+        if not whole or facts.version != name or not all(map(_SHA256.fullmatch, blobs_of(entries))):
+            raise ValueError("its content is another one than it says")
+    except (ValueError, TypeError, AttributeError) as error:
+        raise StoreError(f"version {name} is damaged ({error}); push it again.") from error
+    return facts, entries
+
+
+def blobs_of(entries: Iterable[Entry]) -> set[str]:
+    """The blobs that some images need: their own, those of masks and of the same view in another look."""
+    return {blob for entry in entries for blob in (entry.image, *_blobs_of_truth(entry)) if blob}
+
+
 def require_free(home: Home, name: str) -> None:
     """Raises UsageError where no version can be saved under this name."""
     if _path(home, name).exists():
@@ -98,14 +119,15 @@ def require_free(home: Home, name: str) -> None:
 
 
 def keep(
-    home: Home, name: str, data: str, classes: list[str], splits: list[str], entries: Iterable[Entry]
+    home: Home, name: str, data: str, classes: list[str], splits: list[str], entries: Iterable[Entry],
+    left_out: Mapping[str, int] | None = None,
 ) -> Facts:  # fmt: skip
     """Writes a version; its blobs are there, and the store's lock is held. Raises as `require_free`, and StoreError."""
     require_free(home, name)
     entries = list(entries)
-    size = sum({entry.image: entry.size for entry in entries}.values())
-    created = datetime.now(UTC).isoformat(timespec="seconds")
-    facts = Facts(name, data, created, classes, splits, len(entries), size, content_of(classes, entries))
+    size = sum({(entry.image, *_blobs_of_truth(entry)): entry.size for entry in entries}.values())
+    created, content = datetime.now(UTC).isoformat(timespec="seconds"), content_of(classes, entries)
+    facts = Facts(name, data, created, classes, splits, len(entries), size, content, dict(left_out or {}))
     with clear_errors(home.root):
         home.versions.mkdir(parents=True, exist_ok=True)
     write_atomic(_path(home, name), b"".join(_line(asdict(one)) for one in (facts, *entries)))
@@ -155,6 +177,10 @@ def faults(home: Home) -> Iterator[tuple[str, str]]:
         missing = [entry.name for entry in entries if not (home.blobs / entry.image).is_file()]
         if missing:
             yield path.stem, f"{len(missing)} images are missing, such as {missing[0]}"
+
+
+def _blobs_of_truth(entry: Entry) -> tuple[str, ...]:
+    return tuple(entry.truth.get(key, "") for key in ("mask", "pair"))
 
 
 def _readable(paths: Iterable[Path]) -> Iterator[Facts]:

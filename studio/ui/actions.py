@@ -93,9 +93,11 @@ class Actions:
         """A map of the images that were examined under this name. Raises DataError as `examine`."""
         return self.examiner.map(name, self.home, STRANGERS if self.hosted else None)
 
-    def save_version(self, name: str, spec: str) -> Facts:
-        """Keeps the images of a data spec as a version, within the room of whoever asks. Raises as `data save` does."""
-        return save_version(name, spec, self.home, self.upload_bounds)
+    def save_version(self, name: str, spec: str, without: Sequence[str] = ()) -> Facts:
+        """Keeps the images of a data spec as a version, within the room of whoever asks, without those that have these
+        problems: by a report that a process of its own made. Raises as `data save` does."""
+        report = self.examine(spec).report if without else None
+        return save_version(name, spec, self.home, self.upload_bounds, without=without, report=report)
 
     def versions(self) -> list[Facts]:
         """The data versions of whoever asks, newest first."""

@@ -10,14 +10,16 @@ from studio.ui.actions import Actions
 def version_functions(actions: Actions) -> list[Callable[..., Any]]:
     """The functions, for whoever's request is being answered."""
 
-    def save_version(version: str, data: str) -> dict[str, Any]:
+    def save_version(version: str, data: str, without: str = "") -> dict[str, Any]:
         """Keeps the images of a data spec, with what is true of each, under a name; train on the spec it answers.
 
         Args:
             version: a name for it, such as birds-1; it never changes
             data: such as folder:FOLDER or zip:FILE; a visitor's own uploads or what is built in
+            without: images with these problems are left out, by commas: all, or some of leaks, conflicts, duplicates,
+                near_duplicates, tiny
         """
-        facts = actions.save_version(version, data)
+        facts = actions.save_version(version, data, without.split(",") if without else [])
         return {**asdict(facts), "spec": facts.spec}
 
     def list_versions() -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from studio.core.errors import DataError, UsageError
 from studio.core.home import Home
 from studio.core.recipe import parse
 from studio.data import open_data, save_version
+from studio.data.checks.check import check_data
 from studio.data.files.limits import limits_of
 from studio.runs.lineage import lineage
 from studio.runs.pinned import pinned
@@ -145,6 +146,43 @@ def test_a_visitor_has_versions_of_their_own_within_their_room(home, photos):
     with pytest.raises(DataError, match="in all"):
         keep_zip(home.root / "small.zip", mine, UploadBounds(visitor_bytes=used, free_bytes=0))
     assert STRANGERS.visitor_bytes and zipped
+
+
+def test_a_version_is_saved_without_images_that_have_problems(home, photos, capsys, monkeypatch):
+    draw = np.random.default_rng(5)
+    shutil.copy(photos / "test" / "cat" / "0.png", photos / "train" / "cat" / "leak.png")
+    shutil.copy(photos / "train" / "dog" / "0.png", photos / "train" / "dog" / "again.png")
+    pixels = draw.integers(0, 255, (8, 12, 3), np.uint8)
+    for label in ("cat", "dog"):  # one image in two classes
+        Image.fromarray(pixels).save(photos / "train" / label / "which.png")
+    (photos / "train" / "cat" / "broken.png").write_bytes(b"no image")
+
+    def names(facts):
+        return {entry.name for entry in entries_of(home, facts.version)}
+
+    whole = save_version("whole", f"folder:{photos}", home)
+    clean = save_version("clean", f"folder:{photos}", home, without=["all"])
+    gone = {"train/cat/leak.png", "train/dog/again.png", "train/cat/which.png", "train/dog/which.png"}
+    assert names(whole) - names(clean) == gone and names(clean) <= names(whole) and whole.left_out == {}
+    assert clean.left_out == {"leaks": 1, "conflicts": 2, "duplicates": 1}
+    after = open_data(clean.spec, limits_of(home))
+    assert check_data(after, clean.spec).duplicates == [] and {len(rows) for rows in after.splits.values()} == {2}
+    with pytest.raises(UsageError, match="expected all, or some of leaks"):
+        save_version("other", f"folder:{photos}", home, without=["ugly"])
+    monkeypatch.setenv("STUDIO_HOME", str(home.root))
+    assert main(["data", "save", "two", f"folder:{photos}", "--without", "leaks,conflicts", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["left_out"] == {"leaks": 1, "conflicts": 2}
+
+
+def test_the_room_of_a_version_counts_masks_too(home):
+    spec = "builtin:scenes?images=2&size=64&truth=masks"
+    facts = save_version("v", spec, home)
+    assert facts.bytes == sum(path.stat().st_size for path in home.blobs.iterdir())
+    images = sum((home.blobs / entry.image).stat().st_size for entry in entries_of(home, "v"))
+    delete(home, "v")
+    Store(home).gc()
+    with pytest.raises(DataError, match="not enough room"):
+        save_version("v", spec, home.seen_by("visitor01"), UploadBounds(visitor_bytes=images, free_bytes=0))
 
 
 def test_a_damaged_image_of_a_version_is_found_and_never_learned_from(home, photos):

@@ -1,5 +1,6 @@
 """Object storage: whatever can be seen there is whole, nothing travels twice, and requests may fail."""
 
+import hashlib
 import random
 
 import fsspec
@@ -10,7 +11,7 @@ from studio.core.errors import StoreError, UsageError
 from studio.core.events import EventWriter
 from studio.core.home import Home
 from studio.core.recipe import parse
-from studio.store import Manifest, Store, sharing
+from studio.store import Manifest, Store, sharing, versions
 from studio.store import bucket as buckets
 from studio.store.bucket import Bucket
 
@@ -139,6 +140,46 @@ def test_a_finished_run_comes_with_its_files_and_checkpoint_and_an_unfinished_on
     assert (copy.path / "figures" / "curve.png").read_bytes() == b"png" and not copy.state_path.exists()
 
 
+def version_of_red_and_blue(store: Store, name: str = "pets") -> versions.Facts:
+    """A version of two images, one of which has a mask."""
+    entries = []
+    for number, content in enumerate((b"red", b"blue")):
+        digests = [hashlib.sha256(data).hexdigest() for data in (content, b"mask")]
+        for digest, data in zip(digests, (content, b"mask"), strict=True):
+            store.blobs.path(digest).write_bytes(data)
+        truth = {"label": "cat", **({"mask": digests[1]} if number else {})}
+        entries.append(versions.Entry(f"{number}.png", digests[0], len(content) + 4 * number, "train", truth))
+    return versions.keep(store.home, name, "folder:photos", ["cat"], ["train"], entries)
+
+
+def test_a_data_version_comes_back_whole_by_itself_and_with_the_run_that_learned_from_it(home, tmp_path, bucket):
+    store = filled(home, 0)
+    facts = version_of_red_and_blue(store)
+    recipe = parse({"task": "classify", "method": "finetune/full", "data": {"train": facts.spec}})
+    run = store.new_run(recipe)
+    with EventWriter(run.events_path) as events:
+        events.status("finished")
+    moved = sharing.push(store, bucket, [run.id])
+    assert moved.versions == ["pets"] and moved.runs == [run.id] and sharing.verify(bucket) == []
+    assert sharing.push(store, bucket) == sharing.Moved()
+    for number, name in enumerate(("pets", run.id)):
+        other = Store(Home.find(tmp_path / str(number)))
+        assert sharing.pull(other, bucket, name).versions == ["pets"] and other.verify() == []
+        assert versions.entries_of(other.home, "pets") == versions.entries_of(home, "pets")
+        assert versions.facts_of(other.home, "pets") == facts
+    versions.keep(other.home, "toys", "folder:toys", ["cat"], [], [])
+    versions.delete(other.home, "pets")
+    versions.keep(other.home, "pets", "folder:photos", ["cat"], [], [])
+    with pytest.raises(StoreError, match="has another version pets; nothing was changed"):
+        sharing.pull(other, bucket, "pets")
+    with pytest.raises(StoreError, match="has another version pets; nothing was changed there"):
+        sharing.push(other, bucket, ["pets"])
+    lines = (home.versions / "pets.jsonl").read_text().replace(hashlib.sha256(b"red").hexdigest(), "../../outside")
+    bucket.write("versions/evil.jsonl", lines.replace('"pets"', '"evil"').encode())
+    with pytest.raises(StoreError, match="version evil is damaged"):
+        sharing.pull(other, bucket, "evil")
+
+
 def test_what_is_missing_or_cut_short_or_leads_out_is_found(home, tmp_path, bucket):
     store = filled(home, 1)
     key = sharing.push(store, bucket).checkpoints[0]
@@ -158,7 +199,7 @@ def test_what_is_missing_or_cut_short_or_leads_out_is_found(home, tmp_path, buck
         sharing.pull(other, bucket, "evil")
     with pytest.raises(UsageError, match="no id"):
         sharing.pull(other, bucket, "../checkpoints/x")
-    with pytest.raises(UsageError, match="no checkpoint or run 'nothing'; it has"):
+    with pytest.raises(UsageError, match="no checkpoint, run or version 'nothing'; it has"):
         sharing.pull(other, bucket, "nothing")
 
 

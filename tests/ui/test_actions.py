@@ -23,9 +23,9 @@ from studio.runs.sweep.background import Seen
 from studio.store import Manifest, Store
 from studio.ui import build_app, html
 from studio.ui.actions import Actions, safe_name
-from studio.ui.catalogue import _FOLDER, explained, translated, words
+from studio.ui.catalogue import _FOLDER, explained, say, translated, words
 from studio.ui.html import table
-from studio.ui.pages.runs import has_words, table_of_runs
+from studio.ui.pages.runs import MOST_ROWS, has_words, table_of_runs
 from studio.ui.views import POINTS, Curve, View, Views
 from studio.ui.visitors import Visitors
 
@@ -304,11 +304,12 @@ def test_a_list_of_runs_says_what_its_columns_are_sorted_by_and_escapes_names():
     scored = {"task": "classify", "metrics": {"accuracy": 0.25}, "seconds": 3.0}
     rows = [{"run": "a", "name": "<b>", "method": "fewshot/ridge", **scored}]
     rows += [{"run": "b", "task": "detect", "method": "detect/z", "metrics": {}, "seconds": None}]
-    shown = table_of_runs(rows, "", "en")
+    shown = table_of_runs(rows, "en")
     assert "<b>" not in shown and "&lt;b&gt;" in shown
     assert re.findall("<tr data-run='(.)'>", shown) == ["a", "b"]
     assert re.findall("data-by='([^']*)'", shown)[1::8] == ["0.25", ""]
-    assert re.findall("<tr data-run='(.)'>", table_of_runs(rows, "ridge", "en")) == ["a"]
+    many = table_of_runs([rows[1]] * (MOST_ROWS + 1), "en")
+    assert many.count("<tr data-run") == MOST_ROWS and say("runs.more", "en", shown=MOST_ROWS, count=201) in many
 
 
 @pytest.mark.parametrize("hosted", [False, True])

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import zipfile
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from studio.core import recipe as recipes
+from studio.core.events import EventWriter
 from studio.data.files import limits
 from studio.runs import affordable
 from studio.runs.executors import run_inline
@@ -177,3 +179,20 @@ def test_a_visitors_run_makes_room_when_its_time_is_up_and_the_owners_never_must
         run = submit(recipes.parse(values), Store(seen))
         assert run_inline(run, home, should_stop=lambda: False).status == status
         assert ("minutes at a time" in run.events_path.read_text("utf-8")) == (status == "stopped")
+
+
+def test_a_visitor_computes_so_many_hours_a_day_and_the_owner_without_end(hosted_page, monkeypatch):
+    mine, other = hosted_page.visitor(), hosted_page.visitor()
+    filed = mine.call("start_run", "quickstart", SMALL)["run"]
+    mine.call("stop_run", filed)
+    with EventWriter(hosted_page.home.runs / filed / "events.jsonl") as events:
+        events.status("stopped", seconds=1800.0)  # worked on twice
+        events.status("stopped", seconds=1800.0)
+    monkeypatch.setattr(affordable, "HOURS_A_DAY", 1.0)
+    with pytest.raises(Refused, match="computed for 1 hours in the last day"):
+        mine.call("start_run", "quickstart", SMALL)
+    assert [row["run"] for row in mine.call("list_runs")] == [filed]
+    other.call("stop_run", other.call("start_run", "quickstart", SMALL)["run"])
+    assert affordable.left_s(Store(hosted_page.home)) == math.inf
+    monkeypatch.setattr(affordable, "DAY_S", 0.0)  # tomorrow
+    mine.call("stop_run", mine.call("start_run", "quickstart", SMALL)["run"])

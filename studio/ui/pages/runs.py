@@ -14,6 +14,7 @@ from studio.ui.pages import compared
 
 COLUMNS = ("name", "score", "status", "created", "seconds", "method", "run", "checkpoint")
 SCRIPT = Path(__file__).parents[1] / "runs_table.js"
+MOST_ROWS = 200  # that are listed at once; words find the others
 LARGEST_FIRST = ("score", "created", "seconds")  # at the first click on the head; the rest from A to Z
 
 
@@ -39,10 +40,13 @@ def build(shared: Any, tab: Any) -> None:
 
     @guarded
     def listing(current: str | None, words_in: str, request: gr.Request) -> Any:
-        rows = actions.store.runs()
-        ids = [row["run"] for row in rows]
-        shown = table_of_runs(rows, words_in, language_of(request))
-        return shown, gr.Dropdown(ids, value=current if current in ids else None)
+        language = language_of(request)
+        known = actions.store.runs()
+        rows = [row for row in known if has_words(_cells(row, language), words_in)] if words_in.strip() else known
+        ids = [row["run"] for row in rows[:MOST_ROWS]]
+        if current not in ids:
+            ids += [row["run"] for row in known if row["run"] == current]
+        return table_of_runs(rows, language), gr.Dropdown(ids, value=current if current in ids else None)
 
     @guarded
     def show(run_id: str | None, request: gr.Request) -> Any:
@@ -72,8 +76,8 @@ def build(shared: Any, tab: Any) -> None:
     shared.form.filled_by(reuse.click(take_recipe, [chosen], [*shared.form.filled, shared.tabs], **private))
 
 
-def table_of_runs(rows: list[dict[str, Any]], words_in: str, language: str) -> str:
-    """The runs that have these words in their cells, newest first, as `runs_table.js` sorts them and lets choose."""
+def table_of_runs(rows: list[dict[str, Any]], language: str) -> str:
+    """The newest runs, as `runs_table.js` sorts them and lets choose, and how many more there are."""
     heads = "".join(
         f"<th scope='col' data-first='{'down' if column in LARGEST_FIRST else 'up'}'><button type='button'>"
         f"{escape(say(f'runs.column.{column}', language))}</button></th>"
@@ -81,11 +85,12 @@ def table_of_runs(rows: list[dict[str, Any]], words_in: str, language: str) -> s
     )
     body = "".join(
         f"<tr data-run='{escape(row['run'])}'>"
-        f"{''.join(_drawn(column, cell, row, language) for column, cell in zip(COLUMNS, cells, strict=True))}</tr>"
-        for row in rows
-        if has_words(cells := [_cell(row, column, language) for column in COLUMNS], words_in)
+        f"{''.join(_drawn(*cell, row, language) for cell in zip(COLUMNS, _cells(row, language), strict=True))}</tr>"
+        for row in rows[:MOST_ROWS]
     )
-    return f"<div class='wide'><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+    more = say("runs.more", language, shown=MOST_ROWS, count=len(rows))
+    note = f"<p>{escape(more)}</p>" if len(rows) > MOST_ROWS else ""
+    return f"<div class='wide'><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>{note}"
 
 
 def _drawn(column: str, cell: str, row: dict[str, Any], language: str) -> str:
@@ -106,6 +111,10 @@ def has_words(cells: list[str], text: str) -> bool:
     """Whether a row holds every word of a text, whatever their case."""
     row = " ".join(cells).lower()
     return all(word in row for word in text.lower().split())
+
+
+def _cells(row: dict[str, Any], language: str) -> list[str]:
+    return [_cell(row, column, language) for column in COLUMNS]
 
 
 def _cell(row: dict[str, Any], column: str, language: str) -> str:

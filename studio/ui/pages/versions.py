@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from studio.core.errors import DataError
+from studio.data.checks.left_out import LEFT_OUT
 from studio.store.version_changes import Changes
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.guard import guarded, inform
@@ -29,6 +30,11 @@ def build(shared: Any, spec: gr.State) -> Controls:
         gr.Markdown(word("versions.about"))
         with gr.Row():
             name = gr.Textbox(label=word("versions.name"), max_lines=1, elem_id="version-name", min_width=200)
+            without = gr.Dropdown(
+                [(word(f"problem.{problem}"), problem) for problem in LEFT_OUT], value=[], multiselect=True,
+                label=word("versions.without"), info=word("versions.without.info"), elem_id="version-without",
+                min_width=260,
+            )  # fmt: skip
             save = gr.Button(word("versions.save"), elem_id="version-save", min_width=160)
         with gr.Row():
             chosen = gr.Dropdown([], label=word("versions.one"), elem_id="version-one", min_width=200)
@@ -60,12 +66,14 @@ def build(shared: Any, spec: gr.State) -> Controls:
         return listed(now, then, language_of(request))
 
     @guarded
-    def save_new(wanted: str, data: str, then: str | None, request: gr.Request) -> Any:
+    def save_new(wanted: str, data: str, problems: list[str], then: str | None, request: gr.Request) -> Any:
         language = language_of(request)
         if not data:
             raise DataError(say("versions.no_data", language))
-        facts = actions.save_version(wanted.strip(), data)
-        inform(say("versions.saved", language, name=facts.version, images=facts.images), seconds=6)
+        facts = actions.save_version(wanted.strip(), data, problems)
+        without = sum(facts.left_out.values())
+        key = "versions.saved_without" if without else "versions.saved"
+        inform(say(key, language, name=facts.version, images=facts.images, without=without), seconds=6)
         return *listed(facts.version, then, language), ""
 
     @guarded
@@ -85,7 +93,7 @@ def build(shared: Any, spec: gr.State) -> Controls:
 
     private: dict[str, Any] = {"api_visibility": "private"}
     panel.expand(list_again, [chosen, before], [chosen, before], show_progress="hidden", **private)
-    save.click(save_new, [name, spec, before], [chosen, before, name], **private)
+    save.click(save_new, [name, spec, without, before], [chosen, before, name], **private)
     compare.click(compare_two, [chosen, before], [changes], **private)
     delete.click(delete_chosen, [chosen, before], [chosen, before, changes], **private)
     return Controls(chosen, use)
