@@ -1,6 +1,6 @@
 """Screenshots of every tab of the page, in both languages.
 
-    python docs/screenshots.py [--width 1440] [--out docs/screens]
+    python docs/screenshots.py [--width 1440] [--dark] [--out docs/screens]
 
 The page is served from a home of its own with the demo's two runs and something to label, and each tab is used first,
 so that it has something to show. Needs a Chromium (named in STUDIO_CHROMIUM, or found as `chromium`) and Playwright's
@@ -35,12 +35,13 @@ ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-backgroun
 IDLE = "!document.querySelector('.wrap.generating, .wrap.pending')"
 
 
-def shoot(out: Path, width: int) -> list[Path]:
+def shoot(out: Path, width: int, dark: bool = False) -> list[Path]:
     """One file a tab and language, `TAB-LANGUAGE.png`, each as tall as its tab."""
     files = []
     with served_home() as (home, url, run), chromium() as browser:
         for language, locale in LANGUAGES.items():
-            page = browser.new_context(viewport={"width": width, "height": HEIGHT}, locale=locale).new_page()
+            window = {"viewport": {"width": width, "height": HEIGHT}, "color_scheme": "dark" if dark else "light"}
+            page = browser.new_context(locale=locale, **window).new_page()
             page.set_default_timeout(60_000)
             page.goto(f"{url}?run={run}")
             page.wait_for_selector("#run-status.finished, #run-status .finished", state="attached")
@@ -85,8 +86,14 @@ def ask_a_digit(page: Any, home: Home) -> None:
     page.wait_for_function("document.querySelector('#try-answer')?.innerText.includes('%')")
 
 
-def open_the_project(page: Any, home: Home) -> None:
+def draw_a_box(page: Any, home: Home) -> None:
     page.wait_for_selector("#label-canvas:visible")
+    canvas = page.locator("#label-canvas").bounding_box()
+    corners = [(canvas["x"] + share * canvas["width"], canvas["y"] + share * canvas["height"]) for share in (0.2, 0.6)]
+    page.mouse.move(*corners[0])
+    page.mouse.down()
+    page.mouse.move(*corners[1], steps=4)
+    page.mouse.up()
 
 
 def compare_the_runs(page: Any, home: Home) -> None:
@@ -96,7 +103,7 @@ def compare_the_runs(page: Any, home: Home) -> None:
 
 
 USES: dict[str, Callable[[Any, Home], None]] = {
-    "data": check_scenes, "label": open_the_project, "try": ask_a_digit, "runs": compare_the_runs,
+    "data": check_scenes, "label": draw_a_box, "try": ask_a_digit, "runs": compare_the_runs,
 }  # fmt: skip
 
 
@@ -109,12 +116,25 @@ def served_home() -> Iterator[tuple[Home, str, str]]:
     try:
         for preset in ("quickstart", "quickstart-tuned"):
             result = run_inline(submit(recipes.load(preset, home=home), Store(home)), home)
-        start("scenes", "builtin:scenes?images=8&classes=2", "boxes", ["one", "other"], home=home)
+        begin_labelling(home)
         _, url, _ = app.launch(prevent_thread_lock=True, quiet=True)
         yield home, url, result.run
     finally:
         app.close(verbose=False)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def begin_labelling(home: Home) -> None:
+    """A project of eight scenes, the first two of which have their boxes."""
+    scenes, folder = open_data("builtin:scenes?images=8&classes=2"), home.root / "scenes"
+    folder.mkdir()
+    for number, item in enumerate(scenes.items):
+        read_image(item.source, item.name).save(folder / f"{number}.png")
+    desk = start("scenes", f"images:{folder}", "boxes", scenes.classes, home=home)
+    for number, item in enumerate(scenes.items[:2]):
+        rows = zip(item.boxes.labels.tolist(), item.boxes.xyxy.tolist(), strict=True)
+        boxes = [[scenes.classes[label], *corners] for label, corners in rows]
+        desk.mark(f"{number}.png", {"size": list(desk.size(f"{number}.png")), "boxes": boxes})
 
 
 @contextmanager
@@ -131,10 +151,11 @@ def chromium() -> Iterator[Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--width", type=int, default=1440, help="of the window, pixels")
+    parser.add_argument("--dark", action="store_true", help="as a browser shows it that asks for the dark")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "screens", help="folder for the files")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    print(f"{len(shoot(args.out, args.width))} screenshots in {args.out}")
+    print(f"{len(shoot(args.out, args.width, args.dark))} screenshots in {args.out}")
 
 
 if __name__ == "__main__":
