@@ -40,6 +40,7 @@ def test_runs_are_listed_newest_first_with_what_they_left(store):
         "name": "run 1",
         "task": "classify",
         "seconds": 1.5,
+        "worked_s": 1.5,
         "metrics": {"accuracy": 0.9},
         "checkpoint": "full-123456",
         "visitor": None,
