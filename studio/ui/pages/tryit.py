@@ -1,18 +1,14 @@
 """Try it: a checkpoint, a photo, an answer, the reason for it; teach it where it is wrong."""
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 
 from studio.core.errors import UsageError
-from studio.runs.export import WRITERS
-from studio.ui import html
 from studio.ui.catalogue import care, language_of, say, word
-from studio.ui.files import served
 from studio.ui.guard import guarded, inform
-from studio.ui.pages import tools, webcam
+from studio.ui.pages import keep, tools, webcam
 
 
 def build(shared: Any, tab: Any) -> None:
@@ -45,22 +41,7 @@ def build(shared: Any, tab: Any) -> None:
                 buttons=["fullscreen"],
             )
             undo = gr.Button(visible=False, size="sm", elem_id="try-undo")
-            with gr.Accordion(word("try.keep"), open=False, elem_id="try-keep"):
-                kind = gr.Radio(
-                    list(WRITERS), value="safetensors", label=word("try.format"), info=word("try.format.info"),
-                    elem_id="try-format",
-                )  # fmt: skip
-                export = gr.Button(word("try.export"), elem_id="try-export")
-                exported = gr.File(label=word("try.download"), visible=False, elem_id="try-download")
-                compared = gr.HTML(elem_id="try-forms")
-                with gr.Group(visible=not actions.hosted):
-                    repo = gr.Textbox(label=word("try.repo"), info=word("try.repo.info"), placeholder="ORG/NAME",
-                                      max_lines=1, elem_id="try-repo")  # fmt: skip
-                    public = gr.Checkbox(False, label=word("try.public"), elem_id="try-public")
-                    push = gr.Button(word("try.push"), elem_id="try-push")
-                    pushed = gr.Markdown(elem_id="try-pushed")
-                served_by = gr.Code(language="shell", label=word("try.serve"), elem_id="try-serve", interactive=False)
-                use = gr.Code(language="python", label="Python", elem_id="try-python", interactive=False)
+            served_by, use = keep.build(actions, checkpoint)
 
     webcam.build(actions, checkpoint)
     tools.build(shared, tab, checkpoint, photo)
@@ -79,7 +60,7 @@ def build(shared: Any, tab: Any) -> None:
         parent, language = manifest.lineage.get("parent"), language_of(request)
         back = say("try.undo", language, name=parent) if parent else ""
         undoes = gr.Button(back, visible=bool(parent))
-        return f"python launch.py serve {name}", _python(name), undoes, care(manifest.task, language)
+        return *keep.code_for(name), undoes, care(manifest.task, language)
 
     @guarded
     def look(name: str | None, image: Image.Image | None, request: gr.Request) -> Any:
@@ -105,20 +86,6 @@ def build(shared: Any, tab: Any) -> None:
         inform(say("try.undone", language_of(request), name=parent), seconds=5)
         return gr.Dropdown(actions.checkpoints(), value=parent)
 
-    @guarded
-    def write(name: str | None, chosen_kind: str, request: gr.Request) -> Any:
-        if not name:
-            raise UsageError(say("try.none", language_of(request)))
-        report = actions.export(name, chosen_kind)
-        files = [served(Path(report["folder"]) / file) for file in report["files"]]
-        return gr.File(files, visible=True), _forms(report["forms"], language_of(request))
-
-    @guarded
-    def send(name: str | None, chosen_kind: str, to: str, open_to_all: bool, request: gr.Request) -> str:
-        if not name:
-            raise UsageError(say("try.none", language_of(request)))
-        return say("try.pushed", language_of(request), url=actions.push(name, chosen_kind, to, open_to_all))
-
     private = {"api_visibility": "private"}
     tab.select(listing, [checkpoint], [checkpoint], show_progress="hidden", **private)
     checkpoint.change(chosen, [checkpoint], [served_by, use, undo, mind], show_progress="hidden", **private)
@@ -132,8 +99,6 @@ def build(shared: Any, tab: Any) -> None:
             **private,
         )
     undo.click(go_back, [checkpoint], [checkpoint], show_progress="hidden", **private)
-    export.click(write, [checkpoint, kind], [exported, compared], concurrency_id="device", **private)
-    push.click(send, [checkpoint, kind, repo, public], [pushed], concurrency_id="device", **private)
 
 
 def _said(answer: Any, drawn: bool, language: str) -> str:
@@ -141,18 +106,3 @@ def _said(answer: Any, drawn: bool, language: str) -> str:
     key, values = answer.remark or ("", {})
     sentence = say(key, language, **values) if key else ""
     return f"{sentence} {answer.said() if drawn else ''}".strip()
-
-
-def _forms(rows: list[dict[str, Any]], language: str) -> str:
-    """A smaller form beside float; empty where nothing was compared."""
-    if not rows:
-        return ""
-    return html.table(
-        {"name": "forms", "columns": list(rows[0]), "rows": [list(row.values()) for row in rows]}, language
-    )
-
-
-def _python(name: str) -> str:
-    return (
-        f'from studio import load_checkpoint\n\nmodel = load_checkpoint("{name}")\nprint(model.predict(["photo.jpg"]))'
-    )
