@@ -9,6 +9,7 @@ from studio.figures.style import figure, fonts, wrapped
 
 PAPER = (244, 245, 246)
 FINE = 320  # pixels a side that a small tile needs at most
+LETTERS = 15  # of a caption in a line, for each inch of a tile: more would run into the next one
 COARSE = 48  # pixels a side below which pixels are shown as squares
 
 
@@ -27,7 +28,7 @@ def grid_figure(
         axes = made.add_subplot(rows, columns, place + 1)
         shown = _tile(image, round(FINE * max(1.0, tile / 1.6)))
         axes.imshow(shown, interpolation="nearest" if shown.width < COARSE else "antialiased")
-        axes.set_xlabel(wrapped(caption, 24), fontsize=7.5, fontfamily=fonts(), labelpad=3)
+        axes.set_xlabel(wrapped(caption, round(LETTERS * tile)), fontsize=7.5, fontfamily=fonts(), labelpad=3)
         axes.set(xticks=[], yticks=[])
         for spine in axes.spines.values():
             spine.set_visible(frames is not None)

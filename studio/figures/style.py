@@ -3,6 +3,7 @@
 import textwrap
 import warnings
 from functools import cache
+from unicodedata import east_asian_width
 
 import numpy as np
 from matplotlib import font_manager
@@ -61,5 +62,7 @@ def short(name: str, most: int = 18) -> str:
 
 
 def wrapped(text: str, width: int, lines: int = 2) -> str:
-    """`text` on at most so many lines."""
+    """`text` on at most so many lines of `width` letters, of which those as wide as Chinese ones count twice."""
+    wide = sum(east_asian_width(letter) in "WF" for letter in text)
+    width = max(1, width * len(text) // max(1, len(text) + wide))
     return "\n".join(textwrap.wrap(text, width, max_lines=lines, placeholder="…"))

@@ -104,6 +104,19 @@ def test_a_grid_shows_whole_images_of_any_shape_and_mode():
     assert len(grid_figure([], []).axes) == 0 and images[2].size == (900, 20)
 
 
+@pytest.mark.parametrize("tile", [1.1, 1.6])
+def test_captions_do_not_run_into_the_next_tile(tile):
+    captions = [
+        "as the target would have it",
+        "西伯利亚雪橇犬西伯利亚雪橇犬西伯利亚雪橇犬",
+        "golden_retriever_in_snow 0.98",
+    ]
+    made = grid_figure([Image.new("RGB", (48, 48))] * 9, captions * 3, columns=9, tile=tile)
+    drawn(made)
+    labels = [axes.xaxis.label.get_window_extent() for axes in made.axes]
+    assert all(left.x1 < right.x0 for left, right in zip(labels, labels[1:], strict=False))
+
+
 @pytest.mark.parametrize("count", [1, 2, 4, 7, 60])
 def test_a_map_of_any_number_of_points(count):
     draw = np.random.default_rng(0)

@@ -10,6 +10,7 @@ from PIL import Image
 from studio.runs.tools import tools
 
 
+@pytest.mark.slow
 def test_the_client_of_the_docs_trains_predicts_and_exports(served, tmp_path):
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), re.DOTALL)
     Image.new("RGB", (24, 24), "white").save(tmp_path / "new.png")

@@ -60,6 +60,7 @@ SERIOUS = """async () => (await axe.run(document, {resultTypes: ['violations']})
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.slow
 def test_no_tab_has_a_serious_fault_for_those_who_see_or_use_the_page_otherwise(served, browser, scheme):
     axe = pytest.importorskip("axe_playwright_python", reason="axe-playwright-python brings axe-core")
     if "seen" not in projects(served[0]):

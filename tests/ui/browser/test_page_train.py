@@ -148,6 +148,7 @@ def test_a_run_goes_on_when_its_tab_is_closed_and_another_tab_finds_it(served, b
     assert other.inner_text("#run-state code") == run
 
 
+@pytest.mark.slow
 def test_wrong_input_is_answered_in_a_sentence(served, browser):
     _, url = served
     page = open_page(browser, url)
