@@ -58,13 +58,13 @@ RATES = {"segment/mask2former": 1e-3}
 #: stride 4 or 8 (see --strides)
 LARGER = {
     "segment/upernet": 2, "segment/dpt": 2, "segment/mask2former": 2, "segment/fcn": 3, "segment/lraspp": 3,
-    "segment/linear": 3, "segment/deeplabv3": 3, "segment/pspnet": 3,
+    "segment/linear": 3, "segment/deeplabv3": 3, "segment/pspnet": 3, "segment/mask-rcnn": 2,
 }  # fmt: skip
 #: heads on the last map alone, and their parameters: they stand on a small untrained network that holds it at stride 8
 ON_LAST: dict[str, dict[str, Any]] = {
     "segment/linear": {}, "segment/deeplabv3": {"width": 64}, "segment/pspnet": {"width": 64},
 }  # fmt: skip
-FINE = "timm/mobilenetv3_small_050?random&output_stride=8"
+FINE = "timm/mobilenetv2_035?random&output_stride=8"
 UNTRAINED = {"backbone_lr": 1.0, "freeze_statistics": False}
 
 
@@ -119,9 +119,10 @@ def overfit(method: str, spec: str, size: int, most: int) -> dict[str, float | b
     def learned() -> bool:
         nonlocal asking
         begun = time.monotonic()
-        enough = miou_of(look(learner, split), split) >= ENOUGH
+        miou = miou_of(look(learner, split), split)
+        print(f"  {method}: {miou:.3f}", file=sys.stderr)
         asking += time.monotonic() - begun
-        return enough
+        return miou >= ENOUGH
 
     begun = time.monotonic()
     steps = train(learner, batches, most, RATES.get(method, LR), clip=1.0, learned=learned)
@@ -140,13 +141,16 @@ def overfit(method: str, spec: str, size: int, most: int) -> dict[str, float | b
 
 def overfit_things(method: str, spec: str, size: int, most: int) -> dict[str, float | bool]:
     """As `overfit`; in place of mIoU the AP of masks at an overlap of 0.5."""
-    things, classes = scenes_of_things(size)
+    things, classes = scenes_of_things(size, LARGER.get(method, 1))
+    size *= LARGER.get(method, 1)
     params, lr = THINGS[method]
     learner = made(method, spec, size, classes, params)
     settings = SegmentTrain(batch_size=4, augment="none")
 
     def score() -> float:
-        return coco_mask_ap(things.truths, look_for_things(learner, things), classes)["map_50"]
+        ap50 = coco_mask_ap(things.truths, look_for_things(learner, things), classes)["map_50"]
+        print(f"  {method}: {ap50:.3f}", file=sys.stderr)
+        return ap50
 
     begun = time.monotonic()
     batches = ThingBatches(things, Preprocess(size), settings)
@@ -163,7 +167,7 @@ def overfit_things(method: str, spec: str, size: int, most: int) -> dict[str, fl
     return {"millions": millions, "steps": steps, "trained": trained, "looked": looked, "miou": score(), "same": same}
 
 
-def best_at(stride: int, split: MaskedSplit, steps: int = 1000) -> float:
+def best_at(stride: int, split: MaskedSplit, steps: int = 300) -> float:
     """mIoU of logits at this stride that are no network's: they themselves are learned."""
     truth = torch.from_numpy(np.stack(split.maps))
     images, size, _ = truth.shape
@@ -229,19 +233,25 @@ def made(method: str, spec: str, size: int, classes: list[str], params: dict[str
 def scenes(size: int, times: int = 1) -> tuple[MaskedSplit, list[str]]:
     """Eight scenes, each pixel `times` as wide and high, and their classes."""
     data = open_data(f"builtin:scenes?images=8&size={size}&classes=2&most=3&truth=masks")
-    maps = [item.mask.read().repeat(times, 0).repeat(times, 1) for item in data.items]
-    images = [item.source.read().transpose(2, 0, 1).repeat(times, 1).repeat(times, 2) for item in data.items]
+    maps = [larger(item.mask.read(), times) for item in data.items]
+    images = [np.ascontiguousarray(larger(item.source.read(), times).transpose(2, 0, 1)) for item in data.items]
     return MaskedSplit(images, maps, np.array([pixels_by_class(3, one) for one in maps]), data), data.classes
 
 
-def scenes_of_things(size: int) -> tuple[ThingSplit, list[str]]:
+def scenes_of_things(size: int, times: int = 1) -> tuple[ThingSplit, list[str]]:
     """The same scenes with a mask for each thing, and the classes of things."""
-    split, classes = scenes(size)
+    split, classes = scenes(size, times)
+    side = size * times
     truths = [
-        Instances.of([(label - 1, inside) for label, inside in things_of(item.mask)], (size, size))
+        Instances.of([(label - 1, larger(inside, times)) for label, inside in things_of(item.mask)], (side, side))
         for item in split.dataset.items
     ]
     return ThingSplit(np.stack(split.images), truths, split.dataset), classes[1:]
+
+
+def larger(pixels: np.ndarray, times: int) -> np.ndarray:
+    """An image or mask [H, W, ...] whose pixels are `times` as wide and high."""
+    return pixels.repeat(times, 0).repeat(times, 1)
 
 
 def look_for_things(learner: Any, things: ThingSplit) -> list[Instances]:
