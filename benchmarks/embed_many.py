@@ -47,7 +47,7 @@ def main() -> None:
     dataset = open_data(f"folder:{folder}")
     opened_s = time.perf_counter() - begun
     rows = embed(dataset, args, end)
-    print(json.dumps({"open_s": round(opened_s, 1), **summary(rows)}), flush=True)
+    print(json.dumps({"open_s": round(opened_s, 1), **(summary(rows) if rows else {})}), flush=True)
 
 
 def embed(dataset: Any, args: argparse.Namespace, end: float) -> list[dict[str, Any]]:

@@ -74,3 +74,7 @@ def test_work_ahead_is_bounded_in_order_and_passes_errors_on():
         assert list(results) == [number * number for number in range(1, 20)]
         with pytest.raises(ZeroDivisionError):
             list(in_order(pool, lambda number: 1 // number, [2, 1, 0, 3], ahead=2))
+        begun.clear()
+        results = in_order(pool, work, range(7), ahead=4, together=3)
+        assert next(results) == 0 and len(begun) <= 6
+        assert list(results) == [number * number for number in range(1, 7)]

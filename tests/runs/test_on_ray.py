@@ -1,9 +1,11 @@
 """On a real Ray cluster of two nodes on this machine: the same losses, a polite stop, and a node lost on the way."""
 
+import json
 import threading
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from studio import run
@@ -86,6 +88,25 @@ def test_a_rank_that_is_gone_is_told_from_one_that_failed():
         ({1: failed}, False),
     ):
         assert ranks._lost(WorkerGroupError("words", failures)) == lost
+
+
+def test_a_table_on_a_cluster_is_that_of_one_here(home, cluster, tmp_path):
+    from studio.runs.sweep.space import Space
+    from studio.runs.sweep.table import table_of
+
+    draw, labels = np.random.default_rng(0), np.arange(24) % 3
+    for name, shift in (("a", 0.0), ("b", 1.0)):
+        np.savez(tmp_path / f"{name}.npz", x=draw.normal(labels[:, None], 0.7, (24, 5)) + shift, y=labels)
+    params = {"domains": "; ".join(f"{n}=npz:{tmp_path}/{n}.npz?x=x&y=y" for n in "ab"), "methods": "coral"}
+    recipe = {"task": "align", "method": "align/table", "params": params, "device": "cpu"}
+    (tmp_path / "small.yaml").write_text(json.dumps(recipe))
+    table = table_of(Space(str(tmp_path / "small.yaml"), (), ()), home, cluster.on)
+    table.work()
+    assert [(row["part"], row["status"]) for row in table.rows()] == [
+        ("a-b 0", "finished"), ("b-a 0", "finished"), ("whole", "finished"),
+    ]  # fmt: skip
+    (whole,) = map(Store(home).run, table.result_runs())
+    assert whole.metrics()["averages"] == run(recipe, home=home).metrics["averages"]
 
 
 def test_a_sweep_that_loses_a_node_ends_with_every_run_once(home, cluster):

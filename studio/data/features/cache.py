@@ -33,6 +33,7 @@ from studio.device.manager import MicroBatches, TorchProbe
 BATCH = 32
 MANY = 64  # images for which it pays to make the backbone quicker first
 AHEAD = 3  # batches decoded while one is computed
+TOGETHER = 8  # images that a thread decodes in one go
 SHARD_ROWS, SHARD_S = 4096, 60.0  # a shard is written after so many images or seconds: what a kill can cost
 
 
@@ -213,7 +214,7 @@ def _batches(
 
     batch: dict[str, Tensor] = {}
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        for name, decoded in zip(items, in_order(pool, load, items, AHEAD * batch_size), strict=True):
+        for name, decoded in zip(items, in_order(pool, load, items, AHEAD * batch_size, TOGETHER), strict=True):
             if isinstance(decoded, str):
                 reasons[name] = decoded
                 continue

@@ -15,6 +15,7 @@ from studio.data.files.prefetch import in_order
 from studio.data.items import FileSource, ImageSource
 
 SETTLED_NS = 3_000_000_000  # a file changed more recently may change again without its time showing it
+TOGETHER = 16  # images that a thread hashes in one go
 Result = TypeVar("Result")
 
 
@@ -35,7 +36,7 @@ def digests(
     fresh: list[tuple[bytes, int, int, str]] = []
     try:
         with ThreadPoolExecutor(max(1, workers)) as pool:
-            hashed = in_order(pool, lambda index: _digest(sources[index]), missing, ahead=8 * max(1, workers))
+            hashed = in_order(pool, lambda index: _digest(sources[index]), missing, 32 * max(1, workers), TOGETHER)
             for index, digest in zip(missing, hashed, strict=True):
                 if should_stop():
                     raise StoppedByUser("Stopped while the images were read for the first time.")

@@ -138,10 +138,11 @@ def walk_files(root: AnyPath) -> Iterator[tuple[AnyPath, str]]:
                 seen.add(real)
                 kept.append(name)
         folders[:] = kept
-        below = Path(folder).relative_to(root)
+        place, below = Path(folder), Path(folder).relative_to(root).as_posix()
+        prefix = "" if below == "." else f"{below}/"
         for name in sorted(names):
             if not name.startswith("."):
-                yield Path(folder, name), (below / name).as_posix()
+                yield place / name, prefix + name
 
 
 def beside(paths: Sequence[AnyPath]) -> dict[str, list[AnyPath]]:

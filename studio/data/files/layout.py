@@ -13,12 +13,14 @@ from pathlib import PurePosixPath
 from studio.core.errors import DataError
 from studio.data.files.images import SUFFIXES, BadImage, inspect_image, kind_of
 from studio.data.files.limits import Limits
+from studio.data.files.prefetch import in_order
 from studio.data.items import Dataset, ImageSource, Item, Skipped
 
 SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 IGNORED = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 PHOTOS = {".heic", ".heif", ".jxl", ".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw", ".svg", ".pdf", ".psd"}
 TEXTS = {".txt", ".json", ".xml", ".csv", ".yaml", ".yml", ".md", ".html", ".py", ".npz", ".npy", ".mat", ".zip"}
+TOGETHER = 16  # files that a thread looks at in one go
 NAMED = 5  # more files of one foreign suffix are not named one by one
 UNLABELLED = "Photos without labels are labelled under Label on the page, or with `launch.py label`."
 EXAMPLE = "Expected one folder a class, such as photos/cat/1.jpg and photos/dog/1.jpg."
@@ -86,7 +88,7 @@ def gather(where: str, entries: Iterable[Entry], skipped: list[Skipped], limits:
     """
     entries = [replace(entry, label=unicodedata.normalize("NFC", entry.label)) for entry in entries]  # macOS: NFD
     with ThreadPoolExecutor(8) as pool:
-        reasons = list(pool.map(lambda entry: _reason(entry, limits), entries))
+        reasons = list(in_order(pool, lambda entry: _reason(entry, limits), entries, len(entries), TOGETHER))
     skipped = skipped + [
         Skipped(entry.name, reason) for entry, reason in zip(entries, reasons, strict=True) if reason is not None
     ]

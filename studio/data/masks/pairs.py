@@ -63,6 +63,10 @@ def pair(files: Iterable[tuple[AnyPath, str]], options: Mapping[str, str]) -> Pa
 
 def has_pairs(files: Iterable[tuple[AnyPath, str]]) -> bool:
     """Whether a folder holds images and masks of them: a folder of each, and most masks with their image."""
+    files = list(files)
+    folders = {below.rpartition("/")[0] for _, below in files}  # few, where files are many
+    if not any(MASKS.search(part) for folder in folders for part in folder.split("/")):
+        return False
     sides = _sides(files, {})
     masks = [file for file in sides if file.mask]
     if not masks or not all(any(map(MASKS.search, file.below.parts[:-1])) for file in masks):

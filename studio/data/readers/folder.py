@@ -45,7 +45,8 @@ def walk(root: Path) -> tuple[dict[str, FileSource], list[Skipped]]:
         closed.append(Skipped(name, f"the folder can't be opened ({error.strerror})"))
 
     for folder, folders, names in os.walk(root, followlinks=True, onerror=note):
-        below = Path(folder).relative_to(root)
+        place, below = Path(folder), Path(folder).relative_to(root).as_posix()
+        prefix = "" if below == "." else f"{below}/"
         kept = []
         for name in sorted(folders):
             real = os.path.realpath(os.path.join(folder, name))
@@ -53,5 +54,5 @@ def walk(root: Path) -> tuple[dict[str, FileSource], list[Skipped]]:
                 seen.add(real)
                 kept.append(name)
         folders[:] = kept
-        files.update(((below / name).as_posix(), FileSource(Path(folder, name))) for name in names)
+        files.update((prefix + name, FileSource(place / name)) for name in names)
     return files, closed
