@@ -20,11 +20,11 @@ class OnlineParams(DeepParams):
         0.0, ge=0, le=1e6, description="images that the source's batch-norm statistics count as beside a batch's own"
     )
     reset: float = Field(
-        0.5,
+        0.25,
         ge=0,
-        le=1,
-        description="back to the source where more answers than this share, or than twice the errors that it expects "
-        "of itself, differ from those of the source's weights; 0: never",
+        lt=1,
+        description="back to the source where, by the probabilities of its own weights, the answers are wrong for more "
+        "than this share of the images beyond its own errors, or for twice as many as those; 0: never",
     )
 
 

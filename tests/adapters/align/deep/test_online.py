@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from adapters.align.deep.run.online import Stream
-from adapters.align.deep.test_time.disagreement import SURPLUS, Disagreement
+from adapters.align.deep.test_time.disagreement import Disagreement
 from studio.core import registry
 from studio.core.faces import LearnerContext
 
@@ -77,13 +77,13 @@ def test_few_images_are_answered_as_the_network_is():
 
 def test_a_stream_that_goes_astray_is_reset_before_it_answers(learned):
     accuracies = {}
-    for reset in (0.0, 0.5):
+    for reset in (0.0, 0.25):
         stream = stream_of("align/tent", 0.3, learned, reset=reset)
         right = [stream.answer(images)[1].argmax(dim=1) == labels for images, labels in map(labelled, range(24))]
         accuracies[reset] = float(torch.cat(right[12:]).float().mean())
         assert (stream.resets > 0) == (reset > 0)
         assert all(torch.equal(tensor, learned[name]) for name, tensor in stream.start.module.state_dict().items())
-    assert accuracies[0.5] > accuracies[0.0] + 0.15
+    assert accuracies[0.25] > accuracies[0.0] + 0.15
 
 
 def test_a_calm_stream_of_one_class_is_not_reset(learned):
@@ -93,15 +93,16 @@ def test_a_calm_stream_of_one_class_is_not_reset(learned):
     assert stream.moved and stream.resets == 0 and answers.argmax(dim=1).unique().tolist() == [0]
 
 
-def test_differing_answers_add_up_to_a_reset_only_beyond_what_the_errors_explain():
-    unmoved = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.6, 0.4]], dtype=torch.float64).log().repeat(5, 1)
+def test_answers_that_the_start_holds_for_wrong_add_up_to_a_reset_beyond_its_own_errors():
+    unmoved = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.6, 0.4]]).log().repeat(5, 1)
     moved = unmoved.clone()
-    moved[:14] = moved[:14].flip(1)  # of 20 answers 14 differ; the errors explain 2 * 5 (0.1 + 0.2 + 0.3 + 0.4) = 10
-    sums, watch = [], Disagreement(0.9)
-    while not watch.too_much(moved, unmoved):
-        sums.append(watch.surplus)
-    torch.testing.assert_close(torch.tensor([*sums, watch.surplus]), torch.tensor([4.0, 8.0, 12.0]))
-    assert not watch.too_much(unmoved, unmoved) and watch.surplus == pytest.approx(2.0)  # calm: minus 10
+    moved[:14] = moved[:14].flip(
+        1
+    )  # lose 3 (0.8 + 0.6 + 0.4 + 0.2) + 0.8 + 0.6; the errors are 5 (0.1 + 0.2 + 0.3 + 0.4)
+    watch = Disagreement(0.5)
+    assert not watch.too_much(moved, unmoved) and watch.surplus == pytest.approx(2.4)
+    assert watch.too_much(moved, unmoved) and watch.surplus == pytest.approx(4.8)
+    assert not watch.too_much(unmoved[:8], unmoved[:8]) and watch.surplus == pytest.approx(2.8)  # it is calm again
     assert not watch.too_much(unmoved, unmoved) and watch.surplus == 0
-    assert Disagreement(0.25).too_much(moved, unmoved) and SURPLUS < 14 - 0.25 * 20  # the share is the smaller bound
+    assert Disagreement(0.1).too_much(moved, unmoved)  # 0.1 * 20 images are the smaller bound
     assert Disagreement(0.5).too_much(torch.full_like(unmoved, torch.nan), unmoved)  # no answers at all
