@@ -7,16 +7,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from studio.core.errors import StudioError
+from studio.core.errors import StudioError, UsageError
 
 TOLERANCE = 1e-3  # largest difference that still counts as the same network; images are in -1..1
 
 
 def write_onnx(model: Any, images: Tensor, folder: Path) -> tuple[str, str]:
-    """`model.onnx` of a loaded checkpoint: what to know of it, and what it puts out. Raises StudioError."""
+    """`model.onnx` of a loaded checkpoint: what to know of it, and what it puts out.
+
+    Raises UsageError where it is no single network, StudioError where ONNX can't say it.
+    """
     import onnxruntime
 
-    generator, path = model.predictor.module().eval(), folder / "model.onnx"
+    generator, path = model.predictor.module(), folder / "model.onnx"
+    if generator is None:
+        method = model.checkpoint.manifest.method
+        raise UsageError(
+            f"format onnx: {method} can be shown any style, so it is no single network; it exports as safetensors only."
+        )
+    generator.eval()
     stride = model.predictor.learner.stride
     batch = torch.export.Dim("batch", min=1, max=4096)
     sides = {axis: stride * torch.export.Dim(name, min=1, max=2048) for axis, name in ((2, "rows"), (3, "columns"))}

@@ -1,6 +1,7 @@
 """Methods of style from recipe to answers: those that only look at a style, and those that train a network."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from studio import cli
 from studio.core import recipe as recipes
 from studio.core.errors import StudioError, UsageError
 from studio.core.home import Home
+from studio.runs.export import export_checkpoint
 from studio.runs.predict import load_checkpoint
 
 RESNET = "timm/test_resnet?random"
@@ -52,7 +54,9 @@ def answer(checkpoint: str, home: Home, **look: object) -> np.ndarray:
         ("gatys", GATYS),
     ],
 )
-def test_what_only_looks_at_a_style_gives_it_to_photos_by_strength(method: str, params: dict, home: Home) -> None:
+def test_what_only_looks_at_a_style_gives_it_to_photos_by_strength(
+    method: str, params: dict, home: Home, tmp_path: Path
+) -> None:
     _, result = work(recipe(method, params), home)
     assert result.status == "finished", result.error
     assert {"kid", "distance", "selection"} <= result.metrics.keys()
@@ -61,6 +65,8 @@ def test_what_only_looks_at_a_style_gives_it_to_photos_by_strength(method: str, 
     assert np.abs(half - (full + none) / 2).mean() < 6  # where neither is cut off
     if method != "gatys":
         assert full.mean() < np.asarray(photo()).mean() - 20  # night is darker
+    with pytest.raises(UsageError, match=f"translate/{method} can be shown any style.*safetensors only"):
+        export_checkpoint(result.checkpoint, "onnx", tmp_path / "onnx", home)
 
 
 def test_optimised_pixels_say_how_far_they_are_from_the_style(home: Home) -> None:
