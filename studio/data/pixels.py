@@ -110,9 +110,8 @@ class Room:
                 width, height = canvas(upright(item.source, item.name)[0])
             except BadImage:
                 continue  # which decoding says too
-            total += (
-                3 * width * height * (1 if getattr(item, "pair", None) is None else 2)
-            )  # those of a target have none
+            looks = 1 if getattr(item, "pair", None) is None else 2  # images of a target have no pairs
+            total += 3 * width * height * looks
         return cls(total, folder)
 
     def put(self, pixels: np.ndarray) -> np.ndarray:
