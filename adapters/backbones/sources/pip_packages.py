@@ -35,6 +35,8 @@ PACKAGES = {
     ),
 }
 
+OUTPUT_STRIDES = (8, 16, 32)
+
 
 def _listing(rights: Rights) -> list[dict[str, Any]]:
     return [
@@ -58,6 +60,11 @@ def load(request: Request) -> Backbone:
         raise UsageError(
             f"model.backbone: {request.spec!r}: pip/ weights come as they are, but for output_stride; "
             f"timm/{request.name}?random is untrained."
+        )
+    if arguments.get("output_stride", 32) not in OUTPUT_STRIDES:
+        raise UsageError(
+            f"model.backbone: {request.spec!r}: output_stride is one of {', '.join(map(str, OUTPUT_STRIDES))}, found "
+            f"{arguments['output_stride']!r}."
         )
     architecture = {"library": "timm", "name": request.name, "arguments": arguments, "config": None}
     backbone = build(architecture, request.image_size, spec=request.spec)
