@@ -19,6 +19,7 @@ from studio.ui.doors import LOCAL_NAMES, Doors, Served
 from studio.ui.form import Form
 from studio.ui.kept_page import KeptPage
 from studio.ui.pages import data, label, learn, runs, start, train, tryit
+from studio.ui.progress import show_little_progress
 from studio.ui.sessions import SESSIONS, LeanConfig
 from studio.ui.upload_door import HOSTED_BYTES, UploadDoor
 from studio.ui.visitors import secret_of
@@ -131,6 +132,7 @@ def build_app(
         form.restore(page)
         page.load(_asked_run, [run], [run, tabs], show_progress="hidden", api_visibility="private")
         add_api(actions)
+    show_little_progress(page, banner)
     page.upload_bytes = HOSTED_BYTES if actions.hosted else None
     page.queue(default_concurrency_limit=8, api_open=False)
     page.served = Served(frozenset(hosts), actions.visitors)
