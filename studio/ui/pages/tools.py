@@ -32,22 +32,31 @@ def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
     panels = [panel for _, panel, _ in placed]
     boxes = [(tool, kind, box) for tool, _, drawn in placed for kind, box in drawn]
 
+    fitted = gr.State((False,) * len(placed))  # which panels are shown: Gradio redraws what it is told, changed or not
+
     @guarded
-    def fitting(name: str | None) -> list[Any]:
+    def fitting(name: str | None, before: tuple[bool, ...]) -> list[Any]:
         manifest = shared.actions.store.checkpoint(name).manifest if name else None
-        shown = [gr.update(visible=manifest is not None and tool.fits(manifest)) for tool in tools()]
-        names = [other for other in shared.actions.checkpoints() if other[1] != name]
-        classes = manifest.classes if manifest is not None else []
-        offered = [
-            [("", ""), *_that_fit(shared.actions, tool, names)] if kind == "checkpoint" else classes
-            for tool, kind, _ in boxes
+        fits = {tool.name: manifest is not None and tool.fits(manifest) for tool, *_ in placed}
+        names = [other for other in shared.actions.checkpoints() if other[1] != name] if any(fits.values()) else []
+
+        def offer(tool: Tool, kind: str) -> Any:
+            if manifest is None or not fits[tool.name]:
+                return gr.skip()
+            if kind == "checkpoint":
+                return gr.update(choices=[("", ""), *_that_fit(shared.actions, tool, names)], value="")
+            return gr.update(choices=manifest.classes, value=[] if kind == "classes" else "")
+
+        now = tuple(fits.values())
+        shown = [
+            gr.skip() if shows == shown_before else gr.update(visible=shows)
+            for shows, shown_before in zip(now, before, strict=True)
         ]
-        empty = [[] if kind == "classes" else "" for _, kind, _ in boxes]
-        return [*shown, *(gr.update(choices=rows, value=none) for rows, none in zip(offered, empty, strict=True))]
+        return [now, *shown, *(offer(tool, kind) for tool, kind, _ in boxes)]
 
     for event in (tab.select, checkpoint.change):
-        event(fitting, [checkpoint], [*panels, *(box for *_, box in boxes)],
-              show_progress="hidden", api_visibility="private")  # fmt: skip
+        event(fitting, [checkpoint, fitted], [fitted, *panels, *(box for *_, box in boxes)], show_progress="hidden",
+              api_visibility="private", concurrency_id="tools-fitting", concurrency_limit=1)  # fmt: skip
 
 
 def _that_fit(actions: Any, tool: Tool, names: list[tuple[str, str]]) -> list[tuple[str, str]]:
