@@ -149,6 +149,10 @@ class Actions:
         """Those of this machine, the newest first; none where the page is hosted."""
         return [] if self.hosted else background.listed(self.home)
 
+    def sweep_results(self, name: str) -> list[str]:
+        """Finished runs whose numbers are the table of a sweep of this machine."""
+        return [] if self.hosted else background.result_runs(name, self.home)
+
     def stop_sweep(self, name: str) -> None:
         """Asks a sweep to stop its runs and end. Raises UsageError for one that is not there."""
         if self.hosted:

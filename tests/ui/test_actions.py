@@ -26,6 +26,7 @@ from studio.ui.actions import Actions, safe_name
 from studio.ui.catalogue import _FOLDER, explained, say, translated, words
 from studio.ui.html import table
 from studio.ui.pages.runs import MOST_ROWS, has_words, table_of_runs
+from studio.ui.pages.sweeps import how_far
 from studio.ui.views import POINTS, Curve, View, Views
 from studio.ui.visitors import Visitors
 
@@ -125,6 +126,28 @@ def test_a_hosted_page_sends_nothing_to_clusters_and_makes_no_sweeps(home):
     ):
         with pytest.raises(UsageError, match="hosted page"):
             refused()
+
+
+def test_the_page_shows_the_table_of_a_sweep_from_its_runs_and_then_from_the_run_of_the_whole(home):
+    store, runs = Store(home), {}
+    for seed in range(3):
+        run = store.new_run(recipes.load("quickstart", {"train.seed": seed}, home))
+        with EventWriter(run.events_path) as events:
+            events.emit("metrics", metrics={"accuracy": 0.9})
+            events.emit("table", name="the whole", columns=["method", "mean"], rows=[["coral", 0.5]])
+            events.status("finished")
+        runs["whole" if seed == 2 else f"seed {seed}"] = run.id
+    folder = home.root / "sweeps" / "small"
+    folder.mkdir(parents=True)
+    progress = {"done": 2, "total": 3, "at_work": 0, "best": None, "best_values": {}, "left_s": None}
+    (folder / "progress.json").write_text(json.dumps(progress))
+    (folder / "runs.json").write_text(json.dumps({name: run for name, run in runs.items() if name != "whole"}))
+    parts = how_far(Actions(home), "en")
+    assert "2 of 3 runs done" in parts and "LaTeX" in parts and "the whole" not in parts
+    (folder / "runs.json").write_text(json.dumps(runs))
+    whole = how_far(Actions(home), "en")
+    assert "the whole" in whole and "coral" in whole and "LaTeX" not in whole
+    assert how_far(Actions(home, hosted=True), "en") == html.sweeps([], "en")
 
 
 def test_how_far_sweeps_are_is_said_in_both_languages():

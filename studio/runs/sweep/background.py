@@ -12,7 +12,8 @@ from studio.runs.processes import spawn
 from studio.runs.sweep.space import Space, read_over
 from studio.runs.sweep.study import Study
 from studio.runs.sweep.sweep import PROGRESS, STOP, Sweep
-from studio.runs.sweep.table import table_of
+from studio.runs.sweep.table import RUNS, WHOLE, table_of
+from studio.store import Store
 from studio.store.files import write_atomic
 
 
@@ -74,3 +75,12 @@ def listed(home: Home) -> list[Seen]:
     """Sweeps that have begun, the newest first."""
     paths = sorted((home.root / "sweeps").glob(f"*/{PROGRESS}"), key=lambda path: path.stat().st_mtime, reverse=True)
     return [Seen(path.parent.name, **facts) for path in paths if (facts := read_json(path, None))]
+
+
+def result_runs(name: str, home: Home) -> list[str]:
+    """Finished runs whose numbers are the table of a sweep: that of the whole alone, where it has ended; none of a
+    search."""
+    ids = read_json(home.root / "sweeps" / name / RUNS, {})
+    finished = {row["run"] for row in Store(home).runs() if row["status"] == "finished"}
+    whole = [ids[WHOLE]] if ids.get(WHOLE) in finished else []
+    return whole or [run for run in ids.values() if run in finished]

@@ -4,7 +4,8 @@ from typing import Any
 
 import gradio as gr
 
-from studio.ui import forms, html
+from studio.ui import comparison_html, forms, html
+from studio.ui.actions import Actions
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.form import SETTLED
 from studio.ui.guard import guarded, inform
@@ -36,7 +37,7 @@ def build(shared: Any, place: Any) -> None:
 
     @guarded
     def far(request: gr.Request) -> str:
-        return html.sweeps(shared.actions.sweeps(), language_of(request))
+        return how_far(shared.actions, language_of(request))
 
     @guarded
     def end(request: gr.Request) -> None:
@@ -51,3 +52,14 @@ def build(shared: Any, place: Any) -> None:
     start.click(begin_sweep, [shared.form.entry, overs, trials, grid, place], [shown], js=SETTLED, **private)
     look.click(far, None, [shown], **private)
     stop.click(end, None, None, show_progress="hidden", **private)
+
+
+def how_far(actions: Actions, language: str) -> str:
+    """How far each sweep is, and the table of the newest so far: of the run that put it together, or of its runs."""
+    sweeps = actions.sweeps()
+    runs = actions.sweep_results(sweeps[0].name) if sweeps else []
+    if len(runs) == 1:
+        table = "".join(html.table(event, language) for event in actions.view(runs[0]).tables)
+    else:
+        table = comparison_html.draw(actions.compare(runs), language) if runs else ""
+    return html.sweeps(sweeps, language) + table
