@@ -13,6 +13,7 @@ done again.
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 import time
@@ -32,6 +33,7 @@ from studio.data.items import Dataset
 from studio.data.writers.coco import write
 from studio.metrics.intervals import mean_ci95, paired_difference
 
+BATCH = 4
 RULES = ("random", "unsure", "k-center", "typiclust")
 
 
@@ -77,12 +79,14 @@ def detector_of_scenes(args: argparse.Namespace, home: Home) -> str:
     return kept.read_text()
 
 
-def recipe(args: argparse.Namespace, train: str, base: str | None, seed: int) -> dict[str, Any]:
+def recipe(args: argparse.Namespace, train: str, base: str | None, seed: int, images: int = BATCH) -> dict[str, Any]:
+    """So many steps of `images` images; the learning rate falls over these."""
+    epochs = math.ceil(args.steps / math.ceil(images / BATCH))
     return {
         "task": "detect", "method": "detect/fcos", "params": {"width": 64, "depth": 1, "freeze": 1000}, "device": "cpu",
         "model": {"backbone": args.backbone, "image_size": args.size, "checkpoint": base},
         "data": {"train": train}, "eval": {"selection": "last"},
-        "train": {"epochs": 1000, "max_steps": args.steps, "batch_size": 4, "clip": 5.0, "seed": seed},
+        "train": {"epochs": epochs, "max_steps": args.steps, "batch_size": BATCH, "clip": 5.0, "seed": seed},
     }  # fmt: skip
 
 
@@ -102,7 +106,7 @@ def replay(args: argparse.Namespace, home: Home, data: Dataset, base: str, rule:
             labels[picked(rule, pool, features, labels, wanted, checkpoint, home, rng)] = 0
             known = pool.subset(np.flatnonzero(labels >= 0).tolist())
             write(known, Path(folder) / f"{count}")
-            values = recipe(args, coco(Path(folder) / f"{count}"), base, seed)
+            values = recipe(args, coco(Path(folder) / f"{count}"), base, seed, count)
             values["data"].update(val=coco(Path(folder) / f"{count}"), test=coco(Path(folder) / "test"))
             result = run(values, home=home)
             if result.status != "finished":

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 Point = tuple[float, float]  # step, value
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 720, 260, 56, 34, 10  # pixels
+WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM, TOP = 720, 260, 66, 24, 34, 16  # pixels; labels are larger on a phone
 COLOURS = ("#0f766e", "#b45309", "#6d28d9", "#be123c", "#1d4ed8", "#4d7c0f", "#a21caf", "#475569")
 DASHES = ("", "6 4", "2 3")  # once the colours are used up
 
@@ -18,7 +18,7 @@ def draw(curves: Mapping[str, Sequence[Point]], title: str) -> str:
     across, up = ticks([step for step, _ in points]), ticks([value for _, value in points])
 
     def place(point: Point) -> tuple[float, float]:
-        x = LEFT + (point[0] - across[0]) / (across[-1] - across[0]) * (WIDTH - LEFT - 12)
+        x = LEFT + (point[0] - across[0]) / (across[-1] - across[0]) * (WIDTH - LEFT - RIGHT)
         return x, HEIGHT - BOTTOM - (point[1] - up[0]) / (up[-1] - up[0]) * (HEIGHT - BOTTOM - TOP)
 
     grid = [_across(place((step, up[0])), step) for step in across] + [_up(place((across[0], at)), at) for at in up]
@@ -67,4 +67,4 @@ def _across(at: Point, value: float) -> str:
 def _up(at: Point, value: float) -> str:
     x, y = at
     text = f"<text x='{x - 8:.1f}' y='{y + 4:.1f}' text-anchor='end'>{round(value, 10):g}</text>"
-    return f"<path class='grid' d='M{x:.1f} {y:.1f}H{WIDTH - 12}'/>{text}"
+    return f"<path class='grid' d='M{x:.1f} {y:.1f}H{WIDTH - RIGHT}'/>{text}"

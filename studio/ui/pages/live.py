@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import pandas as pd
 
-from studio.ui import html
+from studio.ui import curves, html
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.files import served
 from studio.ui.views import View
@@ -22,10 +21,7 @@ _log = logging.getLogger("studio.ui")
 
 def build(shared: Any) -> None:
     state = gr.HTML(elem_id="run-state")
-    plots = [
-        gr.LinePlot(x="step", y="value", color="name", height=240, visible=False, elem_id=name, label=word(label))
-        for name, label in (("run-losses", "train.losses"), ("run-scores", "train.scores"))
-    ]
+    plots = [gr.HTML(elem_id=name, padding=False) for name in ("run-losses", "run-scores")]
     curves_fault = gr.HTML(elem_id="run-curves-fault", visible=False)
     figures = gr.Gallery(
         columns=2, height=420, visible=False, elem_id="run-figures", object_fit="contain",
@@ -53,10 +49,11 @@ def build(shared: Any) -> None:
         images = (run_id, *map(_stamp, view.figures))
         return html.run_state(view, language), html.banner(view, language), mark, curve, images
 
-    def part(draw: Callable[[View], list[Any]], hidden: list[Any]) -> Any:
+    def part(draw: Callable[[View, str], list[Any]], hidden: list[Any]) -> Any:
         def redraw(run_id: str, request: gr.Request) -> list[Any]:
             try:
-                return [*(draw(shared.actions.view(run_id)) if run_id else hidden), gr.HTML(visible=False)]
+                drawn = draw(shared.actions.view(run_id), language_of(request)) if run_id else hidden
+                return [*drawn, gr.HTML(visible=False)]
             except Exception as error:
                 return [*hidden, gr.HTML(_fault(error, language_of(request)), visible=True)]
 
@@ -66,11 +63,10 @@ def build(shared: Any) -> None:
     outputs = [state, shared.banner, seen, points, drawn]
     shared.timer.tick(status, [shared.run, seen], outputs, trigger_mode="once", **quiet)
     shared.banner.click(lambda: gr.Tabs(selected="train"), None, shared.tabs, **quiet)
-    for mark, draw, targets, fault in (
-        (points, _curves, plots, curves_fault),
-        (drawn, _figures, [figures], figures_fault),
+    for mark, draw, targets, fault, hidden in (
+        (points, _curves, plots, curves_fault, ["", ""]),
+        (drawn, _figures, [figures], figures_fault, [gr.update(visible=False)]),
     ):
-        hidden = [gr.update(visible=False) for _ in targets]
         mark.change(part(draw, hidden), [shared.run], [*targets, fault], trigger_mode="always_last", **quiet)
 
 
@@ -82,14 +78,20 @@ def _stamp(figure: tuple[str, str]) -> tuple[str, int]:
         return figure[0], 0
 
 
-def _curves(view: View) -> list[Any]:
+def _curves(view: View, language: str) -> list[str]:
     """Losses, and what is better the higher it is, each on an axis of its own."""
-    frame = pd.DataFrame(view.scalars, columns=["step", "value", "name"])
-    losses = frame["name"].str.contains("train/|loss")
-    return [gr.LinePlot(part, visible=len(part) > 1) for part in (frame[losses], frame[~losses])]
+    by_name: dict[str, list[tuple[float, float]]] = {}
+    for point in view.scalars:
+        by_name.setdefault(point["name"], []).append((point["step"], point["value"]))
+    losses = {name: points for name, points in by_name.items() if "train/" in name or "loss" in name}
+    scores = {name: points for name, points in by_name.items() if name not in losses}
+    return [
+        curves.draw(drawn, say(f"train.{title}", language)) if any(len(points) > 1 for points in drawn.values()) else ""
+        for title, drawn in (("losses", losses), ("scores", scores))
+    ]
 
 
-def _figures(view: View) -> list[Any]:
+def _figures(view: View, language: str) -> list[Any]:
     return [gr.Gallery([(served(path), name) for path, name in view.figures], visible=bool(view.figures))]
 
 
