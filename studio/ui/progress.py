@@ -7,7 +7,7 @@ that it holds, with all that lies in it: with the tabs among them a click copied
 from collections.abc import Iterable
 from typing import Any
 
-from gradio.blocks import BlockContext, Blocks
+from gradio.blocks import Blocks
 
 
 def show_little_progress(page: Blocks, quiet: Any) -> None:
@@ -19,5 +19,10 @@ def show_little_progress(page: Blocks, quiet: Any) -> None:
             event.show_progress_on = _leaves(event.outputs) or [quiet]
 
 
+def holds_others(block: Any) -> bool:
+    """Whether components lie in it; where nothing does, an HTML component is none of these, though it could be."""
+    return bool(getattr(block, "children", None))
+
+
 def _leaves(outputs: Iterable[Any]) -> list[Any]:
-    return [output for output in outputs if not isinstance(output, BlockContext)]
+    return [output for output in outputs if not holds_others(output)]
