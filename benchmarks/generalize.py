@@ -67,10 +67,7 @@ def colored(args: argparse.Namespace) -> dict[str, Any]:
             "domains": domains, "unseen": args.unseen, "common": {"freeze_statistics": False, "backbone_lr": 1.0},
             "settings": {"irm": penalty, "vrex": penalty},
         },
-        "train": {
-            "epochs": args.epochs or 80, "batch_size": 1024, "lr": args.lr or 0.001,
-            "augment": args.augment, "crop": 0.7,
-        },
+        "train": {"epochs": args.epochs or 80, "batch_size": 1024, "lr": args.lr or 0.001, "augment": "none"},
     }  # fmt: skip
 
 
@@ -103,7 +100,6 @@ def main() -> None:
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--size", type=int, default=64, help="pixels of PACS")
     parser.add_argument("--lr", type=float)
-    parser.add_argument("--augment", choices=("none", "crop"), default="none", help="of colored")
     parser.add_argument("--params", nargs="+", default=[], help="of every method: head_epochs=0")
     parser.add_argument("--keep", type=Path, help="home folder to keep")
     args = parser.parse_args()

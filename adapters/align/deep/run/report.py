@@ -67,6 +67,10 @@ def show(
         job.table("per class", ["class", "precision", "recall", "f1", "images"], per_class(labels, guesses, names))
     if before is not None:
         _changed(job, splits, classes, now["target"], before["target"])
+    named = {} if splits.train is None else {"source": splits.train.dataset.labels}
+    named |= {} if before is None else {"target, source only": before["target"].guesses}
+    named["target, now"] = now["target"].guesses
+    job.table("class shift", ["class", *named], class_shift(list(named.values()), [*classes, "unknown"]))
 
 
 def distances(job: Job, now: dict[str, Look], before: dict[str, Look] | None) -> dict[str, float]:
@@ -108,6 +112,15 @@ def _map(
         sets, np.concatenate([labels[part][chosen] for part, chosen in rows.items()]), [*classes, "unknown"],
         [names[part] for part, chosen in rows.items() for _ in chosen], job.recipe.train.seed, job.recipe.eval.map,
     )  # fmt: skip
+
+
+def class_shift(named: list[np.ndarray], names: list[str]) -> list[list[Any]]:
+    """A row a class: its name, and its share of each of the labels [N]; classes that occur nowhere are left out."""
+    counts = [np.bincount(labels, minlength=len(names)) for labels in named]
+    return [
+        [name, *(round(float(count[place] / count.sum()), 4) for count in counts)]
+        for place, name in enumerate(names) if any(count[place] for count in counts)
+    ]  # fmt: skip
 
 
 def _changed(job: Job, splits: Splits, classes: list[str], now: Look, before: Look) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from adapters.align.deep.run.collapse import classes_predicted, least_classes
+from adapters.align.deep.run.report import class_shift
 from adapters.align.deep.run.scores import Seen, dev, diversity, entropy, importance_weighted
 from adapters.align.selection import controlled_risk
 
@@ -45,3 +46,10 @@ def test_the_control_variate_is_zero_where_all_weights_are_one():
     losses = weights * (1 - right)
     eta = -np.cov(losses, weights)[0, 1] / weights.var()
     assert controlled_risk(weights, right) == pytest.approx(losses.mean() + eta * (weights.mean() - 1))
+
+
+def test_the_class_shift_is_a_share_of_each_class_that_occurs():
+    source, target = np.array([0, 0, 1, 2]), np.array([0, 3])
+    expected = [["a", 0.5, 0.5], ["b", 0.25, 0.0], ["c", 0.25, 0.0], ["unknown", 0.0, 0.5]]
+    assert class_shift([source, target], [*"abc", "unknown"]) == expected
+    assert [row[0] for row in class_shift([source], [*"abc", "unknown"])] == ["a", "b", "c"]
