@@ -57,7 +57,7 @@ RATES = {"segment/mask2former": 1e-3}
 #: how many times as large a network is shown the scenes: strokes are narrower than four pixels, and most maps are at
 #: stride 4 or 8 (see --strides)
 LARGER = {
-    "segment/upernet": 2, "segment/dpt": 2, "segment/mask2former": 3, "segment/fcn": 3, "segment/lraspp": 3,
+    "segment/upernet": 2, "segment/dpt": 2, "segment/mask2former": 2, "segment/fcn": 3, "segment/lraspp": 3,
     "segment/linear": 3, "segment/deeplabv3": 3, "segment/pspnet": 3, "segment/mask-rcnn": 2,
 }  # fmt: skip
 #: heads on the last map alone, and their parameters: they stand on a small untrained network that holds it at stride 8
