@@ -53,9 +53,11 @@ def probe(recipe: Recipe, home: Home, limit_s: float) -> Timeline:
 
 
 def _shortened(recipe: Recipe) -> Recipe:
-    steps = min(STEPS, recipe.train.max_steps or STEPS)
-    train = recipe.train.model_copy(update={"max_steps": steps, "patience": None, "processes": 1})
-    return recipe.model_copy(update={"train": train})
+    """The recipe with a few steps a training, in one process; a method that trains nothing looks at no such key."""
+    short = {"max_steps": min(STEPS, recipe.train.max_steps or STEPS), "patience": None, "processes": 1}
+    keys = recipe.method_class().train_keys
+    read = {key: value for key, value in short.items() if keys is None or key in keys}
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update=read)})
 
 
 def _work(run: RunFolder, home: Home, limit_s: float) -> float:

@@ -10,6 +10,7 @@ from studio.core import recipe as recipes
 from studio.core.errors import StudioError
 from studio.core.home import Home
 from studio.runs import cost, timeline
+from studio.runs.probe import _shortened
 from studio.store import Store
 
 SMALL = {
@@ -106,6 +107,14 @@ def test_a_dry_run_says_it_in_text_and_as_json(trained, home, tmp_path, capsys, 
     out, err = capsys.readouterr()
     assert json.loads(out.splitlines()[-1])["cost"]["runs"] == 1
     assert "it takes about" in err and "1 run of this kind" in err
+
+
+@pytest.mark.parametrize("preset", sorted(recipes.presets()))
+def test_what_a_probe_works_on_is_a_recipe_that_its_method_takes(preset):
+    recipe = recipes.load(preset)
+    short = recipes.parse(_shortened(recipe).model_dump(exclude_defaults=True))
+    trains = recipe.method_class().train_keys
+    assert short.train.max_steps == (8 if trains is None or "max_steps" in trains else None)
 
 
 @pytest.mark.slow
