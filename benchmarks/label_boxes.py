@@ -4,11 +4,11 @@
 
 A detector first learns composed scenes, once. A seed draws the pool among the images of train and val; the first images
 are chosen by the rule itself where it can begin without a detector, at random else. After each of `--labels` the
-detector of the scenes goes on with what is labelled so far, for the same steps and with its backbone as it is, and its
-last weights are scored on the images of test. Rules are those of the studio that need no classes, and `unsure`: the
-images whose boxes the last detector is least sure of (Brust, Käding, Denzler 2019: the margin of each box, summed over
-an image). Nothing is chosen by the test images. Rows go into `--out`, a JSON line a rule and seed; what is there is not
-done again.
+detector of the scenes goes on with what is labelled so far, for the same steps, its backbone as it is (without
+`--tuned`), and its last weights are scored on the images of test. Rules are those of the studio that need no classes,
+and `unsure`: the images whose boxes the last detector is least sure of (Brust, Käding, Denzler 2019: the margin of each
+box, summed over an image). Nothing is chosen by the test images. Rows go into `--out`, a JSON line a rule and seed;
+what is there is not done again.
 """
 
 import argparse
@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--pool", type=int, default=120, help="images that a seed draws")
     parser.add_argument("--size", type=int, default=128, help="pixels a side")
     parser.add_argument("--steps", type=int, default=60, help="of four images, from the detector of the scenes on")
+    parser.add_argument("--tuned", action="store_true", help="the backbone learns too: better, and slower")
     parser.add_argument("--minutes", type=float, default=1e9, help="no row is begun after so many")
     parser.add_argument("--out", type=Path, default=Path("label-boxes.jsonl"))
     args = parser.parse_args()
@@ -83,7 +84,8 @@ def recipe(args: argparse.Namespace, train: str, base: str | None, seed: int, im
     """So many steps of `images` images; the learning rate falls over these."""
     epochs = math.ceil(args.steps / math.ceil(images / BATCH))
     return {
-        "task": "detect", "method": "detect/fcos", "params": {"width": 64, "depth": 1, "freeze": 1000}, "device": "cpu",
+        "task": "detect", "method": "detect/fcos", "device": "cpu",
+        "params": {"width": 64, "depth": 1, "freeze": 0 if args.tuned else 1000},
         "model": {"backbone": args.backbone, "image_size": args.size, "checkpoint": base},
         "data": {"train": train}, "eval": {"selection": "last"},
         "train": {"epochs": epochs, "max_steps": args.steps, "batch_size": BATCH, "clip": 5.0, "seed": seed},
