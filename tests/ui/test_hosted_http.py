@@ -205,12 +205,12 @@ def test_an_uploaded_zip_is_its_visitors_alone(hosted_page):
 def test_a_visitors_data_versions_are_their_own(hosted_page):
     owner, other = hosted_page.visitor(), hosted_page.visitor()
     for name, count in (("few", 1), ("more", 2)):
-        saved = owner.call("save_version", name, f"builtin:digits?per_class={count}")
+        saved = owner.call("save_version", name, f"builtin:digits?per_class={count}", "")
     assert saved["images"] == 20 and {row["version"] for row in owner.call("list_versions")} == {"few", "more"}
     assert owner.call("compare_versions", "few", "more")["added"] == 10
     assert other.call("list_versions") == []
     for call in (
-        ("compare_versions", "few", "more"), ("delete_version", "few"), ("save_version", "mine", "version:few"),
+        ("compare_versions", "few", "more"), ("delete_version", "few"), ("save_version", "mine", "version:few", ""),
         ("start_run", "quickstart", {"data.train": "version:few"}),
         ("label_start", "seen", "version:few", "classes", []),
     ):  # fmt: skip
