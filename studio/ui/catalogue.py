@@ -4,7 +4,7 @@ A recipe key's English help is its field's own, under `field.KEY`, a tool's word
 are a task's headlines, under `metric.TASK.NAME`, what it may not be used for, `care.TASK`, and the titles of rules,
 under `labelling.rule.NAME`; `words/zh.json` has them in Chinese. What methods, presets and runs say in English is
 written once, where they are; by these texts
-`words/zh-params.json` has the help of parameters in Chinese, `zh-abouts.json` what methods and presets are,
+`words/zh-params.json` has the help of parameters in Chinese, `zh-abouts.json` what tasks, methods and presets are,
 `zh-tables.json` the words of tables, and as patterns `zh-runs.json` what runs say as they go and `zh-errors.json` the
 sentences of errors.
 
