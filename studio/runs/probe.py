@@ -37,7 +37,7 @@ def probe(recipe: Recipe, home: Home, limit_s: float) -> Timeline:
     require_openable(recipe, Store(home))
     folder = Path(tempfile.mkdtemp(prefix="studio-probe-"))
     try:
-        run, started = RunFolder.make(folder, _shortened(recipe), home.visitor), time.time()
+        run = RunFolder.make(folder, _shortened(recipe), home.visitor)
         memory_mb = _work(run, home, limit_s)
         events = run.events()
     finally:
@@ -47,8 +47,6 @@ def probe(recipe: Recipe, home: Home, limit_s: float) -> Timeline:
         errors = [event["message"] for event in events if event["kind"] == "error"]
         raise StudioError(errors[-1] if errors else "The probe ended before it began; the run would too.")
     seen.memory_mb = seen.memory_mb or memory_mb
-    if seen.status == "running":  # a whole run counts what it imports before its first event too
-        seen.seconds = events[-1]["t"] - started
     return seen
 
 

@@ -95,11 +95,10 @@ def execute(
     """
     home = home.seen_by(run.visitor())
     store, devices = store or Store(home), DeviceManager(home)
-    begun = time.monotonic()
     with run.hold(), answered_stop(run), Queue(home).working(run), EventWriter(run.events_path) as events:
         late = out_of_time(store, events.note)
         watch = StopWatch(lambda: should_stop() or run.stop_requested() or late())
-        result = Result(run.id, "running")
+        result, begun = Result(run.id, "running"), time.monotonic()  # a worker has imported what it needs by now
         events.status("running", resumed=resume)
         try:
             with _where_filed(run, events):

@@ -35,7 +35,7 @@ class Table(Sweep):
     ) -> None:  # fmt: skip
         """`on` is the cluster that works on the runs, None this machine. Raises UsageError for too many runs."""
         if len(parts) > MOST:
-            raise UsageError(f"That are {len(parts)} runs; {MOST} at most are one sweep.")
+            raise UsageError(f"Found {len(parts)} runs; a sweep has {MOST} at most. Vary less, or part the table.")
         super().__init__(name, {part: recipe.model_dump() for part, recipe in parts.items()}, home, on)
         self.parts, self.whole = dict(parts), whole
         self._ids: dict[str, str] = read_json(self.folder / RUNS, {})
