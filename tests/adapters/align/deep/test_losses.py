@@ -276,3 +276,17 @@ def test_pada_weighs_no_class_before_it_has_learned_the_source():
     assert float(early["classify"].detach()) == pytest.approx(float(cross_entropy(logits, LABELS)), rel=1e-5)
     known = cross_entropy(logits, LABELS, weight=torch.tensor([1.0, 0.5, 0.0]))
     assert float(late["classify"].detach()) == pytest.approx(float(known), rel=1e-5)
+
+
+def test_addas_discriminator_tells_the_domains_and_the_copy_is_to_be_taken_for_the_source():
+    learner, there = set_up("align/adda"), IMAGES + 1
+    batch = StreamBatches(source=Batch(images=IMAGES, labels=LABELS), target=Batch(images=there))
+    with torch.no_grad():
+        features = learner.of_source(IMAGES), learner.module.embed(there)
+        source, target = (learner.module.aids["discriminator"](side).double().sigmoid().numpy() for side in features)
+    at = Step(9, 10)
+    told = learner.discriminate(batch, at)[0]["domain"]
+    assert float(told.detach()) == pytest.approx(-(np.log(source).mean() + np.log(1 - target).mean()) / 2, rel=1e-5)
+    deceiving = learner.deceive(batch, at)["taken_for_source"]
+    assert float(deceiving.detach()) == pytest.approx(-np.log(target).mean(), rel=1e-5)
+    assert learner.discriminate(batch, Step(0, 10)) == learner.deceive(batch, Step(0, 10)) == {}
