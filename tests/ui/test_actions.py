@@ -151,7 +151,7 @@ def test_the_page_shows_the_table_of_a_sweep_from_its_runs_and_then_from_the_run
 
 
 def test_how_far_sweeps_are_is_said_in_both_languages():
-    seen = [Seen("vit-lora-1", 3, 8, 2, 0.93, {"train.lr": 0.0012345, "params.rank": 8}, 600.0)]
+    seen = [Seen(3, 8, 2, 0.93, {"train.lr": 0.0012345, "params.rank": 8}, 600.0, "vit-lora-1")]
     english, chinese = (html.sweeps(seen, language) for language in ("en", "zh"))
     assert "3 of 8 runs done, 2 at work. Best 0.93 with train.lr 0.001234, params.rank 8. About 10 min left" in english
     assert "8 次运行中已完成 3 次" in chinese and "no sweep yet" in html.sweeps([], "en")

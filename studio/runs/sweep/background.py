@@ -11,23 +11,17 @@ from studio.core.home import Home
 from studio.runs.processes import spawn
 from studio.runs.sweep.space import Space, read_over
 from studio.runs.sweep.study import Study
-from studio.runs.sweep.sweep import PROGRESS, STOP, Sweep
+from studio.runs.sweep.sweep import PROGRESS, STOP, State, Sweep
 from studio.runs.sweep.table import RUNS, WHOLE, table_of
 from studio.store import Store
 from studio.store.files import write_atomic
 
 
 @dataclass(frozen=True)
-class Seen:
+class Seen(State):
     """A sweep as its file has it."""
 
     name: str
-    done: int
-    total: int
-    at_work: int
-    best: float | None
-    best_values: dict[str, Any]
-    left_s: float | None
 
 
 def start(
@@ -74,7 +68,7 @@ def stop(name: str, home: Home) -> None:
 def listed(home: Home) -> list[Seen]:
     """Sweeps that have begun, the newest first."""
     paths = sorted((home.root / "sweeps").glob(f"*/{PROGRESS}"), key=lambda path: path.stat().st_mtime, reverse=True)
-    return [Seen(path.parent.name, **facts) for path in paths if (facts := read_json(path, None))]
+    return [Seen(name=path.parent.name, **facts) for path in paths if (facts := read_json(path, None))]
 
 
 def result_runs(name: str, home: Home) -> list[str]:
