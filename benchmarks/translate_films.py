@@ -106,7 +106,7 @@ def decoded(folder: Path, short: int) -> list[np.ndarray]:
 
 def translated(predictor: Predictor, film: list[np.ndarray]) -> list[np.ndarray]:
     images = [Image.fromarray(np.ascontiguousarray(frame.transpose(1, 2, 0))) for frame in film]
-    return [np.asarray(answer.image).transpose(2, 0, 1) for answer in predictor.answers(images)]
+    return [np.array(answer.image).transpose(2, 0, 1) for answer in predictor.answers(images)]
 
 
 def show(

@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from adapters.translate.data.decoded import canvas, to_canvas
+from adapters.translate.data.decoded import to_canvas
+from adapters.translate.film_filter import canvas
 from adapters.translate.style.base import Stylist
 from studio import load_checkpoint, run
 from studio.core import registry

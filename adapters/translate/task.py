@@ -105,7 +105,7 @@ class Translate(Task):
     def exporter(self, kind: str) -> "Callable[..., tuple[str, str]] | None":
         from adapters.translate import exporters
 
-        return {"onnx": exporters.write_onnx}.get(kind)
+        return {"onnx": exporters.write_onnx, "film-filter": exporters.write_film_filter}.get(kind)
 
     def check(self, recipe: "Recipe") -> None:
         from adapters.translate.base import Translator

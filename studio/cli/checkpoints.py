@@ -74,8 +74,10 @@ def import_(args: argparse.Namespace) -> int:
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint")
     parser.add_argument(
-        "--format", choices=["safetensors", "onnx", "onnx-fp16", "onnx-int8", "openvino", "hf"], default="safetensors",
-        help="fp16, int8 and OpenVINO: of classifiers, judged beside float ONNX",
+        "--format", default="safetensors",
+        choices=["safetensors", "onnx", "onnx-fp16", "onnx-int8", "openvino", "hf", "film-filter"],
+        help="fp16, int8 and OpenVINO: of classifiers, judged beside float ONNX; film-filter: of translators, with a "
+        "script that needs no torch",
     )  # fmt: skip
     parser.add_argument("--out", required=True, metavar="DIR")
     parser.add_argument("--push", metavar="ORG/NAME", help="upload to the Hugging Face Hub, with the token in HF_TOKEN")

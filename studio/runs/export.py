@@ -200,6 +200,19 @@ def _hf(name: str, folder: Path, home: Home, wishes: Wishes) -> Written:
     )
 
 
+def _film_filter(name: str, folder: Path, home: Home, wishes: Wishes) -> Written:
+    """ONNX with a script that filters films through it, which needs nothing of the studio."""
+    model = load_checkpoint(name, home, device="cpu")
+    manifest = model.checkpoint.manifest
+    write = registry.task_named(manifest.task).exporter("film-filter")
+    if write is None:
+        raise UsageError(f"format film-filter: translators have it, and {manifest.method} makes no images.")
+    of_onnx = write_onnx(model, folder)
+    note, use = write(model, sample_of(Preprocess.from_dict(manifest.preprocess)), folder)
+    (folder / "README.md").write_text(model_card(manifest, "onnx", use), encoding="utf-8")
+    return Written(f"{of_onnx} {note}")
+
+
 def network_of(model: Any) -> tuple[Preprocess, nn.Module]:
     """How an image becomes the input, and the module from input [B, 3, H, W] to logits [B, C]."""
     module = model.predictor.module()
@@ -252,4 +265,5 @@ WRITERS: dict[str, Callable[[str, Path, Home, Wishes], Written]] = {
     "onnx-int8": _int8,
     "openvino": _openvino,
     "hf": _hf,
+    "film-filter": _film_filter,
 }

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
+from drawn_films import frame, heard
 
 from adapters.detect.run.predictor import BoxPredictor
 from studio.core.errors import DataError, StudioError, UsageError
@@ -44,13 +44,6 @@ class Bright(BoxPredictor):
 
 def model(predictor: Predictor, name: str = "one") -> Model:
     return Model(SimpleNamespace(id=name, manifest=SimpleNamespace(method="detect/fcos")), predictor)
-
-
-def frame(number: int) -> Image.Image:
-    """A white square that moves to the right."""
-    pixels = np.zeros((48, 96, 3), np.uint8)
-    pixels[16:32, 8 + 6 * number : 24 + 6 * number] = 255
-    return Image.fromarray(pixels)
 
 
 @pytest.fixture
@@ -109,24 +102,6 @@ def test_a_film_that_breaks_off_leaves_nothing_half_written(tmp_path):
         writer.write(frame(0))
         raise RuntimeError
     assert not list(tmp_path.iterdir())
-
-
-def heard(path: Path, codec: str = "aac") -> Path:
-    """A film of a second with a tone beside it."""
-    av = pytest.importorskip("av", reason="video needs PyAV (pip install av)")
-    with av.open(str(path), "w") as container:
-        video_stream, sound = container.add_stream("mpeg4", rate=10), container.add_stream(codec, rate=16000)
-        video_stream.width, video_stream.height, video_stream.pix_fmt = 96, 48, "yuv420p"
-        tone = (8000 * np.sin(np.arange(16000) * 2 * np.pi * 440 / 16000)).astype(np.int16)[None]
-        for number in range(10):
-            pixels = np.asarray(frame(number))
-            container.mux(video_stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-            part = av.AudioFrame.from_ndarray(tone[:, 1600 * number : 1600 * (number + 1)], format="s16", layout="mono")
-            part.sample_rate, part.pts = 16000, 1600 * number
-            container.mux(sound.encode(part))
-        for stream in (video_stream, sound):
-            container.mux(stream.encode(None))
-    return path
 
 
 @pytest.mark.parametrize(("name", "codec"), [("film.mp4", "aac"), ("film.mkv", "pcm_s16le")])

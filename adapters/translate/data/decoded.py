@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2 import InterpolationMode, functional
 
+from adapters.translate.film_filter import canvas
 from studio.core.errors import DataError
 from studio.core.procedure import Job
 from studio.data.files.images import BadImage, read_image, stored_mode
@@ -16,7 +17,6 @@ from studio.data.load_split import shaped_pixels_of
 from studio.data.pixels import Room, Size
 
 ASPECT = 0.02  # by which the shapes of an image and its pair may differ
-LONGEST = 4  # times the short side that the long one may be; beyond that the image is squeezed
 CLEAR = ("RGBA", "RGBa", "LA", "La", "PA")  # how images with transparent parts are stored
 
 
@@ -38,15 +38,6 @@ class Looks:
             rows = list(range(len(rows)))
         pairs = [self.pairs[row] for row in rows] if self.pairs else []
         return Looks([self.images[row] for row in rows], self.dataset.subset(rows), pairs)
-
-
-def canvas(size: Size, short: int) -> Size:
-    """The size of an image brought to a short side of `short` pixels, its shape kept."""
-    width, height = size
-    longest = LONGEST * short
-    if width <= height:
-        return short, min(longest, max(short, round(height * short / width)))
-    return min(longest, max(short, round(width * short / height))), short
 
 
 def resized(pixels: torch.Tensor, size: Size) -> torch.Tensor:

@@ -11,7 +11,8 @@ from torch import nn
 
 from adapters.translate.base import Translator
 from adapters.translate.data.batches import to_signed
-from adapters.translate.data.decoded import canvas, resized, to_canvas
+from adapters.translate.data.decoded import resized, to_canvas
+from adapters.translate.film_filter import canvas
 from adapters.translate.run.views import View, translated
 from studio.core.answers import Answer
 from studio.core.errors import UsageError

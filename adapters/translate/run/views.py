@@ -1,7 +1,6 @@
 """Translating an image: at which size, which way, whole or through overlapping tiles."""
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,9 +9,8 @@ from torch.nn.functional import pad
 
 from adapters.translate.base import Translator
 from adapters.translate.data.batches import to_bytes, to_signed
+from adapters.translate.film_filter import fading, tiles_along
 from adapters.translate.task import TranslateData, TranslateEval
-
-OVERLAP = 1 / 4  # of a tile's side, at least
 
 
 @dataclass(frozen=True)
@@ -46,34 +44,16 @@ def tiled(predict: Callable[[Tensor], Tensor], images: Tensor, tile: int, stride
     multiples of `stride`: images are continued by their last pixels for that.
     """
     height, width = images.shape[-2:]
-    tile = max(stride, tile // stride * stride)
-    tall, wide = (_side(length, tile, stride) for length in (height, width))
+    (tall, tops), (wide, lefts) = (tiles_along(length, tile, stride) for length in (height, width))
     images = pad(images, (0, max(0, wide - width), 0, max(0, tall - height)), mode="replicate")
-    if (tall, wide) == tuple(images.shape[-2:]):
+    if len(tops) == len(lefts) == 1:
         return predict(images)[..., :height, :width]
     total, weights = torch.zeros_like(images), images.new_zeros(images.shape[-2:])
-    fade = _fade(tall, images)[:, None] * _fade(wide, images)
-    for top in _starts(images.shape[-2], tall):
-        for left in _starts(images.shape[-1], wide):
+    down, right = (torch.from_numpy(fading(side)).to(images) for side in (tall, wide))
+    fade = down[:, None] * right
+    for top in tops:
+        for left in lefts:
             place = (..., slice(top, top + tall), slice(left, left + wide))
             total[place] += fade * predict(images[place].contiguous())
             weights[place] += fade
     return total.div_(weights)[..., :height, :width]
-
-
-def _side(length: int, tile: int, stride: int) -> int:
-    """The side of the tiles along a length: all of it where it is no longer than a tile, in multiples of `stride`."""
-    return tile if length > tile else math.ceil(length / stride) * stride
-
-
-def _starts(length: int, side: int) -> Iterator[int]:
-    """Where tiles begin: evenly, the first at 0 and the last at the end."""
-    count = 1 if length <= side else 1 + math.ceil((length - side) / (side * (1 - OVERLAP)))
-    for place in range(count):
-        yield round(place * (length - side) / max(1, count - 1))
-
-
-def _fade(side: int, like: Tensor) -> Tensor:
-    """Weights of a tile's rows: evenly up over the overlap, level, evenly down; never 0."""
-    place = torch.arange(side, device=like.device, dtype=like.dtype) + 0.5
-    return torch.minimum(place, side - place).div(side * OVERLAP).clamp(max=1.0)

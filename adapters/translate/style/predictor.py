@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from adapters.translate.data.decoded import canvas, resized, to_canvas
+from adapters.translate.data.decoded import resized, to_canvas
+from adapters.translate.film_filter import canvas
 from adapters.translate.run.predictor import TranslatedImage
 from adapters.translate.run.views import View
 from adapters.translate.style.base import Stylist

@@ -3,7 +3,8 @@
 import numpy as np
 from PIL import Image
 
-from adapters.translate.run.steady import SteadyFilm, steadied
+from adapters.translate.film_filter import steadied
+from adapters.translate.run.steady import SteadyFilm
 
 
 class Flickering:

@@ -88,11 +88,10 @@ def test_what_does_not_go_together_is_refused_when_a_recipe_is_read(sections, me
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("generator", ["unet", "resnet"])
-def test_a_generator_leaves_as_onnx_for_images_of_many_sizes(home, tmp_path, generator):
+def test_a_generator_leaves_as_onnx_for_images_of_many_sizes(home, tmp_path):
     import onnxruntime
 
-    small = {"width": 4, "discriminator_width": 4, "layers": 1, "generator": generator}
+    small = {"width": 4, "discriminator_width": 4, "layers": 1, "generator": "resnet"}
     _, result = work(changed(params=small, train={"max_steps": 1}), home)
     report = export_checkpoint(result.checkpoint, "onnx", tmp_path / "onnx", home)
     assert "any size" in report["note"] and "overlapping tiles" in report["note"]
