@@ -38,7 +38,8 @@ Epoch = dict[str, float]  # what was watched after it
 Curve = list[Epoch]
 
 LIGHT = {"network_params": {"width": 64, "loss": "cross-entropy+dice", "backbone_lr": 1.0}}
-SOURCE = {"epochs": 16, "lr": 0.003}  # of the source-only network that all start from
+SOURCE_LR = 0.003  # of the source-only network that all start from
+SOURCE_EPOCHS = {"scenes": 48, "dusk": 16, "night": 16, "fog": 16}
 SELF = {
     "weight": 1.0, "threshold": 0.9, "feature_distance": 0.0, "masked": 0.0, "block": 16, "mix": False, "warm_up": 0.0
 }  # fmt: skip
@@ -132,10 +133,10 @@ def recipe(arm: str, seed: int, start: str | None, asked: argparse.Namespace) ->
         del values["data"]["source"]
         values["train"].pop("epochs")
     if arm == "source only":
-        values["train"] |= SOURCE
+        values["train"] |= {"epochs": SOURCE_EPOCHS[asked.data], "lr": SOURCE_LR}
     if arm == "style randomisation":
         values["model"]["checkpoint"] = None  # another method can't go on from it: it has the steps of both at once
-        values["train"] |= {**SOURCE, "epochs": SOURCE["epochs"] + train["epochs"]}
+        values["train"] |= {"epochs": SOURCE_EPOCHS[asked.data] + train["epochs"], "lr": SOURCE_LR}
     for pair in asked.set:
         key, value = pair.split("=", 1)
         section, _, name = key.partition(".")

@@ -49,7 +49,7 @@ ENOUGH = 0.9  # mIoU; AP50 of masks
 #: networks that find things: their parameters and learning rate
 THINGS = {
     "segment/mask-rcnn": ({"width": 64, "hidden": 256, "proposals": 100, "sampled": 64}, 3e-3),
-    "segment/mask2former-instances": ({"queries": 20}, 1e-3),
+    "segment/mask2former-instances": ({"queries": 20, "points": 12_544}, 1e-3),
 }
 ALL = {"backbone_lr": 0.3, "loss": "cross-entropy+lovasz"}
 #: transformers on top learn less at a step
@@ -60,9 +60,10 @@ LARGER = {
     "segment/upernet": 2, "segment/dpt": 2, "segment/mask2former": 2, "segment/fcn": 3, "segment/lraspp": 3,
     "segment/linear": 3, "segment/deeplabv3": 3, "segment/pspnet": 3, "segment/mask-rcnn": 2,
 }  # fmt: skip
-#: heads on the last map alone, and their parameters: they stand on a small untrained network that holds it at stride 8
-ON_LAST: dict[str, dict[str, Any]] = {
-    "segment/linear": {}, "segment/deeplabv3": {"width": 64}, "segment/pspnet": {"width": 64},
+#: heads on the last map alone: they stand on a small untrained network that holds it at stride 8
+ON_LAST = ("segment/linear", "segment/deeplabv3", "segment/pspnet")
+OWN: dict[str, dict[str, Any]] = {
+    "segment/deeplabv3": {"width": 64}, "segment/pspnet": {"width": 64}, "segment/mask2former": {"points": 12_544},
 }  # fmt: skip
 FINE = "timm/mobilenetv2_035?random&output_stride=8"
 UNTRAINED = {"backbone_lr": 1.0, "freeze_statistics": False}
@@ -224,7 +225,7 @@ def in_folder(model: Any, processor: Any) -> str:
 def made(method: str, spec: str, size: int, classes: list[str], params: dict[str, Any] | None = None) -> Any:
     cls = registry.get(method)
     if params is None:
-        params = {**ALL, **(UNTRAINED if spec == FINE else {}), **ON_LAST.get(method, {})}
+        params = {**ALL, **(UNTRAINED if spec == FINE else {}), **OWN.get(method, {})}
     learner = cls(cls.Params(**params))
     learner.setup(LearnerContext(registry.backbone(spec, image_size=size), classes, 0, size))
     return learner

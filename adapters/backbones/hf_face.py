@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from adapters.backbones import allowed, hf_model
 from adapters.backbones.at_size import at_size
 from adapters.backbones.face import Backbone
+from adapters.backbones.hf_decoder import Decoder, decoder_in
 from adapters.backbones.hf_detector import build_detector
 from adapters.backbones.hf_eomt import build_eomt
 from studio.data.preprocess import Preprocess
@@ -21,7 +22,11 @@ class HFBackbone(Backbone):
 
     That is the class token for ViT, the mean of patch tokens for BEiT and SigLIP, both of these for DINOv2, the
     pooled map for Swin and CNNs. A model without an image classifier gives its `pooler_output`.
+
+    decoder   that of the whole SegFormer whose encoder this is, where one came along; no part of the network
     """
+
+    decoder: Decoder | None = None
 
     def _embed(self, images: Tensor) -> Tensor:
         output = self.module(pixel_values=images)
@@ -73,6 +78,7 @@ def build(
         module = hf_model.at_image_size(module, size)
         head = hf_model.head(module) if folder else None
         backbone = HFBackbone(hf_model.without_head(module), preprocess.with_size(size), architecture)
+        backbone.decoder = decoder_in(folder, spec) if folder and config.model_type == "segformer" else None
         return backbone.keep_source_head(head)
 
     wanted = None if image_size == preprocess.image_size else image_size

@@ -130,13 +130,16 @@ class Segmenter(Learner):
         raise NotImplementedError
 
     def losses(self, batch: Batch, at: Step) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
-        weights = self.weights.to(batch.images.device) if self.weights is not None else None
+        losses: dict[str, Tensor] = {}
         for prefix, weight, logits in self.module.outputs(batch.images):
-            full = resized(logits.float(), batch.masks.shape[-2:])
-            for name, value in loss_of(self.params.loss, full, batch.masks, weights).items():
-                found[f"{prefix}{name}"] = weight * value
-        return found
+            losses |= self.mask_losses(logits, batch.masks, prefix, weight)
+        return losses
+
+    def mask_losses(self, logits: Tensor, masks: Tensor, prefix: str = "", weight: float = 1.0) -> dict[str, Tensor]:
+        """`params.loss` of logits [B, C, h, w] at the size of the masks uint8 [B, H, W], by name, times `weight`."""
+        weights = self.weights.to(masks.device) if self.weights is not None else None
+        values = loss_of(self.params.loss, resized(logits.float(), masks.shape[-2:]), masks, weights)
+        return {f"{prefix}{name}": weight * value for name, value in values.items()}
 
     def predict(self, images: Tensor) -> Tensor:
         return self.module(images)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from adapters.backbones import hf_model
 from adapters.backbones.hf_eomt import HFEomt
 from adapters.segment.base import SegmentParams
-from adapters.segment.hf_base import labelled
+from adapters.segment.hf_base import known_rows, labelled
 from adapters.segment.queries import Queries, QuerySegmenter
 from studio.core.errors import UsageError
 from studio.core.faces import LearnerContext
@@ -26,6 +26,9 @@ SAME = ("hidden_size", "num_hidden_layers", "num_attention_heads", "mlp_ratio", 
 class EomtParams(SegmentParams):
     queries: int = Field(50, ge=2, le=1000, description="masks that are drawn; 100 to 200 in the paper")
     blocks: int = Field(4, ge=1, le=24, description="last blocks that queries take part in; 4 in the paper")
+    points: int = Field(
+        1024, ge=16, le=100_000, description="places at which masks are compared in training; 12544 in the paper"
+    )
     backbone_lr: float = Field(
         0.3, ge=0, le=10, description="learning rate of the backbone, as a multiple of train.lr; 0 leaves it as it is"
     )
@@ -49,7 +52,7 @@ class Eomt(QuerySegmenter):
     def build(self, context: LearnerContext) -> nn.Module:
         with hf_model.quiet():
             whole = isinstance(context.backbone, HFEomt)
-            model = _pretrained(context.backbone, context.classes) if whole else self._on(context)
+            model = _pretrained(context.backbone, context.classes, self.params.points) if whole else self._on(context)
         self._backbone = nn.ModuleList([model.embeddings, model.layers, model.layernorm])
         return Queries(model, any_size=False)
 
@@ -62,7 +65,7 @@ class Eomt(QuerySegmenter):
         config = EomtConfig(
             **{name: getattr(given, name) for name in SAME}, image_size=context.image_size,
             num_blocks=min(self.params.blocks, layers), num_queries=self.params.queries,
-            num_register_tokens=getattr(given, "num_register_tokens", 0), train_num_points=1024,
+            num_register_tokens=getattr(given, "num_register_tokens", 0), train_num_points=self.params.points,
             **labelled(context.classes),
         )  # fmt: skip
         model = EomtForUniversalSegmentation(config).float()
@@ -107,16 +110,14 @@ def renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return out
 
 
-def _pretrained(whole: HFEomt, classes: list[str]) -> nn.Module:
+def _pretrained(whole: HFEomt, classes: list[str], points: int) -> nn.Module:
     """The model as it was pretrained, for `classes`: those that it knows by name keep their weights."""
     from transformers import EomtForUniversalSegmentation
 
     config = copy.deepcopy(whole.module.config)
-    config.update(labelled(classes))
+    config.update({**labelled(classes), "train_num_points": points})
     model, before = EomtForUniversalSegmentation(config).float(), whole.module.state_dict()
-    known = {name.casefold(): place for place, name in enumerate(whole.classes)}
-    pairs = [(row, known[name.casefold()]) for row, name in enumerate(classes) if name.casefold() in known]
-    pairs.append((len(classes), len(whole.classes)))  # "no object" comes last
+    pairs = [*known_rows(classes, whole.classes), (len(classes), len(whole.classes))]  # "no object" comes last
     for name, tensor in model.state_dict().items():
         if name.startswith("class_predictor."):
             for row, place in pairs:

@@ -45,6 +45,12 @@ def labelled(classes: list[str]) -> dict[str, Any]:
     return {"id2label": dict(enumerate(classes)), "label2id": {name: place for place, name in enumerate(classes)}}
 
 
+def known_rows(classes: list[str], known: list[str]) -> list[tuple[int, int]]:
+    """Pairs of the place of a class in `classes` and in `known`, of those in both, whatever their capitals."""
+    places = {name.casefold(): place for place, name in enumerate(known)}
+    return [(row, places[name.casefold()]) for row, name in enumerate(classes) if name.casefold() in places]
+
+
 class Whole(nn.Module):
     """images [B, 3, H, W] -> logits [B, C, h, w] of a semantic model of transformers."""
 

@@ -20,6 +20,9 @@ class Mask2FormerSizes(Params):
     heads: int = Field(4, ge=1, le=32, description="attention heads; 8 in the paper")
     encoder_layers: int = Field(2, ge=1, le=12, description="layers of deformable attention on the maps; 6 there")
     decoder_layers: int = Field(4, ge=2, le=20, description="layers in which queries look at the maps; 10 there")
+    points: int = Field(
+        1024, ge=16, le=100_000, description="places at which masks are compared in training; 12544 in the paper"
+    )
 
 
 class Mask2FormerParams(Mask2FormerSizes, SegmentParams):
@@ -66,7 +69,7 @@ def mask2former_on(maps: PyramidMaps, sizes: Mask2FormerSizes, classes: list[str
             backbone_config=_stand_in(maps.channels), feature_size=width, mask_feature_size=width, hidden_dim=width,
             encoder_feedforward_dim=4 * width, dim_feedforward=4 * width, num_attention_heads=sizes.heads,
             encoder_layers=sizes.encoder_layers, decoder_layers=sizes.decoder_layers, num_queries=sizes.queries,
-            train_num_points=1024, **labelled(classes),
+            train_num_points=sizes.points, **labelled(classes),
         )  # fmt: skip
         model = Mask2FormerForUniversalSegmentation(config).float()
     model.model.pixel_level_module.encoder = Maps(maps)

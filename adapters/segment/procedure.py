@@ -12,9 +12,8 @@ from torchvision.transforms.v2 import InterpolationMode, functional
 from adapters.segment.base import Segmenter
 from adapters.segment.data.batches import MaskBatches
 from adapters.segment.data.decoded import MaskedSplit, decode_masked
-from adapters.segment.data.packed import PackedByRow
 from adapters.segment.data.splits import resolve_mask_splits
-from adapters.segment.run.judging import confusions, guesses
+from adapters.segment.run.judging import class_maps, confusions, matrices_of
 from adapters.segment.run.predictor import MaskPredictor
 from adapters.segment.run.report import only_of, report
 from adapters.segment.run.views import Look
@@ -29,7 +28,7 @@ from studio.engine.loop import Progress
 from studio.engine.meters import Meter
 from studio.engine.restyled import restyle_of
 from studio.engine.session import Session, restore, save_checkpoint, setup, to_device, train
-from studio.metrics.segmentation import confusion_of, scores_of
+from studio.metrics.segmentation import scores_of
 from studio.store import Checkpoint
 
 
@@ -63,10 +62,8 @@ class Segmenting(Procedure):
         if progress.best is not None and recipe.eval.selection != "last":
             session.learner.load_state(progress.best)
         scored = test or val
-        maps = PackedByRow(guesses(job, session.learner, scored, session.preprocess, look))
-        classes = len(session.classes)
-        matrices = [confusion_of(scored.maps[row], maps[row], classes) for row in sorted(maps)]
-        metrics = report(job, scored, matrices, maps, progress.history)
+        maps = class_maps(job, session, scored, look)
+        metrics = report(job, scored, matrices_of(scored, maps), maps, progress.history)
         metrics.update(throughput, selection=rule_of(recipe.eval.selection), scored_on="test" if test else "val")
         if progress.best_epoch > 0 and recipe.eval.selection != "last":
             metrics["best_epoch"] = progress.best_epoch

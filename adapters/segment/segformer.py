@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 from torch import nn
 
 from adapters.backbones import hf_model
-from adapters.segment.hf_base import TransformersSegmenter, Whole, labelled
+from adapters.backbones.hf_decoder import Decoder
+from adapters.segment.hf_base import TransformersSegmenter, Whole, known_rows, labelled
 from adapters.segment.segformer_head import SegFormerParams
 from studio.core.errors import UsageError
 from studio.core.faces import LearnerContext
@@ -18,7 +19,8 @@ class SegFormer(TransformersSegmenter):
     """A hierarchical transformer whose attention looks at reduced maps, and a decoder of layers of single pixels.
 
     transformers' own; its encoder (MiT) is the backbone: a folder such as that of nvidia/mit-b0, or one of a config and
-    weights of your own. Its decoder on another backbone is segment/segformer-head.
+    weights of your own. A folder of a whole SegFormer is gone on from with its decoder; classes that it knows by name
+    keep their weights. Its decoder on another backbone is segment/segformer-head.
     """
 
     title = "SegFormer"
@@ -40,8 +42,28 @@ class SegFormer(TransformersSegmenter):
         with hf_model.quiet():
             model = SegformerForSemanticSegmentation(config).float()
         model.segformer.load_state_dict(encoder.state_dict())
+        if decoder := context.backbone.decoder:
+            self._take(decoder, model.decode_head, context.classes)
         self._backbone = model.segformer
         return Whole(model, any_size=True)
+
+    def _take(self, decoder: Decoder, head: nn.Module, classes: list[str]) -> None:
+        """Gives the head the weights of a pretrained decoder; in its last layer, those of classes known by name.
+
+        Raises UsageError where they are of another width.
+        """
+        if decoder.width != self.params.width:
+            raise UsageError(
+                f"params.width: {self.params.width}, but the decoder that came with this backbone has {decoder.width} "
+                f"channels. Set params.width to {decoder.width}."
+            )
+        rows = known_rows(classes, decoder.classes)
+        for name, tensor in head.state_dict().items():
+            if not name.startswith("classifier."):
+                tensor.copy_(decoder.tensors[name])
+            else:
+                for row, place in rows:
+                    tensor[row] = decoder.tensors[name][place]
 
 
 def _encoder(backbone: Any) -> nn.Module:

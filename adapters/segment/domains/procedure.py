@@ -1,6 +1,5 @@
 """How a network is brought from one domain to another: source only first, then adapted, judged without target masks."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,13 +11,12 @@ from adapters.segment.data.batches import MaskBatches
 from adapters.segment.data.decoded import MaskedSplit, decode_images, decode_masked
 from adapters.segment.data.domain_batches import DomainMaskBatches
 from adapters.segment.data.domains import resolve_mask_domains
-from adapters.segment.data.packed import PackedByRow
 from adapters.segment.domains.base import DomainSegmenter
 from adapters.segment.domains.memory import memory_gb
 from adapters.segment.domains.run.judging import Judge, Splits, evenly_spaced
 from adapters.segment.domains.run.report import show_change
 from adapters.segment.procedure import Segmenting, look_of, setup_segmenter, train_segmenter
-from adapters.segment.run.judging import guesses
+from adapters.segment.run.judging import Maps, class_maps, matrices_of
 from adapters.segment.run.report import only_of, report
 from adapters.segment.run.views import Look
 from studio.core.errors import UsageError
@@ -31,10 +29,8 @@ from studio.engine.loop import Progress
 from studio.engine.meters import Meter
 from studio.engine.restyled import restyle_of
 from studio.engine.session import Session, save_checkpoint, train
-from studio.metrics.segmentation import confusion_of, scores_of
+from studio.metrics.segmentation import scores_of
 from studio.store.state import load_state, save_state
-
-Maps = Mapping[int, np.ndarray]  # class maps uint8 [H, W] by row
 
 
 @procedure
@@ -136,17 +132,6 @@ def _source_only(
     if progress.best is not None and recipe.eval.selection != "last":
         return progress.best
     return {name: tensor.detach().cpu().clone() for name, tensor in network.state().items()}
-
-
-def class_maps(job: Job, session: Session, split: MaskedSplit, look: Look) -> Maps:
-    """What the learner says of a split, as it is now."""
-    return PackedByRow(guesses(job, session.learner, split, session.preprocess, look))
-
-
-def matrices_of(split: MaskedSplit, maps: Maps) -> list[np.ndarray]:
-    """The confusion matrix of each image."""
-    classes = len(split.dataset.classes)
-    return [confusion_of(split.maps[row], maps[row], classes) for row in sorted(maps)]
 
 
 def keep_chosen(job: Job, session: Session, judge: Judge, progress: Progress) -> dict[str, Any]:

@@ -5,9 +5,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.distributions import Dirichlet
 
-from adapters.backbones.pyramid_maps import resized
 from adapters.segment.domains.base import AroundNetwork, DomainParams, Losses
-from adapters.segment.losses import loss_of
 from studio.core.registry import register
 from studio.core.streams import Batch, Step, Train
 from studio.data.looks.fda import fda
@@ -50,14 +48,8 @@ class StyleRandom(AroundNetwork):
     def losses(self, batch: Batch, at: Step) -> Losses:
         styled = self.colours.disturbed(self.styled(batch.images))
         own, other = (self.network.predict(images) for images in (batch.images, styled))
-        name, size, weights = self.network.params.loss, batch.masks.shape[-2:], self.network.weights
-        weights = weights.to(batch.images.device) if weights is not None else None
-        full = resized(own.float(), size), resized(other.float(), size)
-        losses = {
-            f"{prefix}{part}": value / 2
-            for prefix, logits in zip(("", "styled_"), full, strict=True)
-            for part, value in loss_of(name, logits, batch.masks, weights).items()
-        }
+        losses = self.network.mask_losses(own, batch.masks, weight=0.5)
+        losses |= self.network.mask_losses(other, batch.masks, "styled_", weight=0.5)
         apart = divergence(own, other).mean()
         if self.params.consistency:
             losses["consistency"] = self.params.consistency * apart

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from adapters.backbones.pyramid_maps import resized
 from adapters.backbones.seeds import seeded
 from adapters.segment.base import Network, Segmenter
-from adapters.segment.losses import loss_of
 from studio.core.errors import UsageError
 from studio.core.faces import LearnerContext
 from studio.core.streams import Batch, Step
@@ -53,17 +52,8 @@ class TwoResolutions(Segmenter):
     def losses(self, batch: Batch, at: Step) -> dict[str, Tensor]:
         window = some_window(batch.images)
         mixed, detail = self.module.looks(batch.images, window)
-        weights = self.network.weights
-        weights = weights.to(batch.images.device) if weights is not None else None
-        losses: dict[str, Tensor] = {}
-        for prefix, weight, logits, masks in (
-            ("", 1 - self.detail, mixed, batch.masks),
-            ("detail_", self.detail, detail, cut(batch.masks, window)),
-        ):
-            full = resized(logits.float(), masks.shape[-2:])
-            values = loss_of(self.params.loss, full, masks, weights)
-            losses |= {f"{prefix}{name}": weight * value for name, value in values.items()}
-        return losses
+        of_mixed = self.network.mask_losses(mixed, batch.masks, weight=1 - self.detail)
+        return of_mixed | self.network.mask_losses(detail, cut(batch.masks, window), "detail_", self.detail)
 
     def param_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         return self.network.param_groups(lr, weight_decay) + [

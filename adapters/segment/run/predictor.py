@@ -11,7 +11,7 @@ from torch import nn
 from adapters.backbones.pyramid_maps import resized
 from adapters.segment.base import Segmenter
 from adapters.segment.data.decoded import to_canvas
-from adapters.segment.run.views import Look, class_maps, probabilities
+from adapters.segment.run.views import Look, enlarged_maps, probabilities
 from studio.core.answers import Answer
 from studio.core.procedure import Predictor
 from studio.data.masks.class_map import VOID
@@ -89,7 +89,7 @@ class MaskPredictor(Predictor):
         pixels = to_canvas(image, self.look.short).to(self.device)
         with torch.inference_mode():
             found = probabilities(self.learner, pixels[None], self.preprocess, self.look)
-            return class_maps(found, [image.size])[0]
+            return enlarged_maps(found, [image.size])[0]
 
     def module(self) -> nn.Module:
         return FullSize(self.learner.export_module())

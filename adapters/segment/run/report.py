@@ -1,11 +1,11 @@
 """What a segment run shows of itself: mIoU and its kin by their convention, classes, maps beside the truth."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from adapters.segment.data.decoded import MaskedSplit
+from adapters.segment.run.judging import Maps
 from studio.core.errors import UsageError, nearest
 from studio.core.procedure import Job
 from studio.data import read_image
@@ -19,10 +19,9 @@ OUTLINED = 40  # images whose boundaries are measured
 
 
 def report(
-    job: Job, split: MaskedSplit, matrices: list[np.ndarray], maps: Mapping[int, np.ndarray],
-    history: list[dict[str, float]],
+    job: Job, split: MaskedSplit, matrices: list[np.ndarray], maps: Maps, history: list[dict[str, float]]
 ) -> dict[str, Any]:  # fmt: skip
-    """Metrics of a scored split; figures and tables go into the run. `maps` are the class maps by row."""
+    """Metrics of a scored split; figures and tables go into the run."""
     classes, settings = split.dataset.classes, job.recipe.eval
     only = only_of(settings.only, classes)
     total = np.sum(matrices, axis=0)
@@ -80,7 +79,7 @@ def _convention(absent: str, only: list[int], split: MaskedSplit, iou: np.ndarra
     return said
 
 
-def _boundaries(split: MaskedSplit, maps: Mapping[int, np.ndarray]) -> np.ndarray:
+def _boundaries(split: MaskedSplit, maps: Maps) -> np.ndarray:
     """The boundary F of each class, float64 [C], mean over the first images."""
     values = np.full((min(OUTLINED, len(maps)), len(split.dataset.classes)), np.nan)
     for place, row in enumerate(sorted(maps)[:OUTLINED]):
@@ -90,7 +89,7 @@ def _boundaries(split: MaskedSplit, maps: Mapping[int, np.ndarray]) -> np.ndarra
     return np.where(known.any(axis=0), np.nansum(values, axis=0) / np.maximum(known.sum(axis=0), 1), np.nan)
 
 
-def _show(job: Job, split: MaskedSplit, matrices: list[np.ndarray], maps: Mapping[int, np.ndarray]) -> None:
+def _show(job: Job, split: MaskedSplit, matrices: list[np.ndarray], maps: Maps) -> None:
     """Images with their truth, what was said, and where that is wrong."""
     each, classes = per_image_iou(matrices), split.dataset.classes
     order = np.argsort(np.nan_to_num(each, nan=2.0), kind="stable")

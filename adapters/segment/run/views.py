@@ -99,7 +99,7 @@ def _starts(length: int, side: int) -> list[int]:
     return [round(place * (length - side) / max(1, count - 1)) for place in range(count)]
 
 
-def class_maps(found: Tensor, sizes: Sequence[tuple[int, int]]) -> list[tuple[np.ndarray, np.ndarray]]:
+def enlarged_maps(found: Tensor, sizes: Sequence[tuple[int, int]]) -> list[tuple[np.ndarray, np.ndarray]]:
     """For each of probabilities [B, C, h, w] the class map uint8 [H, W] and how sure it is, float16 [H, W] in 0..1.
 
     At `sizes` (width, height), bilinear, by strips: an image of many pixels and classes never fills the memory.

@@ -16,7 +16,7 @@ from adapters.segment.data.decoded import canvas
 from adapters.segment.data.packed import PackedByRow, PackedMaps, pack
 from adapters.segment.data.splits import resolve_mask_splits
 from adapters.segment.data.transforms import cropped, mirrored, window, window_of_class
-from adapters.segment.run.views import Look, class_maps, places, probabilities
+from adapters.segment.run.views import Look, enlarged_maps, places, probabilities
 from adapters.segment.task import SegmentData, SegmentTrain
 from studio.core.errors import DataError
 from studio.data.looks.restyle import Restyle
@@ -133,7 +133,7 @@ def test_a_map_made_by_strips_is_that_of_one_call(monkeypatch):
     found = torch.rand(1, 4, 20, 30, generator=torch.Generator().manual_seed(1))
     expected = torch.nn.functional.interpolate(found, (47, 71), mode="bilinear")
     monkeypatch.setattr("adapters.segment.run.views.STRIP", 4 * 71 * 10)
-    mask, sure = class_maps(found, [(71, 47)])[0]
+    mask, sure = enlarged_maps(found, [(71, 47)])[0]
     np.testing.assert_array_equal(mask, expected[0].argmax(0).numpy())
     np.testing.assert_allclose(sure, expected[0].amax(0).numpy(), atol=1e-3)
 

@@ -116,6 +116,18 @@ def test_segformer_needs_an_encoder_of_its_kind_and_takes_its_weights():
     assert own.keys() == inside.keys() and all(torch.equal(own[name], inside[name]) for name in own)
 
 
+def test_a_whole_segformer_is_gone_on_from_with_its_decoder_and_the_classes_that_it_knows_by_name(tmp_path):
+    trained = small("segment/segformer")
+    trained.train_mode(False)
+    trained.save_hugging_face(Preprocess(SIZE), ["background", "0", "1"], tmp_path)
+    learner = small("segment/segformer", f"file:{tmp_path}", classes=("1", "new", "0"))
+    before, now = trained.whole().state_dict(), learner.whole().state_dict()
+    assert all(torch.equal(before[name], now[name]) for name in now if "classifier" not in name)
+    assert torch.equal(now["decode_head.classifier.weight"][[0, 2]], before["decode_head.classifier.weight"][[2, 1]])
+    with pytest.raises(UsageError, match="Set params.width to 32"):
+        small("segment/segformer", f"file:{tmp_path}", width=64)
+
+
 def test_eomt_takes_the_weights_of_dinov2_and_sees_what_it_sees():
     with pytest.raises(UsageError, match="DINOv2's kind"):
         small("segment/eomt", VIT)

@@ -13,14 +13,14 @@ from adapters.backbones.pyramid_maps import resized
 from adapters.segment.data.decoded import MaskedSplit, decode_masked, to_canvas
 from adapters.segment.data.domains import scored_of
 from adapters.segment.domains.base import AroundNetwork, network_of
-from adapters.segment.domains.procedure import Maps, class_maps, matrices_of, tell_beside
+from adapters.segment.domains.procedure import tell_beside
 from adapters.segment.domains.run.report import show_change
 from adapters.segment.domains.tent import TentMasks
 from adapters.segment.procedure import Segmenting, look_of, setup_segmenter
-from adapters.segment.run.judging import alike
+from adapters.segment.run.judging import Maps, alike, class_maps, matrices_of
 from adapters.segment.run.predictor import MaskPredictor
 from adapters.segment.run.report import report
-from adapters.segment.run.views import class_maps as enlarged
+from adapters.segment.run.views import enlarged_maps
 from studio.core import registry
 from studio.core.errors import DataError, StoppedByUser, UsageError
 from studio.core.home import Home
@@ -78,7 +78,7 @@ class OnlineMasks(MaskPredictor):
 
     def class_map(self, image: Image.Image) -> tuple[np.ndarray, np.ndarray]:
         pixels = to_canvas(image, self.look.short).to(self.device)
-        return enlarged(self.stream.probabilities(pixels[None], self.preprocess), [image.size])[0]
+        return enlarged_maps(self.stream.probabilities(pixels[None], self.preprocess), [image.size])[0]
 
 
 @procedure
@@ -149,7 +149,7 @@ def _answers(job: Job, stream: PixelStream, split: MaskedSplit, preprocess: Prep
             chosen = [order[place] for place in rows[first : first + job.recipe.train.batch_size]]
             images = torch.from_numpy(np.stack([split.images[row] for row in chosen])).to(job.device)
             given = stream.probabilities(images, preprocess)
-            answers = enlarged(given, [split.maps[row].shape[::-1] for row in chosen])
+            answers = enlarged_maps(given, [split.maps[row].shape[::-1] for row in chosen])
             maps |= {row: mask for row, (mask, _) in zip(chosen, answers, strict=True)}
             job.events.progress("adapting", len(maps), len(order))
     return maps

@@ -1,33 +1,27 @@
 """What adapting has changed: images with truth, before and after, how unsure each pixel is, and bars of the classes."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 from PIL import Image
 
 from adapters.segment.data.decoded import MaskedSplit
 from adapters.segment.domains.run.judging import unsure
+from adapters.segment.run.judging import Maps, matrices_of
 from adapters.segment.run.views import Look
 from studio.core.procedure import Job
 from studio.data import read_image
 from studio.engine.session import Session
 from studio.figures import grid_figure, overlay
 from studio.figures.masks import class_gains_figure, draw_mask
-from studio.metrics.segmentation import confusion_of, per_image_iou, scores_of
+from studio.metrics.segmentation import per_image_iou, scores_of
 
 SHOWN = 4  # images: those that changed most, for the better and the worse
 
 
-def show_change(
-    job: Job, session: Session, split: MaskedSplit, before: Mapping[int, np.ndarray], now: Mapping[int, np.ndarray],
-    look: Look,
-) -> None:  # fmt: skip
-    """Figures `before-and-after` and `gains` of a scored split; `before` and `now` are class maps by row."""
+def show_change(job: Job, session: Session, split: MaskedSplit, before: Maps, now: Maps, look: Look) -> None:
+    """Figures `before-and-after` and `gains` of a scored split."""
     classes = split.dataset.classes
-    matrices = [
-        [confusion_of(split.maps[row], maps[row], len(classes)) for row in sorted(maps)] for maps in (before, now)
-    ]
+    matrices = [matrices_of(split, maps) for maps in (before, now)]
     iou = [scores_of(np.sum(part, axis=0), job.recipe.eval.absent).iou for part in matrices]
     job.figure("gains", class_gains_figure(*iou, classes))
     gains = np.nan_to_num(per_image_iou(matrices[1])) - np.nan_to_num(per_image_iou(matrices[0]))
