@@ -2,12 +2,14 @@
 
     python benchmarks/translate_styles.py STYLES [--method gatys|instant-style] [--pairs 2] [--out DIR]
     python benchmarks/translate_styles.py STYLES --method adain|fast-style --photos images:FOLDER [--minutes 4]
+    python benchmarks/translate_styles.py STYLES --method adain|fast-style --home DIR --checkpoint last
 
-STYLES holds content/ and style/. Each style meets one content image in turn, at `--size` pixels of the short side. Of
-`gatys` it prints the style loss of Gatys et al. (layers relu1_1 to relu5_1, each relative to the style's) before and
-after `--steps` steps and their ratio. `adain` and `fast-style` are trained first, on `--photos` and all styles or the
-first alone, and scored by their own style loss. Of every method it prints the seconds an image takes once the style is
-known. With --out it writes each content, style and result side by side.
+STYLES holds content/ and style/; `drawn` are composed scenes and drawn textures. Each style meets one content image in
+turn, at `--size` pixels of the short side. Of `gatys` it prints the style loss of Gatys et al. (layers relu1_1 to
+relu5_1, each relative to the style's) before and after `--steps` steps and their ratio. `adain` and `fast-style` are
+trained first, on crops of `--photos` and all styles or one (`--style`), and scored by their own style loss; with
+--home the checkpoint is kept, and --checkpoint shows one again. Of every method it prints the seconds an image takes
+once the style is known. With --out it writes each content, style and result side by side.
 """
 
 import argparse
@@ -18,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageColor
 
 from adapters.translate.data.decoded import to_canvas
 from adapters.translate.film_filter import canvas
@@ -27,6 +29,7 @@ from studio import load_checkpoint, run
 from studio.core import registry
 from studio.core.faces import LearnerContext
 from studio.core.home import Home
+from studio.data import open_data
 
 
 def main() -> None:
@@ -41,36 +44,74 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--photos", help="images to train adain or fast-style on, such as images:FOLDER")
     parser.add_argument("--minutes", type=float, default=4, help="of their training")
+    parser.add_argument("--crop", type=int, default=128, help="pixels a side of what they are trained on")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--lr", type=float, default=0.001)
+    parser.add_argument("--style", help="the name of the one style of fast-style; default: the first")
+    parser.add_argument("--home", type=Path, help="a folder that keeps the trained checkpoint")
+    parser.add_argument("--checkpoint", help="one of --home, instead of training")
     asked = parser.parse_args()
-    contents, styles = (sorted((asked.styles / name).iterdir()) for name in ("content", "style"))
-    one_style = asked.method == "fast-style"
-    trained = train(asked, styles[:1] if one_style else styles) if asked.photos else None
+    with tempfile.TemporaryDirectory() as folder:
+        show(asked, Path(folder))
+
+
+def show(asked: argparse.Namespace, folder: Path) -> None:
+    """Prints a row for each style that meets a content image; `folder` is for what need not be kept."""
+    place = drawn(folder / "drawn") if asked.styles == Path("drawn") else asked.styles
+    contents, styles = (sorted((place / name).iterdir()) for name in ("content", "style"))
+    trained = None
+    if asked.checkpoint:
+        trained = load_checkpoint(asked.checkpoint, Home.find(asked.home)).predictor.learner
+    if asked.method == "fast-style":
+        styles = [next(path for path in styles if asked.style in (None, path.stem))] * asked.pairs
+    if asked.photos:
+        trained = train(asked, styles, folder)
     for number, style in enumerate(styles[: asked.pairs]):
-        content, style = contents[number % len(contents)], styles[0] if one_style else style
+        content = contents[number % len(contents)]
         row = measured(asked, trained or stylist(asked), content, style)
         print(f"{content.stem:14} {style.stem:20} {row}", flush=True)
 
 
-def train(asked: argparse.Namespace, styles: list[Path]) -> Stylist:
+def drawn(folder: Path) -> Path:
+    """Composed scenes in content/ and textures in style/, made here, so that they may be shown anywhere."""
+    for name in ("content", "style"):
+        (folder / name).mkdir(parents=True)
+    for number, item in enumerate(open_data("builtin:scenes?images=4&size=256&classes=3").items):
+        Image.fromarray(item.source.read()).save(folder / "content" / f"scene{number}.png")
+    x, y = np.meshgrid(*[np.linspace(0, 1, 256)] * 2)
+    bent = x + y + 0.08 * np.sin(9 * x - 5 * y) + 0.05 * np.sin(14 * y + 6 * x)
+    levels = {
+        "bands": np.sin(38 * bent) + 0.5 * np.sin(57 * (x - y)),
+        "cells": np.sin(45 * x + 3 * np.sin(11 * y)) * np.sin(45 * y + 3 * np.sin(9 * x)),
+        "strokes": np.sin(24 * (x - 0.4 * y) + 2.5 * np.sin(31 * y) + np.sin(77 * x)),
+    }
+    palettes = {
+        "bands": ["#16264c", "#2f8076", "#f0e6d2", "#dd7f2b"],
+        "cells": ["#7a1f3d", "#e8b04a", "#f6efe0", "#2b5d8a"],
+        "strokes": ["#0f3b2e", "#5fa052", "#e9dfa1", "#b2452c"],
+    }
+    for name, level in levels.items():
+        colours = np.array([ImageColor.getrgb(colour) for colour in palettes[name]], np.uint8)
+        scaled = (level - level.min()) / (level.max() - level.min())
+        Image.fromarray(colours[np.minimum((scaled * 4).astype(int), 3)]).save(folder / "style" / f"{name}.png")
+    return folder
+
+
+def train(asked: argparse.Namespace, styles: list[Path], folder: Path) -> Stylist:
     """A network trained for one style or many, and brought back from its checkpoint."""
-    with tempfile.TemporaryDirectory() as folder:
-        shown = Path(folder) / "styles"
-        shown.mkdir()
-        for style in styles:
-            shutil.copy(style, shown)
-        return _trained(asked, shown, Home.find(Path(folder) / "home"), 0.001 if len(styles) == 1 else 0.0003)
-
-
-def _trained(asked: argparse.Namespace, styles: Path, home: Home, lr: float) -> Stylist:
+    shown, home = folder / "styles", Home.find(asked.home or folder / "home")
+    shown.mkdir()
+    for style in set(styles):
+        shutil.copy(style, shown)
     recipe = {
         "task": "translate", "method": f"translate/{asked.method}", "device": "cpu",
-        "data": {"source": asked.photos, "target": f"images:{styles}"}, "params": {"features": asked.features},
-        "model": {"image_size": asked.size},
-        "train": {"minutes": asked.minutes, "epochs": 1000, "batch_size": 2, "lr": lr},
+        "data": {"source": asked.photos, "target": f"images:{shown}", "short_side": max(asked.size, asked.crop)},
+        "params": {"features": asked.features}, "model": {"image_size": asked.crop},
+        "train": {"minutes": asked.minutes, "epochs": 1000, "batch_size": asked.batch, "lr": asked.lr},
     }  # fmt: skip
     result = run(recipe, home=home)
     losses = " to ".join(f"{result.metrics[name]:.3f}" for name in ("style_loss_before", "style_loss"))
-    print(f"trained for {asked.minutes:g} minutes; style loss of held-out photos {losses}", flush=True)
+    print(f"{result.checkpoint}: {asked.minutes:g} minutes; style loss of held-out photos {losses}", flush=True)
     return load_checkpoint(result.checkpoint, home).predictor.learner
 
 
