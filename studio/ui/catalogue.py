@@ -3,10 +3,9 @@
 A recipe key's English help is its field's own, under `field.KEY`, a tool's words are its own, under `tool.NAME`, and so
 are a task's headlines, under `metric.TASK.NAME`, what it may not be used for, `care.TASK`, and the titles of rules,
 under `labelling.rule.NAME`; `words/zh.json` has them in Chinese. What methods, presets and runs say in English is
-written once, where they are; by these texts
-`words/zh-params.json` has the help of parameters in Chinese, `zh-abouts.json` what tasks, methods and presets are,
-`zh-tables.json` the words of tables, and as patterns `zh-runs.json` what runs say as they go and `zh-errors.json` the
-sentences of errors.
+written once, where they are; by these texts `words/zh-params.json` has the help of parameters in Chinese,
+`zh-abouts.json` what tasks, methods and presets are, `zh-tables.json` the words of tables, `zh-figures.json` the names
+of figures, and as patterns `zh-runs.json` what runs say as they go and `zh-errors.json` the sentences of errors.
 
 Fixed words are translated in the browser (`word`); words made on the server, such as a status with
 a number in it, are looked up by the visitor's language (`say`).

@@ -43,6 +43,13 @@ def data(recipe: dict[str, Any]) -> str:
     return " → ".join(names)
 
 
+def figure(name: str, language: str) -> str:
+    """What a figure is called: its kind in the visitor's language, then what tells it from others of its kind."""
+    kinds = words("zh-figures") if language == "zh" else {}
+    kind = max((kind for kind in kinds if re.match(rf"{kind}\b", name)), key=len, default="")
+    return kinds.get(kind, "") + name.removeprefix(kind)
+
+
 def time(created: str | None) -> str:
     """`2026-11-29 14:05` of the machine's own clock, from ISO 8601."""
     try:

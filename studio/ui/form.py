@@ -33,7 +33,7 @@ class Form:
         self._files = {preset: recipes.find_preset(preset, home)}
         self._draft = f"transfer-studio-form-{preset}"  # where a refresh of a tab finds its form again
         self.preset = gr.Dropdown(
-            self._presets(), value=None, render=False, elem_id="train-preset",
+            self._presets("en"), value=None, render=False, elem_id="train-preset",
             label=word("train.preset"), info=word("train.preset.info"),
         )  # fmt: skip
         self.method = gr.Dropdown(_methods(), render=False, label=word("train.method"), elem_id="train-method")
@@ -70,7 +70,8 @@ class Form:
     def fill(self, screen: Screen, language: str) -> list[Any]:
         """New values of `filled`: the form says `screen`."""
         preset = screen.preset if screen.preset in self._known() else None
-        return [preset, screen.method, _about(screen.method, language), form_html.drawn(screen, language, self.rights)]
+        box = gr.update(choices=self._presets(language), value=preset)
+        return [box, screen.method, _about(screen.method, language), form_html.drawn(screen, language, self.rights)]
 
     def of_preset(self, name: str, before: str = "") -> Screen:
         """The form of a preset; the person's own training data stay where it learns from such data too."""
@@ -86,7 +87,7 @@ class Form:
 
     def check_shown(self, screen: Screen, language: str) -> None:
         """Raises UsageError where the boxes above the form show another preset or method than the fields are of."""
-        labels = {value: label for label, value in [*self._presets(), *_methods()]}
+        labels = {value: label for label, value in [*self._presets(language), *_methods()]}
         for box, value in (("preset", screen.preset), ("method", screen.method)):
             shown = screen.shown.get(box, "")
             if shown != labels.get(value, ""):
@@ -107,8 +108,10 @@ class Form:
             screen = self.of_preset(self.default)
         return self.fill(screen, language_of(request))
 
-    def _presets(self) -> list[tuple[str, str]]:
-        abouts = {name: recipes.read_yaml(path).get("about", "") for name, path in self._known().items()}
+    def _presets(self, language: str) -> list[tuple[str, str]]:
+        abouts = {
+            name: translated(recipes.read_yaml(path).get("about", ""), language) for name, path in self._known().items()
+        }
         return sorted((f"{name}  ·  {about}" if about else name, name) for name, about in abouts.items())
 
     def _known(self) -> dict[str, Path]:

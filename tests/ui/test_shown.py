@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
@@ -12,9 +13,11 @@ from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import DataError
 from studio.ui import curves, display_names, form_html, forms, html
-from studio.ui.catalogue import _FOLDER
+from studio.ui.catalogue import _FOLDER, words
 from studio.ui.pages.data import refuse_one_class, with_data
 from studio.ui.views import View
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def text(markup: str) -> str:
@@ -97,10 +100,10 @@ def test_every_task_says_its_headlines_in_both_languages_and_numbers_beyond_1_ke
 
 
 def test_what_recognising_may_not_be_used_for_stands_wherever_it_is_shown():
-    for language, words in (("en", "Not for watching or identifying anybody else"), ("zh", "不得用于监视")):
+    for language, sentence in (("en", "Not for watching or identifying anybody else"), ("zh", "不得用于监视")):
         drawn = [form_html.draw(form(preset), language) for preset in ("reid-quick", "quickstart")]
         drawn += [html.run_state(View("a", task=task), language) for task in ("reid", "classify")]
-        assert [words in part for part in drawn] == [True, False, True, False]
+        assert [sentence in part for part in drawn] == [True, False, True, False]
 
 
 def form(preset):
@@ -146,6 +149,16 @@ def test_one_class_is_no_classifier_and_boxes_of_one_class_are_a_detector():
     with pytest.raises(DataError, match="cat"):
         refuse_one_class({"truth": "labels", "classes": {"cat": 30, "dog": 0}}, "en")
     refuse_one_class(BOXED, "en")
+
+
+def test_every_kind_of_figure_has_its_chinese_name():
+    saved = r"""job\.(?:figure|film)\(\s*f?"([\w -]+?)(?=[ -]?["{])"""
+    kinds = {kind for wing in ("adapters", "fewshot") for file in (ROOT / wing).rglob("*.py")
+             for kind in re.findall(saved, file.read_text(encoding="utf-8"))}  # fmt: skip
+    assert kinds == set(words("zh-figures"))
+    assert display_names.figure("samples-0012", "zh") == "样例-0012"
+    assert display_names.figure("before-and-after-a to b", "zh") == "适应前后-a to b"
+    assert display_names.figure("classes of mine", "en") == "classes of mine"
 
 
 def test_curves_of_runs_share_axes_and_none_leaves_them():

@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.ui import curves, html
+from studio.ui import curves, display_names, html
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.files import served
 from studio.ui.views import View
@@ -24,7 +24,7 @@ def build(shared: Any) -> None:
     plots = [gr.HTML(elem_id=name, padding=False) for name in ("run-losses", "run-scores")]
     curves_fault = gr.HTML(elem_id="run-curves-fault", visible=False)
     figures = gr.Gallery(
-        columns=2, height=420, visible=False, elem_id="run-figures", object_fit="contain",
+        columns=2, height="auto", visible=False, elem_id="run-figures", object_fit="contain",
         label=word("train.figures"), buttons=["fullscreen", "download"],
     )  # fmt: skip
     figures_fault = gr.HTML(elem_id="run-figures-fault", visible=False)
@@ -85,6 +85,8 @@ def _curves(view: View, language: str) -> list[str]:
         by_name.setdefault(point["name"], []).append((point["step"], point["value"]))
     losses = {name: points for name, points in by_name.items() if "train/" in name or "loss" in name}
     scores = {name: points for name, points in by_name.items() if name not in losses}
+    if any(points == scores.get("val/score") for name, points in scores.items() if name != "val/score"):
+        del scores["val/score"]  # it would hide the curve that it is the same as
     return [
         curves.draw(drawn, say(f"train.{title}", language)) if any(len(points) > 1 for points in drawn.values()) else ""
         for title, drawn in (("losses", losses), ("scores", scores))
@@ -92,7 +94,13 @@ def _curves(view: View, language: str) -> list[str]:
 
 
 def _figures(view: View, language: str) -> list[Any]:
-    return [gr.Gallery([(served(path), name) for path, name in view.figures], visible=bool(view.figures))]
+    return [gallery(view, language)]
+
+
+def gallery(view: View, language: str) -> Any:
+    """The figures of a run, each with what it is called; hidden where there is none."""
+    captioned = [(served(path), display_names.figure(name, language)) for path, name in view.figures]
+    return gr.Gallery(captioned, visible=bool(captioned))
 
 
 def _fault(error: Exception, language: str) -> str:

@@ -8,9 +8,9 @@ import gradio as gr
 
 from studio.ui import display_names, forms, html
 from studio.ui.catalogue import language_of, say, word, words
-from studio.ui.files import served
 from studio.ui.guard import guarded
 from studio.ui.pages import compared
+from studio.ui.pages.live import gallery
 
 COLUMNS = ("name", "score", "status", "created", "seconds", "method", "run", "checkpoint")
 SCRIPT = Path(__file__).parents[1] / "runs_table.js"
@@ -55,7 +55,7 @@ def build(shared: Any, tab: Any) -> None:
         view, language = actions.view(run_id), language_of(request)
         return (
             html.run_state(view, language) + html.lineage(actions.lineage(run_id), language),
-            gr.Gallery([(served(path), name) for path, name in view.figures], visible=bool(view.figures)),
+            gallery(view, language),
         )
 
     @guarded

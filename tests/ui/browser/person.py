@@ -36,6 +36,16 @@ def tab(page, name):
     page.get_by_role("tab", name=name, exact=True).click()
 
 
+def phone_tab(page, name):
+    """On a phone, what doesn't fit beside the first tabs is in a menu."""
+    menu = page.locator("#tabs .overflow-menu").first
+    menu.wait_for()
+    if page.get_by_role("tab", name=name, exact=True).is_visible():
+        return tab(page, name)
+    menu.get_by_label("More tabs").click()
+    menu.locator(".overflow-dropdown button").get_by_text(name, exact=True).click()
+
+
 def wait_for_status(page, word, seconds=150):
     page.wait_for_function(
         "word => document.querySelector('#run-status')?.classList.contains(word)", arg=word, timeout=seconds * 1000

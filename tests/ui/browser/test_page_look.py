@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from person import open_page, tab
+from person import open_page, phone_tab, tab
 
 from studio.label.desk import start
 from studio.store.labelling import projects
@@ -43,13 +43,11 @@ def test_on_a_phone_nothing_sticks_out_to_the_side(served, browser):
     page = open_page(browser, served[1], width=390, height=844)
     parts = {
         "Start": "#start-demo", "Data": "#data-use-boxes", "Label": "#label-begin-button", "Train": "#recipe-form",
-        "Runs": "#runs-filter", "Learn": "#learn-page",
+        "Runs": "#runs-filter", "Try it": "#try-photo", "Learn": "#learn-page h2",
     }  # fmt: skip
     for name, part in parts.items():
-        shown = page.get_by_role("tab", name=name, exact=True)
-        if shown.is_visible():
-            shown.click()
-            page.wait_for_selector(f"{part}:visible")
+        phone_tab(page, name)
+        page.wait_for_selector(f"{part}:visible")
         wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert wide <= 1, name
 
