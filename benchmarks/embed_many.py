@@ -3,15 +3,17 @@
     python benchmarks/embed_many.py OUT [--images 100000] [--pixels 32] [--folder FOLDER] [--backbone studio/conv4]
     python benchmarks/embed_many.py OUT --images 100000 --minutes 7      # so much of it; given again it goes on
 
-Images are JPEGs of random content, made in FOLDER (OUT/photos) unless they are there. The images are embedded chunk by
-chunk, 4,096 each, and after each chunk the bare loop runs over 1,024 images that were decoded before: a line a chunk in
-OUT/chunks.jsonl. What is said at the end is the sum of all chunks: embedding / bare by the clock and by the processor
-time of this process, memory at each quarter. Everything `launch.py embed` does is in its time but opening the folder,
-which is said apart.
+Images are JPEGs of random content, made in FOLDER (OUT/photos) unless they are there. They are embedded in stretches
+of some 20,000, and after each two peers go over 4,096 images: `bare`, the forward loop alone over tensors that were
+decoded before, and `plain`, a loop that reads and decodes too (Pillow, torchvision's transform, the same network). A
+line a stretch in OUT/stretches.jsonl. What is said at the end is the sum of all: speed over that of each peer by the
+clock, and over bare by the processor time of this process; memory at each stretch. Everything `launch.py embed` does
+is in its time, reading and decoding too, but opening the folder, which is said apart.
 """
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,15 +23,17 @@ import numpy as np
 import psutil
 import torch
 from PIL import Image
+from torchvision.transforms import v2
 
 from studio.core import registry
 from studio.core.home import Home
 from studio.data import open_data, read_image
 from studio.data.features import embedding
-from studio.data.features.cache import BATCH, SHARD_ROWS, forward_for
+from studio.data.features.cache import BATCH, SHARD_ROWS, Forward, forward_for
 from studio.data.transforms import to_input
 
-BARE = 1024
+CHUNKS = 5  # of SHARD_ROWS images: a stretch
+PEERS = 4096  # images that the peers go over after each
 
 
 def main() -> None:
@@ -51,22 +55,25 @@ def main() -> None:
 
 
 def embed(dataset: Any, args: argparse.Namespace, end: float) -> list[dict[str, Any]]:
-    """A row for each chunk, those of earlier calls included."""
+    """A row for each stretch, those of earlier calls included."""
     torch.manual_seed(0)  # the weights of an untrained backbone
     network = registry.backbone(args.backbone, image_size=args.pixels).eval()
-    home, out, file = Home.find(args.out / "home"), args.out / "features", args.out / "chunks.jsonl"
+    home, out, file = Home.find(args.out / "home"), args.out / "features", args.out / "stretches.jsonl"
     rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     embedding.begin(out, dataset.spec, network, args.backbone, "fp32")
-    chunks, bare = -(-len(dataset) // SHARD_ROWS), bare_loop(dataset, network)
-    for number in range(len(rows), chunks):
+    chunks = -(-len(dataset) // SHARD_ROWS)
+    stretches, forward = max(1, chunks // CHUNKS), forward_for(network, "cpu", "fp32", len(dataset))
+    bare, plain = bare_loop(dataset, forward), plain_loop(dataset, forward)
+    for number in range(len(rows), stretches):
         if time.monotonic() > end:
             return rows
-        images = min(SHARD_ROWS, len(dataset) - number * SHARD_ROWS)
-        bound = {"home": home, "part": number, "parts": chunks}
+        images = sum(min(SHARD_ROWS, len(dataset) - chunk * SHARD_ROWS) for chunk in range(number, chunks, stretches))
+        bound = {"home": home, "part": number, "parts": stretches}
         embed_s, embed_cpu_s = timed(lambda bound=bound: embedding.embed_part(dataset, out, network, **bound))
         bare_s, bare_cpu_s = timed(bare)
+        plain_s, _ = timed(plain)
         rows.append({
-            "images": images, "embed_s": embed_s, "embed_cpu_s": embed_cpu_s, "bare_s": bare_s,
+            "images": images, "embed_s": embed_s, "embed_cpu_s": embed_cpu_s, "bare_s": bare_s, "plain_s": plain_s,
             "bare_cpu_s": bare_cpu_s, "memory_mb": round(psutil.Process().memory_info().rss / 2**20),
         })  # fmt: skip
         with open(file, "a") as lines:
@@ -76,16 +83,30 @@ def embed(dataset: Any, args: argparse.Namespace, end: float) -> list[dict[str, 
     return rows
 
 
-def bare_loop(dataset: Any, network: Any) -> Callable[[], None]:
+def bare_loop(dataset: Any, forward: Forward) -> Callable[[], None]:
     """The forward pass alone over images that are decoded."""
-    items = dataset.items[:BARE]
-    images = torch.stack([to_input(read_image(item.source, item.name), network.preprocess) for item in items])
-    forward = forward_for(network, "cpu", "fp32", len(dataset))
+    items, look = dataset.items[:PEERS], forward.backbone.preprocess
+    images = torch.stack([to_input(read_image(item.source, item.name), look) for item in items])
     forward(images[:BATCH])
 
     def loop() -> None:
         for batch in images.split(BATCH):
             forward(batch)
+
+    return loop
+
+
+def plain_loop(dataset: Any, forward: Forward) -> Callable[[], None]:
+    """Files are opened, decoded and resized one by one between the batches."""
+    files, look = [item.source.path for item in dataset.items[:PEERS]], forward.backbone.preprocess
+    side = math.floor(look.image_size / look.crop_pct)
+    fit = v2.Compose([
+        v2.PILToTensor(), v2.Resize(side, v2.InterpolationMode(look.interpolation)), v2.CenterCrop(look.image_size),
+    ])  # fmt: skip
+
+    def loop() -> None:
+        for first in range(0, len(files), BATCH):
+            forward(torch.stack([fit(Image.open(file).convert("RGB")) for file in files[first : first + BATCH]]))
 
     return loop
 
@@ -100,12 +121,14 @@ def timed(work: Callable[[], Any]) -> tuple[float, float]:
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     total = {key: sum(row[key] for row in rows) for key in rows[0]}
     speed = {name: total["images"] / total[f"embed_{name}"] for name in ("s", "cpu_s")}
-    bare = {name: BARE * len(rows) / total[f"bare_{name}"] for name in ("s", "cpu_s")}
+    bare = {name: PEERS * len(rows) / total[f"bare_{name}"] for name in ("s", "cpu_s")}
+    plain = PEERS * len(rows) / total["plain_s"]
     return {
         "images": total["images"], "threads": torch.get_num_threads(), "images_per_s": round(speed["s"]),
-        "bare_per_s": round(bare["s"]), "embed / bare, clock": round(speed["s"] / bare["s"], 3),
+        "bare_per_s": round(bare["s"]), "plain_per_s": round(plain),
+        "embed / bare, clock": round(speed["s"] / bare["s"], 3),
         "embed / bare, processor": round(speed["cpu_s"] / bare["cpu_s"], 3),
-        "memory_mb": [rows[place]["memory_mb"] for place in np.linspace(0, len(rows) - 1, 5).astype(int)],
+        "embed / plain, clock": round(speed["s"] / plain, 3), "memory_mb": [row["memory_mb"] for row in rows],
     }  # fmt: skip
 
 

@@ -62,18 +62,24 @@ class Annotations:
 
 
 def read_annotated(
-    root: AnyPath, what: str, scheme: str, options: dict[str, str], limits: Limits, classes_first: bool = False
+    root: AnyPath,
+    what: str,
+    scheme: str,
+    options: dict[str, str],
+    limits: Limits,
+    classes_first: bool = False,
+    files: list[tuple[AnyPath, str]] | None = None,
 ) -> Dataset | str | None:
     """The annotated images below `root`; None where there are no annotations (or ?annotations=none is said).
 
     Sets in folders, or files, named after splits are joined to one. Where the images lie in class folders too,
-    `classes_first` leaves it at a sentence on what was found; so does a table of classes, always. Raises DataError
-    where several sets are there and none is named.
+    `classes_first` leaves it at a sentence on what was found; so does a table of classes, always. `files` are those of
+    `walk_files`, where they are known. Raises DataError where several sets are there and none is named.
     """
     wanted = options.get("annotations")
     if wanted == "none":
         return None
-    files = list(walk_files(root))
+    files = list(walk_files(root)) if files is None else files
     sets = find(root, files, limits)
     if wanted is not None:
         names = {str(_relative(entry.path, root)): entry for entry in sets}

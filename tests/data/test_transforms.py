@@ -5,8 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
+from studio.data import transforms
 from studio.data.preprocess import Preprocess
-from studio.data.transforms import augment, normalize, to_input
+from studio.data.transforms import Inputs, augment, normalize, to_input
 
 ROUNDING = 2.0  # of 255: two passes over bytes
 
@@ -29,6 +30,17 @@ def test_input_is_timms_to_within_rounding(width, height, crop_pct, interpolatio
     levels = (ours - expected).abs() * torch.tensor(preprocess.std).view(3, 1, 1) * 255
     far = (levels > ROUNDING + 1e-3).float().mean()
     assert far == 0 or (interpolation == "nearest" and far < 0.05)  # half way between two pixels either is nearest
+
+
+@pytest.mark.parametrize("preprocess", [Preprocess(24), Preprocess(24, squash=True), Preprocess(24, 1.0, "bilinear")])
+def test_many_inputs_are_those_of_each_image_alone(preprocess, monkeypatch):
+    monkeypatch.setattr(transforms, "TOGETHER_BYTES", 3 * 3 * 24 * 30)
+    images = [smooth(*size, seed) for seed, size in enumerate([(24, 30)] * 5 + [(24, 24), (31, 24)] * 2)]
+    inputs = Inputs(preprocess)
+    for image in images:
+        inputs.add(np.array(image))
+    assert torch.equal(inputs.tensor(), torch.stack([to_input(image, preprocess) for image in images]))
+    assert Inputs(preprocess).tensor().shape == (0, 3, 24, 24)
 
 
 def test_squashing_keeps_everything_in_view():

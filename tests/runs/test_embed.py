@@ -15,6 +15,7 @@ from studio.data import open_data, read_image
 from studio.data.features import cache, embedding
 from studio.data.features.cache import embed_images
 from studio.data.features.embedding import Embedding, begin, embed_part, finish
+from studio.data.items import FileSource
 from studio.data.preprocess import Preprocess
 
 
@@ -70,6 +71,13 @@ def test_rows_are_those_of_the_images_in_the_order_of_the_data(photos, tmp_path,
     direct = embed_images([read_image(photos / name) for name, _, _ in images], backbone)
     assert np.abs(made.features[np.array([row for _, _, row in images])] - direct).max() < 1e-5
     assert [match["image"] for match in made.nearest(direct[1:2], 1)[0]] == ["a/1.png"]
+
+
+def test_a_file_is_read_once_to_hash_and_to_decode_it(photos, tmp_path, home, monkeypatch):
+    read, names = FileSource.read, list[str]()
+    monkeypatch.setattr(FileSource, "read", lambda source: names.append(source.path.name) or read(source))
+    embed_here(photos, tmp_path / "out", home)
+    assert len(names) == 12
 
 
 def test_what_a_killed_process_wrote_is_not_computed_again(photos, tmp_path, home):

@@ -26,7 +26,7 @@ TINY = {
     "train": {"epochs": 2, "batch_size": 16, "workers": 1, "precision": "fp32"},
     "device": "cpu",
 }
-TRIALS = 3
+TRIALS = 8
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,10 @@ Features are kept by content hash of the image, backbone hash, preprocessing and
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -21,19 +22,19 @@ from studio.core.errors import StoppedByUser
 from studio.core.home import Home
 from studio.data.features.fuse_batchnorm import folded
 from studio.data.features.shards import Shards
-from studio.data.files.digests import digests
-from studio.data.files.images import BadImage, read_image
+from studio.data.files.digests import Memo, digests, read_once
+from studio.data.files.images import BadImage, read_pixels
 from studio.data.files.prefetch import in_order
 from studio.data.items import Dataset, Item, Skipped
 from studio.data.preprocess import Preprocess
-from studio.data.transforms import VERSION, normalize, to_input
+from studio.data.transforms import VERSION, Inputs, normalize, to_input
 from studio.device.allocator import keep_freed_memory
 from studio.device.manager import MicroBatches, TorchProbe
 
 BATCH = 32
 MANY = 64  # images for which it pays to make the backbone quicker first
 AHEAD = 3  # batches decoded while one is computed
-TOGETHER = 8  # images that a thread decodes in one go
+TOGETHER = 16  # images that a thread reads and decodes in one go
 SHARD_ROWS, SHARD_S = 4096, 60.0  # a shard is written after so many images or seconds: what a kill can cost
 
 
@@ -79,8 +80,10 @@ def extract(
         forward = forward_for(backbone, device, precision, len(missing), on_note)
         keeping = _Keeping(shards)
         try:
-            for batch in _batches(missing, backbone.preprocess, reasons, batch_size, workers):
-                keeping.add(batch, forward(torch.stack(list(batch.values()))))
+            for batch in _batches(list(missing.items()), forward, batch_size, workers):
+                reasons |= batch.reasons
+                if batch.digests:
+                    keeping.add(batch.digests, forward(batch.pixels))
                 on_progress(cached + keeping.count, len(wanted))
                 if should_stop():
                     raise StoppedByUser(
@@ -107,17 +110,25 @@ def add_features(
     Returns the content hash of each image, None where it can't be read at all, and by hash the reasons why some have no
     features. Raises StoreError where the disk refuses.
     """
-    names = digests([item.source for item in items], home, workers)
-    missing = {name: item for name, item in zip(names, items, strict=True) if name is not None and name not in shards}
-    reasons: dict[str, str] = {}
-    keeping = _Keeping(shards)
+    memo = Memo([item.source for item in items], home)
+    names, reasons = list(memo.known), dict[str, str]()
+    fresh = [index for index, name in enumerate(names) if name is None or name not in shards]
+    keeping, order = _Keeping(shards), iter(fresh)
     try:
-        for batch in _batches(missing, forward.backbone.preprocess, reasons, batch_size, workers):
-            keeping.add(batch, forward(torch.stack(list(batch.values()))))
-            on_progress(len(batch))
+        for batch in _batches([(names[index], items[index]) for index in fresh], forward, batch_size, workers):
+            for index, name in zip(islice(order, len(batch.names)), batch.names, strict=True):
+                if names[index] is None:
+                    memo.note(index, name)
+                names[index] = name
+            reasons |= batch.reasons
+            rows = {name: row for row, name in enumerate(batch.digests) if name not in keeping}
+            if rows:
+                keeping.add(rows, forward(batch.pixels[list(rows.values())]))
+            on_progress(len(batch.names))
     finally:
         keeping.write()
-    on_progress(len(items) - keeping.count)
+        memo.write()
+    on_progress(len(items) - len(fresh))
     return names, reasons
 
 
@@ -179,12 +190,15 @@ class _Keeping:
 
     shards: Shards
     count: int = 0
-    _names: list[str] = field(default_factory=list)
+    _names: dict[str, None] = field(default_factory=dict)  # in order
     _parts: list[np.ndarray] = field(default_factory=list)
     _written: float = field(default_factory=time.monotonic)
 
-    def add(self, names: Iterator[str], features: np.ndarray) -> None:
-        self._names += names
+    def __contains__(self, name: str) -> bool:
+        return name in self._names or name in self.shards
+
+    def add(self, names: Iterable[str], features: np.ndarray) -> None:
+        self._names |= dict.fromkeys(names)
         self._parts.append(features)
         self.count += len(features)
         if len(self._names) >= SHARD_ROWS or time.monotonic() - self._written > SHARD_S:
@@ -192,38 +206,54 @@ class _Keeping:
 
     def write(self) -> None:
         if self._names:
-            self.shards.add(self._names, np.concatenate(self._parts))
-            self._names, self._parts = [], []
+            self.shards.add(list(self._names), np.concatenate(self._parts))
+            self._names, self._parts = {}, []
         self._written = time.monotonic()
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """Images as they were read: the content hash of each (None where it can't be read), and what became of them."""
+
+    names: list[str | None]
+    digests: list[str]  # of the rows of `pixels`
+    pixels: Tensor  # uint8 [n, 3, S, S]
+    reasons: dict[str, str]  # by hash, why the others can't be decoded
+
+
 def _batches(
-    items: dict[str, Item], preprocess: Preprocess, reasons: dict[str, str], batch_size: int, workers: int
-) -> Iterator[dict[str, Tensor]]:
-    """Pixels uint8 [3, S, S] by content hash, up to `batch_size` at a time, decoded ahead by threads.
-
-    What can't be decoded is left out, and `reasons` says why.
-    """
-
-    def load(name: str) -> Tensor | str:
-        item = items[name]
-        try:
-            return to_input(read_image(item.source, item.name, min_side=preprocess.image_size), preprocess)
-        except BadImage as error:
-            return error.reason
-
-    batch: dict[str, Tensor] = {}
+    given: Sequence[tuple[str | None, Item]], forward: Forward, batch_size: int, workers: int
+) -> Iterator[_Batch]:
+    """Images, each with its content hash where that is known, in order; read and decoded ahead by threads."""
+    preprocess, together = forward.backbone.preprocess, min(TOGETHER, batch_size)
+    groups = (given[start : start + together] for start in range(0, len(given), together))
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        for name, decoded in zip(items, in_order(pool, load, items, AHEAD * batch_size, TOGETHER), strict=True):
-            if isinstance(decoded, str):
-                reasons[name] = decoded
-                continue
-            batch[name] = decoded
-            if len(batch) == batch_size:
-                yield batch
-                batch = {}
-    if batch:
-        yield batch
+        parts = in_order(pool, lambda group: _read(group, preprocess), groups, AHEAD * batch_size // together)
+        for joined in iter(lambda: list(islice(parts, batch_size // together)), []):
+            yield _Batch(
+                [name for part in joined for name in part.names],
+                [digest for part in joined for digest in part.digests],
+                torch.cat([part.pixels for part in joined]),
+                {name: reason for part in joined for name, reason in part.reasons.items()},
+            )
+
+
+def _read(group: Sequence[tuple[str | None, Item]], preprocess: Preprocess) -> _Batch:
+    names, digests, reasons = [], [], {}
+    inputs = Inputs(preprocess)
+    for known, item in group:
+        try:
+            content, name = (item.source.read(), known) if known else read_once(item.source)
+        except OSError:
+            names.append(known)
+            continue
+        names.append(name)
+        try:
+            inputs.add(read_pixels(content, item.name, preprocess.image_size))
+            digests.append(name)
+        except BadImage as error:
+            reasons[name] = error.reason
+    return _Batch(names, digests, inputs.tensor(), reasons)
 
 
 def _gather(

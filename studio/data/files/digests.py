@@ -1,5 +1,6 @@
 """Content hashes of many images, remembered by (path, size, time) so that a second run need not read them."""
 
+import hashlib
 import os
 import sqlite3
 import time
@@ -7,6 +8,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from typing import TypeVar
+
+import numpy as np
 
 from studio.core.errors import StoppedByUser
 from studio.core.home import Home
@@ -29,11 +32,9 @@ def digests(
 
     Raises StoppedByUser; what was hashed until then is remembered.
     """
-    begun_ns = time.time_ns()
-    marks = [_mark(source) for source in sources]
-    result = _recall(home, marks)
+    memo = Memo(sources, home)
+    result = list(memo.known)
     missing = [index for index, digest in enumerate(result) if digest is None]
-    fresh: list[tuple[bytes, int, int, str]] = []
     try:
         with ThreadPoolExecutor(max(1, workers)) as pool:
             hashed = in_order(pool, lambda index: _digest(sources[index]), missing, 32 * max(1, workers), TOGETHER)
@@ -41,12 +42,41 @@ def digests(
                 if should_stop():
                     raise StoppedByUser("Stopped while the images were read for the first time.")
                 result[index] = digest
-                mark = marks[index]
-                if digest is not None and mark is not None and mark[2] < begun_ns - SETTLED_NS:
-                    fresh.append((*mark, digest))
+                memo.note(index, digest)
     finally:
-        _remember(home, fresh)
+        memo.write()
     return result
+
+
+def read_once(source: ImageSource) -> tuple[bytes | np.ndarray, str]:
+    """What the source reads, and its digest; a file is read once for both. Raises OSError."""
+    if isinstance(source, FileSource | ZipSource):
+        content = source.read()
+        return content, hashlib.sha256(content).hexdigest()
+    return source.read(), source.digest()
+
+
+class Memo:
+    """What was hashed before of these sources (`known`: None where nothing was), and where new hashes are noted.
+
+    Without a home nothing is remembered.
+    """
+
+    def __init__(self, sources: Sequence[ImageSource], home: Home | None) -> None:
+        self._home, self._settled_ns = home, time.time_ns() - SETTLED_NS
+        self._marks = [_mark(source) for source in sources] if home else [None] * len(sources)
+        self.known = _recall(home, self._marks)
+        self._fresh: list[tuple[bytes, int, int, str]] = []
+
+    def note(self, index: int, digest: str | None) -> None:
+        """Remembers the digest of the source at `index`, unless its file was changed just now."""
+        mark = self._marks[index]
+        if digest is not None and mark is not None and mark[2] < self._settled_ns:
+            self._fresh.append((*mark, digest))
+
+    def write(self) -> None:
+        _remember(self._home, self._fresh)
+        self._fresh = []
 
 
 def _digest(source: ImageSource) -> str | None:

@@ -126,7 +126,7 @@ def walk_files(root: AnyPath) -> Iterator[tuple[AnyPath, str]]:
     if isinstance(root, ZipPath):
         for path in sorted(root.rglob("*")):
             below = path.path.relative_to(root.path)
-            if not any(part.startswith(".") or part == "__MACOSX" for part in below.parts):
+            if not is_hidden(str(below)):
                 yield path, str(below)
         return
     seen = {os.path.realpath(root)}
@@ -143,6 +143,11 @@ def walk_files(root: AnyPath) -> Iterator[tuple[AnyPath, str]]:
         for name in sorted(names):
             if not name.startswith("."):
                 yield place / name, prefix + name
+
+
+def is_hidden(below: str) -> bool:
+    """Whether a posix path leads through what operating systems hide."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in below.split("/"))
 
 
 def beside(paths: Sequence[AnyPath]) -> dict[str, list[AnyPath]]:

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import PurePosixPath
 
 from studio.core.errors import DataError
@@ -67,7 +68,9 @@ def by_folders(where: str, sources: Mapping[str, ImageSource], limits: Limits) -
 def part(sources: Mapping[str, ImageSource]) -> tuple[list[PurePosixPath], list[PurePosixPath]]:
     """Images and other files, each sorted; what operating systems leave behind is neither."""
     images, foreign = [], []
-    for path in sorted(path for path in map(PurePosixPath, sources) if not _is_ignored(path)):
+    for path in sorted(map(PurePosixPath, sources), key=attrgetter("parts")):
+        if _is_ignored(path):
+            continue
         (images if _is_image(path, sources[str(path)]) else foreign).append(path)
     return images, foreign
 
@@ -86,7 +89,7 @@ def gather(where: str, entries: Iterable[Entry], skipped: list[Skipped], limits:
 
     A class without a single usable file is left out, and named too. Raises DataError where none is usable.
     """
-    entries = [replace(entry, label=unicodedata.normalize("NFC", entry.label)) for entry in entries]  # macOS: NFD
+    entries = [_composed(entry) for entry in entries]
     with ThreadPoolExecutor(8) as pool:
         reasons = list(in_order(pool, lambda entry: _reason(entry, limits), entries, len(entries), TOGETHER))
     skipped = skipped + [
@@ -105,6 +108,12 @@ def gather(where: str, entries: Iterable[Entry], skipped: list[Skipped], limits:
         if entry.split is not None:
             splits[entry.split].append(index)
     return Dataset(where, classes, items, skipped, dict(splits))
+
+
+def _composed(entry: Entry) -> Entry:
+    """With its class in the one form of accents that all systems but macOS write."""
+    label = unicodedata.normalize("NFC", entry.label)
+    return entry if label == entry.label else replace(entry, label=label)
 
 
 def _reason(entry: Entry, limits: Limits) -> str | None:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from studio.core.errors import DataError
+from studio.data.files.image_finder import is_hidden
 from studio.data.files.layout import by_folders
 from studio.data.files.limits import Limits
 from studio.data.files.no_such import no_such
@@ -22,16 +23,21 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     if not root.is_dir():
         kind = f" For a zip write zip:{root}" if root.suffix.lower() == ".zip" else ""
         raise DataError(f"{root} is a file, not a folder.{kind}")
-    annotated = read_annotated(root, str(root), "folder", options, limits, classes_first=True)
+    files, closed = walk(root)
+    annotated = read_annotated(root, str(root), "folder", options, limits, True, _shown(files))
     if isinstance(annotated, Dataset):
         return annotated
     if others := sorted(options.keys() - {"annotations"}):
         raise DataError(f"{root} holds no annotations that are read, so ?{others[0]}= says nothing.")
-    files, closed = walk(root)
     dataset = by_folders(f"The folder {root}", files, limits)
     dataset.remarks += [annotated] if annotated else []
     dataset.skipped += closed
     return dataset
+
+
+def _shown(files: dict[str, FileSource]) -> list[tuple[Path, str]]:
+    """All but hidden ones, as `walk_files` gives them."""
+    return [(source.path, below) for below, source in files.items() if not is_hidden(below)]
 
 
 def walk(root: Path) -> tuple[dict[str, FileSource], list[Skipped]]:
@@ -54,5 +60,5 @@ def walk(root: Path) -> tuple[dict[str, FileSource], list[Skipped]]:
                 seen.add(real)
                 kept.append(name)
         folders[:] = kept
-        files.update((prefix + name, FileSource(place / name)) for name in names)
+        files.update((prefix + name, FileSource(place / name)) for name in sorted(names))
     return files, closed
