@@ -50,11 +50,16 @@ class CycleGan(Translator):
             "cycle": self.params.cycle * source.mean((self.predict_back(fake) - source.images).abs()),
             "cycle_back": self.params.cycle * target.mean((self.predict(fake_back) - target.images).abs()),
         }
-        if weight := self.params.cycle * self.params.identity:
-            alone = target.mean((self.predict(target.images) - target.images).abs())
-            alone = alone + source.mean((self.predict_back(source.images) - source.images).abs())
-            losses["identity"] = weight * alone
-        return {**losses, **self.beside(batch, fake, fake_back)}
+        return {**losses, **self.left_alone(batch), **self.beside(batch, fake, fake_back)}
+
+    def left_alone(self, batch: StreamBatches) -> Losses:
+        """The identity loss of both generators, whose images have the wanted look already; nothing at weight 0."""
+        weight, source, target = self.params.cycle * self.params.identity, batch.source, batch.target
+        if not weight:
+            return {}
+        changed = target.mean((self.predict(target.images) - target.images).abs())
+        changed = changed + source.mean((self.predict_back(source.images) - source.images).abs())
+        return {"identity": weight * changed}
 
     def beside(self, batch: StreamBatches, fake: Tensor, fake_back: Tensor) -> Losses:
         """What else the generators minimise of what they made of both looks, for methods that go on from this one."""

@@ -26,9 +26,9 @@ class I2vGanParams(RecycleGanParams):
 
 @register("translate/i2v-gan")
 class I2vGan(RecycleGan):
-    """The losses of Recycle-GAN and CycleGAN, patch contrast between a frame and what is made of it (external
-    similarity), and across frames: the ratio of the contrasts of frames 1:2 and 2:3, place by place, is to have the
-    direction that it has in the film (internal similarity, a cosine).
+    """The losses of Recycle-GAN and CycleGAN (its cycles and its identity loss); patch contrast between a frame and
+    what is made of it (external similarity); and across frames: the ratio of the contrasts of frames 1:2 and 2:3, place
+    by place, is to have the direction that it has in the film (internal similarity, a cosine).
 
     Differences are of pixels; the paper adds those of a VGG-19. Weights 0.1 and 40 for the contrasts are of its code.
     """

@@ -29,7 +29,8 @@ class RecycleGan(CycleGan):
     """Predictors P of both films minimise |x_3 - P_X(x_1, x_2)|^2 (recurrent loss, eq. 3), generators beside the
     contest |x_3 - F(P_Y(G(x_1), G(x_2)))|^2 (recycle loss, eq. 4), both with lambda 10 (eq. 5).
 
-    The cycle loss of CycleGAN is there and off, as in the paper. `temporal` is the flow-free loss of style/temporal.py.
+    The cycle and identity losses of CycleGAN are there and off, as in the paper. `temporal` is the flow-free loss of
+    style/temporal.py.
     """
 
     title = "Recycle-GAN"
@@ -58,7 +59,7 @@ class RecycleGan(CycleGan):
                 difference = (way.back(made[0]) - way.clip.images).abs()
                 losses[f"cycle{way.ending}"] = params.cycle * way.clip.mean(difference)
             losses |= self.more(way, made, at)
-        return losses
+        return losses | self.left_alone(batch)
 
     def more(self, way: "Way", made: list[Tensor], at: Step) -> Losses:
         """Losses of one way beside the paper's; `made` are the first two frames in the other look."""
