@@ -132,7 +132,11 @@ def once(keys: dict, folder: Path, keep: Path | None) -> None:
     result = run("ir-to-visible", {**{"data.train": None, "data.test": None}, **values}, home=home)
     print(f"{keys['method']}, seed {keys['train.seed']}: {result.status} {result.error or ''}")
     done = Store(home).run(result.run)
-    table = next(event for event in done.events() if event["kind"] == "table")
+    events = list(done.events())
+    for note in (event["message"] for event in events if event["kind"] == "note"):
+        if note.startswith("train.minutes"):
+            print(note)
+    table = next(event for event in events if event["kind"] == "table")
     print("".join(f"{name:>{42 if number == 0 else 10}}" for number, name in enumerate(table["columns"])))
     for name, *numbers in table["rows"]:
         print(f"{name:>42}" + "".join(f"{'' if value is None else format(value, '.4g'):>10}" for value in numbers))

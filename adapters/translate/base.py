@@ -18,7 +18,7 @@ from studio.core.errors import UsageError
 from studio.core.faces import Learner, LearnerContext
 from studio.core.phases import Optimizer, Phase, linear_decay
 from studio.core.registry import Params
-from studio.core.streams import Batch, Step, Stream, Target
+from studio.core.streams import Batch, Step, Stream, StreamBatches, Target
 
 LAZY = 16  # steps between two penalties, which weigh so much more; Karras et al. 2020, StyleGAN2, section 2.2
 GENERATORS = ("generator", "generator_back")
@@ -185,6 +185,26 @@ class Translator(Learner):
     def load_state(self, state: dict[str, Tensor]) -> None:
         own = self.state()
         load_into(nn.ModuleDict({name: self.module[name] for name in GENERATORS if name in self.module}), state, own)
+
+
+class TwoWays(Translator):
+    """One that learns the way back too: a generator and a discriminator for each way."""
+
+    both_ways = True
+    generating = ("generator", "generator_back")
+    discriminating = ("discriminator", "discriminator_back")
+
+    def told_apart(self, batch: StreamBatches, made: Tensor, made_back: Tensor) -> Losses:
+        """What both discriminators minimise of images made of both looks."""
+        source, target, net = batch.source, batch.target, self.module
+        return {
+            "tell_apart": self.tell_apart(net["discriminator"], target.images, made, (target, source)),
+            "tell_apart_back": self.tell_apart(net["discriminator_back"], source.images, made_back, (source, target)),
+        }
+
+    def reals(self, batch: StreamBatches) -> list[tuple[nn.Module, Tensor]]:
+        net = self.module
+        return [(net["discriminator"], batch.target.images), (net["discriminator_back"], batch.source.images)]
 
 
 class Made:

@@ -3,7 +3,7 @@
 from pydantic import Field
 from torch import Tensor, nn
 
-from adapters.translate.base import Losses, Translator, TranslatorParams
+from adapters.translate.base import Losses, TranslatorParams, TwoWays
 from adapters.translate.losses.pool import ImagePool
 from studio.core.registry import register
 from studio.core.streams import Step, StreamBatches
@@ -21,7 +21,7 @@ class CycleGanParams(TranslatorParams):
 
 
 @register("translate/cyclegan")
-class CycleGan(Translator):
+class CycleGan(TwoWays):
     """Two generators and two discriminators; F(G(x)) is to be x, and G(F(y)) y.
 
     Zhu et al. 2017: equations 1-3 with squares in the place of logarithms and a pool of 50 images (section 4), lambda
@@ -32,9 +32,6 @@ class CycleGan(Translator):
     paper = "Zhu et al. 2017, Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks"
     formula = r"L_{\mathrm{cyc}} = \mathbb{E} \lVert F(G(x)) - x \rVert_1 + \mathbb{E} \lVert G(F(y)) - y \rVert_1"
     Params = CycleGanParams
-    both_ways = True
-    generating = ("generator", "generator_back")
-    discriminating = ("discriminator", "discriminator_back")
 
     def networks(self, image_size: int) -> dict[str, nn.Module]:
         pools = {name: ImagePool(self.params.pool, image_size) for name in ("pool", "pool_back")}
@@ -66,14 +63,7 @@ class CycleGan(Translator):
         return {}
 
     def discriminate(self, batch: StreamBatches, at: Step) -> Losses:
-        source, target, net = batch.source, batch.target, self.module
-        fake = net["pool"](self.made.take("generator", source.images, at, self.predict))
-        fake_back = net["pool_back"](self.made.take("generator_back", target.images, at, self.predict_back))
-        return {
-            "tell_apart": self.tell_apart(net["discriminator"], target.images, fake, (target, source)),
-            "tell_apart_back": self.tell_apart(net["discriminator_back"], source.images, fake_back, (source, target)),
-        }
-
-    def reals(self, batch: StreamBatches) -> list[tuple[nn.Module, Tensor]]:
         net = self.module
-        return [(net["discriminator"], batch.target.images), (net["discriminator_back"], batch.source.images)]
+        fake = net["pool"](self.made.take("generator", batch.source.images, at, self.predict))
+        fake_back = net["pool_back"](self.made.take("generator_back", batch.target.images, at, self.predict_back))
+        return self.told_apart(batch, fake, fake_back)

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from adapters.backbones.seeds import seeded
 from adapters.translate.gatys import Gatys, StyleParams
+from adapters.translate.losses.temporal import drawn_shift, temporal_loss
 from adapters.translate.networks.generators import ResNetGenerator
 from adapters.translate.style.base import at_multiple, blended
 from adapters.translate.style.losses import content_loss, gram, style_loss, total_variation
-from adapters.translate.style.temporal import drawn_shift, temporal_loss
 from studio.core.faces import LearnerContext
 from studio.core.phases import ALL, Optimizer
 from studio.core.registry import register

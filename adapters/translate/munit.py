@@ -5,7 +5,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from adapters.translate.base import Losses, Translator, TranslatorParams
+from adapters.translate.base import Losses, TranslatorParams, TwoWays
 from adapters.translate.networks.generators import ResidualBlock, conv_block, normal_weights
 from adapters.translate.style.losses import renormalized
 from studio.core.registry import register
@@ -21,7 +21,7 @@ class MunitParams(TranslatorParams):
 
 
 @register("translate/munit")
-class Munit(Translator):
+class Munit(TwoWays):
     """Drawn from its own content and style, an image is to be itself (eq. 1); of one drawn from a content and a style
     s from N(0, I), both are to be found again (eq. 2 and 3), and the other look's discriminator is to take it for real
     (eq. 4). Weighed 10, 1, 1 and 1 (eq. 5).
@@ -33,10 +33,7 @@ class Munit(Translator):
     title = "MUNIT"
     paper = "Huang et al. 2018, Multimodal Unsupervised Image-to-Image Translation, ECCV"
     Params = MunitParams
-    both_ways = True
     takes_style = True
-    generating = ("generator", "generator_back")
-    discriminating = ("discriminator", "discriminator_back")
 
     def make_generator(self, image_size: int) -> nn.Module:
         return CodedGenerator(self.params.width, self.params.blocks, self.params.codes)
@@ -60,19 +57,12 @@ class Munit(Translator):
         return losses
 
     def discriminate(self, batch: StreamBatches, at: Step) -> Losses:
-        source, target, net = batch.source, batch.target, self.module
+        net = self.module
         made, made_back = (
             self.made.take(name, part.images, at, lambda seen, name=name: net[name](seen, self.drawn_codes(seen)))
-            for name, part in (("generator", source), ("generator_back", target))
+            for name, part in (("generator", batch.source), ("generator_back", batch.target))
         )
-        return {
-            "tell_apart": self.tell_apart(net["discriminator"], target.images, made, (target, source)),
-            "tell_apart_back": self.tell_apart(net["discriminator_back"], source.images, made_back, (source, target)),
-        }
-
-    def reals(self, batch: StreamBatches) -> list[tuple[nn.Module, Tensor]]:
-        net = self.module
-        return [(net["discriminator"], batch.target.images), (net["discriminator_back"], batch.source.images)]
+        return self.told_apart(batch, made, made_back)
 
     def drawn_codes(self, images: Tensor) -> Tensor:
         """A style for each image, [B, codes] from N(0, I)."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from adapters.translate.base import Losses
 from adapters.translate.cyclegan import CycleGan, CycleGanParams
 from adapters.translate.films.next_frame import NextFrame
-from adapters.translate.style.temporal import drawn_shift, temporal_loss
+from adapters.translate.losses.temporal import drawn_shift, temporal_loss
 from studio.core.registry import register
 from studio.core.streams import Batch, Step, StreamBatches
 
@@ -30,7 +30,7 @@ class RecycleGan(CycleGan):
     contest |x_3 - F(P_Y(G(x_1), G(x_2)))|^2 (recycle loss, eq. 4), both with lambda 10 (eq. 5).
 
     The cycle and identity losses of CycleGAN are there and off, as in the paper. `temporal` is the flow-free loss of
-    style/temporal.py.
+    losses/temporal.py.
     """
 
     title = "Recycle-GAN"

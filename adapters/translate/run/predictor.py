@@ -2,7 +2,7 @@
 
 from copy import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -38,18 +38,36 @@ class TranslatedImage(Answer):
         return self.image
 
 
-class ImageTranslator(Predictor):
-    """A trained Translator, ready for photos."""
+class LookPredictor(Predictor):
+    """A learner that gives photos another look, one at a time; a subclass says how in `translate`."""
 
     classes: list[str] = []
 
-    def __init__(self, learner: Translator, device: str, view: View) -> None:
+    def __init__(self, learner: Any, device: str, view: View) -> None:
         self.learner, self.device, self.view = learner, device, view
         learner.train_mode(False)
 
-    def viewed(self, strength: float, short: int) -> "ImageTranslator":
+    def translate(self, image: Image.Image) -> np.ndarray:
+        """Pixels uint8 [H, W, 3] of an RGB image in the other look, at its own size."""
+        raise NotImplementedError
+
+    def viewed(self, strength: float, short: int) -> Self:
         """The same at another strength and size."""
-        return ImageTranslator(self.learner, self.device, replace(self.view, strength=strength, short=short))
+        return type(self)(self.learner, self.device, replace(self.view, strength=strength, short=short))
+
+    def watching(self) -> Predictor:
+        from adapters.translate.run.steady import SteadyFilm
+
+        return SteadyFilm(self, self.view.steady) if self.view.steady else self
+
+    def answers(self, images: list[Image.Image]) -> list[Answer]:
+        return [TranslatedImage(Image.fromarray(self.translate(image))) for image in images]
+
+
+class ImageTranslator(LookPredictor):
+    """A trained Translator, ready for photos."""
+
+    learner: Translator
 
     @torch.inference_mode()
     def with_style(self, image: Image.Image) -> "ImageTranslator":
@@ -63,17 +81,8 @@ class ImageTranslator(Predictor):
         learner.codes = self.module().style(to_signed(pixels))
         return ImageTranslator(learner, self.device, self.view)
 
-    def watching(self) -> Predictor:
-        from adapters.translate.run.steady import SteadyFilm
-
-        return SteadyFilm(self, self.view.steady) if self.view.steady else self
-
-    def answers(self, images: list[Image.Image]) -> list[Answer]:
-        return [TranslatedImage(Image.fromarray(self.translate(image))) for image in images]
-
     @torch.inference_mode()
     def translate(self, image: Image.Image) -> np.ndarray:
-        """Pixels uint8 [H, W, 3] of an RGB image in the other look, at its own size."""
         pixels = torch.from_numpy(to_canvas(image, canvas(image.size, self.view.short)))
         made = translated(self.learner, pixels[None].to(self.device), self.view)[0].cpu()
         return np.ascontiguousarray(resized(made, image.size).permute(1, 2, 0).numpy())

@@ -1,7 +1,6 @@
 """A Stylist brought to life: photos in its style, at their own size."""
 
 from copy import copy, deepcopy
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,12 +9,9 @@ from torch import Tensor, nn
 
 from adapters.translate.data.decoded import resized, to_canvas
 from adapters.translate.film_filter import canvas
-from adapters.translate.run.predictor import TranslatedImage
-from adapters.translate.run.views import View
+from adapters.translate.run.predictor import LookPredictor
 from adapters.translate.style.base import Stylist
-from studio.core.answers import Answer
 from studio.core.errors import UsageError
-from studio.core.procedure import Predictor
 
 LEAST_SPREAD = 2.0  # of 255: what deviates less from its mean colour is one colour
 
@@ -25,26 +21,10 @@ def one_colour(image: np.ndarray) -> bool:
     return float(image.reshape(3, -1).std(axis=1).max()) < LEAST_SPREAD
 
 
-class StyledImages(Predictor):
+class StyledImages(LookPredictor):
     """A Stylist that knows its style, ready for photos."""
 
-    classes: list[str] = []
-
-    def __init__(self, learner: Stylist, device: str, view: View) -> None:
-        self.learner, self.device, self.view = learner, device, view
-        learner.train_mode(False)
-
-    def watching(self) -> Predictor:
-        from adapters.translate.run.steady import SteadyFilm
-
-        return SteadyFilm(self, self.view.steady) if self.view.steady else self
-
-    def answers(self, images: list[Image.Image]) -> list[Answer]:
-        return [TranslatedImage(Image.fromarray(self.translate(image))) for image in images]
-
-    def viewed(self, strength: float, short: int) -> "StyledImages":
-        """The same at another strength and size."""
-        return StyledImages(self.learner, self.device, replace(self.view, strength=strength, short=short))
+    learner: Stylist
 
     def with_style(self, image: Image.Image) -> "StyledImages":
         """One that has another image for its style; this one stays as it is. Raises UsageError, DataError."""
@@ -59,7 +39,6 @@ class StyledImages(Predictor):
         return StyledImages(learner, self.device, self.view)
 
     def translate(self, image: Image.Image) -> np.ndarray:
-        """Pixels uint8 [H, W, 3] of an RGB image in the style, at its own size."""
         size = image.size if self.learner.own_size else canvas(image.size, self.view.short)
         made = self.styled(torch.from_numpy(to_canvas(image, size)))
         return np.ascontiguousarray(resized(made, image.size).permute(1, 2, 0).numpy())

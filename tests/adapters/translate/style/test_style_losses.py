@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from adapters.translate.losses.temporal import REACH, drawn_shift, temporal_loss, warp
 from adapters.translate.style.feature_maps import refuse_unfit, style_features
 from adapters.translate.style.hed_weights import SPEC, weights_file
 from adapters.translate.style.losses import (
@@ -16,7 +17,6 @@ from adapters.translate.style.losses import (
     total_variation,
 )
 from adapters.translate.style.optimize import Weights, optimize_pixels
-from adapters.translate.style.temporal import REACH, drawn_shift, temporal_loss, warp
 from adapters.translate.style.vgg import Vgg
 from studio.core.errors import UsageError
 
