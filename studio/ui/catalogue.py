@@ -5,7 +5,8 @@ are a task's headlines, under `metric.TASK.NAME`, what it may not be used for, `
 under `labelling.rule.NAME`; `words/zh.json` has them in Chinese. What methods, presets and runs say in English is
 written once, where they are; by these texts `words/zh-params.json` has the help of parameters in Chinese,
 `zh-abouts.json` what tasks, methods and presets are, `zh-tables.json` the words of tables, `zh-figures.json` the names
-of figures, and as patterns `zh-runs.json` what runs say as they go and `zh-errors.json` the sentences of errors.
+of figures, and as patterns `zh-checks.json` what a report says of data, `zh-runs.json` what runs say as they go and
+`zh-errors.json` the sentences of errors.
 
 Fixed words are translated in the browser (`word`); words made on the server, such as a status with
 a number in it, are looked up by the visitor's language (`say`).
@@ -115,7 +116,7 @@ def _chinese() -> dict[str, str]:
 
 @cache
 def _sentences() -> list[tuple[re.Pattern[str], str]]:
-    files = [_FOLDER / f"zh-{kind}.json" for kind in ("runs", "errors")]
+    files = [_FOLDER / f"zh-{kind}.json" for kind in ("checks", "runs", "errors")]
     pairs = [pair for file in files for pair in json.loads(file.read_text(encoding="utf-8"))]
     return [(re.compile(pattern), chinese) for pattern, chinese in pairs]
 

@@ -293,6 +293,28 @@ def test_errors_are_explained_in_chinese_with_what_they_name_and_else_left_alone
     assert explained(str(error.value), "en") == str(error.value)
 
 
+def test_what_a_report_says_of_data_is_said_in_chinese():
+    folder = Path(__file__).resolve().parents[2] / "studio" / "data" / "checks"
+    nodes = [
+        node
+        for file in folder.glob("*.py")
+        for function in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(function, ast.FunctionDef) and function.name.endswith(("problems", "_ranges", "_features"))
+        for node in ast.walk(ast.Module(function.body[1:], []))
+    ]
+    texts = [
+        "".join(part.value if isinstance(part, ast.Constant) else "7" for part in getattr(node, "values", [node]))
+        for node in nodes
+        if isinstance(node, ast.JoinedStr) or is_text(node)
+    ]
+    sentences = [text for text in texts if re.match(r"[A-Z7].* .*[.?]7?$", text)]
+    groups = [node for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) == "_groups"]
+    sentences += [f"7 images are {node.args[0].value}: a = b." for node in groups]
+    assert len(sentences) > 35
+    foreign = [text for text in sentences if not re.search("[\u4e00-\u9fff]", explained(text, "zh"))]
+    assert not foreign, foreign
+
+
 def test_what_a_run_says_as_it_goes_is_said_in_chinese():
     view = View("a-run", "running", "fewshot/prototypes", what="features of train", done=1, total=2)
     view.notes = ["Starts from checkpoint ridge-1a2b3c: its backbone.", "Goes on from step 5 of 9."]
