@@ -62,9 +62,12 @@ LARGER = {
 }  # fmt: skip
 #: heads on the last map alone: they stand on a small untrained network that holds it at stride 8
 ON_LAST = ("segment/linear", "segment/deeplabv3", "segment/pspnet")
+#: parameters of their own
 OWN: dict[str, dict[str, Any]] = {
-    "segment/deeplabv3": {"width": 64}, "segment/pspnet": {"width": 64}, "segment/mask2former": {"points": 12_544},
-}  # fmt: skip
+    "segment/deeplabv3": {"width": 64, "pyramid_dropout": 0.0},
+    "segment/pspnet": {"width": 64},
+    "segment/mask2former": {"points": 12_544},
+}
 FINE = "timm/mobilenetv2_035?random&output_stride=8"
 UNTRAINED = {"backbone_lr": 1.0, "freeze_statistics": False}
 

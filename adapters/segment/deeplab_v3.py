@@ -15,17 +15,25 @@ class DeepLabParams(SegmentParams):
     rate: int = Field(
         6, ge=1, le=24, description="smallest rate of the dilated convolutions; the others are two and three times it"
     )
+    pyramid_dropout: float = Field(0.5, ge=0, lt=1, description="dropout behind the dilated convolutions")
 
 
-def aspp(channels: int, width: int, rate: int) -> nn.Module:
+class DeepLabV3Params(DeepLabParams):
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the last layer; the paper has none")
+
+
+def aspp(channels: int, params: DeepLabParams) -> nn.Module:
     """Atrous spatial pyramid pooling of torchvision, with group normalisation. Chen et al. 2017, section 3.3."""
-    return grouped(ASPP(channels, [rate, 2 * rate, 3 * rate], width))
+    pyramid = grouped(ASPP(channels, [params.rate, 2 * params.rate, 3 * params.rate], params.width))
+    pyramid.project[-1].p = params.pyramid_dropout
+    return pyramid
 
 
 class DeepLabHead(nn.Module):
-    def __init__(self, channels: int, classes: int, width: int, rate: int) -> None:
+    def __init__(self, channels: int, classes: int, params: DeepLabV3Params) -> None:
         super().__init__()
-        self.layers = nn.Sequential(aspp(channels, width, rate), block(width, width))
+        width = params.width
+        self.layers = nn.Sequential(aspp(channels, params), block(width, width), nn.Dropout(params.dropout))
         self.classifier = nn.Conv2d(width, classes, 1)
 
     def forward(self, maps: list[Tensor]) -> Tensor:
@@ -41,9 +49,9 @@ class DeepLabV3(Segmenter):
 
     title = "DeepLabV3"
     paper = "Chen et al. 2017, Rethinking Atrous Convolution for Semantic Image Segmentation, arXiv 1706.05587"
-    Params = DeepLabParams
+    Params = DeepLabV3Params
     strides: ClassVar[tuple[int, ...]] = (16, 32)
     auxiliary_on: ClassVar[int | None] = 0
 
     def head(self, channels: list[int], classes: int) -> nn.Module:
-        return DeepLabHead(channels[-1], classes, self.params.width, self.params.rate)
+        return DeepLabHead(channels[-1], classes, self.params)

@@ -16,11 +16,12 @@ FINE = 48  # channels that the fine map is reduced to; section 4.1
 class DeepLabPlusHead(nn.Module):
     """Maps at strides 4 and 32 -> logits at stride 4."""
 
-    def __init__(self, channels: list[int], classes: int, width: int, rate: int, dropout: float) -> None:
+    def __init__(self, channels: list[int], classes: int, params: DeepLabParams) -> None:
         super().__init__()
-        self.aspp = aspp(channels[-1], width, rate)
+        width = params.width
+        self.aspp = aspp(channels[-1], params)
         self.fine = block(channels[0], FINE, 1)
-        self.refine = nn.Sequential(separable(width + FINE, width), separable(width, width), nn.Dropout(dropout))
+        self.refine = nn.Sequential(separable(width + FINE, width), separable(width, width), nn.Dropout(params.dropout))
         self.classifier = nn.Conv2d(width, classes, 1)
 
     def forward(self, maps: list[Tensor]) -> Tensor:
@@ -38,4 +39,4 @@ class DeepLabV3Plus(Segmenter):
     strides: ClassVar[tuple[int, ...]] = (4, 32)
 
     def head(self, channels: list[int], classes: int) -> nn.Module:
-        return DeepLabPlusHead(channels, classes, self.params.width, self.params.rate, self.params.dropout)
+        return DeepLabPlusHead(channels, classes, self.params)

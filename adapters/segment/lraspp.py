@@ -13,21 +13,22 @@ from studio.core.registry import register
 
 class LRASPPParams(SegmentParams):
     width: int = Field(128, ge=16, le=512, description="channels of the head")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the last layer; the paper has none")
 
 
 class LRASPPHead(nn.Module):
     """Maps at strides 8 and 16 -> logits at stride 8, by torchvision's layers with group normalisation."""
 
-    def __init__(self, channels: list[int], classes: int, width: int) -> None:
+    def __init__(self, channels: list[int], classes: int, width: int, dropout: float) -> None:
         super().__init__()
         made = grouped(TorchvisionHead(channels[0], channels[1], classes, width))
-        self.layers, self.gate = made.cbr, made.scale
+        self.layers, self.gate, self.dropout = made.cbr, made.scale, nn.Dropout(dropout)
         self.classifiers = nn.ModuleList([made.low_classifier, made.high_classifier])
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         fine, coarse = maps
         gated = resized(self.layers(coarse) * self.gate(coarse), fine.shape[-2:])
-        return self.classifiers[0](fine) + self.classifiers[1](gated)
+        return self.classifiers[0](fine) + self.classifiers[1](self.dropout(gated))
 
 
 @register("segment/lraspp")
@@ -43,4 +44,4 @@ class LRASPP(Segmenter):
     strides: ClassVar[tuple[int, ...]] = (8, 16)
 
     def head(self, channels: list[int], classes: int) -> nn.Module:
-        return LRASPPHead(channels, classes, self.params.width)
+        return LRASPPHead(channels, classes, self.params.width, self.params.dropout)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 from small_networks import NETWORKS, SIZE, VIT, asked, dinov2_folder, encoder_folder, scenes, small, train
+from torch.nn import Dropout, Dropout2d
 
 from adapters.segment.eomt import annealed
-from adapters.segment.queries import by_class
+from adapters.segment.queries import QuerySegmenter, by_class
 from studio.core import registry
 from studio.core.errors import UsageError
 from studio.core.streams import Batch, Step
@@ -41,6 +42,17 @@ def test_an_image_that_is_void_all_over_has_a_loss_and_its_gradient_is_finite(me
     sum(losses.values()).backward()
     gradients = [p.grad for p in learner.module.parameters() if p.grad is not None]
     assert gradients and all(torch.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_every_network_has_the_dropout_that_is_asked_for():
+    for method in NETWORKS:
+        if not issubclass(registry.get(method), QuerySegmenter):
+            layers = [
+                part.p
+                for part in small(method, dropout=0.375).module.modules()
+                if isinstance(part, (Dropout, Dropout2d))
+            ]
+            assert 0.375 in layers, method
 
 
 def test_the_same_seed_gives_the_same_network():
