@@ -113,8 +113,13 @@ def compare_the_runs(page: Any, home: Home) -> None:
     page.wait_for_selector("#runs-numbers tr")
 
 
+def read_a_method(page: Any, home: Home) -> None:
+    page.wait_for_selector("#learn-page h2")
+
+
 USES: dict[str, Callable[[Any, Home], None]] = {
     "data": check_scenes, "label": draw_a_box, "try": ask_a_digit, "runs": compare_the_runs,
+    "learn": read_a_method,
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from studio.core.errors import DataError
 from studio.ui import curves, display_names, form_html, forms, html
 from studio.ui.catalogue import _FOLDER, words
 from studio.ui.pages.data import refuse_one_class, with_data
+from studio.ui.pages.live import _curves as drawn_curves
 from studio.ui.views import View
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -149,6 +150,16 @@ def test_one_class_is_no_classifier_and_boxes_of_one_class_are_a_detector():
     with pytest.raises(DataError, match="cat"):
         refuse_one_class({"truth": "labels", "classes": {"cat": 30, "dog": 0}}, "en")
     refuse_one_class(BOXED, "en")
+
+
+@pytest.mark.parametrize(("judged", "legends"), [(0.9 - 4e-7, 1), (0.2, 2)])
+def test_a_score_that_is_another_curve_over_again_does_not_hide_it(judged, legends):
+    names = {"train/loss": 1.0, "val/accuracy": 0.9, "val/score": judged}
+    view = View(
+        "a-run", scalars=[dict(name=name, step=step, value=value) for name, value in names.items() for step in (0, 9)]
+    )
+    losses, scores = drawn_curves(view, "en")
+    assert losses.count("<polyline") == 1 and scores.count("<polyline") == legends and "val/accuracy" in scores
 
 
 def test_every_kind_of_figure_has_its_chinese_name():

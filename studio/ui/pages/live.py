@@ -85,12 +85,20 @@ def _curves(view: View, language: str) -> list[str]:
         by_name.setdefault(point["name"], []).append((point["step"], point["value"]))
     losses = {name: points for name, points in by_name.items() if "train/" in name or "loss" in name}
     scores = {name: points for name, points in by_name.items() if name not in losses}
-    if any(points == scores.get("val/score") for name, points in scores.items() if name != "val/score"):
-        del scores["val/score"]  # it would hide the curve that it is the same as
+    judged = scores.pop("val/score", None)  # often another curve over again, which it would hide
+    if judged and not any(_alike(judged, points) for points in scores.values()):
+        scores["val/score"] = judged
     return [
         curves.draw(drawn, say(f"train.{title}", language)) if any(len(points) > 1 for points in drawn.values()) else ""
         for title, drawn in (("losses", losses), ("scores", scores))
     ]
+
+
+def _alike(left: list[tuple[float, float]], right: list[tuple[float, float]]) -> bool:
+    """The same steps, and values that no eye tells apart."""
+    return len(left) == len(right) and all(
+        ours[0] == theirs[0] and abs(ours[1] - theirs[1]) < 1e-3 for ours, theirs in zip(left, right, strict=True)
+    )
 
 
 def _figures(view: View, language: str) -> list[Any]:
