@@ -2,6 +2,7 @@
 
     python benchmarks/translate_films.py steady FOLDER [--method recycle-gan] [--steps 150] [--temporal 0 10]
     python benchmarks/translate_films.py speed FILM.mp4 [--frames 100]
+    python benchmarks/translate_films.py filter FILM.mp4 --home DIR --checkpoint last [--frames 40]
 
 `steady`: FOLDER holds two films, each with thermal/ and visual/ frames, as the TNO films do. The longer one is learned
 from, thermal to visual; the other is translated, and scored by warping error (by the motion of the thermal film), PSNR
@@ -10,10 +11,16 @@ features of lite0. Rows with `steady` show the filter at use.
 
 `speed`: frames a second of processor time, of a plain PyAV copy (decode, to RGB, encode), of `predict_video` with
 frames left as they are, and of the network of fast-style.
+
+`filter`: a checkpoint is exported as a film filter, and its script, in a process of its own without torch, beside
+`predict_video`: frames a second of processor time, the mean difference of the frames, whether the sound is the film's.
 """
 
 import argparse
+import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -34,6 +41,7 @@ from studio.data import open_data, read_image
 from studio.data.files.video import Writer, frame_rate, frames
 from studio.metrics.films import warping_error
 from studio.metrics.translation import kid, psnr, ssim
+from studio.runs.export import export_checkpoint
 from studio.runs.predict import Model
 from studio.runs.video import predict_video
 
@@ -43,7 +51,7 @@ SMALL = {"width": 16, "discriminator_width": 16, "layers": 2, "predictor_width":
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["steady", "speed"])
+    parser.add_argument("what", choices=["steady", "speed", "filter"])
     parser.add_argument("path", type=Path)
     parser.add_argument("--method", default="recycle-gan")
     parser.add_argument("--steps", type=int, default=150, help="of training, the same with every loss")
@@ -53,12 +61,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--frames", type=int, default=100)
+    parser.add_argument("--home", type=Path, help="the folder that keeps the checkpoint of filter")
+    parser.add_argument("--checkpoint", default="last")
     parser.add_argument("--out", type=Path, help="also writes the middle frame of each film here")
     asked = parser.parse_args()
     if asked.what == "steady":
         steady(asked)
-    else:
+    elif asked.what == "speed":
         speed(asked.path, asked.frames)
+    else:
+        filtered(asked)
 
 
 def steady(asked: argparse.Namespace) -> None:
@@ -165,9 +177,36 @@ def timed(work, count: int) -> float:  # noqa: ANN001
     return count / (time.process_time() - begun)
 
 
-def shortened(film: Path, out: Path, count: int) -> tuple[int, int]:
+def filtered(asked: argparse.Namespace) -> None:
+    home = Home.find(asked.home)
+    with tempfile.TemporaryDirectory() as folder:
+        part, own, other = (Path(folder) / name for name in ("part.mp4", "studio.mp4", "filter.mp4"))
+        size = shortened(asked.path, part, asked.frames, sound_of=asked.path)
+        print(export_checkpoint(asked.checkpoint, "film-filter", Path(folder) / "filter", home)["note"])
+        model = load_checkpoint(asked.checkpoint, home, "cpu")
+        rates = [timed(lambda: predict_video(model, part, own), asked.frames)]
+        begun = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        script = Path(folder) / "filter" / "film_filter.py"
+        subprocess.run([sys.executable, "-I", str(script), str(part), str(other), "--threads", "1"], check=True)
+        rates.append(asked.frames / (resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - begun))
+        pairs = zip(frames(own), frames(other), strict=True)
+        apart = np.mean([np.abs(np.asarray(a.image, float) - np.asarray(b.image, float)).mean() for a, b in pairs])
+        print(f"{asked.frames} frames of {size[0]} x {size[1]}")
+        print(f"frames a second: predict {rates[0]:.2f}, the script {rates[1]:.2f}")
+        same = sound_of(part) == sound_of(other)
+        print(f"mean difference of frames {apart:.2f} of 255; packets of sound {'the same' if same else 'differ'}")
+
+
+def sound_of(film: Path) -> list[bytes]:
+    import av
+
+    with av.open(str(film)) as container:
+        return [bytes(packet) for packet in container.demux(container.streams.audio) if packet.dts is not None]
+
+
+def shortened(film: Path, out: Path, count: int, sound_of: Path | None = None) -> tuple[int, int]:
     """Writes the first frames; returns their size."""
-    with Writer(out, frame_rate(film)) as writer:
+    with Writer(out, frame_rate(film), sound_of) as writer:
         for frame in frames(film):
             if frame.number == count:
                 break
