@@ -99,8 +99,9 @@ def drawn(folder: Path) -> Path:
 
 def train(asked: argparse.Namespace, styles: list[Path], folder: Path) -> Stylist:
     """A network trained for one style or many, and brought back from its checkpoint."""
-    shown, home = folder / "styles", Home.find(asked.home or folder / "home")
-    shown.mkdir()
+    home = Home.find(asked.home or folder / "home")
+    shown = home.root / f"styles-of-{asked.method}"
+    shown.mkdir(parents=True, exist_ok=True)
     for style in set(styles):
         shutil.copy(style, shown)
     recipe = {

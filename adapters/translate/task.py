@@ -91,6 +91,7 @@ class Translate(Task):
         "psnr": "PSNR (dB)",
         "ssim": "SSIM",
         "perceptual": "distance to the pair, as a network sees it",
+        "lpips": "LPIPS (distance to the pair)",
         "distance": "Frechet distance of the looks",
         "warping_error": "warping error (how much a film flickers)",
     }

@@ -39,15 +39,20 @@ def ssim(image: np.ndarray, truth: np.ndarray) -> float:
     return float(inner.mean())
 
 
-def perceptual_distance(maps: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> float:
+def perceptual_distance(
+    maps: Sequence[np.ndarray], truth: Sequence[np.ndarray], heads: Sequence[np.ndarray] | None = None
+) -> float:
     """How far two images are for a network, from its maps [C, h, w] of both: 0 where they are the same.
 
     Zhang et al. 2018, The Unreasonable Effectiveness of Deep Features as a Perceptual Metric, equation 1: directions of
-    the channels at each place, squared differences, mean over places, sum over maps. All channels weigh 1, where LPIPS
-    has learned weights: it is to be called by its network, never LPIPS.
+    the channels at each place, squared differences, mean over places, sum over maps. `heads` are LPIPS's learned
+    weights [C] of each map; without them all channels weigh 1, and it is to be called by its network, never LPIPS.
     """
-    pairs = zip(maps, truth, strict=True)
-    return float(sum(np.square(_directions(own) - _directions(other)).sum(0).mean() for own, other in pairs))
+    total = 0.0
+    for place, (own, other) in enumerate(zip(maps, truth, strict=True)):
+        squares = np.square(_directions(own) - _directions(other)).mean((1, 2))  # [C]
+        total += float(squares.sum() if heads is None else squares @ heads[place].astype(np.float64))
+    return total
 
 
 def _directions(features: np.ndarray) -> np.ndarray:

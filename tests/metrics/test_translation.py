@@ -69,6 +69,9 @@ def test_the_perceptual_distance_is_that_of_directions_place_by_place():
             one, two = own[:, *place], other[:, *place]
             expected += np.sum((one / np.sqrt(one @ one) - two / np.sqrt(two @ two)) ** 2) / len(places)
     assert perceptual_distance(maps, truth) == pytest.approx(expected)
+    heads = [np.zeros(3), np.full(5, 2.0)]  # of the second map alone, twice
+    weighed = 2 * perceptual_distance(maps[1:], truth[1:])
+    assert perceptual_distance(maps, truth, heads) == pytest.approx(weighed)
     assert perceptual_distance(maps, [2 * features for features in maps]) == pytest.approx(0)
     assert perceptual_distance([np.zeros((3, 2, 2))], [np.zeros((3, 2, 2))]) == 0
 

@@ -27,11 +27,12 @@ class Scores:
     psnr: np.ndarray
     ssim: np.ndarray
     perceptual: np.ndarray
+    perceptual_name: str = "perceptual"  # or lpips, where it is that
 
     def to_dict(self) -> dict[str, float]:
         """One number of each, for curves."""
         values = {"kid": self.kid, "distance": self.distance, "diversity": self.diversity}
-        pairs = {"psnr": self.psnr, "ssim": self.ssim, "perceptual": self.perceptual}
+        pairs = {"psnr": self.psnr, "ssim": self.ssim, self.perceptual_name: self.perceptual}
         return values | {name: float(of_pairs.mean()) for name, of_pairs in pairs.items() if len(of_pairs)}
 
 
@@ -63,7 +64,7 @@ class Judge:
         return Scores(
             value, interval, frechet_distance(features, self.of_wanted), spread,
             np.array([psnr(*pair) for pair in pairs]), np.array([ssim(*pair) for pair in pairs]),
-            np.array([perceptual_distance(*pair) for pair in maps]),
+            np.array([perceptual_distance(*pair, self.features.heads) for pair in maps]), self.features.distance,
         )  # fmt: skip
 
 

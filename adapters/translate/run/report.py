@@ -15,8 +15,6 @@ from studio.figures.charts import curves_figure
 from studio.metrics.films import warping_error
 from studio.metrics.intervals import mean_ci95
 
-COLUMNS = ["answer", "PSNR (dB)", "±", "SSIM", "±", "perceptual", "±", "KID", "±", "distance", "diversity"]
-
 
 def report(
     job: Job, judge: Judge, outputs: list[np.ndarray], target: list[np.ndarray], history: list[dict[str, float]]
@@ -27,15 +25,22 @@ def report(
     answers |= {name: judge(images) for name, images in trivial_answers(judge.held, target).items()}
     rows = [[name, *_row(values)] for name, values in answers.items()]
     rows.append(["images of the look that were learned from", *_row(_without_pairs(judge)(target))])
-    job.table("beside trivial answers", COLUMNS, rows)
+    distance = judge.features.distance
+    job.table("beside trivial answers", ["answer", *columns(distance)], rows)
+    not_said = "no FID or LPIPS" if distance == "perceptual" else "no FID"
     job.events.note(
-        f"KID, the distance and the perceptual one of pairs see by {judge.features.name}, {len(outputs)} made and "
-        f"{len(judge.wanted)} real images; no FID or LPIPS, and to be compared with the same network and count only."
+        f"KID, the distance and {distance} see by {judge.features.name}, {len(outputs)} made and {len(judge.wanted)} "
+        f"real images; {not_said}, and to be compared with the same network and count only."
     )
     if history:
         job.figure("curves", curves_figure(history))
     job.figure("samples", grid(judge.held, outputs, "translated"))
     return metrics_of(scores) | {"features": judge.features.name} | steadiness(job, judge.held, outputs)
+
+
+def columns(perceptual: str) -> list[str]:
+    """What the numbers of `_row` are, the distance of pairs by its name."""
+    return ["PSNR (dB)", "±", "SSIM", "±", perceptual, "±", "KID", "±", "distance", "diversity"]
 
 
 def steadiness(job: Job, held: Looks, outputs: list[np.ndarray]) -> dict[str, float]:
@@ -60,7 +65,7 @@ def steadiness_of(frames: list[np.ndarray], shown: list[np.ndarray], films: list
 def metrics_of(scores: Scores) -> dict[str, Any]:
     """The numbers of a set of images by the names of metrics; intervals are half-widths of 95 %."""
     metrics: dict[str, Any] = {}
-    for name, values in (("psnr", scores.psnr), ("ssim", scores.ssim), ("perceptual", scores.perceptual)):
+    for name, values in (("psnr", scores.psnr), ("ssim", scores.ssim), (scores.perceptual_name, scores.perceptual)):
         if len(values):
             mean, interval = mean_ci95(values)
             metrics |= {name: round(mean, 4), f"{name}_ci95": _number(interval)}
@@ -75,10 +80,8 @@ def _without_pairs(judge: Judge) -> Judge:
 
 def _row(scores: Scores) -> list[Any]:
     numbers = metrics_of(scores)
-    names = (
-        "psnr", "psnr_ci95", "ssim", "ssim_ci95", "perceptual", "perceptual_ci95", "kid", "kid_ci95", "distance",
-        "diversity",
-    )  # fmt: skip
+    pairs = [end for name in ("psnr", "ssim", scores.perceptual_name) for end in (name, f"{name}_ci95")]
+    names = [*pairs, "kid", "kid_ci95", "distance", "diversity"]
     return [numbers.get(name) for name in names]
 
 
