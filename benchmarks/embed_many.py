@@ -29,7 +29,7 @@ from studio.core import registry
 from studio.core.home import Home
 from studio.data import open_data, read_image
 from studio.data.features import embedding
-from studio.data.features.cache import BATCH, SHARD_ROWS, Forward, forward_for
+from studio.data.features.cache import BATCH, SHARD_ROWS, Forward
 from studio.data.transforms import to_input
 
 CHUNKS = 5  # of SHARD_ROWS images: a stretch
@@ -62,7 +62,7 @@ def embed(dataset: Any, args: argparse.Namespace, end: float) -> list[dict[str, 
     rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     embedding.begin(out, dataset.spec, network, args.backbone, "fp32")
     chunks = -(-len(dataset) // SHARD_ROWS)
-    stretches, forward = max(1, chunks // CHUNKS), forward_for(network, "cpu", "fp32", len(dataset))
+    stretches, forward = max(1, chunks // CHUNKS), Forward(network, "cpu", images=len(dataset))
     bare, plain = bare_loop(dataset, forward), plain_loop(dataset, forward)
     for number in range(len(rows), stretches):
         if time.monotonic() > end:

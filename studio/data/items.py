@@ -27,18 +27,19 @@ class ImageSource(Protocol):
         """SHA-256 of the content, as hex: the same image has the same digest wherever it lies."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FileSource:
     """An image file on disk."""
 
     path: Path
 
     def read(self) -> bytes:
-        return self.path.read_bytes()
+        with open(self.path, "rb", buffering=0) as file:
+            return file.read()
 
     def head(self, count: int) -> tuple[bytes, int]:
         """The first bytes, and the size of the whole file."""
-        with open(self.path, "rb") as file:
+        with open(self.path, "rb", buffering=0) as file:
             return file.read(count), os.fstat(file.fileno()).st_size
 
     def digest(self) -> str:
@@ -58,7 +59,7 @@ class ArraySource:
         return hashlib.sha256(repr(self.pixels.shape).encode() + self.pixels.tobytes()).hexdigest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """One image: a name a person recognises, its class index (-1: no label), its domain if known."""
 
@@ -82,7 +83,7 @@ class Item:
         return replace(self, label=label, boxes=replace(self.boxes, labels=labels), mask=mask)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """A file, or a box of one, that was left out, and why."""
 

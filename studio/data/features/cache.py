@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -22,7 +23,7 @@ from studio.core.errors import StoppedByUser
 from studio.core.home import Home
 from studio.data.features.fuse_batchnorm import folded
 from studio.data.features.shards import Shards
-from studio.data.files.digests import Memo, digests, read_once
+from studio.data.files.digests import Memo, read_once
 from studio.data.files.images import BadImage, read_pixels
 from studio.data.files.prefetch import in_order
 from studio.data.items import Dataset, Item, Skipped
@@ -64,58 +65,50 @@ def extract(
 ) -> tuple[np.ndarray, Dataset]:
     """Features float32 [N, D] of the images that can be read, and those images.
 
-    The backbone is on `device`, in eval mode. `workers` threads decode while it computes. Files that can't be
+    The backbone is on `device`, in eval mode. `workers` threads read and decode while it computes. Files that can't be
     read are dropped and named in the dataset's `skipped`; what the cache has is not read at all. `on_progress`
-    is told how many different images have features, of how many. `on_note` is told when memory was full and
-    batches got smaller. Raises StoppedByUser (what was computed until then is kept), and StoreError where the
-    disk refuses.
+    is told how many images are done, of how many. `on_note` is told when memory was full and batches got smaller.
+    Raises StoppedByUser (what was computed until then is kept), and StoreError where the disk refuses.
     """
-    names = digests([item.source for item in dataset.items], home, workers, should_stop)
-    shards = Shards(cache_folder(home, backbone, precision))
-    wanted = {name: item for name, item in zip(names, dataset.items, strict=True) if name is not None}
-    missing = {name: item for name, item in wanted.items() if name not in shards}
-    cached = len(wanted) - len(missing)
-    reasons: dict[str, str] = {}
-    if missing:
-        forward = forward_for(backbone, device, precision, len(missing), on_note)
-        keeping = _Keeping(shards)
-        try:
-            for batch in _batches(list(missing.items()), forward, batch_size, workers):
-                reasons |= batch.reasons
-                if batch.digests:
-                    keeping.add(batch.digests, forward(batch.pixels))
-                on_progress(cached + keeping.count, len(wanted))
-                if should_stop():
-                    raise StoppedByUser(
-                        f"Stopped after {keeping.count} of {len(missing)} new images; their features are kept."
-                    )
-        finally:
-            keeping.write()
-    on_progress(len(wanted), len(wanted))
+    shards, done = Shards(cache_folder(home, backbone, precision)), 0
+
+    def count(images: int) -> None:
+        nonlocal done
+        done += images
+        on_progress(done, len(dataset))
+
+    names, reasons = add_features(
+        dataset.items, shards, lambda images: Forward(backbone, device, precision, on_note, images), home=home,
+        batch_size=batch_size, workers=workers, on_progress=count, should_stop=should_stop,
+    )  # fmt: skip
     return _gather(dataset, names, shards, reasons, backbone.dim)
 
 
 def add_features(
     items: Sequence[Item],
     shards: Shards,
-    forward: "Forward",
+    forward_for: Callable[[int], "Forward"],
     *,
     home: Home,
     batch_size: int = BATCH,
     workers: int = 2,
     on_progress: Callable[[int], None] = lambda images: None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[list[str | None], dict[str, str]]:
-    """Puts the features of images into `shards`, those that are there left out; tells how many more there are.
+    """Puts the features of images into `shards`, those that are there left out; tells how many more are done.
 
+    `forward_for` is asked once for what computes those of so many.
     Returns the content hash of each image, None where it can't be read at all, and by hash the reasons why some have no
-    features. Raises StoreError where the disk refuses.
+    features. Raises StoppedByUser, and StoreError where the disk refuses; what was computed until then is kept.
     """
     memo = Memo([item.source for item in items], home)
     names, reasons = list(memo.known), dict[str, str]()
     fresh = [index for index, name in enumerate(names) if name is None or name not in shards]
-    keeping, order = _Keeping(shards), iter(fresh)
+    on_progress(len(items) - len(fresh))
+    keeping, order, forward = _Keeping(shards), iter(fresh), forward_for(len(fresh))
     try:
-        for batch in _batches([(names[index], items[index]) for index in fresh], forward, batch_size, workers):
+        given = [(names[index], items[index]) for index in fresh]
+        for batch in _batches(given, shards, forward.backbone.preprocess, batch_size, workers):
             for index, name in zip(islice(order, len(batch.names)), batch.names, strict=True):
                 if names[index] is None:
                     memo.note(index, name)
@@ -123,25 +116,17 @@ def add_features(
             reasons |= batch.reasons
             rows = {name: row for row, name in enumerate(batch.digests) if name not in keeping}
             if rows:
-                keeping.add(rows, forward(batch.pixels[list(rows.values())]))
+                new = batch.pixels if len(rows) == len(batch.pixels) else batch.pixels[list(rows.values())]
+                keeping.add(rows, forward(new))
             on_progress(len(batch.names))
+            if should_stop():
+                raise StoppedByUser(
+                    f"Stopped after {keeping.count} of {len(fresh)} new images; their features are kept."
+                )
     finally:
         keeping.write()
         memo.write()
-    on_progress(len(items) - len(fresh))
     return names, reasons
-
-
-def forward_for(
-    backbone: FrozenBackbone,
-    device: str,
-    precision: str,
-    images: int,
-    on_note: Callable[[str], None] = lambda message: None,
-) -> "Forward":
-    """The quickest way to the features of so many images."""
-    quick = folded(backbone) if device == "cpu" and precision == "fp32" and images >= MANY else backbone
-    return Forward(quick, device, precision, on_note)
 
 
 def embed_images(images: Sequence[Image.Image], backbone: FrozenBackbone, device: str = "cpu") -> np.ndarray:
@@ -159,7 +144,10 @@ def cache_folder(home: Home, backbone: FrozenBackbone, precision: str) -> Path:
 
 
 class Forward:
-    """From uint8 [B, 3, H, W] to features float32 [B, D]; in smaller parts once the device's memory was full."""
+    """From uint8 [B, 3, H, W] to features float32 [B, D]; in smaller parts once the device's memory was full.
+
+    Of many `images` on a CPU it pays to make the backbone quicker before the first.
+    """
 
     def __init__(
         self,
@@ -167,12 +155,18 @@ class Forward:
         device: str,
         precision: str = "fp32",
         on_note: Callable[[str], None] = lambda message: None,
+        images: int = 0,
     ) -> None:
         self.backbone, self.device = backbone, device
         self.dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(precision)
+        self._folds = device == "cpu" and precision == "fp32" and images >= MANY
         self._micro = MicroBatches(TorchProbe(), device, on_note)
         if device == "cpu":
             keep_freed_memory()
+
+    @cached_property
+    def _network(self) -> FrozenBackbone:
+        return folded(self.backbone) if self._folds else self.backbone
 
     def __call__(self, batch: Tensor) -> np.ndarray:
         return np.concatenate(self._micro.run(len(batch), lambda part, share: self._part(batch[part])))
@@ -181,7 +175,7 @@ class Forward:
         kind = self.device.split(":")[0]
         with torch.inference_mode(), torch.autocast(kind, self.dtype, enabled=self.dtype is not None):
             images = normalize(batch.to(self.device), self.backbone.preprocess)
-            return self.backbone.embed(images).float().cpu().numpy()
+            return self._network.embed(images).float().cpu().numpy()
 
 
 @dataclass
@@ -222,13 +216,13 @@ class _Batch:
 
 
 def _batches(
-    given: Sequence[tuple[str | None, Item]], forward: Forward, batch_size: int, workers: int
+    given: Sequence[tuple[str | None, Item]], shards: Shards, preprocess: Preprocess, batch_size: int, workers: int
 ) -> Iterator[_Batch]:
     """Images, each with its content hash where that is known, in order; read and decoded ahead by threads."""
-    preprocess, together = forward.backbone.preprocess, min(TOGETHER, batch_size)
+    together = min(TOGETHER, batch_size)
     groups = (given[start : start + together] for start in range(0, len(given), together))
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        parts = in_order(pool, lambda group: _read(group, preprocess), groups, AHEAD * batch_size // together)
+        parts = in_order(pool, lambda group: _read(group, shards, preprocess), groups, AHEAD * batch_size // together)
         for joined in iter(lambda: list(islice(parts, batch_size // together)), []):
             yield _Batch(
                 [name for part in joined for name in part.names],
@@ -238,16 +232,18 @@ def _batches(
             )
 
 
-def _read(group: Sequence[tuple[str | None, Item]], preprocess: Preprocess) -> _Batch:
+def _read(group: Sequence[tuple[str | None, Item]], shards: Shards, preprocess: Preprocess) -> _Batch:
     names, digests, reasons = [], [], {}
     inputs = Inputs(preprocess)
     for known, item in group:
         try:
-            content, name = (item.source.read(), known) if known else read_once(item.source)
+            name, content = (known, item.source.read()) if known else read_once(item.source, shards)
         except OSError:
             names.append(known)
             continue
         names.append(name)
+        if content is None:
+            continue
         try:
             inputs.add(read_pixels(content, item.name, preprocess.image_size))
             digests.append(name)

@@ -21,7 +21,7 @@ import numpy as np
 
 from studio.core.errors import DataError, StoreError, UsageError
 from studio.core.home import Home
-from studio.data.features.cache import SHARD_ROWS, FrozenBackbone, add_features, forward_for
+from studio.data.features.cache import SHARD_ROWS, Forward, FrozenBackbone, add_features
 from studio.data.features.neighbours import Neighbours, nearest_in
 from studio.data.features.shards import Shards, map_shard
 from studio.data.items import Dataset
@@ -155,11 +155,13 @@ def embed_part(
 
     `on_progress` is told how many more images are done.
     """
-    forward = forward_for(backbone, device, precision, len(dataset), on_note)
+    forward = Forward(backbone, device, precision, on_note, len(dataset))
     shards, chunk = Shards(folder), from_json(folder / FACTS)["chunk"]
     for number in range(part, -(-len(dataset) // chunk), parts):
         items = dataset.items[number * chunk : (number + 1) * chunk]
-        names, reasons = add_features(items, shards, forward, home=home, workers=workers, on_progress=on_progress)
+        names, reasons = add_features(
+            items, shards, lambda _: forward, home=home, workers=workers, on_progress=on_progress
+        )
         rows = [
             (
                 item.name, dataset.classes[item.label] if item.label >= 0 else "", name or "",

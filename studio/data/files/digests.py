@@ -4,7 +4,7 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from typing import TypeVar
@@ -18,6 +18,7 @@ from studio.data.files.prefetch import in_order
 from studio.data.items import FileSource, ImageSource
 
 SETTLED_NS = 3_000_000_000  # a file changed more recently may change again without its time showing it
+ASKED = 500  # paths in one question to the memo
 TOGETHER = 16  # images that a thread hashes in one go
 Result = TypeVar("Result")
 
@@ -48,12 +49,16 @@ def digests(
     return result
 
 
-def read_once(source: ImageSource) -> tuple[bytes | np.ndarray, str]:
-    """What the source reads, and its digest; a file is read once for both. Raises OSError."""
+def read_once(source: ImageSource, known: Container[str]) -> tuple[str, bytes | np.ndarray | None]:
+    """Digest and content of an image; a file is read once for both.
+
+    Of another source, whose digest is cheap, the content is None where the digest is `known`. Raises OSError.
+    """
     if isinstance(source, FileSource | ZipSource):
         content = source.read()
-        return content, hashlib.sha256(content).hexdigest()
-    return source.read(), source.digest()
+        return hashlib.sha256(content).hexdigest(), content
+    digest = source.digest()
+    return digest, None if digest in known else source.read()
 
 
 class Memo:
@@ -100,11 +105,15 @@ def _mark(source: ImageSource) -> Mark | None:
 
 
 def _recall(home: Home | None, marks: Sequence[Mark | None]) -> list[str | None]:
-    query = "select digest from seen where path = ? and size = ? and time = ?"
+    paths = [mark[0] for mark in marks if mark is not None]
 
     def look(memo: sqlite3.Connection) -> list[str | None]:
-        rows = (memo.execute(query, mark).fetchone() if mark is not None else None for mark in marks)
-        return [row[0] if row else None for row in rows]
+        seen: dict[Mark, str] = {}
+        for start in range(0, len(paths), ASKED):
+            asked = paths[start : start + ASKED]
+            query = f"select path, size, time, digest from seen where path in ({','.join('?' * len(asked))})"
+            seen |= {(path, size, time_ns): digest for path, size, time_ns, digest in memo.execute(query, asked)}
+        return [seen.get(mark) if mark is not None else None for mark in marks]
 
     return _with_memo(home, look) or [None] * len(marks)
 

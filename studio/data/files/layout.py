@@ -3,6 +3,7 @@
 Folders and zips share this; they differ only in where the bytes are.
 """
 
+import time
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -22,12 +23,13 @@ IGNORED = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 PHOTOS = {".heic", ".heif", ".jxl", ".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw", ".svg", ".pdf", ".psd"}
 TEXTS = {".txt", ".json", ".xml", ".csv", ".yaml", ".yml", ".md", ".html", ".py", ".npz", ".npy", ".mat", ".zip"}
 TOGETHER = 16  # files that a thread looks at in one go
+PROBED, QUICK_S = 100, 0.0005  # a disk that gives so many headers in so short a time each needs no threads
 NAMED = 5  # more files of one foreign suffix are not named one by one
 UNLABELLED = "Photos without labels are labelled under Label on the page, or with `launch.py label`."
 EXAMPLE = "Expected one folder a class, such as photos/cat/1.jpg and photos/dog/1.jpg."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """An image file whose class is known: the name people know it by, and where its bytes are."""
 
@@ -90,8 +92,7 @@ def gather(where: str, entries: Iterable[Entry], skipped: list[Skipped], limits:
     A class without a single usable file is left out, and named too. Raises DataError where none is usable.
     """
     entries = [_composed(entry) for entry in entries]
-    with ThreadPoolExecutor(8) as pool:
-        reasons = list(in_order(pool, lambda entry: _reason(entry, limits), entries, len(entries), TOGETHER))
+    reasons = _reasons(entries, limits)
     skipped = skipped + [
         Skipped(entry.name, reason) for entry, reason in zip(entries, reasons, strict=True) if reason is not None
     ]
@@ -114,6 +115,17 @@ def _composed(entry: Entry) -> Entry:
     """With its class in the one form of accents that all systems but macOS write."""
     label = unicodedata.normalize("NFC", entry.label)
     return entry if label == entry.label else replace(entry, label=label)
+
+
+def _reasons(entries: list[Entry], limits: Limits) -> list[str | None]:
+    """Why each can't be used. Where the first are not there at once, threads wait for the others."""
+    begun = time.perf_counter()
+    first = [_reason(entry, limits) for entry in entries[:PROBED]]
+    others = entries[PROBED:]
+    if time.perf_counter() - begun < QUICK_S * len(first):
+        return first + [_reason(entry, limits) for entry in others]
+    with ThreadPoolExecutor(8) as pool:
+        return [*first, *in_order(pool, lambda entry: _reason(entry, limits), others, len(others), TOGETHER)]
 
 
 def _reason(entry: Entry, limits: Limits) -> str | None:

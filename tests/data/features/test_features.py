@@ -15,7 +15,7 @@ from studio.data import open_data
 from studio.data.features import shards
 from studio.data.features.cache import cache_folder, embed_images, extract
 from studio.data.features.shards import Shards
-from studio.data.items import FileSource
+from studio.data.items import ArraySource, FileSource
 from studio.data.preprocess import Preprocess
 
 SMALL = Preprocess(image_size=16, crop_pct=1.0)
@@ -125,11 +125,11 @@ def test_a_full_memory_makes_batches_smaller_and_changes_nothing_else(home):
     assert np.allclose(plain, tight, atol=1e-6) and len(notes) == 2 and "4 parts" in notes[-1]
 
 
-def test_progress_counts_what_the_cache_had_and_no_workers_means_one(home):
+def test_progress_counts_images_and_no_workers_means_one(home):
     data, told = open_data("builtin:digits?per_class=4"), []
     extract(data.subset(range(10)), Counting(), home=home, workers=0)
     extract(data, Counting(), home=home, batch_size=16, workers=0, on_progress=lambda *seen: told.append(seen))
-    assert told == [(26, 40), (40, 40), (40, 40)]
+    assert told == [(0, 40), (16, 40), (32, 40), (40, 40)]
 
 
 def test_a_disk_that_refuses_is_said_in_a_sentence(home, monkeypatch):
@@ -156,3 +156,7 @@ def test_a_second_run_reads_no_file(home, tmp_path, photos, monkeypatch):
     monkeypatch.setattr(FileSource, "read", lambda self: pytest.fail("read again"))
     again, _ = extract(data, Counting(), home=home)
     assert np.array_equal(first, again)
+    made = open_data("builtin:digits?per_class=1")
+    extract(made, Counting(), home=home)
+    monkeypatch.setattr(ArraySource, "read", lambda self: pytest.fail("read again"))
+    assert len(extract(made, Counting(), home=home)[0]) == 10

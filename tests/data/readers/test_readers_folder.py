@@ -8,6 +8,7 @@ import pytest
 
 from studio.core.errors import DataError
 from studio.data import open_data, read_image, require_classes
+from studio.data.files import layout
 
 
 def packed(root: Path, file: Path) -> Path:
@@ -188,3 +189,14 @@ def test_photos_for_real(shared_data):
     assert found.classes == ["ants", "bees"] and {name: len(part) for name, part in found.splits.items()} == {
         "train": 245, "val": 153
     }  # fmt: skip
+
+
+def test_a_disk_that_answers_slowly_is_read_by_threads_to_the_same_end(tmp_path, photos, monkeypatch):
+    spec = f"folder:{photos(tmp_path, {'a': 3, 'b': 3})}"
+    (tmp_path / "b" / "9.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    at_once = open_data(spec)
+    monkeypatch.setattr(layout, "PROBED", 2)
+    monkeypatch.setattr(layout, "QUICK_S", 0.0)
+    by_threads = open_data(spec)
+    assert by_threads.items == at_once.items and by_threads.skipped == at_once.skipped
+    assert [skip.name for skip in at_once.skipped] == ["b/9.jpg"]
