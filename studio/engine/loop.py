@@ -448,7 +448,8 @@ class Loop:
         self.micro.size = state["micro_batch"]
         if self.average is not None and state.get("average"):
             self.average.tensors = {name: t.to(self.job.device) for name, t in state["average"].items()}
-        self.job.events.note(f"Goes on from step {self.progress.step} of {self.total}.")
+        total = self.total if self.progress.budget is None else self._most(self.progress.budget)
+        self.job.events.note(f"Goes on from step {self.progress.step} of {total}.")
 
 
 def accelerator_for(device: str, precision: str) -> Accelerator:

@@ -103,6 +103,7 @@ def test_minutes_become_steps_once_and_timing_them_moves_nothing(tmp_path, name,
     resumed._steps_within = None  # a resumed run does not time anything again
     resumed.run()
     assert scalars(tmp_path / "cut") == timed and resumed.progress.budget == loop.progress.budget
+    assert "Goes on from step 5 of 12." in next((tmp_path / "cut").rglob("events.jsonl")).read_text()
 
 
 def test_more_minutes_are_more_steps(tmp_path, monkeypatch):
