@@ -108,7 +108,7 @@ class Archive:
         return os.fsencode(self.path.absolute()) + member, facts.st_size, facts.st_mtime_ns
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class ZipSource:
     """An image file in a zip, or another tree."""
 

@@ -26,7 +26,7 @@ PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ")  # how gzip, zs
 BLOCK = tarfile.BLOCKSIZE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Member:
     """A file of a shard: where its bytes begin, how many there are, and they themselves where they are a few words."""
 

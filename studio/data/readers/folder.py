@@ -8,6 +8,7 @@ from studio.data.files.image_finder import is_hidden
 from studio.data.files.layout import by_folders
 from studio.data.files.limits import Limits
 from studio.data.files.no_such import no_such
+from studio.data.files.uncollected import uncollected
 from studio.data.formats import OPTIONS as FORMAT_OPTIONS
 from studio.data.formats import read_annotated
 from studio.data.items import Dataset, FileSource, Skipped
@@ -23,13 +24,14 @@ def read(rest: str, options: dict[str, str], limits: Limits) -> Dataset:
     if not root.is_dir():
         kind = f" For a zip write zip:{root}" if root.suffix.lower() == ".zip" else ""
         raise DataError(f"{root} is a file, not a folder.{kind}")
-    files, closed = walk(root)
-    annotated = read_annotated(root, str(root), "folder", options, limits, True, _shown(files))
-    if isinstance(annotated, Dataset):
-        return annotated
-    if others := sorted(options.keys() - {"annotations"}):
-        raise DataError(f"{root} holds no annotations that are read, so ?{others[0]}= says nothing.")
-    dataset = by_folders(f"The folder {root}", files, limits)
+    with uncollected():
+        files, closed = walk(root)
+        annotated = read_annotated(root, str(root), "folder", options, limits, True, _shown(files))
+        if isinstance(annotated, Dataset):
+            return annotated
+        if others := sorted(options.keys() - {"annotations"}):
+            raise DataError(f"{root} holds no annotations that are read, so ?{others[0]}= says nothing.")
+        dataset = by_folders(f"The folder {root}", files, limits)
     dataset.remarks += [annotated] if annotated else []
     dataset.skipped += closed
     return dataset
