@@ -18,13 +18,17 @@ from studio.ui.catalogue import word
 from studio.ui.doors import LOCAL_NAMES, Doors, Served
 from studio.ui.form import Form
 from studio.ui.kept_page import KeptPage
+from studio.ui.lesson import first_lesson
 from studio.ui.pages import data, label, learn, runs, start, train, tryit
 from studio.ui.progress import show_little_progress
 from studio.ui.sessions import SESSIONS, LeanConfig
+from studio.ui.start_cards import cards
 from studio.ui.upload_door import HOSTED_BYTES, UploadDoor
 from studio.ui.visitors import secret_of
 
 FONTS = ["system-ui", "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "sans-serif"]  # the machine's own: none is fetched
+
+API_LINK = "<a href='./?view=api'>API · MCP</a>"  # opens the page in full: what it shows otherwise is lean
 
 EVERY_S = 1.0  # between looks at the run being watched
 
@@ -82,7 +86,7 @@ class Page(gr.Blocks):
             "theme": _theme(),
             "css_paths": Path(__file__).parent / "style.css",
             "favicon_path": Path(__file__).parent / "icon.svg",
-            "i18n": catalogue.translations(),
+            "i18n": catalogue.translations({"start.cards": cards, "learn.first": first_lesson}),
             "footer_links": ["api"],
             "run_history": False,
             "enable_monitoring": False,
@@ -127,8 +131,9 @@ def build_app(
                 runs.build(shared, runs_tab)
             with gr.Tab(word("tab.try"), id="try", elem_id="tab-try") as try_tab:
                 tryit.build(shared, try_tab)
-            with gr.Tab(word("tab.learn"), id="learn", elem_id="tab-learn") as learn_tab:
-                learn.build(shared, learn_tab)
+            with gr.Tab(word("tab.learn"), id="learn", elem_id="tab-learn"):
+                learn.build(shared)
+        gr.HTML(API_LINK, elem_id="api-link", padding=False)
         form.restore(page)
         page.load(_asked_run, [run], [run, tabs], show_progress="hidden", api_visibility="private")
         add_api(actions)

@@ -14,8 +14,10 @@ a number in it, are looked up by the visitor's language (`say`).
 
 import json
 import re
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import gradio as gr
@@ -77,15 +79,27 @@ def _rules() -> dict[str, str]:
     return {f"labelling.rule.{rule.name}": rule.title for rule in registry.rules()}
 
 
-def translations() -> gr.I18n:
-    """The catalogue for the browser; Chinese under every code that browsers send for it."""
-    chinese = words("zh")
-    return gr.I18n(**{"en": words("en"), "zh": chinese, "zh-CN": chinese, "zh-TW": chinese, "zh-HK": chinese})
+def translations(composed: Mapping[str, Callable[[str], str]] = MappingProxyType({})) -> gr.I18n:
+    """The catalogue for the browser, which takes `zh` for every kind of Chinese.
+
+    `composed` are whole pieces of the page by key, each made for a language; the page names them with `piece`.
+    """
+    return gr.I18n(
+        **{
+            language: {**words(language), **{key: make(language) for key, make in composed.items()}}
+            for language in LANGUAGES
+        }
+    )
 
 
 def word(key: str) -> Any:
     """A fixed word, translated in the browser. Raises KeyError for a key that isn't in the catalogue."""
     words("en")[key]
+    return I18nData(key)
+
+
+def piece(key: str) -> Any:
+    """A whole piece of the page that `translations` was given under this key."""
     return I18nData(key)
 
 

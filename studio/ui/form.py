@@ -16,9 +16,9 @@ from studio.ui.forms import Screen
 from studio.ui.guard import guarded
 
 #: in the browser, before an event is sent: its first input is the form as it stands on the screen
-_SCREEN = "(window.studioForm?.read() || JSON.stringify(form?.screen ?? {}))"
-READ = f"(form, ...rest) => [{_SCREEN}, ...rest]"
-LOCK = f"(form, ...rest) => {{ const sent = {_SCREEN}; window.studioForm?.lock(true); return [sent, ...rest]; }}"
+SCREEN = "(window.studioForm?.read() || JSON.stringify(form?.screen ?? {}))"
+READ = f"(form, ...rest) => [{SCREEN}, ...rest]"
+LOCK = f"(form, ...rest) => {{ const sent = {SCREEN}; window.studioForm?.lock(true); return [sent, ...rest]; }}"
 UNLOCK = "() => window.studioForm?.lock(false)"
 SETTLED = "async (form, ...rest) => [await studioForm.settled(), ...rest]"
 
@@ -56,11 +56,8 @@ class Form:
         for box, handler in ((self.preset, self._choose_preset), (self.method, self._choose_method)):
             event = box.input(guarded(handler), [self.entry, box], self.filled, **private)
             event.failure(None, None, None, js=UNLOCK)
-
-    def filled_by(self, event: Any) -> None:
-        """After an event that fills the form, a refresh finds it filled, even before its tab was ever opened."""
-        kept = f"form => {{ if (!window.studioForm) sessionStorage.setItem('{self._draft}', {_SCREEN}); }}"
-        event.success(None, [self.entry], None, js=kept, api_visibility="private")
+        kept = f"form => {{ if (!window.studioForm) sessionStorage.setItem('{self._draft}', {SCREEN}); }}"
+        self.entry.change(None, [self.entry], None, js=kept, api_visibility="private")  # before its tab was ever opened
 
     def restore(self, page: gr.Blocks) -> None:
         """As the page opens, the form is as this tab left it."""

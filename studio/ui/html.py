@@ -49,6 +49,11 @@ def run_state(seen: View, language: str) -> str:
     return "".join(parts)
 
 
+def code(text: str, language: str) -> str:
+    """A text that can be copied, in Markdown, with the colours of its language."""
+    return f"~~~~{language}\n{text}\n~~~~"
+
+
 def banner(seen: View, language: str) -> str:
     """One line that says on every tab what the run being watched is doing; empty once it is over."""
     if seen.over:

@@ -1,57 +1,74 @@
-"""The page's first answer, kept: Gradio copies and walks its whole description, 40 to 120 ms, for each visitor anew."""
+"""The page's first answer, lean and kept: Gradio copies and walks its whole description for each visitor anew.
+
+That took the server 40 to 120 ms, and what serves scripts alone took the browser as long again (`lean_page`).
+"""
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from studio.ui.lean_page import lean
+
 MOST = 8  # addresses under which the server is reached, at most kept
 _SAYS_ADDRESS = (b"host", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-prefix", b"x-gradio-server")
+Message = dict[str, Any]
 
 
 class KeptPage:
-    """ASGI middleware that answers `GET /` from memory, by the address it is asked under.
+    """ASGI middleware that answers `GET /` lean, and from memory, by the address it is asked under.
 
-    Asked with a query or a login it goes through. What it keeps is the same for every visitor.
+    Asked with a query or a login it is made anew, for `?view=api` in full. What it keeps is the same for every visitor.
     """
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self._app = app
-        self._kept: OrderedDict[Any, list[dict[str, Any]]] = OrderedDict()
+        self._kept: OrderedDict[Any, list[Message]] = OrderedDict()
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        key = _key(scope)
-        if key is None:
+        is_page = scope["type"] == "http" and scope["method"] == "GET" and scope["path"] == "/"
+        if not is_page or b"view=api" in scope["query_string"]:
             await self._app(scope, receive, send)
-        elif key in self._kept:
-            for message in self._kept[key]:
-                await send(message)
-        else:
-            await self._app(scope, receive, self._keeping(key, send))
-
-    def _keeping(self, key: Any, send: Any) -> Any:
-        messages: list[dict[str, Any]] = []
-
-        async def keep(message: dict[str, Any]) -> None:
-            messages.append(dict(message))
+            return
+        key = _key(scope)
+        messages = self._kept.get(key) or _made_lean(await self._asked(scope, receive))
+        if key is not None and _is_for_all(messages[0]):
+            self._keep(key, messages)
+        for message in messages:
             await send(message)
-            whole = message["type"] == "http.response.body" and not message.get("more_body")
-            if whole and messages[0].get("status") == 200 and not _sets_cookie(messages[0]):
-                self._kept[key] = messages
-                while len(self._kept) > MOST:
-                    self._kept.popitem(last=False)
 
-        return keep
+    async def _asked(self, scope: dict[str, Any], receive: Any) -> list[Message]:
+        messages: list[Message] = []
+
+        async def collect(message: Message) -> None:
+            messages.append(dict(message))
+
+        await self._app(scope, receive, collect)
+        return messages
+
+    def _keep(self, key: Any, messages: list[Message]) -> None:
+        self._kept[key] = messages
+        while len(self._kept) > MOST:
+            self._kept.popitem(last=False)
+
+
+def _made_lean(messages: list[Message]) -> list[Message]:
+    start, *parts = messages
+    if start.get("status") != 200:
+        return messages
+    body = lean(b"".join(part.get("body", b"") for part in parts))
+    headers = [(name, value) for name, value in start.get("headers", ()) if name.lower() != b"content-length"]
+    length = (b"content-length", str(len(body)).encode())
+    return [{**start, "headers": [*headers, length]}, {"type": "http.response.body", "body": body}]
 
 
 def _key(scope: dict[str, Any]) -> Any:
     """What the answer depends on; None where it is not the same for all."""
-    if scope["type"] != "http" or scope["method"] != "GET" or scope["path"] != "/" or scope["query_string"]:
-        return None
     headers = dict(scope["headers"])
-    if b"access-token" in headers.get(b"cookie", b"") or b"authorization" in headers:
+    if scope["query_string"] or b"access-token" in headers.get(b"cookie", b"") or b"authorization" in headers:
         return None
     return scope.get("scheme"), scope.get("root_path"), *(headers.get(name) for name in _SAYS_ADDRESS)
 
 
-def _sets_cookie(start: dict[str, Any]) -> bool:
-    return any(name.lower() == b"set-cookie" for name, _ in start.get("headers", ()))
+def _is_for_all(start: Message) -> bool:
+    sets_cookie = any(name.lower() == b"set-cookie" for name, _ in start.get("headers", ()))
+    return start.get("status") == 200 and not sets_cookie

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from studio.core import recipe as recipes
 from studio.core import registry
 from studio.ui.catalogue import say, translated
-from studio.ui.topics import methods_of
+from studio.ui.topics import TOPICS, methods_of
 
 _MARKS = re.compile(r"([\\*_<>\[\]|#$])")
 _ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
@@ -42,6 +42,11 @@ def topic_lesson(topic: str, language: str) -> str:
     lines = [f"- **{_plain(facts['title'])}** (`{facts['id']}`): {_first(facts, language)}" for facts in methods]
     parts += [_head("methods", language), "\n".join(lines)]
     return "\n\n".join([*parts, *_presets(presets_of(*ids), language)])
+
+
+def first_lesson(language: str) -> str:
+    """What Learn shows as it opens: its first topic."""
+    return topic_lesson(next(iter(TOPICS)), language)
 
 
 def presets_of(*methods: str) -> dict[str, str]:

@@ -2,15 +2,16 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from studio import estimate, run
 from studio.cli import main
 from studio.core import recipe as recipes
-from studio.core.errors import StudioError
+from studio.core.errors import StudioError, UsageError
 from studio.core.home import Home
 from studio.runs import cost, timeline
-from studio.runs.probe import _shortened
+from studio.runs.probe import ThrowawayStore, _shortened
 from studio.store import Store
 
 SMALL = {
@@ -115,6 +116,14 @@ def test_what_a_probe_works_on_is_a_recipe_that_its_method_takes(preset):
     short = recipes.parse(_shortened(recipe).model_dump(exclude_defaults=True))
     trains = recipe.method_class().train_keys
     assert short.train.max_steps == (8 if trains is None or "max_steps" in trains else None)
+
+
+def test_what_goes_on_from_a_checkpoint_of_its_own_finds_it_in_a_probe_and_the_home_has_none(trained, home, tmp_path):
+    store, known = ThrowawayStore(home, Home.find(tmp_path)), trained[0].checkpoint
+    made = store.put(store.checkpoint(known).manifest.model_copy(update={"id": ""}), {"weight": np.ones(2)})
+    assert store.checkpoint(made.manifest.id).manifest.lineage == store.checkpoint(known).manifest.lineage
+    with pytest.raises(UsageError):
+        Store(home).checkpoint(made.manifest.id)
 
 
 @pytest.mark.slow

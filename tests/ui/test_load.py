@@ -1,6 +1,8 @@
 """What many visitors cost: sessions are lean and few, the page's first answer is kept, and is nobody's own."""
 
 import asyncio
+import json
+import re
 import sys
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from studio.core import recipe as recipes
 from studio.store import Store
 from studio.ui import build_app
 from studio.ui.kept_page import MOST, KeptPage
+from studio.ui.lean_page import lean
 from studio.ui.sessions import LeanConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
@@ -54,6 +57,26 @@ def test_the_page_is_the_same_at_the_second_asking_and_names_the_address_it_was_
     assert client.get("/").text == first.text
     other = client.get("/", headers={"host": "127.0.0.1:1"}).text
     assert "127.0.0.1:1" in other and "127.0.0.1:1/" not in first.text.replace(str(client.base_url), "")
+
+
+def test_the_page_is_sent_without_what_serves_scripts_alone_which_its_api_docs_have(served):
+    _, app, client = served
+    whole, lean = client.get("/?view=api").text, client.get("/").text
+    assert len(lean) < 0.75 * len(whole)
+    assert '"list_presets"' in whole and "api_info_as_input" in whole and '"list_presets"' not in lean
+    config = json.loads(re.search(r"window\.gradio_config = (.*?);</script>", lean)[1])
+    here, events = {component["id"] for component in config["components"]}, config["dependencies"]
+    here |= {config["layout"]["id"]}
+    assert all({*event["inputs"], *event["outputs"]} <= here for event in events)
+    assert {number for event in events for number, _ in event["targets"] if number} <= here
+    assert {event["id"] for event in events} == {
+        event["id"] for event in app.config["dependencies"] if event["targets"]
+    }
+
+
+def test_what_is_no_page_is_left_as_it_is():
+    for html in (b"", b"<p>hello", b'<script>window.gradio_config = {"auth_required":true};</script>'):
+        assert lean(html) == html
 
 
 def asked(app, path="/", query=b"", **headers):

@@ -91,10 +91,10 @@ def build(shared: Any) -> None:
         return use(f"version:{name}", sent, part, request)
 
     form, sent = shared.form.entry, {"js": READ, "api_visibility": "private", "show_progress_on": [card]}
-    shared.form.filled_by(use_boxes.click(take_boxes, [form, role, *names, *files], shown_outputs, **sent))
-    shared.form.filled_by(zipped.upload(take_zip, [form, role, zipped], shown_outputs, **sent))
-    shared.form.filled_by(use_spec.click(take_spec, [form, role, written], shown_outputs, **sent))
-    shared.form.filled_by(kept.use.click(take_version, [form, role, kept.chosen], shown_outputs, **sent))
+    use_boxes.click(take_boxes, [form, role, *names, *files], shown_outputs, **sent)
+    zipped.upload(take_zip, [form, role, zipped], shown_outputs, **sent)
+    use_spec.click(take_spec, [form, role, written], shown_outputs, **sent)
+    kept.use.click(take_version, [form, role, kept.chosen], shown_outputs, **sent)
     onward.click(lambda: gr.Tabs(selected="train"), None, shared.tabs, api_visibility="private")
 
 

@@ -14,7 +14,7 @@ from studio.ui.guard import guarded
 
 
 def build(actions: Any, checkpoint: Any) -> tuple[Any, Any]:
-    """Two pieces of code that `code_for` fills: how the checkpoint is served, and how Python opens it."""
+    """Two texts that `code_for` fills: how the checkpoint is served, and how Python opens it."""
     with gr.Accordion(word("try.keep"), open=False, elem_id="try-keep"):
         kind = gr.Radio(
             list(WRITERS), value="safetensors", label=word("try.format"), info=word("try.format.info"),
@@ -31,8 +31,8 @@ def build(actions: Any, checkpoint: Any) -> tuple[Any, Any]:
             public = gr.Checkbox(False, label=word("try.public"), elem_id="try-public")
             push = gr.Button(word("try.push"), elem_id="try-push")
             pushed = gr.Markdown(elem_id="try-pushed")
-        served_by = gr.Code(language="shell", label=word("try.serve"), elem_id="try-serve", interactive=False)
-        use = gr.Code(language="python", label="Python", elem_id="try-python", interactive=False)
+        served_by = gr.Markdown(label=word("try.serve"), show_label=True, container=True, elem_id="try-serve")
+        use = gr.Markdown(label="Python", show_label=True, container=True, elem_id="try-python")
 
     @guarded
     def write(name: str | None, chosen_kind: str, request: gr.Request) -> Any:
@@ -60,7 +60,7 @@ def code_for(checkpoint: str) -> tuple[str, str]:
         f'from studio import load_checkpoint\n\nmodel = load_checkpoint("{checkpoint}")\n'
         'print(model.predict(["photo.jpg"]))'
     )
-    return f"python launch.py serve {checkpoint}", python
+    return html.code(f"python launch.py serve {checkpoint}", "shell"), html.code(python, "python")
 
 
 def _forms(rows: list[dict[str, Any]], language: str) -> str:

@@ -35,8 +35,7 @@ class LabelUse:
         private = {"api_visibility": "private"}
         device = {"concurrency_id": "device", "concurrency_limit": 1}
         form = shared.form
-        filled = train.click(self._train_on, [form.entry, project], [*form.filled, shared.tabs], js=READ, **private)
-        form.filled_by(filled)
+        train.click(self._train_on, [form.entry, project], [*form.filled, shared.tabs], js=READ, **private)
         doubt.click(self._list_doubts, [project], [self.doubted], **private, **device)
         export.click(self._write_out, [project, self.format], [self.exported], **private)
 

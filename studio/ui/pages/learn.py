@@ -6,32 +6,33 @@ import gradio as gr
 
 from studio.core import registry
 from studio.ui import forms
-from studio.ui.catalogue import language_of, word
+from studio.ui.catalogue import language_of, piece, word
 from studio.ui.form import READ
 from studio.ui.guard import guarded
 from studio.ui.lesson import lesson, presets_of, topic_lesson
 from studio.ui.live_pictures import MOST_SHOTS, domains_picture, kind_of, shots_picture
 from studio.ui.topics import TOPICS, methods_of
 
-FIRST = "fewshot/prototypes"
+FIRST = next(iter(TOPICS))
+EVERY = "every"  # the methods of all topics
 LATEX = [{"left": "$$", "right": "$$", "display": True}]
 
 
-def build(shared: Any, tab: Any) -> None:
+def build(shared: Any) -> None:
     titles = {cls.id: f"{cls.title or cls.id}  ·  {cls.id}" for cls in registry.methods()}
     with gr.Row():
         topic = gr.Dropdown(
-            [(word(f"topic.{name}"), name) for name in TOPICS], value=None, label=word("learn.topic"), scale=3,
-            elem_id="learn-topic",
+            [*((word(f"topic.{name}"), name) for name in TOPICS), (word("learn.every"), EVERY)], value=FIRST,
+            label=word("learn.topic"), scale=3, elem_id="learn-topic",
         )  # fmt: skip
         method = gr.Dropdown(
-            [(title, name) for name, title in titles.items()], value=FIRST, label=word("learn.method"), scale=4,
-            elem_id="learn-method",
+            [(titles[one], one) for one in methods_of(FIRST)], value=methods_of(FIRST)[0], label=word("learn.method"),
+            scale=4, elem_id="learn-method",
         )  # fmt: skip
         use = gr.Button(word("learn.use"), scale=1, min_width=160, elem_id="learn-use")
     with gr.Row():
         with gr.Column(min_width=300):
-            page = gr.Markdown(elem_id="learn-page", latex_delimiters=LATEX)
+            page = gr.Markdown(piece("learn.first"), elem_id="learn-page", latex_delimiters=LATEX)
         with gr.Column(visible=False, elem_id="learn-live", min_width=300) as live:
             shots = gr.Slider(1, MOST_SHOTS, 1, step=1, label=word("learn.shots"), elem_id="learn-shots")
             strength = gr.Slider(0, 1, 0, step=0.05, label=word("learn.strength"), elem_id="learn-strength")
@@ -51,6 +52,8 @@ def build(shared: Any, tab: Any) -> None:
 
     @guarded
     def open_topic(name: str, request: gr.Request) -> Any:
+        if name == EVERY:
+            return gr.skip(), gr.Dropdown([(title, one) for one, title in titles.items()]), gr.skip()
         methods = methods_of(name)
         choices = gr.Dropdown([(titles[one], one) for one in methods], value=methods[0])
         return topic_lesson(name, language_of(request)), choices, gr.Column(visible=False)
@@ -67,10 +70,9 @@ def build(shared: Any, tab: Any) -> None:
 
     private = {"api_visibility": "private", "show_progress": "hidden"}
     inputs, outputs = [method, shots, strength], [page, live, shots, strength, drawn]
-    for event in (tab.select, method.input):
-        event(open_page, inputs, outputs, **private)
+    method.input(open_page, inputs, outputs, **private)
     topic.input(open_topic, [topic], [page, method, live], **private)
     for slider in (shots, strength):
         slider.change(move, inputs, [drawn], trigger_mode="always_last", **private)
     filled = [*shared.form.filled, shared.tabs]
-    shared.form.filled_by(use.click(try_it, [shared.form.entry, method], filled, js=READ, **private))
+    use.click(try_it, [shared.form.entry, method], filled, js=READ, **private)

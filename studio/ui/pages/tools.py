@@ -24,13 +24,26 @@ NEEDED = {
     "class": "tool.class",
     "points": "tool.points",
 }  # and what is said where it is missing
+FOLLOWING = ("checkpoint", "class", "classes")  # kinds of inputs whose choices follow the chosen checkpoint
 
 
 def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
-    """An accordion for each tool, shown where it fits the chosen checkpoint; images are the photo of Try it."""
-    placed = [(tool, *_place(shared, tool, checkpoint, photo)) for tool in tools()]
-    panels = [panel for _, panel, _ in placed]
-    boxes = [(tool, kind, box) for tool, _, drawn in placed for kind, box in drawn]
+    """An accordion for each tool, shown where it fits the chosen checkpoint; images are the photo of Try it.
+
+    They share the place below them where a result is shown: a page opens the faster the fewer components it has.
+    """
+    placed = [(tool, *_place(tool, photo)) for tool in tools()]
+    panels = [panel for _, panel, *_ in placed]
+    boxes = [
+        (tool, kind, controls[name])
+        for tool, _, controls, _ in placed
+        for name, kind in _kinds(tool)
+        if kind in FOLLOWING
+    ]
+    results = _result()
+    for tool, _, controls, button in placed:
+        _use(shared.actions, tool, checkpoint, controls, button, results)
+    *_, made = results
 
     fitted = gr.State((False,) * len(placed))  # which panels are shown: Gradio redraws what it is told, changed or not
 
@@ -54,6 +67,11 @@ def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
         ]
         return [now, *shown, *(offer(tool, kind) for tool, kind, _ in boxes)]
 
+    @guarded
+    def go_on(name: str) -> Any:
+        return gr.Dropdown(shared.actions.checkpoints(), value=name) if name else gr.skip()
+
+    made.change(go_on, [made], [checkpoint], show_progress="hidden", api_visibility="private")
     for event in (tab.select, checkpoint.change):
         event(fitting, [checkpoint, fitted], [fitted, *panels, *(box for *_, box in boxes)], show_progress="hidden",
               api_visibility="private", concurrency_id="tools-fitting", concurrency_limit=1)  # fmt: skip
@@ -63,39 +81,46 @@ def _that_fit(actions: Any, tool: Tool, names: list[tuple[str, str]]) -> list[tu
     return [(label, name) for label, name in names if tool.fits_beside(actions.store.checkpoint(name).manifest)]
 
 
-def _place(shared: Any, tool: Tool, checkpoint: Any, photo: Any) -> tuple[Any, list[tuple[str, Any]]]:
-    """Lays a tool out here: its accordion, and the boxes whose choices follow the checkpoint, each with its kind."""
-    key, fields = f"tool-{tool.name}", tool.Inputs.model_fields
-    with gr.Accordion(word(f"tool.{tool.name}"), open=False, visible=False, elem_id=key) as panel:
+def _place(tool: Tool, photo: Any) -> tuple[Any, dict[str, Any], Any]:
+    """Lays a tool out here: its accordion, its controls by their names, and its button."""
+    with gr.Accordion(word(f"tool.{tool.name}"), open=False, visible=False, elem_id=f"tool-{tool.name}") as panel:
         gr.Markdown(word(f"tool.{tool.name}.about"))
         with gr.Row():
             controls = {
-                name: photo if kind_of(info) == "image" else _control(tool, name, info) for name, info in fields.items()
+                name: photo if kind == "image" else _control(tool, name, tool.Inputs.model_fields[name])
+                for name, kind in _kinds(tool)
             }
-        _follow_clicks(photo, [controls[name] for name, info in fields.items() if kind_of(info) == "points"])
-        button = gr.Button(word(f"tool.{tool.name}"), elem_id=f"{key}-use")
-        remark = gr.Markdown(elem_id=f"{key}-remark")
-        drawn = gr.Image(
-            label=word("tool.drawn"), visible=False, interactive=False, format="png", elem_id=f"{key}-image"
-        )
-        film = gr.Video(label=word("tool.drawn"), visible=False, height=480, elem_id=f"{key}-watched")
-        table = gr.Dataframe(visible=False, interactive=False, elem_id=f"{key}-table")
-        made = gr.Textbox(visible="hidden", elem_id=f"{key}-made", elem_classes="unseen")  # a checkpoint
+        _follow_clicks(photo, [controls[name] for name, kind in _kinds(tool) if kind == "points"])
+        button = gr.Button(word(f"tool.{tool.name}"), elem_id=f"tool-{tool.name}-use")
+    return panel, controls, button
 
-    @guarded
-    def go_on(name: str) -> Any:
-        return gr.Dropdown(shared.actions.checkpoints(), value=name) if name else gr.skip()
 
+def _kinds(tool: Tool) -> list[tuple[str, str | None]]:
+    """The inputs of a tool, each with its kind."""
+    return [(name, kind_of(info)) for name, info in tool.Inputs.model_fields.items()]
+
+
+def _result() -> list[Any]:
+    """Where whatever tool was used last says and shows what came out; the last of these names a new checkpoint."""
+    return [
+        gr.Markdown(elem_id="tool-remark"),
+        gr.Image(label=word("tool.drawn"), visible=False, interactive=False, format="png", elem_id="tool-image"),
+        gr.Video(label=word("tool.drawn"), visible=False, height=480, elem_id="tool-watched"),
+        gr.Dataframe(visible=False, interactive=False, elem_id="tool-table"),
+        gr.Textbox(visible="hidden", elem_id="tool-made", elem_classes="unseen"),
+    ]
+
+
+def _use(
+    actions: Any, tool: Tool, checkpoint: Any, controls: dict[str, Any], button: Any, results: list[Any]
+) -> None:  # fmt: skip
+    """A click on its button uses a tool, and so does what of its controls is let go or chosen from several."""
     moved = [control.release for control in controls.values() if isinstance(control, gr.Slider)]
-    moved += [controls[name].input for name, info in fields.items() if kind_of(info) == "classes"]
-    used = gr.on(
-        [button.click, *moved], guarded(_handler(shared.actions, tool)),
-        [checkpoint, *controls.values()], [remark, drawn, film, table, made],
+    moved += [controls[name].input for name, kind in _kinds(tool) if kind == "classes"]
+    gr.on(
+        [button.click, *moved], guarded(_handler(actions, tool)), [checkpoint, *controls.values()], results,
         concurrency_id="device", api_name="tool_" + tool.name.replace("-", "_"),
     )  # fmt: skip
-    used.success(go_on, [made], [checkpoint], show_progress="hidden", api_visibility="private")
-    following = ("checkpoint", "class", "classes")
-    return panel, [(kind_of(info), controls[name]) for name, info in fields.items() if kind_of(info) in following]
 
 
 def _follow_clicks(photo: Any, boxes: list[Any]) -> None:

@@ -41,9 +41,9 @@ def build(shared: Any) -> None:
             gr.Markdown(word("train.same"))
             with gr.Tabs(elem_id="train-same"):
                 said = [
-                    _said(word("train.command"), "shell", "train-command"),
-                    _said("YAML", "yaml", "train-yaml"),
-                    _said("Python", "python", "train-python"),
+                    _said(word("train.command"), "train-command"),
+                    _said("YAML", "train-yaml"),
+                    _said("Python", "train-python"),
                 ]
 
     @guarded
@@ -103,9 +103,9 @@ def build(shared: Any) -> None:
     form.edited(foretell, [form], [cost], **edited)
 
 
-def _said(title: Any, language: Any, name: str) -> gr.Code:
+def _said(title: Any, name: str) -> gr.Markdown:
     with gr.Tab(title):
-        return gr.Code(language=language, show_label=False, elem_id=name, interactive=False)
+        return gr.Markdown(elem_id=name)
 
 
 def _same(sent: str) -> tuple[str, str, str]:
@@ -113,10 +113,11 @@ def _same(sent: str) -> tuple[str, str, str]:
     try:
         screen = forms.read_screen(sent)
         recipe = recipes.parse(forms.values_of(screen))
-        return command_line(recipe, screen.preset), recipes.to_yaml(recipe), python_call(recipe, screen.preset)
+        same = command_line(recipe, screen.preset), recipes.to_yaml(recipe), python_call(recipe, screen.preset)
     except StudioError as error:
-        wrong = "\n".join(f"# {line}" for line in str(error).splitlines())
-        return wrong, wrong, wrong
+        same = ("\n".join(f"# {line}" for line in str(error).splitlines()),) * 3
+    shell, yaml, python = same
+    return html.code(shell, "shell"), html.code(yaml, "yaml"), html.code(python, "python")
 
 
 def _foretold(actions: Actions, sent: str, probe_s: float, language: str) -> str:

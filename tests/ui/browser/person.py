@@ -89,7 +89,7 @@ def teach(page, label):
     page.fill("#tool-teach-label input", label)
     page.keyboard.press("Enter")
     page.click("#tool-teach-use")
-    page.wait_for_selector("#tool-teach-remark :text('It has learned')")
+    page.wait_for_selector("#tool-remark :text('It has learned')")
     page.wait_for_function("before => document.querySelector('#try-checkpoint input').value !== before", arg=before)
     page.wait_for_selector("#try-undo:visible")
 
@@ -101,8 +101,8 @@ def mark_by_a_click(page):
     box = "document.querySelector('#tool-click-inside :is(input, textarea)')"
     page.wait_for_function(f"/^[0-9]+, [0-9]+$/.test({box}?.value)")
     page.click("#tool-click-use")
-    page.wait_for_selector("#tool-click-image img")
-    return page.inner_text("#tool-click-remark")
+    page.wait_for_selector("#tool-image img")
+    return page.inner_text("#tool-remark")
 
 
 def images_of_run(page):
@@ -152,6 +152,9 @@ def use_tool(page, tool, film=None, **texts):
         page.keyboard.press("Enter")
     if tool == "enrol":
         page.check("#tool-enrol-agreed input")
+    before = page.inner_text("#tool-remark")
     page.click(f"#tool-{tool}-use")
-    page.wait_for_selector(f"#tool-{tool}-remark p")
-    return page.inner_text(f"#tool-{tool}-remark")
+    page.wait_for_function(
+        "before => ![before, ''].includes(document.querySelector('#tool-remark').innerText)", arg=before
+    )
+    return page.inner_text("#tool-remark")
