@@ -57,6 +57,7 @@ class ToolResult:
     remark: tuple[str, dict[str, Any]] | None = None  # a word of the page's catalogue, and what is filled into it
     rows: list[dict[str, Any]] = field(default_factory=list)  # a table
     image: "Image.Image | None" = None
+    images: list[tuple["Image.Image", str]] = field(default_factory=list)  # to click through, with captions
     write_film: Callable[[Path], Any] | None = None  # called once, with the path of the MP4 to write
     checkpoint: str = ""  # the one that it made, with which the page goes on
 

@@ -28,6 +28,8 @@ from studio.ui.visitors import secret_of
 
 FONTS = ["system-ui", "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "sans-serif"]  # the machine's own: none is fetched
 
+#: whole pieces of the page that are there before anything is asked of the server
+PIECES = {"start.cards": cards, "data.folder": data.folder_drop, "learn.first": first_lesson}
 API_LINK = "<a href='./?view=api'>API · MCP</a>"  # opens the page in full: what it shows otherwise is lean
 
 EVERY_S = 1.0  # between looks at the run being watched
@@ -86,7 +88,7 @@ class Page(gr.Blocks):
             "theme": _theme(),
             "css_paths": Path(__file__).parent / "style.css",
             "favicon_path": Path(__file__).parent / "icon.svg",
-            "i18n": catalogue.translations({"start.cards": cards, "learn.first": first_lesson}),
+            "i18n": catalogue.translations(PIECES),
             "footer_links": ["api"],
             "run_history": False,
             "enable_monitoring": False,

@@ -200,18 +200,23 @@ def table(event: dict[str, Any], language: str) -> str:
     head = "".join(f"<th>{escape(translated(str(column), language))}</th>" for column in event["columns"])
     shown = [[_cell(cell, language) for cell in row] for row in event["rows"][:200]]
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in shown)
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([event["columns"], *event["rows"]])
-    data, file = quote(text.getvalue()), escape(f"{event['name']}.csv".replace("/", "-"))
-    links = (
-        f"<button type='button' onclick=\"navigator.clipboard.writeText(decodeURIComponent('{data}'))\">"
-        f"{escape(say('table.copy', language))}</button>"
-        f"<a download='{file}' href='data:text/csv;charset=utf-8,{data}'>{escape(say('table.csv', language))}</a>"
-    )
+    links = csv_links(event["name"], event["columns"], event["rows"], language)
     return (
         f"<details class='run-table'{' open' if len(event['rows']) <= OPEN_ROWS else ''}>"
         f"<summary>{escape(translated(event['name'], language))}</summary>"
         f"<div class='wide' tabindex='0'><table><tr>{head}</tr>{body}</table></div><p>{links}</p></details>"
+    )
+
+
+def csv_links(name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], language: str) -> str:
+    """A button that copies a table, and a link that keeps it as CSV, whole."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+    data, file = quote(text.getvalue()), escape(f"{name}.csv".replace("/", "-"))
+    return (
+        f"<button type='button' onclick=\"navigator.clipboard.writeText(decodeURIComponent('{data}'))\">"
+        f"{escape(say('table.copy', language))}</button>"
+        f"<a download='{file}' href='data:text/csv;charset=utf-8,{data}'>{escape(say('table.csv', language))}</a>"
     )
 
 

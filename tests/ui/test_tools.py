@@ -102,8 +102,8 @@ def test_the_page_shows_the_tools_that_fit_the_checkpoint(page, made):
         for name in (detector, sorter, None)
     }
     assert shown == {
-        detector: ["compare", "look-again", "watch-film"],
-        sorter: ["click", "teach", "watch-film"],
+        detector: ["answer-folder", "compare", "look-again", "watch-film"],
+        sorter: ["answer-folder", "click", "teach", "watch-film"],
         None: [],
     }
 
@@ -116,6 +116,17 @@ def test_the_page_asks_for_what_is_missing(page, made):
         functions["compare"](REQUEST, made[1], image(), "")
     with pytest.raises(Exception, match="Say what the image shows first"):
         functions["teach"](REQUEST, made[2], image(), "")
+
+
+def test_a_whole_folder_is_answered_as_a_table_with_its_mistakes_to_click_through(page, made):
+    functions, _ = page
+    remark, _, _, table, kept, mistakes, _ = functions["answer-folder"](REQUEST, made[2], "builtin:digits?per_class=4")
+    wrong = int(remark.split()[0])
+    assert "of 40 answers are wrong (40 images" in remark and mistakes.visible == bool(wrong)
+    assert 0 < wrong == len(mistakes.value)
+    assert len(table.value["data"]) == 40 and kept.count("digit-") == 2 * 40 and "text/csv" in kept
+    remark, *_, mistakes, _ = functions["answer-folder"](REQUEST, made[1], "builtin:scenes?images=3&size=64")
+    assert "3 images were answered" in remark and not mistakes.visible
 
 
 def test_what_is_taught_is_a_new_checkpoint_and_the_old_one_stays(page, made):

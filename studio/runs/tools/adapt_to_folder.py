@@ -24,25 +24,25 @@ class AdaptToFolder(AdaptToFilm):
 
     def run(self, checkpoint: str, inputs: Inputs, bench: Bench) -> ToolResult:
         items = images(inputs.data, bench.home).items
-        names: list[str] = []
-        before = [seen.answer.records()[0] for seen in bench.model(checkpoint).look(_readable(items, names))]
+        read: list[Any] = []
+        before = [seen.answer.records()[0] for seen in bench.model(checkpoint).look(readable(items, read))]
         adapting = bench.model(checkpoint, self.look(inputs))
-        after = [seen.answer.records()[0] for seen in adapting.look(_readable(items, []))]
+        after = [seen.answer.records()[0] for seen in adapting.look(readable(items, []))]
         rows = [
-            {"image": name, "label": now["label"], "score": now["score"], "without": plain["label"]}
-            for name, now, plain in zip(names, after, before, strict=True)
+            {"image": item.name, "label": now["label"], "score": now["score"], "without": plain["label"]}
+            for item, now, plain in zip(read, after, before, strict=True)
         ]
         changed = sum(row["label"] != row["without"] for row in rows)
         facts = {"images": len(rows), "changed": changed, "unreadable": len(items) - len(rows)}
         return ToolResult(facts, ("tool.adapt-to-folder.changed", facts), rows)
 
 
-def _readable(items: list[Any], names: list[str]) -> Iterator[Image.Image]:
-    """Images one after the other, and their names into `names`; what can't be read is passed over."""
+def readable(items: list[Any], read: list[Any]) -> Iterator[Image.Image]:
+    """Images one after the other, and their items into `read`; what can't be read is passed over."""
     for item in items:
         try:
             image = read_image(item.source, item.name)
         except BadImage:
             continue
-        names.append(item.name)
+        read.append(item)
         yield image

@@ -1,5 +1,6 @@
 """Data: a zip, photos by class, or a data spec; then the report card and its images."""
 
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import DataError, StudioError
 from studio.ui import forms, html
-from studio.ui.catalogue import language_of, say, word
+from studio.ui.catalogue import language_of, piece, say, word
 from studio.ui.form import READ
 from studio.ui.forms import Screen
 from studio.ui.guard import guarded, inform
 from studio.ui.pages import image_grid, versions
+from studio.ui.scripts import script
 
 BOXES = 8
 #: the preset with which two domains begin, by what their items carry
@@ -34,6 +36,9 @@ def build(shared: Any) -> None:
             use_boxes = gr.Button(word("data.use"), elem_id="data-use-boxes", variant="primary")
         with gr.Tab(word("data.zip"), id="zip", elem_id="data-zip-tab"):
             zipped = gr.File(label=word("data.zip.label"), file_types=[".zip"], file_count="single", elem_id="data-zip")
+            gr.HTML(
+                piece("data.folder"), js_on_load=script("folder.js"), elem_id="data-folder", padding=False,
+            )  # fmt: skip
         with gr.Tab(word("data.spec"), id="spec", elem_id="data-spec-tab"):
             written = gr.Dropdown(
                 list(SAMPLES), value=SAMPLES[0], allow_custom_value=True, label=word("data.spec.label"),
@@ -96,6 +101,12 @@ def build(shared: Any) -> None:
     use_spec.click(take_spec, [form, role, written], shown_outputs, **sent)
     kept.use.click(take_version, [form, role, kept.chosen], shown_outputs, **sent)
     onward.click(lambda: gr.Tabs(selected="train"), None, shared.tabs, api_visibility="private")
+
+
+def folder_drop(language: str) -> str:
+    """Where a folder is dropped, or chosen by a click."""
+    text = escape(say("data.folder.label", language))
+    return f"<label>{text}<input type='file' webkitdirectory multiple aria-label='{text}'></label>"
 
 
 def with_data(screen: Screen, spec: str, report: dict[str, Any], role: str = "train") -> Screen:

@@ -12,12 +12,12 @@ from studio.core.tool import Bench, Tool, ToolResult, kind_of
 from studio.data.files.video import CONTAINERS
 from studio.runs.tools import tools, use
 from studio.store.outputs import Outputs
-from studio.ui import forms
+from studio.ui import forms, html
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.files import served
 from studio.ui.guard import guarded
 
-ROWS = 200  # of a table, as many as are shown
+ROWS = 200  # of a table, as many as are shown; all of them are kept as CSV
 NEEDED = {
     "image": "tool.photo",
     "film": "tool.film",
@@ -107,6 +107,16 @@ def _result() -> list[Any]:
         gr.Image(label=word("tool.drawn"), visible=False, interactive=False, format="png", elem_id="tool-image"),
         gr.Video(label=word("tool.drawn"), visible=False, height=480, elem_id="tool-watched"),
         gr.Dataframe(visible=False, interactive=False, elem_id="tool-table"),
+        gr.HTML(elem_id="tool-csv", elem_classes="run-table", padding=False),
+        gr.Gallery(
+            label=word("tool.drawn"),
+            visible=False,
+            columns=4,
+            height=420,
+            elem_id="tool-images",
+            object_fit="contain",
+            buttons=["fullscreen"],
+        ),
         gr.Textbox(visible="hidden", elem_id="tool-made", elem_classes="unseen"),
     ]
 
@@ -188,11 +198,13 @@ def _shown(actions: Any, tool: Tool, result: ToolResult, language: str) -> tuple
         written = served(Outputs(actions.home.exports).write(f"{tool.name}.mp4", result.write_film))
     key, values = result.remark or ("", {})
     columns = list(result.rows[0]) if result.rows else []
-    rows = [[row.get(column) for column in columns] for row in result.rows[:ROWS]]
+    rows = [[row.get(column) for column in columns] for row in result.rows]
     return (
         say(key, language, **values) if key else "",
         gr.Image(result.image, visible=result.image is not None),
         gr.Video(written, visible=written is not None),
-        gr.Dataframe({"headers": columns, "data": rows}, visible=bool(rows)),
+        gr.Dataframe({"headers": columns, "data": rows[:ROWS]}, visible=bool(rows)),
+        html.csv_links(tool.name, columns, rows, language) if rows else "",
+        gr.Gallery(result.images, visible=bool(result.images)),
         result.checkpoint,
     )

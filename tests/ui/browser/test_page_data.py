@@ -1,7 +1,9 @@
 """The data page in a browser: every image, a map of them, a version that is saved and used."""
 
+from pathlib import Path
+
 import pytest
-from person import open_page, tab
+from person import open_page, tab, two_classes
 
 
 def choose(page, box, option):
@@ -41,3 +43,34 @@ def test_images_are_looked_through_mapped_and_saved_as_a_version_to_train_on(ser
     page.click("#data-onward")
     page.wait_for_function("document.querySelector('#field-data-train input')?.value === 'version:thirty'")
     assert page.problems == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["dropped", "chosen"])
+def test_a_folder_of_images_by_class_is_dropped_or_chosen_and_used(served, browser, tmp_path, way):
+    for label, files in two_classes(tmp_path, 6).items():
+        (tmp_path / "my photos" / label).mkdir(parents=True)
+        for number, file in enumerate(files):
+            Path(file).rename(tmp_path / "my photos" / label / f"{number}.png")
+    (tmp_path / "my photos" / ".DS_Store").write_text("hidden")
+    page = open_page(browser, served[1])
+    tab(page, "Data")
+    page.click("#data-zip-tab-button")
+    if way == "chosen":
+        page.set_input_files("#data-folder input", tmp_path / "my photos")
+    else:
+        drop(page, "#data-folder label", tmp_path / "my photos")
+    page.wait_for_selector("#report-card")
+    assert "12 images in 2 classes" in page.inner_text("#report-card")
+    page.wait_for_selector("#data-zip :text('my photos')")
+    assert page.problems == []
+
+
+def drop(page, selector, path):
+    """What a hand does that drags a file or folder of the desktop over the page and lets it go."""
+    box = page.locator(selector).bounding_box()
+    at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    session = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        held = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+        session.send("Input.dispatchDragEvent", {"type": kind, **at, "data": held})
