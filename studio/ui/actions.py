@@ -23,6 +23,7 @@ from studio.runs.comparison import Comparison, compare
 from studio.runs.cost import Cost, estimate
 from studio.runs.examine import STRANGERS, Examined, Examiner
 from studio.runs.export import export_checkpoint
+from studio.runs.holdings import Holdings, holdings
 from studio.runs.image_map import ImageMap
 from studio.runs.lineage import Node, lineage
 from studio.runs.predict import Model, load_checkpoint, teach_checkpoint
@@ -190,6 +191,20 @@ class Actions:
             kick(self.home)
             seen.place = Queue(self.home).place(seen.run)
         return seen
+
+    def holdings(self) -> Holdings:
+        """What this machine and its home hold. Raises UsageError on a hosted page."""
+        self._refuse_visitors()
+        return holdings(self.home)
+
+    def clean_up(self) -> int:
+        """Deletes what nothing refers to any more; the bytes that were freed. Raises UsageError on a hosted page."""
+        self._refuse_visitors()
+        return self.store.gc()["bytes"]
+
+    def _refuse_visitors(self) -> None:
+        if self.hosted:
+            raise UsageError("A hosted page says nothing of its machine, and is cleaned up by its owner.")
 
     def compare(self, run_ids: Sequence[str]) -> Comparison:
         """Runs side by side. Raises UsageError for fewer than two, and for one that is not theirs who ask."""

@@ -14,6 +14,7 @@ from studio.ui.actions import Actions
 from studio.ui.files import served
 from studio.ui.guard import guarded
 from studio.ui.label_api import label_functions
+from studio.ui.pages import tools
 from studio.ui.version_api import version_functions
 
 EXPORTS = ("safetensors", "onnx", "hf")
@@ -98,6 +99,7 @@ def add_api(actions: Actions) -> None:
     for function in (*reading, start_run, stop_run, *label_functions(actions), *version_functions(actions)):
         gr.api(guarded(function), api_name=function.__name__, concurrency_limit=LIMIT)
     _add_files(actions)
+    tools.add_endpoints(actions)
 
 
 def _add_files(actions: Actions) -> None:

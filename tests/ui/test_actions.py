@@ -25,6 +25,7 @@ from studio.ui import build_app, html
 from studio.ui.actions import Actions, safe_name
 from studio.ui.catalogue import _FOLDER, explained, say, translated, words
 from studio.ui.html import table
+from studio.ui.pages.holdings import draw
 from studio.ui.pages.runs import MOST_ROWS, has_words, table_of_runs
 from studio.ui.pages.sweeps import how_far
 from studio.ui.views import POINTS, Curve, View, Views
@@ -148,6 +149,21 @@ def test_the_page_shows_the_table_of_a_sweep_from_its_runs_and_then_from_the_run
     whole = how_far(Actions(home), "en")
     assert "the whole" in whole and "coral" in whole and "LaTeX" not in whole
     assert how_far(Actions(home, hosted=True), "en") == html.sweeps([], "en")
+
+
+def test_the_owner_sees_what_is_held_and_cleans_up_and_a_visitor_does_neither(home):
+    (home.blobs / "ab").mkdir(parents=True)
+    (home.blobs / "ab" / ("ab" + "0" * 62)).write_bytes(b"x" * 3 * 2**20)  # that nothing refers to
+    Store(home).new_run(recipes.load("quickstart"))
+    actions = Actions(home)
+    for language, word in (("en", "can be cleaned up"), ("zh", "可以清理")):
+        shown = draw(actions.holdings(), language)
+        assert word in shown and "cpu" in shown and "quickstart" not in shown and "prototypes" in shown
+    assert "3.0 MB that nothing" in draw(actions.holdings(), "en")
+    assert actions.clean_up() == 3 * 2**20 and actions.holdings().garbage == 0
+    for refused in (Actions(home, hosted=True).holdings, Actions(home, hosted=True).clean_up):
+        with pytest.raises(UsageError, match="hosted"):
+            refused()
 
 
 def test_how_far_sweeps_are_is_said_in_both_languages():

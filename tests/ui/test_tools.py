@@ -19,10 +19,11 @@ from studio.data.files import video
 from studio.runs.executors import run_inline
 from studio.runs.predict import load_checkpoint, teach_checkpoint
 from studio.runs.runner import submit
-from studio.runs.tools import described, tool_named, tools, use
+from studio.runs.tools import described, fitting, tool_named, tools, use
 from studio.store import Store
 from studio.ui import build_app
 from studio.ui.catalogue import words
+from studio.ui.pages.tools import add_point
 
 REQUEST = SimpleNamespace(headers={"accept-language": "en"}, query_params={}, cookies={})
 SMALL = {
@@ -48,11 +49,10 @@ def made(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(made):
-    """The page's functions for each tool, by the tool's name, and that which shows the tools that fit."""
+    """The page's functions for each tool, by the tool's name."""
     functions = [block.fn for block in build_app(home=made[0]).fns.values() if block.fn is not None]
     by_doc = {function.__doc__: function for function in functions}
-    fitting = next(function for function in functions if function.__name__ == "fitting")
-    return {tool.name: by_doc[tool.about] for tool in tools()}, fitting
+    return {tool.name: by_doc[tool.about] for tool in tools()}
 
 
 def image() -> Image.Image:
@@ -69,7 +69,7 @@ def film(tmp_path):
 
 
 def test_the_page_compares_joins_and_watches(page, made, film):
-    functions, _ = page
+    functions = page
     _, name, _ = made
     remark, drawn, *_ = functions["compare"](REQUEST, name, image(), name)
     assert "Both found" in remark and drawn.visible and drawn.value is not None
@@ -80,10 +80,9 @@ def test_the_page_compares_joins_and_watches(page, made, film):
 
 
 def test_a_click_on_the_photo_is_a_point_and_marks_what_looks_alike(page, made):
-    functions, _ = page
+    functions = page
     _, _, sorter = made
-    clicks = next(fn.fn for fn in build_app(home=made[0]).fns.values() if getattr(fn.fn, "__name__", "") == "add_point")
-    points = clicks(clicks("", SimpleNamespace(index=(40, 30))), SimpleNamespace(index=[7, 8]))
+    points = add_point(add_point("", SimpleNamespace(index=(40, 30))), SimpleNamespace(index=[7, 8]))
     assert points == "40, 30, 7, 8"
     remark, drawn, *_ = functions["click"](REQUEST, sorter, image(), points, "", False)
     assert "% of the photo is marked" in remark and drawn.visible
@@ -91,25 +90,19 @@ def test_a_click_on_the_photo_is_a_point_and_marks_what_looks_alike(page, made):
         functions["click"](REQUEST, sorter, image(), "", "", False)
 
 
-def test_the_page_shows_the_tools_that_fit_the_checkpoint(page, made):
-    _, fitting = page
-    hidden = (False,) * len(tools())
-    _, detector, sorter = made
-    shown = {
-        name: [
-            tool.name for tool, update in zip(tools(), fitting(name, hidden)[1:], strict=False) if update.get("visible")
-        ]
-        for name in (detector, sorter, None)
+def test_the_page_offers_the_tools_that_fit_the_checkpoint(made):
+    home, detector, sorter = made
+    names = {
+        name: [tool.name for tool in fitting(Store(home).checkpoint(name).manifest)] for name in (detector, sorter)
     }
-    assert shown == {
+    assert names == {
         detector: ["answer-folder", "compare", "look-again", "watch-film"],
         sorter: ["answer-folder", "click", "teach", "watch-film"],
-        None: [],
     }
 
 
 def test_the_page_asks_for_what_is_missing(page, made):
-    functions, _ = page
+    functions = page
     with pytest.raises(Exception, match="Give a photo above first"):
         functions["compare"](REQUEST, made[1], None, made[1])
     with pytest.raises(Exception, match="other"):
@@ -119,7 +112,7 @@ def test_the_page_asks_for_what_is_missing(page, made):
 
 
 def test_a_whole_folder_is_answered_as_a_table_with_its_mistakes_to_click_through(page, made):
-    functions, _ = page
+    functions = page
     remark, _, _, table, kept, mistakes, _ = functions["answer-folder"](REQUEST, made[2], "builtin:digits?per_class=4")
     wrong = int(remark.split()[0])
     assert "of 40 answers are wrong (40 images" in remark and mistakes.visible == bool(wrong)
@@ -130,7 +123,7 @@ def test_a_whole_folder_is_answered_as_a_table_with_its_mistakes_to_click_throug
 
 
 def test_what_is_taught_is_a_new_checkpoint_and_the_old_one_stays(page, made):
-    functions, _ = page
+    functions = page
     home, _, sorter = made
     before = Store(home).checkpoint(sorter).manifest.classes
     remark, *_, taught = functions["teach"](REQUEST, sorter, image(), " noise ")
@@ -153,6 +146,7 @@ def test_the_command_line_has_them_too(made, film, tmp_path, monkeypatch, capsys
     assert code == 0 and [row["name"] for row in rows] == [
         "adapt-to-film",
         "adapt-to-folder",
+        "answer-folder",
         "click",
         "compare",
         "enrol",
@@ -176,10 +170,10 @@ def test_the_command_line_has_them_too(made, film, tmp_path, monkeypatch, capsys
     code, taught = told("tool", "teach", sorter, "photo.png", "--label", "noise", "--json")
     assert code == 0 and "noise" in taught["classes"] and taught["checkpoint"] != sorter
     for arguments, sentence in (
-        (("teach", name, "photo.png", "--label", "noise"), "tools that do: compare"),
+        (("teach", name, "photo.png", "--label", "noise"), "tools that do: answer-folder, compare"),
         (("teach", sorter, "photo.png", "--label", " "), "A class to teach needs a name"),
         (("watch-flm", name, str(film)), "watch-film"),
-        (("compare", sorter, "photo.png", "--other", name), "tools that do: click, teach, watch-film"),
+        (("compare", sorter, "photo.png", "--other", name), "tools that do: answer-folder, click, teach, watch-film"),
         (("watch-film", name, str(film), "--every", "0"), "every"),
         (("look-again", name, "photo.png", "--fusion", "wbff"), "wbf"),
         (("look-again", name, "no.png"), "no.png"),

@@ -21,6 +21,11 @@ def tools() -> list[Tool]:
     return registry.tools()
 
 
+def fitting(manifest: Any) -> list[Tool]:
+    """Those that can be used on a checkpoint with this manifest, by name."""
+    return [tool for tool in tools() if tool.fits(manifest)]
+
+
 def tool_named(name: str) -> Tool:
     """The tool of this name. Raises UsageError naming the nearest known one."""
     by_name = {tool.name: tool for tool in tools()}
@@ -35,10 +40,10 @@ def use(tool: Tool, checkpoint: Any, values: Mapping[str, Any], bench: Bench) ->
     Raises UsageError where it does not fit the checkpoint, or for values that its inputs do not take.
     """
     if not tool.fits(checkpoint.manifest):
-        fitting = ", ".join(other.name for other in tools() if other.fits(checkpoint.manifest)) or "none"
+        names = ", ".join(other.name for other in fitting(checkpoint.manifest)) or "none"
         raise UsageError(
             f"tool {tool.name} does not fit {checkpoint.id}, which was made by {checkpoint.manifest.method}; "
-            f"tools that do: {fitting}."
+            f"tools that do: {names}."
         )
     given = {key: value for key, value in values.items() if value is not None}
     return tool.run(checkpoint.id, validate(tool.Inputs, given, "tool"), bench)

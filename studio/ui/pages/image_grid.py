@@ -96,8 +96,7 @@ def build(shared: Any) -> Grid:
 
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     asked = [name, label, split, problem, number]
-    for box in (label, split, problem):
-        box.input(page_of(0), asked, page, **quiet)
+    gr.on([label.input, split.input, problem.input], page_of(0), asked, page, **quiet)
     back.click(page_of(-1), asked, page, **quiet)
     on.click(page_of(1), asked, page, **quiet)
     draw_map.click(map_images, [name], [photo_map], api_visibility="private")

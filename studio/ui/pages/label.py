@@ -82,8 +82,7 @@ def build(shared: Any, tab: Any) -> None:
     shown = [project, rule, proposer]
     tab.select(listing, [project], [project, proposer, begin_panel], **quiet)
     project.change(open_project, shown, [entry, rule, *use.outputs], **quiet, **device)
-    for box in (rule, proposer):
-        box.input(choose_again, shown, [entry], **quiet, **device)
+    gr.on([rule.input, proposer.input], choose_again, shown, [entry], **quiet, **device)
     acted = entry.acted(act, [entry, rule, proposer], [entry], js=SENT, **quiet, **device)
     acted.failure(None, None, None, js=FREE)
     use.doubted.change(look_at, [use.doubted, *shown], [entry], **quiet, **device)

@@ -72,7 +72,6 @@ def build(shared: Any) -> None:
     inputs, outputs = [method, shots, strength], [page, live, shots, strength, drawn]
     method.input(open_page, inputs, outputs, **private)
     topic.input(open_topic, [topic], [page, method, live], **private)
-    for slider in (shots, strength):
-        slider.change(move, inputs, [drawn], trigger_mode="always_last", **private)
+    gr.on([shots.change, strength.change], move, inputs, [drawn], trigger_mode="always_last", **private)
     filled = [*shared.form.filled, shared.tabs]
     use.click(try_it, [shared.form.entry, method], filled, js=READ, **private)

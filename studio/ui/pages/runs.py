@@ -9,7 +9,7 @@ import gradio as gr
 from studio.ui import display_names, forms, html
 from studio.ui.catalogue import language_of, say, word, words
 from studio.ui.guard import guarded
-from studio.ui.pages import compared
+from studio.ui.pages import compared, holdings
 from studio.ui.pages.live import gallery
 
 COLUMNS = ("name", "score", "status", "created", "seconds", "method", "run", "checkpoint")
@@ -37,6 +37,7 @@ def build(shared: Any, tab: Any) -> None:
     figures = gr.Gallery(
         columns=3, visible=False, elem_id="runs-figures", object_fit="contain", buttons=["fullscreen", "download"]
     )
+    holdings.build(actions)
 
     @guarded
     def listing(current: str | None, words_in: str, request: gr.Request) -> Any:
@@ -66,8 +67,8 @@ def build(shared: Any, tab: Any) -> None:
         return [*shared.form.fill(screen, language_of(request)), gr.Tabs(selected="train")]
 
     private = {"api_visibility": "private", "show_progress": "hidden"}
-    for event in (tab.select, refresh.click, wanted.submit, wanted.blur):
-        event(listing, [chosen, wanted], [table, chosen], **private)
+    asked = [tab.select, refresh.click, wanted.submit, wanted.blur]
+    gr.on(asked, listing, [chosen, wanted], [table, chosen], **private)
     chosen.change(show, [chosen], [state, figures], **private)
     table.chosen(None, None, [chosen], js="() => window.studioChosenRun", **private)
     watch.click(

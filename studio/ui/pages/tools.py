@@ -10,9 +10,10 @@ from studio.core.errors import UsageError
 from studio.core.recipe import members_of
 from studio.core.tool import Bench, Tool, ToolResult, kind_of
 from studio.data.files.video import CONTAINERS
-from studio.runs.tools import tools, use
+from studio.runs.tools import fitting, tools, use
 from studio.store.outputs import Outputs
 from studio.ui import forms, html
+from studio.ui.actions import Actions
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.files import served
 from studio.ui.guard import guarded
@@ -24,75 +25,76 @@ NEEDED = {
     "class": "tool.class",
     "points": "tool.points",
 }  # and what is said where it is missing
-FOLLOWING = ("checkpoint", "class", "classes")  # kinds of inputs whose choices follow the chosen checkpoint
 
 
 def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
-    """An accordion for each tool, shown where it fits the chosen checkpoint; images are the photo of Try it.
+    """An accordion for each tool that fits the chosen checkpoint, and below them the place where a result is shown.
 
-    They share the place below them where a result is shown: a page opens the faster the fewer components it has.
+    They are made once a checkpoint is chosen: a page opens the faster the fewer components it has. Images are the photo
+    of Try it.
     """
-    placed = [(tool, *_place(tool, photo)) for tool in tools()]
-    panels = [panel for _, panel, *_ in placed]
-    boxes = [
-        (tool, kind, controls[name])
-        for tool, _, controls, _ in placed
-        for name, kind in _kinds(tool)
-        if kind in FOLLOWING
-    ]
+    actions, known = shared.actions, gr.State(())
+
+    @gr.render([checkpoint], triggers=[checkpoint.change, known.change], show_progress="hidden")
+    def offer(name: str | None) -> None:
+        manifest = actions.store.checkpoint(name).manifest if name else None
+        for tool in fitting(manifest) if manifest else ():
+            panel(tool, manifest)
+
+    def panel(tool: Tool, manifest: Any) -> None:
+        with gr.Accordion(word(f"tool.{tool.name}"), open=False, key=tool.name, elem_id=f"tool-{tool.name}"):
+            gr.Markdown(word(f"tool.{tool.name}.about"))
+            with gr.Row():
+                controls = {
+                    name: photo if kind == "image" else _control(tool, name, _choices(actions, tool, kind, manifest))
+                    for name, kind in _kinds(tool)
+                }
+            _follow_clicks(photo, [controls[name] for name, kind in _kinds(tool) if kind == "points"])
+            button = gr.Button(word(f"tool.{tool.name}"), elem_id=f"tool-{tool.name}-use")
+        _use(actions, tool, checkpoint, controls, button, results)
+
     results = _result()
-    for tool, _, controls, button in placed:
-        _use(shared.actions, tool, checkpoint, controls, button, results)
     *_, made = results
-
-    fitted = gr.State((False,) * len(placed))  # which panels are shown: Gradio redraws what it is told, changed or not
-
-    @guarded
-    def fitting(name: str | None, before: tuple[bool, ...]) -> list[Any]:
-        manifest = shared.actions.store.checkpoint(name).manifest if name else None
-        fits = {tool.name: manifest is not None and tool.fits(manifest) for tool, *_ in placed}
-        names = [other for other in shared.actions.checkpoints() if other[1] != name] if any(fits.values()) else []
-
-        def offer(tool: Tool, kind: str) -> Any:
-            if manifest is None or not fits[tool.name]:
-                return gr.skip()
-            if kind == "checkpoint":
-                return gr.update(choices=[("", ""), *_that_fit(shared.actions, tool, names)], value="")
-            return gr.update(choices=manifest.classes, value=[] if kind == "classes" else "")
-
-        now = tuple(fits.values())
-        shown = [
-            gr.skip() if shows == shown_before else gr.update(visible=shows)
-            for shows, shown_before in zip(now, before, strict=True)
-        ]
-        return [now, *shown, *(offer(tool, kind) for tool, kind, _ in boxes)]
 
     @guarded
     def go_on(name: str) -> Any:
-        return gr.Dropdown(shared.actions.checkpoints(), value=name) if name else gr.skip()
+        return gr.Dropdown(actions.checkpoints(), value=name) if name else gr.skip()
 
-    made.change(go_on, [made], [checkpoint], show_progress="hidden", api_visibility="private")
-    for event in (tab.select, checkpoint.change):
-        event(fitting, [checkpoint, fitted], [fitted, *panels, *(box for *_, box in boxes)], show_progress="hidden",
-              api_visibility="private", concurrency_id="tools-fitting", concurrency_limit=1)  # fmt: skip
+    @guarded
+    def list_known() -> tuple[str, ...]:
+        return tuple(name for _, name in actions.checkpoints())
+
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    made.change(go_on, [made], [checkpoint], **quiet)
+    tab.select(list_known, None, [known], **quiet)
+
+
+def add_endpoints(actions: Actions) -> None:
+    """Each tool as an endpoint for scripts; their inputs and outputs are components, which nobody sees."""
+    with gr.Row(visible=False):
+        checkpoint = gr.Textbox(label="checkpoint")
+        photo = gr.Image(type="pil", label="image")
+        results = _result("api-tool")
+        for tool in tools():
+            controls = [
+                photo if kind == "image" else _control(tool, name, [], "api-tool") for name, kind in _kinds(tool)
+            ]
+            gr.on(
+                [], guarded(_handler(actions, tool)), [checkpoint, *controls], results,
+                concurrency_id="device", api_name="tool_" + tool.name.replace("-", "_"),
+            )  # fmt: skip
+
+
+def _choices(actions: Actions, tool: Tool, kind: str | None, manifest: Any) -> list[Any]:
+    """What an input of this kind may be, for a checkpoint with this manifest."""
+    if kind == "checkpoint":
+        names = [other for other in actions.checkpoints() if other[1] != manifest.id]
+        return [("", ""), *_that_fit(actions, tool, names)]
+    return list(manifest.classes) if kind in ("class", "classes") else []
 
 
 def _that_fit(actions: Any, tool: Tool, names: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(label, name) for label, name in names if tool.fits_beside(actions.store.checkpoint(name).manifest)]
-
-
-def _place(tool: Tool, photo: Any) -> tuple[Any, dict[str, Any], Any]:
-    """Lays a tool out here: its accordion, its controls by their names, and its button."""
-    with gr.Accordion(word(f"tool.{tool.name}"), open=False, visible=False, elem_id=f"tool-{tool.name}") as panel:
-        gr.Markdown(word(f"tool.{tool.name}.about"))
-        with gr.Row():
-            controls = {
-                name: photo if kind == "image" else _control(tool, name, tool.Inputs.model_fields[name])
-                for name, kind in _kinds(tool)
-            }
-        _follow_clicks(photo, [controls[name] for name, kind in _kinds(tool) if kind == "points"])
-        button = gr.Button(word(f"tool.{tool.name}"), elem_id=f"tool-{tool.name}-use")
-    return panel, controls, button
 
 
 def _kinds(tool: Tool) -> list[tuple[str, str | None]]:
@@ -100,36 +102,36 @@ def _kinds(tool: Tool) -> list[tuple[str, str | None]]:
     return [(name, kind_of(info)) for name, info in tool.Inputs.model_fields.items()]
 
 
-def _result() -> list[Any]:
+def _result(key: str = "tool") -> list[Any]:
     """Where whatever tool was used last says and shows what came out; the last of these names a new checkpoint."""
     return [
-        gr.Markdown(elem_id="tool-remark"),
-        gr.Image(label=word("tool.drawn"), visible=False, interactive=False, format="png", elem_id="tool-image"),
-        gr.Video(label=word("tool.drawn"), visible=False, height=480, elem_id="tool-watched"),
-        gr.Dataframe(visible=False, interactive=False, elem_id="tool-table"),
-        gr.HTML(elem_id="tool-csv", elem_classes="run-table", padding=False),
+        gr.Markdown(elem_id=f"{key}-remark"),
+        gr.Image(label=word("tool.drawn"), visible=False, interactive=False, format="png", elem_id=f"{key}-image"),
+        gr.Video(label=word("tool.drawn"), visible=False, height=480, elem_id=f"{key}-watched"),
+        gr.Dataframe(visible=False, interactive=False, elem_id=f"{key}-table"),
+        gr.HTML(elem_id=f"{key}-csv", elem_classes="run-table", padding=False),
         gr.Gallery(
             label=word("tool.drawn"),
             visible=False,
             columns=4,
             height=420,
-            elem_id="tool-images",
+            elem_id=f"{key}-images",
             object_fit="contain",
             buttons=["fullscreen"],
         ),
-        gr.Textbox(visible="hidden", elem_id="tool-made", elem_classes="unseen"),
+        gr.Textbox(visible="hidden", elem_id=f"{key}-made", elem_classes="unseen"),
     ]
 
 
 def _use(
-    actions: Any, tool: Tool, checkpoint: Any, controls: dict[str, Any], button: Any, results: list[Any]
+    actions: Actions, tool: Tool, checkpoint: Any, controls: dict[str, Any], button: Any, results: list[Any]
 ) -> None:  # fmt: skip
     """A click on its button uses a tool, and so does what of its controls is let go or chosen from several."""
     moved = [control.release for control in controls.values() if isinstance(control, gr.Slider)]
     moved += [controls[name].input for name, kind in _kinds(tool) if kind == "classes"]
     gr.on(
         [button.click, *moved], guarded(_handler(actions, tool)), [checkpoint, *controls.values()], results,
-        concurrency_id="device", api_name="tool_" + tool.name.replace("-", "_"),
+        concurrency_id="device", api_visibility="private",
     )  # fmt: skip
 
 
@@ -138,26 +140,32 @@ def _follow_clicks(photo: Any, boxes: list[Any]) -> None:
     if not boxes:
         return
 
-    @guarded
-    def add_point(points: str, at: gr.SelectData) -> str:
-        return ", ".join(filter(None, [points, *(f"{side:.0f}" for side in at.index)]))
-
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    photo.select(add_point, [boxes[0]], [boxes[0]], **quiet)
+    photo.select(guarded(add_point), [boxes[0]], [boxes[0]], **quiet)
     photo.change(lambda: [""] * len(boxes) if len(boxes) > 1 else "", None, boxes, **quiet)
 
 
-def _control(tool: Tool, name: str, info: Any) -> Any:
-    shown = {"label": word(f"tool.{tool.name}.{name}"), "elem_id": f"tool-{tool.name}-{name}", "min_width": 160}
+def add_point(points: str, at: gr.SelectData) -> str:
+    """The points written so far, and the one that was clicked at."""
+    return ", ".join(filter(None, [points, *(f"{side:.0f}" for side in at.index)]))
+
+
+def _control(tool: Tool, name: str, known: list[Any], key: str = "tool") -> Any:
+    """The box for an input; `known` are its choices, where these follow the checkpoint."""
+    info = tool.Inputs.model_fields[name]
+    shown = {
+        "label": word(f"tool.{tool.name}.{name}"), "elem_id": f"{key}-{tool.name}-{name}", "min_width": 160,
+        "key": f"{key}-{tool.name}-{name}", "interactive": True,
+    }  # fmt: skip
     kind, members = kind_of(info), members_of(info.annotation)
     if kind == "other-image":
         return gr.Image(type="pil", image_mode="RGB", height=200, sources=["upload", "clipboard"], **shown)
     if kind == "film":
         return gr.File(file_types=list(CONTAINERS), **shown)
     if kind in ("checkpoint", "class"):
-        return gr.Dropdown([("", "")], value="", allow_custom_value=True, **shown)
+        return gr.Dropdown(known, value="", allow_custom_value=True, **shown)
     if kind == "classes":
-        return gr.Dropdown([], value=[], multiselect=True, **shown)
+        return gr.Dropdown(known, value=[], multiselect=True, **shown)
     if options := forms.choices(info.annotation):
         return gr.Dropdown([("", "") if option is None else option for option in options], value="", **shown)
     if bool in members:

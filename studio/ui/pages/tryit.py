@@ -89,15 +89,10 @@ def build(shared: Any, tab: Any) -> None:
     private = {"api_visibility": "private"}
     tab.select(listing, [checkpoint], [checkpoint], show_progress="hidden", **private)
     checkpoint.change(chosen, [checkpoint], [served_by, use, undo, mind], show_progress="hidden", **private)
-    for event in (photo.change, checkpoint.change):
-        event(
-            look,
-            [checkpoint, photo],
-            [answer, remark, nearest, drawn],
-            concurrency_id="device",
-            concurrency_limit=1,
-            **private,
-        )
+    gr.on(
+        [photo.change, checkpoint.change], look, [checkpoint, photo], [answer, remark, nearest, drawn],
+        concurrency_id="device", concurrency_limit=1, **private,
+    )  # fmt: skip
     undo.click(go_back, [checkpoint], [checkpoint], show_progress="hidden", **private)
 
 

@@ -152,9 +152,8 @@ def use_tool(page, tool, film=None, **texts):
         page.keyboard.press("Enter")
     if tool == "enrol":
         page.check("#tool-enrol-agreed input")
-    before = page.inner_text("#tool-remark")
+    said = "document.querySelector('#tool-remark p')?.innerText ?? ''"
+    before = page.evaluate(said)
     page.click(f"#tool-{tool}-use")
-    page.wait_for_function(
-        "before => ![before, ''].includes(document.querySelector('#tool-remark').innerText)", arg=before
-    )
-    return page.inner_text("#tool-remark")
+    page.wait_for_function(f"before => ![before, ''].includes({said})", arg=before)
+    return page.evaluate(said)
