@@ -204,7 +204,7 @@ class Actions:
 
     def _refuse_visitors(self) -> None:
         if self.hosted:
-            raise UsageError("A hosted page says nothing of its machine, and is cleaned up by its owner.")
+            raise UsageError("A hosted page says nothing of its machine; its owner names checkpoints and cleans up.")
 
     def compare(self, run_ids: Sequence[str]) -> Comparison:
         """Runs side by side. Raises UsageError for fewer than two, and for one that is not theirs who ask."""
@@ -222,6 +222,19 @@ class Actions:
             if (row.get("classes") or row.get("task") in without) and not row.get("problem")
         ]  # fmt: skip
         return [(display_names.checkpoint(row, self._data_of(row["checkpoint"])), row["checkpoint"]) for row in rows]
+
+    def name_checkpoint(self, checkpoint: str, name: str) -> None:
+        """Gives a checkpoint this tag alone; none for an empty name. Raises UsageError where hosted, and as `tag`."""
+        self._refuse_visitors()
+        store, kept = self.store, self.store.checkpoint(checkpoint).id
+        if name:
+            store.tag(kept, name)
+        for tag in [tag for tag, target in store.tags().items() if target == kept and tag != name]:
+            store.untag(tag)
+
+    def delete_checkpoint(self, checkpoint: str) -> None:
+        """Deletes a checkpoint of whoever asks. Raises UsageError for one that is not theirs, or is looked through."""
+        self.store.delete(checkpoint)
 
     def _data_of(self, checkpoint: str) -> str:
         """What a checkpoint was trained on; a checkpoint never changes, so it is read once."""

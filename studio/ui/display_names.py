@@ -12,9 +12,9 @@ from studio.ui.html import number
 
 
 def checkpoint(row: dict[str, Any], data_name: str) -> str:
-    """`fcos · scenes · mAP 0.412 · 29 Nov 14:05 · fcos-97292b`, what is known of it."""
+    """`mine · fcos · scenes · mAP 0.412 · 29 Nov 14:05 · fcos-97292b`: its tags, and what is known of it."""
     method = str(row.get("method") or "").rpartition("/")[2]
-    parts = (method, data_name, score(row), time(row.get("created")), row["checkpoint"])
+    parts = (*(row.get("tags") or ()), method, data_name, score(row), time(row.get("created")), row["checkpoint"])
     return "  ·  ".join(part for part in parts if part)
 
 

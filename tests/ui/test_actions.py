@@ -151,6 +151,24 @@ def test_the_page_shows_the_table_of_a_sweep_from_its_runs_and_then_from_the_run
     assert how_far(Actions(home, hosted=True), "en") == html.sweeps([], "en")
 
 
+def test_a_checkpoint_is_named_renamed_and_deleted_and_a_visitor_deletes_only_what_is_theirs(home):
+    def put():
+        facts = {"face": "EpisodeHead", "task": "classify", "method": "fewshot/prototypes", "classes": ["a", "b"]}
+        return Store(home).put(Manifest(**facts), {"a": torch.zeros(2)}).id
+
+    actions, mine, other = Actions(home), put(), put()
+    for name in ("cows", "herd"):
+        actions.name_checkpoint(mine, name)
+        assert dict((key, text) for text, key in actions.checkpoints())[mine].startswith(f"{name}  ·  prototypes")
+    assert list(Store(home).tags()) == ["herd"]
+    with pytest.raises(UsageError, match="There is no checkpoint"):
+        Actions(home, hosted=True).delete_checkpoint(other)
+    with pytest.raises(UsageError, match="hosted"):
+        Actions(home, hosted=True).name_checkpoint(other, "mine")
+    actions.delete_checkpoint(mine)
+    assert [key for _, key in actions.checkpoints()] == [other] and not Store(home).tags()
+
+
 def test_the_owner_sees_what_is_held_and_cleans_up_and_a_visitor_does_neither(home):
     (home.blobs / "ab").mkdir(parents=True)
     (home.blobs / "ab" / ("ab" + "0" * 62)).write_bytes(b"x" * 3 * 2**20)  # that nothing refers to

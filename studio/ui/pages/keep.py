@@ -1,5 +1,6 @@
 """Keep it: a checkpoint written in another form, pushed to a hub, served, or opened in Python."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from studio.runs.export import WRITERS
 from studio.ui import html
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.files import served
-from studio.ui.guard import guarded
+from studio.ui.guard import guarded, inform
 
 
 def build(actions: Any, checkpoint: Any) -> tuple[Any, Any]:
@@ -31,6 +32,13 @@ def build(actions: Any, checkpoint: Any) -> tuple[Any, Any]:
             public = gr.Checkbox(False, label=word("try.public"), elem_id="try-public")
             push = gr.Button(word("try.push"), elem_id="try-push")
             pushed = gr.Markdown(elem_id="try-pushed")
+        with gr.Row():
+            name = gr.Textbox(
+                placeholder=word("try.name"), show_label=False, max_lines=1, visible=not actions.hosted,
+                elem_id="try-name",
+            )  # fmt: skip
+            rename = gr.Button(word("try.rename"), size="sm", visible=not actions.hosted, elem_id="try-rename")
+            delete = gr.Button(word("try.delete"), size="sm", elem_id="try-delete")
         served_by = gr.Markdown(label=word("try.serve"), show_label=True, container=True, elem_id="try-serve")
         use = gr.Markdown(label="Python", show_label=True, container=True, elem_id="try-python")
 
@@ -48,10 +56,36 @@ def build(actions: Any, checkpoint: Any) -> tuple[Any, Any]:
             raise UsageError(say("try.none", language_of(request)))
         return say("try.pushed", language_of(request), url=actions.push(name, chosen_kind, to, open_to_all))
 
+    @guarded
+    def give_name(chosen: str | None, wanted: str, request: gr.Request) -> Any:
+        if not chosen:
+            raise UsageError(say("try.none", language_of(request)))
+        actions.name_checkpoint(chosen, wanted.strip())
+        return gr.Dropdown(actions.checkpoints(), value=chosen), ""
+
+    @guarded
+    def forget(chosen: str | None, request: gr.Request) -> Any:
+        if not chosen:
+            return gr.skip()
+        actions.delete_checkpoint(chosen)
+        inform(say("try.deleted", language_of(request), name=chosen), seconds=5)
+        known = actions.checkpoints()
+        return gr.Dropdown(known, value=known[0][1] if known else None)
+
+    private = {"api_visibility": "private"}
+    rename.click(give_name, [checkpoint, name], [checkpoint, name], **private)
+    delete.click(forget, [checkpoint], [checkpoint], js=_asking("try.delete.sure"), **private)
     device = {"concurrency_id": "device", "api_visibility": "private"}
     export.click(write, [checkpoint, kind], [exported, compared], **device)
     push.click(send, [checkpoint, kind, repo, public], [pushed], **device)
     return served_by, use
+
+
+def _asking(key: str) -> str:
+    """In the browser: goes on with a checkpoint only where a person says yes."""
+    english, chinese = (json.dumps(say(key, language)) for language in ("en", "zh"))
+    question = f"(navigator.language.startsWith('zh') ? {chinese} : {english})"
+    return f"(name) => [name && confirm(`${{{question}}} ${{name}}`) ? name : null]"
 
 
 def code_for(checkpoint: str) -> tuple[str, str]:
