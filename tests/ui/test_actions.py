@@ -170,8 +170,7 @@ def test_a_checkpoint_is_named_renamed_and_deleted_and_a_visitor_deletes_only_wh
 
 
 def test_the_owner_sees_what_is_held_and_cleans_up_and_a_visitor_does_neither(home):
-    (home.blobs / "ab").mkdir(parents=True)
-    (home.blobs / "ab" / ("ab" + "0" * 62)).write_bytes(b"x" * 3 * 2**20)  # that nothing refers to
+    Store(home).blobs.put(b"x" * 3 * 2**20)  # that nothing refers to
     Store(home).new_run(recipes.load("quickstart"))
     actions = Actions(home)
     for language, word in (("en", "can be cleaned up"), ("zh", "可以清理")):

@@ -183,7 +183,7 @@ def uploaded(visitor, content: bytes, name: str) -> dict:
 
 def test_a_film_is_watched_over_the_api_and_its_answer_is_its_visitors(owned, hosted_page, tmp_path):
     mine, checkpoint = owned
-    remark, _, film, table, _ = mine.call(
+    remark, _, film, table, *_ = mine.call(
         "tool_watch_film", checkpoint, uploaded(mine, film_bytes(tmp_path), "f.mp4"), 2, False
     )
     assert "2 frames" in remark and table["value"]["data"]
@@ -222,7 +222,7 @@ def test_another_visitors_checkpoint_is_not_there_for_any_tool_or_button(owned, 
         for endpoint, inputs in (("predict", (image, 3)), ("export", ("safetensors",))):
             with no_such:
                 other.call(endpoint, name, *inputs)
-        for handler, inputs in (("chosen", ()), ("write", ("safetensors",)), ("fitting", ((),))):
+        for handler, inputs in (("chosen", ()), ("write", ("safetensors",)), ("apply", ())):
             with no_such:
                 other.press(handler, name, *inputs)
     assert checkpoint not in str(other.press("listing", None, page="tryit"))

@@ -36,6 +36,7 @@ def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
     actions, known = shared.actions, gr.State(())
 
     @gr.render([checkpoint], triggers=[checkpoint.change, known.change], show_progress="hidden")
+    @guarded
     def offer(name: str | None) -> None:
         manifest = actions.store.checkpoint(name).manifest if name else None
         for tool in fitting(manifest) if manifest else ():
@@ -72,8 +73,8 @@ def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
 def add_endpoints(actions: Actions) -> None:
     """Each tool as an endpoint for scripts; their inputs and outputs are components, which nobody sees."""
     with gr.Row(visible=False):
-        checkpoint = gr.Textbox(label="checkpoint")
-        photo = gr.Image(type="pil", label="image")
+        checkpoint = gr.Textbox(label="checkpoint", elem_id="api-tool-checkpoint")
+        photo = gr.Image(type="pil", label="image", elem_id="api-tool-photo")
         results = _result("api-tool")
         for tool in tools():
             controls = [
