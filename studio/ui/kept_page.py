@@ -17,7 +17,8 @@ Message = dict[str, Any]
 class KeptPage:
     """ASGI middleware that answers `GET /` lean, and from memory, by the address it is asked under.
 
-    Asked with a query or a login it is made anew, for `?view=api` in full. What it keeps is the same for every visitor.
+    Asked with a query, such as `?view=api`, it is what Gradio makes, in full; with a login it is made anew. What it
+    keeps is the same for every visitor.
     """
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
@@ -26,7 +27,7 @@ class KeptPage:
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         is_page = scope["type"] == "http" and scope["method"] == "GET" and scope["path"] == "/"
-        if not is_page or b"view=api" in scope["query_string"]:
+        if not is_page or scope["query_string"]:
             await self._app(scope, receive, send)
             return
         key = _key(scope)
@@ -64,7 +65,7 @@ def _made_lean(messages: list[Message]) -> list[Message]:
 def _key(scope: dict[str, Any]) -> Any:
     """What the answer depends on; None where it is not the same for all."""
     headers = dict(scope["headers"])
-    if scope["query_string"] or b"access-token" in headers.get(b"cookie", b"") or b"authorization" in headers:
+    if b"access-token" in headers.get(b"cookie", b"") or b"authorization" in headers:
         return None
     return scope.get("scheme"), scope.get("root_path"), *(headers.get(name) for name in _SAYS_ADDRESS)
 
