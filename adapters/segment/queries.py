@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from adapters.backbones.pyramid_maps import resized
 from adapters.segment.hf_base import TransformersSegmenter
 from studio.core.streams import Batch, Step
 from studio.data.masks.class_map import VOID
@@ -11,9 +12,10 @@ LEAST = 1e-6  # of a class's evidence at a pixel, before its logarithm
 
 
 class Queries(nn.Module):
-    """images [B, 3, H, W] -> logarithms [B, C, h, w] of how much the queries say for each class at a place.
+    """images [B, 3, H, W] -> logarithms [B, C, H, W] of how much the queries say for each class at a pixel.
 
-    Sum over the queries of the probability of the class times that of the mask. Cheng et al. 2021, MaskFormer, 3.4.
+    Sum over the queries of the probability of the class times that of the mask. Cheng et al. 2021, MaskFormer, 3.4. The
+    logits of the masks are enlarged first, as the authors do: between logarithms an edge lies elsewhere.
     """
 
     def __init__(self, model: nn.Module, any_size: bool, resampled: bool = False) -> None:
@@ -23,7 +25,8 @@ class Queries(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         outputs = self.model(pixel_values=images)
         classes = outputs.class_queries_logits.softmax(-1)[..., :-1]
-        evidence = torch.einsum("bqc,bqhw->bchw", classes, outputs.masks_queries_logits.sigmoid())
+        masks = resized(outputs.masks_queries_logits, images.shape[-2:]).sigmoid()
+        evidence = torch.einsum("bqc,bqhw->bchw", classes, masks)
         return evidence.clamp(min=LEAST).log()
 
 

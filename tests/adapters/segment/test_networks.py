@@ -1,13 +1,16 @@
 """Every network builds without a download, learns, and gives back the same maps from its file."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from small_networks import NETWORKS, SIZE, VIT, asked, dinov2_folder, encoder_folder, scenes, small, train
 from torch.nn import Dropout, Dropout2d
+from torch.nn.functional import interpolate
 
 from adapters.segment.eomt import annealed
-from adapters.segment.queries import QuerySegmenter, by_class
+from adapters.segment.queries import Queries, QuerySegmenter, by_class
 from studio.core import registry
 from studio.core.errors import UsageError
 from studio.core.streams import Batch, Step
@@ -206,3 +209,16 @@ def test_low_rank_updates_learn_in_place_of_a_backbone_and_are_merged_for_export
 def test_mask2former_learns_a_mask_for_each_class_that_an_image_shows():
     labels, masks = by_class(torch.tensor([[3, 3], [VOID, 0]], dtype=torch.uint8))
     assert labels.tolist() == [0, 3] and masks.sum((1, 2)).tolist() == [1, 2]
+
+
+def test_masks_of_queries_are_enlarged_before_they_are_summed():
+    draw = torch.Generator().manual_seed(0)
+    classes, masks = torch.randn(1, 3, 3, generator=draw), 8 * torch.randn(1, 3, 4, 4, generator=draw)
+    given = SimpleNamespace(class_queries_logits=classes, masks_queries_logits=masks)
+    found = Queries(lambda pixel_values: given, any_size=True)(torch.zeros(1, 3, 16, 16))
+    large = interpolate(masks.double(), (16, 16), mode="bilinear").sigmoid()
+    expected = torch.zeros(1, 2, 16, 16, dtype=torch.float64)
+    for query in range(3):
+        for label in range(2):
+            expected[:, label] += classes.double().softmax(-1)[:, query, label].view(1, 1, 1) * large[:, query]
+    torch.testing.assert_close(found.exp().double(), expected, rtol=1e-4, atol=1e-5)
