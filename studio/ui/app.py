@@ -19,7 +19,7 @@ from studio.ui.doors import LOCAL_NAMES, Doors, Served
 from studio.ui.form import Form
 from studio.ui.kept_page import KeptPage
 from studio.ui.lesson import first_lesson
-from studio.ui.pages import data, label, learn, runs, start, train, tryit
+from studio.ui.pages import class_boxes, data, label, learn, runs, start, train, tryit
 from studio.ui.progress import show_little_progress
 from studio.ui.sessions import SESSIONS, LeanConfig
 from studio.ui.start_cards import cards
@@ -29,7 +29,12 @@ from studio.ui.visitors import secret_of
 FONTS = ["system-ui", "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "sans-serif"]  # the machine's own: none is fetched
 
 #: whole pieces of the page that are there before anything is asked of the server
-PIECES = {"start.cards": cards, "data.folder": data.folder_drop, "learn.first": first_lesson}
+PIECES = {
+    "start.cards": cards,
+    "data.folder": data.folder_drop,
+    "data.webcam.piece": class_boxes.webcam,
+    "learn.first": first_lesson,
+}
 API_LINK = "<a href='./?view=api'>API · MCP</a>"  # opens the page in full: what it shows otherwise is lean
 
 EVERY_S = 1.0  # between looks at the run being watched

@@ -14,10 +14,9 @@ from studio.ui.catalogue import language_of, piece, say, word
 from studio.ui.form import READ
 from studio.ui.forms import Screen
 from studio.ui.guard import guarded, inform
-from studio.ui.pages import image_grid, versions
+from studio.ui.pages import class_boxes, image_grid, versions
 from studio.ui.scripts import script
 
-BOXES = 8
 #: the preset with which two domains begin, by what their items carry
 ADAPTING = {"labels": "align-compare", "boxes": "scenes-clear-to-fog", "none": "clear-to-night"}
 ROLES = ("train", "source", "target", "val", "test")
@@ -32,7 +31,7 @@ def build(shared: Any) -> None:
     )  # fmt: skip
     with gr.Tabs(elem_id="data-ways"):
         with gr.Tab(word("data.boxes"), id="boxes", elem_id="data-boxes-tab"):
-            names, files, shown = _class_boxes()
+            names, files = class_boxes.build()
             use_boxes = gr.Button(word("data.use"), elem_id="data-use-boxes", variant="primary")
         with gr.Tab(word("data.zip"), id="zip", elem_id="data-zip-tab"):
             zipped = gr.File(label=word("data.zip.label"), file_types=[".zip"], file_count="single", elem_id="data-zip")
@@ -68,7 +67,7 @@ def build(shared: Any) -> None:
     @guarded
     def take_boxes(sent: str, part: str, request: gr.Request, *boxes: Any) -> tuple[Any, ...]:
         photos: dict[str, list[str]] = {}
-        for number, (name, chosen) in enumerate(zip(boxes[:BOXES], boxes[BOXES:], strict=True), start=1):
+        for number, (name, chosen) in enumerate(zip(boxes[: len(names)], boxes[len(names) :], strict=True), start=1):
             if chosen and not (name or "").strip():
                 raise DataError(say("data.unnamed", language_of(request), number=number))
             if chosen:
@@ -145,39 +144,3 @@ def refuse_one_class(report: dict[str, Any], language: str) -> None:
     present = [name for name, count in report["classes"].items() if count]
     if len(present) == 1 and report["truth"] == "labels":
         raise DataError(say("data.one_class", language, name=present[0]))
-
-
-def _class_boxes() -> tuple[list[Any], list[Any], Any]:
-    """Boxes of a class name and its photos; two at first, more by a button."""
-    names, files, rows = [], [], []
-    shown = gr.State(2)
-    for start in range(0, BOXES, 2):
-        with gr.Row(visible=start == 0) as row:
-            for number in (start + 1, start + 2):
-                with gr.Column(min_width=240):
-                    names.append(
-                        gr.Textbox(
-                            label=word("data.class"),
-                            placeholder=word("data.class.example"),
-                            max_lines=1,
-                            elem_id=f"class-name-{number}",
-                        )
-                    )
-                    files.append(
-                        gr.File(
-                            label=word("data.photos"),
-                            file_count="multiple",
-                            file_types=["image"],
-                            height=130,
-                            elem_id=f"class-files-{number}",
-                        )
-                    )
-        rows.append(row)
-    more = gr.Button(word("data.more"), size="sm", elem_id="data-more-classes")
-
-    def show_more(count: int) -> list[Any]:
-        count = min(BOXES, count + 2)
-        return [count, *(gr.Row(visible=2 * place < count) for place in range(len(rows)))]
-
-    more.click(show_more, shown, [shown, *rows], show_progress="hidden", api_visibility="private")
-    return names, files, shown

@@ -74,3 +74,22 @@ def drop(page, selector, path):
     for kind in ("dragEnter", "dragOver", "drop"):
         held = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
         session.send("Input.dispatchDragEvent", {"type": kind, **at, "data": held})
+
+
+@pytest.mark.slow
+def test_shots_of_a_webcam_go_to_the_class_that_is_chosen(served, browser):
+    page = open_page(browser, served[1])
+    page.context.grant_permissions(["camera"])
+    tab(page, "Data")
+    page.click("#data-webcam summary")
+    for number, name in enumerate(("cup", "bowl"), start=1):
+        page.fill(f"#class-name-{number} input", name)
+        for shots in (1, 2):
+            page.click(f"#data-webcam button:has-text('{name}'):enabled")
+            page.wait_for_function(
+                "([box, count]) => document.querySelectorAll(`#${box} .file`).length === count",
+                arg=[f"class-files-{number}", shots],
+            )
+    page.click("#data-use-boxes")
+    page.wait_for_selector("#report-card h3:has-text('4 images in 2 classes')", timeout=90_000)
+    assert page.problems == []

@@ -1,0 +1,50 @@
+// Shots of a webcam become photos of a class: each is given to the box of its class, as if it had been chosen there.
+const box = (number) => document.querySelector(`#class-files-${number}`);
+const photos = (number) => box(number).querySelectorAll(".file").length;
+const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+
+function offer() {  // a button for each class that has a name; until the camera is there they can't be pressed
+  const disabled = part("video").videoWidth ? null : "";
+  const classes = [...document.querySelectorAll("[id^=class-name-] input")].map((input) => [
+    Number(input.closest("[id^=class-name-]").id.split("-").pop()), input.value.trim(),
+  ]).filter(([, name]) => name);
+  const shutter = ([number, name]) => make("button", { type: "button", disabled, onclick: () => shoot(number) }, name);
+  part("classes").replaceChildren(...classes.map(shutter));
+  part("unnamed").hidden = classes.length > 0;
+}
+
+async function watch(open) {
+  const video = part("video");
+  video.srcObject?.getTracks().forEach((track) => track.stop());
+  video.srcObject = null;
+  part("refused").hidden = true;
+  if (!open) return;
+  offer();
+  try {
+    video.srcObject = await navigator.mediaDevices.getUserMedia({ video: true });
+    await video.play();
+    offer();
+  } catch {  // refused, none there, or the page is not on a safe address
+    part("refused").hidden = false;
+  }
+}
+
+async function shoot(number) {
+  const video = part("video"), canvas = make("canvas"), before = photos(number);
+  const buttons = [...part("classes").children];
+  buttons.forEach((button) => button.disabled = true);
+  [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
+  canvas.getContext("2d").drawImage(video, 0, 0);
+  const blob = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.95));
+  const chosen = new DataTransfer(), input = box(number).querySelector("input[type=file]");
+  chosen.items.add(new File([blob], `webcam-${Date.now()}.jpg`, { type: "image/jpeg" }));
+  input.files = chosen.files;
+  input.dispatchEvent(new Event("change"));
+  for (let wait = 0; wait < 100 && photos(number) <= before; wait++) await pause(50);  // one after the other
+  buttons.forEach((button) => button.disabled = false);
+}
+
+element.addEventListener("toggle", (event) => watch(event.target.open), true);
+document.addEventListener("input", (event) => {
+  if (event.target.closest?.("[id^=class-name-]") && part("panel")?.open) offer();
+});
