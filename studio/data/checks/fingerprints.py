@@ -15,7 +15,7 @@ NEAR_BITS = 6  # of 64, in which the hashes of near copies may differ
 ALIKE = 0.98  # correlation of their small grey copies
 SMALL = 16  # pixels of a side of these
 FLAT = 2.0  # standard deviation (of 255) below which an image shows too little to be compared
-CHUNK = 256  # rows compared at once
+PAIRS = 2**23  # compared at once, 8 bytes each
 
 
 @dataclass(frozen=True)
@@ -42,18 +42,17 @@ def difference_hash(grey: Image.Image) -> int:
 def near_groups(fingerprints: list[Fingerprint]) -> list[list[int]]:
     """Groups of two or more indices that are linked by near likeness, each sorted.
 
-    All pairs are compared, some 10 s for 100,000 images; the memory is that of CHUNK rows.
+    All pairs are compared, some 10 s for 100,000 images; the memory is 300 bytes an image beside that of PAIRS.
     """
     if len(fingerprints) < 2:
         return []
     hashes = np.array([fingerprint.hash for fingerprint in fingerprints], dtype=np.uint64)
-    small = np.stack([fingerprint.small for fingerprint in fingerprints]).astype(np.float32)
-    spread = small.std(axis=1, keepdims=True)
-    small = (small - small.mean(axis=1, keepdims=True)) / np.maximum(spread, 1e-6) / SMALL
-    telling = np.flatnonzero(spread[:, 0] >= FLAT)
+    small = np.stack([fingerprint.small for fingerprint in fingerprints])
+    telling = np.flatnonzero([row.astype(np.float32).std() >= FLAT for row in small])
     group = np.arange(len(fingerprints))
-    for start in range(0, len(telling), CHUNK):
-        first, second = _near_pairs(telling[start : start + CHUNK], telling[start:], hashes, small)
+    rows = max(1, PAIRS // max(1, len(telling)))
+    for start in range(0, len(telling), rows):
+        first, second = _near_pairs(telling[start : start + rows], telling[start:], hashes, small)
         if len(first):
             group = _merged(group, first, second)
     members: dict[int, list[int]] = {}
@@ -71,6 +70,12 @@ def _merged(group: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndar
     return connected_components(links, directed=False)[1][group]
 
 
+def _standardised(small: np.ndarray) -> np.ndarray:
+    """Rows uint8 [N, SMALL * SMALL] as float32 whose products are correlations; none is flat."""
+    values = small.astype(np.float32)
+    return (values - values.mean(axis=1, keepdims=True)) / values.std(axis=1, keepdims=True) / SMALL
+
+
 def _near_pairs(
     rows: np.ndarray, columns: np.ndarray, hashes: np.ndarray, small: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -78,6 +83,6 @@ def _near_pairs(
     close = np.bitwise_count(hashes[rows, None] ^ hashes[None, columns]) <= NEAR_BITS
     close &= np.arange(len(columns))[None, :] > np.arange(len(rows))[:, None]
     some_rows, some_columns = np.flatnonzero(close.any(axis=1)), np.flatnonzero(close.any(axis=0))
-    alike = small[rows[some_rows]] @ small[columns[some_columns]].T >= ALIKE
+    alike = _standardised(small[rows[some_rows]]) @ _standardised(small[columns[some_columns]]).T >= ALIKE
     at, to = np.nonzero(alike & close[np.ix_(some_rows, some_columns)])
     return rows[some_rows[at]], columns[some_columns[to]]
