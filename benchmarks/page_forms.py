@@ -109,7 +109,7 @@ def fill_and_start(page: Any, preset: str, way: str, filed: list[str], store: St
 
 def choose_preset(page: Any, preset: str) -> None:
     stamp = "document.querySelector('#recipe-form').dataset.stamp"
-    before = page.evaluate(stamp)
+    before = page.locator("#recipe-form").get_attribute("data-stamp")  # waits until the form is there
     page.click("#train-preset input")
     page.locator(f"[role=option][aria-label^='{preset}  ·']").click()
     page.wait_for_function(f"before => {stamp} !== before", arg=before)

@@ -100,6 +100,7 @@ class Page(gr.Blocks):
             "max_file_size": "2gb",
             "state_session_capacity": SESSIONS,
             "pwa": False,
+            "_frontend": False,  # or Gradio gives up where load or a proxy keeps it from its own page for 3 s
         }
         return super().launch(*args, **{**settings, **options})
 

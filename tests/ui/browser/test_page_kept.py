@@ -26,6 +26,12 @@ def test_a_run_outlives_the_server_that_was_killed_and_the_next_one_shows_and_st
         page.click("#train-start")
         wait_for_status(page, "running")
         run = page.inner_text("#run-state code")
+        page.reload()  # in mid-training: it opens on Start, with what runs above every tab
+        page.wait_for_selector("#run-banner .banner:visible")
+        tab(page, "Train")
+        wait_for_status(page, "running")
+        assert page.inner_text("#run-state code") == run
+        page.wait_for_function("document.querySelector('#field-train-epochs input')?.value === '9000'")
         server.kill()
         server.wait()
         server = page_load.serve(outside_home, port)

@@ -1,9 +1,10 @@
 """The page in two languages, on a phone, and for those who see or use it otherwise."""
 
+import re
 from pathlib import Path
 
 import pytest
-from person import open_page, phone_tab, tab
+from person import open_page, phone_tab, tab, wait_for_status
 
 from studio.label.desk import start
 from studio.store.labelling import projects
@@ -21,6 +22,20 @@ def test_the_page_speaks_the_visitors_language(served, browser, locale, word):
         tab(page, "训练")
         page.get_by_text("方法自身的参数").click()
         page.wait_for_selector("text=查询到类别均值的距离")
+
+
+@pytest.mark.slow
+def test_a_demo_is_run_from_the_card_to_its_result_in_chinese(served, browser):
+    page = open_page(browser, served[1], locale="zh-CN")
+    page.click("#start-demo")
+    page.wait_for_selector("#train-start:visible")
+    page.fill("#field-eval-episodes input", "20", force=True)
+    page.click("#train-start")
+    wait_for_status(page, "finished")
+    assert page.inner_text("#run-status") == "已完成"
+    said = page.inner_text("#run-state").replace(page.inner_text("#run-state code"), "")
+    assert not re.findall(r"[A-Za-z]{4,} [A-Za-z]{4,}", said)  # no English sentence
+    assert page.problems == []
 
 
 def test_a_topic_says_when_it_works_and_leads_to_its_methods(served, browser):

@@ -149,12 +149,17 @@ def test_a_run_goes_on_when_its_tab_is_closed_and_another_tab_finds_it(served, b
 
 
 @pytest.mark.slow
-def test_wrong_input_is_answered_in_a_sentence(served, browser):
+def test_wrong_input_is_answered_in_a_sentence(served, browser, tmp_path):
     _, url = served
     page = open_page(browser, url)
     tab(page, "Data")
     page.click("#data-use-boxes")
     page.wait_for_selector("text=at least two classes")
+    (tmp_path / "my photos.zip").write_text("no zip")
+    page.click("#data-zip-tab-button")
+    page.set_input_files("#data-zip input[type=file]", tmp_path / "my photos.zip")
+    page.wait_for_selector("text=my photos.zip is no readable zip")
+    assert not page.is_visible("#data-onward")
     tab(page, "Train")
     page.fill("#field-data-train input", "foldr:photos")
     page.click("#train-start")
