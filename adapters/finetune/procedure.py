@@ -100,6 +100,14 @@ class LearnerPredictor(Predictor):
         with torch.inference_mode():
             return self.learner.predict(normalize(batch, self.preprocess)).softmax(dim=1).cpu().numpy()
 
+    def where_it_looks(self, image: Image.Image) -> tuple[str, Image.Image, np.ndarray] | None:
+        seen = to_input(image, self.preprocess)
+        explained = self.learner.explain(normalize(seen[None].to(self.device), self.preprocess))
+        if explained is None:
+            return None
+        name, heat = explained
+        return name, Image.fromarray(seen.permute(1, 2, 0).numpy()), heat[0].float().cpu().numpy()
+
     def module(self) -> nn.Module:
         return self.learner.module
 

@@ -99,6 +99,10 @@ class Predictor:
         """What is said of each RGB image."""
         return [RankedClasses(self.classes, scores) for scores in self.scores(images)]
 
+    def where_it_looks(self, image: "Image.Image") -> "tuple[str, Image.Image, np.ndarray] | None":
+        """How it is known, what it sees of an RGB image, and heat [h, w] in 0..1 over that; None if it can't tell."""
+        return None
+
     @property
     def note(self) -> str:
         """What is to be said behind the predictions; empty where nothing is."""

@@ -36,6 +36,10 @@ SORTER = {
     "method": "fewshot/prototypes", "device": "cpu", "model": {"backbone": "studio/conv4", "image_size": 16},
     "data": {"train": "builtin:digits?per_class=4"}, "eval": {"ways": 3, "shots": 1, "queries": 1, "episodes": 2},
 }  # fmt: skip
+TRAINED = {
+    "method": "finetune/full", "device": "cpu", "model": {"backbone": "studio/conv4", "image_size": 16},
+    "data": {"train": "builtin:digits?per_class=4"}, "train": {"epochs": 1},
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +126,14 @@ def test_a_whole_folder_is_answered_as_a_table_with_its_mistakes_to_click_throug
     assert "3 images were answered" in remark and not mistakes.visible
 
 
+def test_a_trained_classifier_shows_on_what_its_answer_rests(page, made):
+    home = made[0]
+    trained = run_inline(submit(recipes.parse(TRAINED), Store(home)), home).checkpoint
+    assert "where-it-looks" in [tool.name for tool in fitting(Store(home).checkpoint(trained).manifest)]
+    remark, drawn, *_ = page["where-it-looks"](REQUEST, trained, image())
+    assert "by Grad-CAM" in remark and drawn.visible and Image.open(drawn.value["path"]).size == (16, 16)
+
+
 def test_what_is_taught_is_a_new_checkpoint_and_the_old_one_stays(page, made):
     functions = page
     home, _, sorter = made
@@ -160,6 +172,7 @@ def test_the_command_line_has_them_too(made, film, tmp_path, monkeypatch, capsys
         "show-classes",
         "teach",
         "watch-film",
+        "where-it-looks",
     ]
     code, both = told("tool", "compare", name, "photo.png", "--other", name, "--out", "seen", "--json")
     assert code == 0 and both["first_only"] == 0 and Image.open(both["image"]).width > 80
