@@ -131,7 +131,7 @@ def test_a_trained_classifier_shows_on_what_its_answer_rests(page, made):
     trained = run_inline(submit(recipes.parse(TRAINED), Store(home)), home).checkpoint
     assert "where-it-looks" in [tool.name for tool in fitting(Store(home).checkpoint(trained).manifest)]
     remark, drawn, *_ = page["where-it-looks"](REQUEST, trained, image())
-    assert "by Grad-CAM" in remark and drawn.visible and Image.open(drawn.value["path"]).size == (16, 16)
+    assert "by Grad-CAM" in remark and drawn.visible and Image.open(drawn.value["path"]).size == (320, 320)
 
 
 def test_what_is_taught_is_a_new_checkpoint_and_the_old_one_stays(page, made):

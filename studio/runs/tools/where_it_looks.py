@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from PIL import Image
 from pydantic import Field
 
 from studio.core import registry
@@ -10,6 +11,8 @@ from studio.core.faces import Learner
 from studio.core.tool import Bench, Photo, Tool, ToolInputs, ToolResult
 from studio.figures import overlay
 from studio.runs.predict import read_for_people
+
+LEAST_SIDE = 320  # pixels: what a small network sees is enlarged for people
 
 
 @registry.tool
@@ -31,6 +34,8 @@ class WhereItLooks(Tool):
         if told is None:
             raise UsageError(f"{checkpoint} can't tell where it looks.")
         name, seen, heat = told
+        times = max(1, LEAST_SIDE // min(seen.size))
+        seen = seen.resize((times * seen.width, times * seen.height), Image.Resampling.BICUBIC)
         best = model.predict([image], topk=1)[0]
         facts = {"by": name, "label": best["label"], "score": best["score"]}
         return ToolResult(facts, ("tool.where-it-looks.said", facts), image=overlay(seen, heat))

@@ -35,10 +35,12 @@ def build(actions: Any, checkpoint: Any) -> tuple[Any, Any]:
         with gr.Row():
             name = gr.Textbox(
                 placeholder=word("try.name"), show_label=False, max_lines=1, visible=not actions.hosted,
-                elem_id="try-name",
+                elem_id="try-name", scale=3, min_width=220,
             )  # fmt: skip
-            rename = gr.Button(word("try.rename"), size="sm", visible=not actions.hosted, elem_id="try-rename")
-            delete = gr.Button(word("try.delete"), size="sm", elem_id="try-delete")
+            rename = gr.Button(
+                word("try.rename"), size="sm", min_width=80, visible=not actions.hosted, elem_id="try-rename"
+            )
+            delete = gr.Button(word("try.delete"), size="sm", min_width=80, elem_id="try-delete")
         served_by = gr.Markdown(label=word("try.serve"), show_label=True, container=True, elem_id="try-serve")
         use = gr.Markdown(label="Python", show_label=True, container=True, elem_id="try-python")
 
