@@ -1,5 +1,6 @@
 """Networks for class maps as ONNX, compared with the checkpoint on real images, and as a Hugging Face folder."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from adapters.backbones.constant_padding import constant_padding
 from adapters.segment.run.predictor import MaskPredictor
 from studio.core.errors import StudioError, UsageError
 from studio.data.preprocess import Preprocess
 
+COLOUR = re.compile(r"\x1b\[\d+m")  # of a terminal
 TOLERANCE = 1e-3  # largest difference that still counts as the same network, relative to the spread of the logits
 
 HF_USE = """\
@@ -62,7 +65,7 @@ def _written(module: nn.Module, images: Tensor, path: Path, any_size: bool) -> t
             return _export(module, images, path, free), free
         except Exception as error:  # an exporter may raise anything
             path.unlink(missing_ok=True)
-            said.append(f"{type(error).__name__}: {' '.join(str(error).split())[:120]}")
+            said.append(f"{type(error).__name__}: {' '.join(COLOUR.sub('', str(error)).split())[:120]}")
     raise StudioError(f"This network can't be written as ONNX ({'; '.join(said)}).")
 
 
@@ -71,10 +74,12 @@ def _export(module: nn.Module, images: Tensor, path: Path, free: bool) -> Any:
 
     batch = torch.export.Dim("batch", min=1, max=4096)
     sides = {2: 32 * torch.export.Dim("rows", min=1, max=256), 3: 32 * torch.export.Dim("columns", min=1, max=256)}
-    torch.onnx.export(
-        module, (images[:2],), str(path), input_names=["images"], output_names=["logits"],
-        dynamic_shapes=({0: batch, **(sides if free else {})},), dynamo=True, external_data=False, verbose=False,
-    )  # fmt: skip
+    shapes = ({0: batch, **(sides if free else {})},)
+    with constant_padding(module, images[:1]):
+        torch.onnx.export(
+            module, (images[:2],), str(path), input_names=["images"], output_names=["logits"], dynamic_shapes=shapes,
+            dynamo=True, external_data=False, verbose=False,
+        )  # fmt: skip
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     if free:
         other = torch.cat([images[:1], images[:1]], dim=3)  # twice as wide
