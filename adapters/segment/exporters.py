@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adapters.backbones.constant_padding import constant_padding
+from adapters.backbones.padding_by_remainder import padding_by_remainder
 from adapters.segment.run.predictor import MaskPredictor
 from studio.core.errors import StudioError, UsageError
 from studio.data.preprocess import Preprocess
@@ -75,7 +75,7 @@ def _export(module: nn.Module, images: Tensor, path: Path, free: bool) -> Any:
     batch = torch.export.Dim("batch", min=1, max=4096)
     sides = {2: 32 * torch.export.Dim("rows", min=1, max=256), 3: 32 * torch.export.Dim("columns", min=1, max=256)}
     shapes = ({0: batch, **(sides if free else {})},)
-    with constant_padding(module, images[:1]):
+    with padding_by_remainder():
         torch.onnx.export(
             module, (images[:2],), str(path), input_names=["images"], output_names=["logits"], dynamic_shapes=shapes,
             dynamo=True, external_data=False, verbose=False,

@@ -10,6 +10,7 @@ from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import UsageError
 from studio.runs.cost import PROBE_S
+from studio.runs.export import WRITERS
 from studio.ui.actions import Actions
 from studio.ui.files import served
 from studio.ui.guard import guarded
@@ -17,7 +18,6 @@ from studio.ui.label_api import label_functions
 from studio.ui.pages import tools
 from studio.ui.version_api import version_functions
 
-EXPORTS = ("safetensors", "onnx", "hf")
 LIMIT = 8  # calls of one endpoint at once: they read, or file, and return
 
 
@@ -121,7 +121,7 @@ def _add_files(actions: Actions) -> None:
         checkpoint = gr.Textbox(label="checkpoint", elem_id="api-checkpoint")
         image = gr.Image(type="pil", label="image", elem_id="api-image")
         topk = gr.Number(5, precision=0, minimum=1, label="topk", elem_id="api-topk")
-        kind = gr.Dropdown(EXPORTS, label="format", elem_id="api-format")
+        kind = gr.Dropdown(list(WRITERS), label="format", elem_id="api-format")
         answer = gr.JSON(label="answer", elem_id="api-answer")
         drawn = gr.Image(label="drawn", format="png", elem_id="api-drawn")
         files = gr.Files(label="files", elem_id="api-files")

@@ -1,6 +1,5 @@
 // A folder that is dropped here, or chosen, becomes a zip in the browser and is given to the box for zips: files are
 // stored as they are (APPNOTE 4.3), read one at a time, and never held in memory together.
-const target = () => document.querySelector("#data-zip input[type=file]");
 const CRC = Uint32Array.from({ length: 256 }, (_, n) => {
   for (let bit = 0; bit < 8; bit++) n = n & 1 ? 0xedb88320 ^ (n >>> 1) : n >>> 1;
   return n >>> 0;
@@ -61,13 +60,12 @@ async function give(files) {
   const [name, shown] = inside(files);
   if (!shown.length) return;
   element.classList.add("busy");
-  document.querySelector("#data-zip button[aria-label='Clear']")?.click();
-  const chosen = new DataTransfer();
-  chosen.items.add(new File([await zipped(shown)], `${name}.zip`, { type: "application/zip" }));
-  for (let wait = 0; wait < 50 && !target(); wait++) await new Promise((done) => setTimeout(done, 100));
-  target().files = chosen.files;
-  target().dispatchEvent(new Event("change"));
-  element.classList.remove("busy");
+  try {
+    document.querySelector("#data-zip button[aria-label='Clear']")?.click();
+    await hand("#data-zip", new File([await zipped(shown)], `${name}.zip`, { type: "application/zip" }));
+  } finally {
+    element.classList.remove("busy");
+  }
 }
 
 element.addEventListener("dragover", (event) => event.preventDefault());

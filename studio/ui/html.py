@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -51,7 +52,8 @@ def run_state(seen: View, language: str) -> str:
 
 def code(text: str, language: str) -> str:
     """A text that can be copied, in Markdown, with the colours of its language."""
-    return f"~~~~{language}\n{text}\n~~~~"
+    fence = "~" * (1 + max(map(len, re.findall("~+", text)), default=3))  # longer than any within
+    return f"{fence}{language}\n{text}\n{fence}"
 
 
 def banner(seen: View, language: str) -> str:

@@ -7,3 +7,13 @@ const make = (tag, attributes = {}, ...children) => {
   return node;
 };
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
+const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+// Gives a file to a box for files, as if it had been chosen there; waits for a box that is busy.
+async function hand(box, file) {
+  const input = () => document.querySelector(`${box} input[type=file]`);
+  for (let wait = 0; wait < 50 && !input(); wait++) await pause(100);
+  const chosen = new DataTransfer();
+  chosen.items.add(file);
+  input().files = chosen.files;
+  input().dispatchEvent(new Event("change"));
+}

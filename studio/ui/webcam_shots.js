@@ -1,7 +1,5 @@
 // Shots of a webcam become photos of a class: each is given to the box of its class, as if it had been chosen there.
-const box = (number) => document.querySelector(`#class-files-${number}`);
-const photos = (number) => box(number).querySelectorAll(".file").length;
-const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+const photos = (number) => document.querySelectorAll(`#class-files-${number} .file`).length;
 
 function offer() {  // a button for each class that has a name; until the camera is there they can't be pressed
   const disabled = part("video").videoWidth ? null : "";
@@ -13,15 +11,19 @@ function offer() {  // a button for each class that has a name; until the camera
   part("unnamed").hidden = classes.length > 0;
 }
 
+const release = (camera) => camera?.getTracks().forEach((track) => track.stop());
+
 async function watch(open) {
   const video = part("video");
-  video.srcObject?.getTracks().forEach((track) => track.stop());
+  release(video.srcObject);
   video.srcObject = null;
   part("refused").hidden = true;
   if (!open) return;
   offer();
   try {
-    video.srcObject = await navigator.mediaDevices.getUserMedia({ video: true });
+    const camera = await navigator.mediaDevices.getUserMedia({ video: true });
+    if (!part("panel").open) return release(camera);  // closed while it was asked for
+    video.srcObject = camera;
     await video.play();
     offer();
   } catch {  // refused, none there, or the page is not on a safe address
@@ -35,16 +37,19 @@ async function shoot(number) {
   buttons.forEach((button) => button.disabled = true);
   [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
   canvas.getContext("2d").drawImage(video, 0, 0);
-  const blob = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.95));
-  const chosen = new DataTransfer(), input = box(number).querySelector("input[type=file]");
-  chosen.items.add(new File([blob], `webcam-${Date.now()}.jpg`, { type: "image/jpeg" }));
-  input.files = chosen.files;
-  input.dispatchEvent(new Event("change"));
-  for (let wait = 0; wait < 100 && photos(number) <= before; wait++) await pause(50);  // one after the other
-  buttons.forEach((button) => button.disabled = false);
+  try {
+    const blob = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.95));
+    await hand(`#class-files-${number}`, new File([blob], `webcam-${Date.now()}.jpg`, { type: "image/jpeg" }));
+    for (let wait = 0; wait < 100 && photos(number) <= before; wait++) await pause(50);  // one after the other
+  } finally {
+    buttons.forEach((button) => button.disabled = false);
+  }
 }
 
 element.addEventListener("toggle", (event) => watch(event.target.open), true);
 document.addEventListener("input", (event) => {
   if (event.target.closest?.("[id^=class-name-]") && part("panel")?.open) offer();
 });
+new IntersectionObserver((looks) => {  // the camera is let go where another tab is looked at
+  if (!looks.at(-1).boundingClientRect.width && part("panel")) part("panel").open = false;
+}).observe(element);

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from studio.core import recipe as recipes
+from studio.runs.export import WRITERS
 from studio.store import Store
 from studio.ui import build_app
 from studio.ui.kept_page import MOST, KeptPage
@@ -49,6 +50,11 @@ def test_sessions_hold_no_copy_of_the_page_and_the_oldest_go(served):
 
 def test_a_machine_that_was_too_busy_to_ask_its_own_page_serves_it(served):
     assert served[2].get("/").status_code == 200
+
+
+def test_scripts_can_have_a_checkpoint_in_every_format_that_the_command_line_writes(served):
+    formats = next(part for part in served[1].config["components"] if part["props"].get("elem_id") == "api-format")
+    assert [name for _, name in formats["props"]["choices"]] == list(WRITERS)
 
 
 def test_the_page_itself_is_described_in_full(served):

@@ -152,6 +152,13 @@ def test_one_class_is_no_classifier_and_boxes_of_one_class_are_a_detector():
     refuse_one_class(BOXED, "en")
 
 
+def test_code_is_shown_whole_whatever_fence_is_in_it():
+    shown = html.code("a: 1\n~~~~\n<b>x</b>", "yaml")
+    fence = shown.splitlines()[-1]
+    assert set(fence) == {"~"} and len(fence) == 5 and shown.startswith(f"{fence}yaml\n")
+    assert html.code("ls", "shell") == "~~~~shell\nls\n~~~~"
+
+
 @pytest.mark.parametrize(("judged", "legends"), [(0.9 - 4e-7, 1), (0.2, 2)])
 def test_a_score_that_is_another_curve_over_again_does_not_hide_it(judged, legends):
     names = {"train/loss": 1.0, "val/accuracy": 0.9, "val/score": judged}

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from person import open_page, tab, two_classes
 
+CAMERA = "Boolean(document.querySelector('#data-webcam video')?.srcObject)"
+
 
 def choose(page, box, option):
     page.click(f"#{box} input")
@@ -92,4 +94,7 @@ def test_shots_of_a_webcam_go_to_the_class_that_is_chosen(served, browser):
             )
     page.click("#data-use-boxes")
     page.wait_for_selector("#report-card h3:has-text('4 images in 2 classes')", timeout=90_000)
+    assert page.evaluate(CAMERA)
+    tab(page, "Runs")
+    page.wait_for_function(f"!({CAMERA})")
     assert page.problems == []
