@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from timm.layers import padding
-
 
 @contextmanager
 def padding_by_remainder() -> Iterator[None]:
@@ -13,6 +11,8 @@ def padding_by_remainder() -> Iterator[None]:
     Of ceil(side / stride), which timm writes, torch.export makes an expression in terms of all layers before, which
     takes minutes; that a multiple of 32 leaves nothing it sees at once.
     """
+    from timm.layers import padding  # late: it takes seconds, and nobody who exports nothing needs it
+
     written = padding.get_same_padding
     padding.get_same_padding = same_padding
     try:

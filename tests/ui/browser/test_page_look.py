@@ -44,8 +44,8 @@ def test_a_topic_says_when_it_works_and_leads_to_its_methods(served, browser):
     page.wait_for_selector("#learn-page h2")
     page.click("#learn-topic input")
     page.locator("#learn-topic [role=option]").nth(list(TOPICS).index("transport")).click()
+    page.wait_for_selector("#learn-page h2:has-text('Optimal transport')")
     page.wait_for_selector("#learn-page h3:has-text('When it fails')")
-    assert "Optimal transport" in page.inner_text("#learn-page h2")
     page.wait_for_function("document.querySelector('#learn-method input').value.endsWith('align/ot')")
     page.click("#learn-method input")
     assert page.locator("#learn-method [role=option]").count() == 3
