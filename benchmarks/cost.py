@@ -1,11 +1,12 @@
 """What a run was said to cost beside what it did cost, for shipped presets that need nothing but this machine.
 
-    python benchmarks/cost.py OUT.jsonl [PRESET ...] [--probe-s 30] [--limit-s 900] [--again]
+    python benchmarks/cost.py OUT.jsonl [PRESET ...] [--probe-s 30] [--limit-s 900] [--again] [--set KEY=VALUE]
 
 Each preset in a home of its own: a probe of at most `--probe-s` seconds of work, then the run itself in a new process,
 as `launch.py run` does it. With `--again` a second run of another seed, told from the first. A row each, which a second
 call does not measure again; runs longer than `--limit-s` are ended and say so. At the end the share of estimates within
-a factor of 1.5, and within the interval that was stated.
+a factor of 1.5, and within the interval that was stated. `--set` changes the presets of a call, such as their epochs
+where a whole run is too long.
 """
 
 import argparse
@@ -39,15 +40,16 @@ def main() -> int:
     parser.add_argument("--probe-s", type=float, default=cost.PROBE_S)
     parser.add_argument("--limit-s", type=float, default=900.0)
     parser.add_argument("--again", action="store_true", help="a second run, told from the first")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="keys")
     asked = parser.parse_args()
     rows = [json.loads(line) for line in asked.out.read_text().splitlines()] if asked.out.exists() else []
-    known = {(row["preset"], row["source"] == "past") for row in rows}
+    known = {key_of(row) for row in rows}
     for preset in asked.presets:
-        if (preset, asked.again) in known:
+        if (preset, tuple(asked.keys), asked.again) in known:
             continue
         with tempfile.TemporaryDirectory() as folder:
             for row in measured(preset, Home.find(Path(folder)), asked):
-                if (preset, row["source"] == "past") in known:
+                if key_of(row) in known:
                     continue
                 rows.append(row)
                 with asked.out.open("a") as file:
@@ -57,22 +59,28 @@ def main() -> int:
     return 0
 
 
+def key_of(row: dict) -> tuple[str, tuple[str, ...], bool]:
+    """What is measured once: a preset, changed or not, told by a probe or by a past run."""
+    return row["preset"], tuple(row.get("set", [])), row["source"] == "past"
+
+
 def measured(preset: str, home: Home, asked: argparse.Namespace) -> list[dict]:
     """A row for the probe and the run it foretold; with `again` a row for the run that the first one foretold."""
-    told = [{"train.seed": 0}, {"train.seed": 1}] if asked.again else [{}]
     rows = []
-    for keys in told:
+    for seeded in [["train.seed=0"], ["train.seed=1"]] if asked.again else [[]]:
+        keys = asked.keys + seeded
         recipe = recipes.load(preset, keys, home)
         estimate = cost.estimate(recipe, home, asked.probe_s)
         assert estimate is not None
-        rows.append({"preset": preset, **estimate.to_dict(), **true_cost(preset, keys, home, asked.limit_s)})
+        told = {"preset": preset, "set": asked.keys, **estimate.to_dict()}
+        rows.append({**told, **true_cost(preset, keys, home, asked.limit_s)})
     return rows
 
 
-def true_cost(preset: str, keys: dict, home: Home, limit_s: float) -> dict:
+def true_cost(preset: str, keys: list[str], home: Home, limit_s: float) -> dict:
     """Seconds and memory of the run itself, in a process of its own; `load` is what else the machine does."""
-    pairs = [part for key, value in keys.items() for part in ("--set", f"{key}={value}")]
-    argv = [sys.executable, "launch.py", "run", preset, *pairs, "--json", "--quiet"]
+    changes = [part for pair in keys for part in ("--set", pair)]
+    argv = [sys.executable, "launch.py", "run", preset, *changes, "--json", "--quiet"]
     environment = {**os.environ, "STUDIO_HOME": str(home.root)}
     load = os.getloadavg()[0]
     try:
