@@ -17,6 +17,7 @@ from studio.ui.api import add_api
 from studio.ui.catalogue import word
 from studio.ui.doors import LOCAL_NAMES, Doors, Served
 from studio.ui.form import Form
+from studio.ui.kept_assets import KeptAssets
 from studio.ui.kept_page import KeptPage
 from studio.ui.lesson import first_lesson
 from studio.ui.pages import class_boxes, data, label, learn, runs, start, train, tryit
@@ -87,6 +88,7 @@ class Page(gr.Blocks):
                 "middleware": [
                     Middleware(Doors, served),
                     Middleware(KeptPage),
+                    Middleware(KeptAssets),
                     Middleware(UploadDoor, self.upload_bytes),
                 ]
             },

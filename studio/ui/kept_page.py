@@ -4,14 +4,13 @@ That took the server 40 to 120 ms, and what serves scripts alone took the browse
 """
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from studio.ui.lean_page import lean
+from studio.ui.whole_answers import App, Message, packed, takes_gzip, whole_answer
 
 MOST = 8  # addresses under which the server is reached, at most kept
 _SAYS_ADDRESS = (b"host", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-prefix", b"x-gradio-server")
-Message = dict[str, Any]
 
 
 class KeptPage:
@@ -21,7 +20,7 @@ class KeptPage:
     keeps is the same for every visitor.
     """
 
-    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+    def __init__(self, app: App) -> None:
         self._app = app
         self._kept: OrderedDict[Any, list[Message]] = OrderedDict()
 
@@ -31,20 +30,11 @@ class KeptPage:
             await self._app(scope, receive, send)
             return
         key = _key(scope)
-        messages = self._kept.get(key) or _made_lean(await self._asked(scope, receive))
+        messages = self._kept.get(key) or _made_lean(await whole_answer(self._app, scope, receive), takes_gzip(scope))
         if key is not None and _is_for_all(messages[0]):
             self._keep(key, messages)
         for message in messages:
             await send(message)
-
-    async def _asked(self, scope: dict[str, Any], receive: Any) -> list[Message]:
-        messages: list[Message] = []
-
-        async def collect(message: Message) -> None:
-            messages.append(dict(message))
-
-        await self._app(scope, receive, collect)
-        return messages
 
     def _keep(self, key: Any, messages: list[Message]) -> None:
         self._kept[key] = messages
@@ -52,14 +42,12 @@ class KeptPage:
             self._kept.popitem(last=False)
 
 
-def _made_lean(messages: list[Message]) -> list[Message]:
+def _made_lean(messages: list[Message], gzipped: bool) -> list[Message]:
     start, *parts = messages
     if start.get("status") != 200:
         return messages
     body = lean(b"".join(part.get("body", b"") for part in parts))
-    headers = [(name, value) for name, value in start.get("headers", ()) if name.lower() != b"content-length"]
-    length = (b"content-length", str(len(body)).encode())
-    return [{**start, "headers": [*headers, length]}, {"type": "http.response.body", "body": body}]
+    return packed([start, {"type": "http.response.body", "body": body}], gzipped)
 
 
 def _key(scope: dict[str, Any]) -> Any:
@@ -67,7 +55,8 @@ def _key(scope: dict[str, Any]) -> Any:
     headers = dict(scope["headers"])
     if b"access-token" in headers.get(b"cookie", b"") or b"authorization" in headers:
         return None
-    return scope.get("scheme"), scope.get("root_path"), *(headers.get(name) for name in _SAYS_ADDRESS)
+    address = tuple(headers.get(name) for name in _SAYS_ADDRESS)
+    return takes_gzip(scope), scope.get("scheme"), scope.get("root_path"), address
 
 
 def _is_for_all(start: Message) -> bool:

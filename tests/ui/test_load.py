@@ -1,6 +1,7 @@
 """What many visitors cost: sessions are lean and few, the page's first answer is kept, and is nobody's own."""
 
 import asyncio
+import gzip
 import json
 import re
 import sys
@@ -13,9 +14,11 @@ from studio.core import recipe as recipes
 from studio.runs.export import WRITERS
 from studio.store import Store
 from studio.ui import build_app
+from studio.ui.kept_assets import KeptAssets
 from studio.ui.kept_page import MOST, KeptPage
 from studio.ui.lean_page import lean
 from studio.ui.sessions import LeanConfig
+from studio.ui.whole_answers import SMALLEST
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
@@ -106,15 +109,15 @@ def asked(app, path="/", query=b"", **headers):
     return b"".join(parts)
 
 
-def counting(status=200, **start):
-    """An ASGI app that answers how often it was asked."""
+def counting(status=200, tail=b"", **start):
+    """An ASGI app that answers how often it was asked, and a tail."""
     count = 0
 
     async def app(scope, receive, send):
         nonlocal count
         count += 1
         await send({"type": "http.response.start", "status": status, "headers": [], **start})
-        await send({"type": "http.response.body", "body": str(count).encode()})
+        await send({"type": "http.response.body", "body": str(count).encode() + tail})
 
     return app
 
@@ -128,6 +131,24 @@ def test_only_what_is_the_same_for_all_is_kept():
     assert asked(app, query=b"run=1", host="a") == b"5"
     assert asked(app, path="/config", host="a") == b"6"
     assert asked(app, host="a") == b"1"
+
+
+def test_a_script_of_the_page_is_packed_once_and_kept():
+    text = [(b"content-type", b"text/javascript")]
+    app = KeptAssets(counting(headers=text, tail=b" " * SMALLEST))
+    plain = asked(app, path="/assets/a.js")
+    assert plain.strip() == b"1" and asked(app, path="/assets/a.js") == plain
+    packed = asked(app, path="/assets/a.js", **{"accept-encoding": "gzip, br"})
+    assert len(packed) < SMALLEST and gzip.decompress(packed).strip() == b"2"
+    assert asked(app, path="/assets/a.js", **{"accept-encoding": "gzip"}) == packed
+    assert asked(app, path="/assets/a.js", **{"if-none-match": "x"}).strip() == b"3"  # the server knows what changed
+    assert asked(app, path="/assets/b.js").strip() == b"4"
+    assert asked(app, path="/file=a.js").strip() == b"5" and asked(app, path="/file=a.js").strip() == b"6"
+
+
+def test_a_script_that_is_not_there_is_not_kept():
+    app = KeptAssets(counting(404))
+    assert [asked(app, path="/assets/a.js"), asked(app, path="/assets/a.js")] == [b"1", b"2"]
 
 
 def test_errors_and_answers_that_set_cookies_are_not_kept():

@@ -86,7 +86,7 @@ def test_the_page_compares_joins_and_watches(page, made, film):
 def test_a_click_on_the_photo_is_a_point_and_marks_what_looks_alike(page, made):
     functions = page
     _, _, sorter = made
-    points = add_point(add_point("", SimpleNamespace(index=(40, 30))), SimpleNamespace(index=[7, 8]))
+    points = add_point(add_point("", (40, 30)), [7, 8])
     assert points == "40, 30, 7, 8"
     remark, drawn, *_ = functions["click"](REQUEST, sorter, image(), points, "", False)
     assert "% of the photo is marked" in remark and drawn.visible

@@ -1,6 +1,6 @@
 """Tools below Try it: what can be done with the chosen checkpoint beyond asking it, each drawn from its inputs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
@@ -33,7 +33,7 @@ def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
     They are made once a checkpoint is chosen: a page opens the faster the fewer components it has. Images are the photo
     of Try it.
     """
-    actions, known = shared.actions, gr.State(())
+    actions, known, clicked = shared.actions, gr.State(()), _clicks(photo)
 
     @gr.render([checkpoint], triggers=[checkpoint.change, known.change], show_progress="hidden")
     @guarded
@@ -50,7 +50,7 @@ def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
                     name: photo if kind == "image" else _control(tool, name, _choices(actions, tool, kind, manifest))
                     for name, kind in _kinds(tool)
                 }
-            _follow_clicks(photo, [controls[name] for name, kind in _kinds(tool) if kind == "points"])
+            _follow_clicks(clicked, [controls[name] for name, kind in _kinds(tool) if kind == "points"])
             button = gr.Button(word(f"tool.{tool.name}"), elem_id=f"tool-{tool.name}-use")
         _use(actions, tool, checkpoint, controls, button, results)
 
@@ -136,19 +136,40 @@ def _use(
     )  # fmt: skip
 
 
-def _follow_clicks(photo: Any, boxes: list[Any]) -> None:
+def _clicks(photo: Any) -> Any:
+    """What was last done to the photo: (count, x, y) after a click on it, in pixels, and (count,) after another photo.
+
+    A state of its own, because what is rendered may listen to no event of the photo: Gradio then forgets everybody else
+    who listens to the same event.
+    """
+    clicked = gr.State((0,))
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    photo.select(guarded(count_click), [clicked], [clicked], **quiet)
+    photo.change(lambda last: (last[0] + 1,), [clicked], [clicked], **quiet)
+    return clicked
+
+
+def count_click(last: tuple[float, ...], at: gr.SelectData) -> tuple[float, ...]:
+    """The count tells two clicks at one place apart: a state that stays the same is heard by nobody."""
+    return (last[0] + 1, *at.index)
+
+
+def _follow_clicks(clicked: Any, boxes: list[Any]) -> None:
     """Clicks on the photo are points of the first of these boxes; another photo empties them all."""
     if not boxes:
         return
 
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    photo.select(guarded(add_point), [boxes[0]], [boxes[0]], **quiet)
-    photo.change(lambda: [""] * len(boxes) if len(boxes) > 1 else "", None, boxes, **quiet)
+    def follow(last: tuple[float, ...], *written: str) -> Any:
+        place = last[1:]
+        points = [add_point(written[0], place), *written[1:]] if place else [""] * len(boxes)
+        return points if len(boxes) > 1 else points[0]
+
+    clicked.change(guarded(follow), [clicked, *boxes], boxes, show_progress="hidden", api_visibility="private")
 
 
-def add_point(points: str, at: gr.SelectData) -> str:
+def add_point(points: str, place: Sequence[float]) -> str:
     """The points written so far, and the one that was clicked at."""
-    return ", ".join(filter(None, [points, *(f"{side:.0f}" for side in at.index)]))
+    return ", ".join(filter(None, [points, *(f"{side:.0f}" for side in place)]))
 
 
 def _control(tool: Tool, name: str, known: list[Any], key: str = "tool") -> Any:

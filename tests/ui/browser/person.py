@@ -66,10 +66,12 @@ def two_classes(folder, count):
     return files
 
 
-def ask(page, photo):
-    """The likeliest of dark and light for a photo, as the page answers."""
+def ask(page, photo, hurried=False):
+    """The likeliest of dark and light for a photo, as the page answers; the hurried do not wait for the whole page."""
     tab(page, "Try it")
     page.wait_for_function("document.querySelector('#try-checkpoint input')?.value.length > 0")
+    if not hurried:
+        page.wait_for_selector("#tool-teach")  # is made once the checkpoint is known
     page.set_input_files("#try-photo input[type=file]", photo)
     likeliest = page.wait_for_function(
         """names => {  // read in one look: the answer is drawn anew while it is being worked on
