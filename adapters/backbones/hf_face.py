@@ -11,7 +11,7 @@ from adapters.backbones.at_size import at_size
 from adapters.backbones.face import Backbone
 from adapters.backbones.hf_decoder import Decoder, decoder_in
 from adapters.backbones.hf_detector import build_detector
-from adapters.backbones.hf_eomt import build_eomt
+from adapters.backbones.hf_segmenter import WHOLE, build_segmenter
 from studio.data.preprocess import Preprocess
 
 LABELS = ("id2label", "label2id", "problem_type")
@@ -69,8 +69,8 @@ def build(
     config = hf_model.read_config(architecture["config"])
     if hf_model.detects(config):
         return build_detector(architecture, preprocess, image_size, weights, spec, seed)
-    if config.model_type == "eomt":
-        return build_eomt(architecture, preprocess, image_size, weights, spec, seed)
+    if config.model_type in WHOLE:
+        return build_segmenter(architecture, preprocess, image_size, weights, spec, seed)
 
     def make(size: int | None, folder: Path | None = weights) -> Backbone:
         size = size or preprocess.image_size

@@ -171,14 +171,17 @@ def _class(config: Any) -> Any:
         AutoModel,
         AutoModelForImageClassification,
         AutoModelForObjectDetection,
+        AutoModelForSemanticSegmentation,
         AutoModelForUniversalSegmentation,
     )
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES as CLASSIFIERS
 
     if config.model_type in CLASSIFIERS:
         return AutoModelForImageClassification
-    if config.model_type == "eomt":  # of which there is no part alone
+    if config.model_type in ("eomt", "mask2former"):  # whose parts alone are no backbones
         return AutoModelForUniversalSegmentation
+    if config.model_type == "dpt":
+        return AutoModelForSemanticSegmentation
     return AutoModelForObjectDetection if detects(config) else AutoModel
 
 

@@ -22,7 +22,7 @@ from studio.device.norms import freeze_statistics
 
 GROUPS = 16
 AUXILIARY = 0.4  # weight of the loss of an auxiliary head; Zhao et al. 2017, PSPNet, section 3.3
-LAST = ("classifier", "class_predictor", "empty_weight")  # in the names of tensors that have a row a class
+LAST = ("classifier", "class_predictor", "empty_weight", "head.head.4.")  # in names of tensors with a row a class
 
 
 class SegmentParams(Params):

@@ -1,11 +1,18 @@
 """DPT: maps of several depths of a plain transformer, fused from coarse to fine."""
 
+from typing import ClassVar
+
 from pydantic import Field
 from torch import Tensor, nn
 
+from adapters.backbones.hf_segmenter import HFDpt
 from adapters.backbones.pyramid_maps import resized
-from adapters.segment.base import Segmenter, SegmentParams, block
+from adapters.segment.base import SegmentParams, block
+from adapters.segment.hf_base import TransformersSegmenter, Whole, gone_on
+from studio.core.faces import LearnerContext
 from studio.core.registry import register
+
+LAST = "head.head.4."  # the last layer of transformers' own
 
 
 class DPTParams(SegmentParams):
@@ -46,16 +53,28 @@ class DPTHead(nn.Module):
 
 
 @register("segment/dpt")
-class DPT(Segmenter):
+class DPT(TransformersSegmenter):
     """Four blocks of a transformer, their tokens laid out as maps at strides 4 to 32, fused by residual units.
 
     Section 3 of the paper, for a ViT of timm; tokens are brought to the strides by interpolation in place of
     convolutions, and the class token is left out ("ignore"). On a hierarchical backbone the maps are its own.
+    A folder of a whole DPT of transformers that names pixels is gone on from as it is, without its auxiliary head:
+    `width` is its own then, and classes it knows by name keep their weights.
     """
 
     title = "DPT"
     paper = "Ranftl, Bochkovskiy, Koltun 2021, Vision Transformers for Dense Prediction, ICCV"
     Params = DPTParams
+    processor: ClassVar[str] = "DPTImageProcessor"
+
+    def build(self, context: LearnerContext) -> nn.Module:
+        self.entire = isinstance(context.backbone, HFDpt)
+        if not self.entire:
+            return super().build(context)
+        fields = {"use_auxiliary_head": False, "semantic_classifier_dropout": self.params.dropout}
+        model = gone_on(context.backbone, context.classes, LAST, **fields)
+        self._backbone = model.dpt
+        return Whole(model, any_size=False)
 
     def head(self, channels: list[int], classes: int) -> nn.Module:
         return DPTHead(channels, classes, self.params.width, self.params.dropout)

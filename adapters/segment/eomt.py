@@ -1,7 +1,5 @@
 """EoMT: queries that join the patches of a plain transformer in its last blocks; there is no decoder."""
 
-import copy
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -9,9 +7,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from adapters.backbones import hf_model
-from adapters.backbones.hf_eomt import HFEomt
+from adapters.backbones.hf_segmenter import HFEomt
 from adapters.segment.base import SegmentParams
-from adapters.segment.hf_base import known_rows, labelled
+from adapters.segment.hf_base import gone_on, labelled
 from adapters.segment.queries import Queries, QuerySegmenter
 from studio.core.errors import UsageError
 from studio.core.faces import LearnerContext
@@ -50,11 +48,12 @@ class Eomt(QuerySegmenter):
     processor: ClassVar[str] = "EomtImageProcessor"
 
     def build(self, context: LearnerContext) -> nn.Module:
-        with hf_model.quiet():
-            whole = isinstance(context.backbone, HFEomt)
-            model = _pretrained(context.backbone, context.classes, self.params.points) if whole else self._on(context)
+        model = self._pretrained(context) if isinstance(context.backbone, HFEomt) else self._on(context)
         self._backbone = nn.ModuleList([model.embeddings, model.layers, model.layernorm])
         return Queries(model, any_size=False)
+
+    def _pretrained(self, context: LearnerContext) -> nn.Module:
+        return gone_on(context.backbone, context.classes, "class_predictor.", train_num_points=self.params.points)
 
     def _on(self, context: LearnerContext) -> nn.Module:
         """A model with the encoder of a backbone, and untrained queries."""
@@ -68,7 +67,8 @@ class Eomt(QuerySegmenter):
             num_register_tokens=getattr(given, "num_register_tokens", 0), train_num_points=self.params.points,
             **labelled(context.classes),
         )  # fmt: skip
-        model = EomtForUniversalSegmentation(config).float()
+        with hf_model.quiet():
+            model = EomtForUniversalSegmentation(config).float()
         model.load_state_dict(renamed(encoder.state_dict()), strict=False)
         return model
 
@@ -81,11 +81,6 @@ class Eomt(QuerySegmenter):
         super().train_mode(training)
         if not training:
             self.module.model.attn_mask_probs.zero_()
-
-    def read_hugging_face(self, folder: Path) -> nn.Module:
-        from transformers import AutoModelForUniversalSegmentation
-
-        return Queries(AutoModelForUniversalSegmentation.from_pretrained(folder, local_files_only=True), False)
 
 
 def annealed(progress: float, blocks: int, power: float = 0.9) -> list[float]:
@@ -108,23 +103,6 @@ def renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
     out["embeddings.position_embeddings.weight"] = positions[0, 1:]
     out["embeddings.cls_token"] = out["embeddings.cls_token"] + positions[:, :1]
     return out
-
-
-def _pretrained(whole: HFEomt, classes: list[str], points: int) -> nn.Module:
-    """The model as it was pretrained, for `classes`: those that it knows by name keep their weights."""
-    from transformers import EomtForUniversalSegmentation
-
-    config = copy.deepcopy(whole.module.config)
-    config.update({**labelled(classes), "train_num_points": points})
-    model, before = EomtForUniversalSegmentation(config).float(), whole.module.state_dict()
-    pairs = [*known_rows(classes, whole.classes), (len(classes), len(whole.classes))]  # "no object" comes last
-    for name, tensor in model.state_dict().items():
-        if name.startswith("class_predictor."):
-            for row, place in pairs:
-                tensor[row] = before[name][place]
-        elif name != "criterion.empty_weight":  # has a row a class, and is no weight
-            tensor.copy_(before[name])
-    return model
 
 
 def _encoder(backbone: Any) -> nn.Module:

@@ -1,5 +1,6 @@
-"""What the networks of transformers share here: built by its config, left as a folder that it reads."""
+"""What the networks of transformers share here: built by its config, gone on from, left as a folder that it reads."""
 
+import copy
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -7,19 +8,24 @@ from torch import Tensor, nn
 
 from adapters.backbones import hf_model
 from adapters.backbones.hf_preprocess import RESAMPLE
+from adapters.backbones.hf_whole import HFWhole
 from adapters.segment.base import Segmenter
 from studio.data.masks.class_map import VOID
 from studio.data.preprocess import Preprocess
 
 
 class TransformersSegmenter(Segmenter):
-    """A network whose module is one of transformers, whole; `processor` is what it calls that of its images."""
+    """A network whose module is one of transformers; `processor` is what it calls that of its images."""
 
     processor: ClassVar[str]
+    #: nothing in the module is of ours: it can leave as a folder of transformers
+    entire = True
 
     def save_hugging_face(self, preprocess: Preprocess, classes: list[str], folder: Path) -> None:
         import transformers
 
+        if not self.entire:
+            return super().save_hugging_face(preprocess, classes, folder)
         side = preprocess.image_size
         with hf_model.quiet():
             self.whole().save_pretrained(folder)
@@ -49,6 +55,25 @@ def known_rows(classes: list[str], known: list[str]) -> list[tuple[int, int]]:
     """Pairs of the place of a class in `classes` and in `known`, of those in both, whatever their capitals."""
     places = {name.casefold(): place for place, name in enumerate(known)}
     return [(row, places[name.casefold()]) for row, name in enumerate(classes) if name.casefold() in places]
+
+
+def gone_on(whole: HFWhole, classes: list[str], last: str, **fields: Any) -> nn.Module:
+    """The model as it was pretrained, for `classes`: in its `last` layer those that it knows by name keep their rows.
+
+    So does "no object", which comes behind them where there is one. `fields` are of its config.
+    """
+    config, before = copy.deepcopy(whole.module.config), whole.module.state_dict()
+    config.update({**labelled(classes), **fields})
+    with hf_model.quiet():
+        model = type(whole.module)(config).float()
+    known, ends = known_rows(classes, whole.classes), (len(classes), len(whole.classes))
+    for name, tensor in model.state_dict().items():
+        if name.startswith(last):
+            for row, place in [*known, ends] if len(tensor) > len(classes) else known:
+                tensor[row] = before[name][place]
+        elif name != "criterion.empty_weight":  # has a row a class, and is no weight
+            tensor.copy_(before[name])
+    return model
 
 
 class Whole(nn.Module):

@@ -1,14 +1,15 @@
-"""Mask2Former: queries that each name a class and draw a mask, on a backbone of ours."""
+"""Mask2Former: queries that each name a class and draw a mask, on a backbone of ours or its own."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from adapters.backbones import hf_model
+from adapters.backbones.hf_segmenter import HFMask2Former
 from adapters.backbones.pyramid_maps import PyramidMaps
 from adapters.segment.base import SegmentParams
-from adapters.segment.hf_base import labelled
+from adapters.segment.hf_base import gone_on, labelled
 from adapters.segment.queries import Queries, QuerySegmenter
 from studio.core.faces import LearnerContext
 from studio.core.registry import Params, register
@@ -47,14 +48,22 @@ class Mask2Former(QuerySegmenter):
     """Queries look at maps of several strides through their own masks of before; each names a class and draws a mask.
 
     transformers' model with our backbone in the place of its own; it learns by matching queries to masks (class, mask
-    and Dice losses).
+    and Dice losses). A folder of a whole Mask2Former is gone on from with its own backbone: all sizes but `points` are
+    its own then, and classes it knows by name keep their weights.
     """
 
     title = "Mask2Former"
     paper = "Cheng et al. 2022, Masked-attention Mask Transformer for Universal Image Segmentation, CVPR"
     Params = Mask2FormerParams
+    processor: ClassVar[str] = "Mask2FormerImageProcessor"
 
     def build(self, context: LearnerContext) -> nn.Module:
+        self.entire = isinstance(context.backbone, HFMask2Former)
+        if self.entire:
+            points = self.params.points
+            model = gone_on(context.backbone, context.classes, "class_predictor.", train_num_points=points)
+            self._backbone = model.model.pixel_level_module.encoder
+            return Queries(model, any_size=context.backbone.kind == "cnn")
         maps = PyramidMaps(context.backbone, self.strides)
         return Queries(mask2former_on(maps, self.params, context.classes), maps.any_size, maps.resampled)
 

@@ -1,5 +1,7 @@
 """What networks of queries share: each query names a class and draws a mask; together they make a class map."""
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
@@ -35,6 +37,12 @@ class QuerySegmenter(TransformersSegmenter):
 
     `params.loss`, `balance` and `dropout` say nothing. Of the papers' tasks the semantic one.
     """
+
+    def read_hugging_face(self, folder: Path) -> nn.Module:
+        from transformers import AutoModelForUniversalSegmentation
+
+        model = AutoModelForUniversalSegmentation.from_pretrained(folder, local_files_only=True)
+        return Queries(model, self.any_size)
 
     @property
     def any_size(self) -> bool:

@@ -77,6 +77,39 @@ def dinov2_folder() -> str:
     return _folder(Dinov2WithRegistersModel(config), processor)
 
 
+@cache
+def mask2former_folder() -> str:
+    """A folder with a tiny untrained Mask2Former, whole, on a Swin; it knows background, 0 and 1."""
+    from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation, Mask2FormerImageProcessor
+
+    torch.manual_seed(0)
+    swin = {
+        "model_type": "swin", "embed_dim": 8, "depths": [1, 1, 1, 1], "num_heads": [1, 1, 2, 2], "window_size": 4,
+        "image_size": SIZE, "out_features": ["stage1", "stage2", "stage3", "stage4"],
+    }  # fmt: skip
+    config = Mask2FormerConfig(
+        backbone_config=swin, feature_size=32, mask_feature_size=32, hidden_dim=32, encoder_feedforward_dim=32,
+        dim_feedforward=32, num_attention_heads=2, encoder_layers=1, decoder_layers=2, num_queries=8,
+        id2label=dict(enumerate(("background", "0", "1"))),
+    )  # fmt: skip
+    processor = Mask2FormerImageProcessor(size={"height": SIZE, "width": SIZE})
+    return _folder(Mask2FormerForUniversalSegmentation(config), processor)
+
+
+@cache
+def dpt_folder() -> str:
+    """A folder with a tiny untrained DPT, whole, that knows background, 0 and 1."""
+    from transformers import DPTConfig, DPTForSemanticSegmentation, DPTImageProcessor
+
+    torch.manual_seed(0)
+    config = DPTConfig(
+        hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32, image_size=SIZE,
+        patch_size=16, backbone_out_indices=[0, 1, 2, 3], neck_hidden_sizes=[8, 8, 16, 16], fusion_hidden_size=16,
+        id2label=dict(enumerate(("background", "0", "1"))),
+    )  # fmt: skip
+    return _folder(DPTForSemanticSegmentation(config), DPTImageProcessor(size={"height": SIZE, "width": SIZE}))
+
+
 #: what some networks need for a backbone
 OWN = {"segment/segformer": encoder_folder, "segment/eomt": dinov2_folder}
 

@@ -5,7 +5,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from small_networks import NETWORKS, SIZE, VIT, asked, dinov2_folder, encoder_folder, scenes, small, train
+from small_networks import (
+    NETWORKS,
+    SIZE,
+    VIT,
+    asked,
+    dinov2_folder,
+    dpt_folder,
+    encoder_folder,
+    mask2former_folder,
+    scenes,
+    small,
+    train,
+)
 from torch.nn import Dropout, Dropout2d
 from torch.nn.functional import interpolate
 
@@ -175,6 +187,35 @@ def test_a_whole_eomt_is_gone_on_from_with_the_classes_that_it_knows_by_name(tmp
         assert torch.equal(*masks) and whole.feature_map(images).shape == (2, 32, SIZE // 8, SIZE // 8)
     larger = registry.backbone(spec, image_size=2 * SIZE)
     assert larger.feature_map(torch.randn(1, 3, 2 * SIZE, 2 * SIZE)).shape[-1] == 2 * SIZE // 8
+
+
+WHOLE = {"segment/mask2former": (mask2former_folder, "class_predictor"), "segment/dpt": (dpt_folder, "head.head.4")}
+
+
+@pytest.mark.parametrize("method", WHOLE)
+def test_a_whole_network_of_transformers_is_gone_on_from_with_all_but_the_last_layer(method, split):
+    folder, last = WHOLE[method][0](), WHOLE[method][1]
+    whole, learner = registry.backbone(folder, image_size=SIZE), small(method, folder, classes=("1", "new", "0"))
+    before, now = whole.module.state_dict(), learner.whole().state_dict()
+    assert {name for name in now if not torch.equal(now[name], before[name])} == {f"{last}.weight"}
+    kept = {0: 2, 2: 1, 3: 3} if method == "segment/mask2former" else {0: 2, 2: 1}  # with "no object"
+    assert all(torch.equal(now[f"{last}.weight"][row], before[f"{last}.weight"][place]) for row, place in kept.items())
+    trunk = {id(parameter) for parameter in whole._trunk().parameters()}
+    own = [group for group in learner.param_groups(1.0, 0.1) if group["lr"] == learner.params.backbone_lr]
+    assert sum(len(group["params"]) for group in own) == len(trunk)
+    small(method, folder, classes=("a", "b")).inherit(learner.state())  # which leaves the last layer out
+    sums = train(learner, split, 6)
+    assert np.mean(sums[-2:]) < np.mean(sums[:2]) and asked(learner, split).shape[:2] == (4, 3)
+
+
+def test_a_dpt_that_measures_depth_names_no_pixels(tmp_path):
+    from transformers import DPTConfig, DPTForDepthEstimation, DPTImageProcessor
+
+    config = DPTConfig.from_pretrained(dpt_folder().removeprefix("file:"))
+    DPTForDepthEstimation(config).save_pretrained(tmp_path)
+    DPTImageProcessor(size={"height": SIZE, "width": SIZE}).save_pretrained(tmp_path)
+    with pytest.raises(UsageError, match="lacks tensors of a DPTForSemanticSegmentation"):
+        small("segment/dpt", f"file:{tmp_path}")
 
 
 def test_eomt_s_queries_lose_their_masks_one_block_after_the_other():

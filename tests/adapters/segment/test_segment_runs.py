@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from inline_runs import work
 from PIL import Image
-from small_networks import RUN, SIZE, VIT, dinov2_folder, encoder_folder
+from small_networks import RUN, SIZE, VIT, dinov2_folder, dpt_folder, encoder_folder, mask2former_folder, small
 
 from studio import cli
 from studio.core import recipe as recipes
@@ -17,6 +17,7 @@ from studio.core.home import Home
 from studio.data import open_data
 from studio.data.masks.class_map import VOID
 from studio.data.masks.outlines import filled_by
+from studio.data.preprocess import Preprocess
 from studio.figures.masks import draw_errors, draw_mask, palette_png
 from studio.runs.export import export_checkpoint
 from studio.runs.predict import load_checkpoint
@@ -188,6 +189,20 @@ def test_segformer_leaves_as_a_folder_that_transformers_reads(home, tmp_path):
 def test_eomt_leaves_as_a_folder_that_transformers_reads(home, tmp_path):
     report = exported(home, tmp_path, "segment/eomt", dinov2_folder())
     assert "EomtForUniversalSegmentation of transformers gives the same logits" in report["note"]
+
+
+@pytest.mark.parametrize("method", ["mask2former", "dpt"])
+def test_a_whole_network_of_transformers_leaves_as_a_folder_again_and_one_on_a_backbone_of_ours_does_not(
+    method, home, tmp_path
+):
+    whole, name = {
+        "mask2former": (mask2former_folder, "Mask2FormerForUniversalSegmentation"),
+        "dpt": (dpt_folder, "DPTForSemanticSegmentation"),
+    }[method]
+    report = exported(home, tmp_path, f"segment/{method}", whole())
+    assert f"{name} of transformers gives the same logits" in report["note"]
+    with pytest.raises(UsageError, match="no network of transformers"):
+        small(f"segment/{method}").save_hugging_face(Preprocess(SIZE), ["background", "0", "1"], tmp_path / "ours")
 
 
 def exported(home, folder, method: str, backbone: str) -> dict:
