@@ -22,4 +22,4 @@ def encoder_of(network: Segmenter, switch: str) -> nn.Module:
 
 def last_map(maps: Any) -> Tensor:
     """The coarsest map [B, D, h, w] of what an encoder puts out: a list of maps, or the output of transformers."""
-    return maps[-1] if isinstance(maps, list) else maps.hidden_states[-1]
+    return maps[-1] if isinstance(maps, list) else maps.last_hidden_state
