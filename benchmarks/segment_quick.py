@@ -18,7 +18,7 @@ import numpy as np
 from studio import run
 from studio.core.home import Home
 
-KEYS = {"model.image_size": 256, "train.epochs": 30, "eval.selection": "last"}
+KEYS = {"model.image_size": 256, "eval.selection": "last"}
 
 
 def main() -> int:
