@@ -12,6 +12,7 @@ from studio.core.home import Home
 from studio.core.rights import LOCAL, Rights
 from studio.ui import form_html, forms
 from studio.ui.catalogue import language_of, say, translated, word
+from studio.ui.events import LATEST
 from studio.ui.forms import Screen
 from studio.ui.guard import guarded
 
@@ -52,7 +53,7 @@ class Form:
         """Lays the form out here, and ties the boxes above it to its fields."""
         for component in (self.preset, self.method, self.about, self.entry):
             component.render()
-        private = {"api_visibility": "private", "show_progress": "hidden", "js": LOCK}
+        private = {"show_progress": "hidden", "js": LOCK, **LATEST}
         for box, handler in ((self.preset, self._choose_preset), (self.method, self._choose_method)):
             event = box.input(guarded(handler), [self.entry, box], self.filled, **private)
             event.failure(None, None, None, js=UNLOCK)

@@ -27,8 +27,7 @@ def guarded(handler: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return handler(*args, **options)
         except StudioError as error:
-            sentence = explained(str(error), language_of(LocalContext.request.get(None)))
-            raise gr.Error(_as_text(sentence), duration=12, print_exception=False) from error
+            raise gr.Error(_as_text(_explained(str(error))), duration=12, print_exception=False) from error
         except gr.Error:
             raise
         except Exception as error:
@@ -41,7 +40,12 @@ def guarded(handler: Callable[..., Any]) -> Callable[..., Any]:
 
 def inform(text: str, seconds: float = 10) -> None:
     """Shows a sentence for a while; no part of it is markup."""
-    gr.Info(_as_text(text), duration=seconds)
+    gr.Info(_as_text(_explained(text)), duration=seconds)
+
+
+def _explained(text: str) -> str:
+    """In the language of whoever asks."""
+    return explained(text, language_of(LocalContext.request.get(None)))
 
 
 def _as_text(text: str) -> str:

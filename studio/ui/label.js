@@ -1,7 +1,7 @@
 // The labelling desk: one image, the classes as buttons and keys, boxes and masks drawn with mouse, pen or finger.
 // What is drawn lives here until it is saved; what is saved is kept by the server, which sends the next image.
 // (Runs once as the component appears; Gradio hands over `element`, `props`, `trigger`, `watch`.)
-const HANDLE = 14;  // pixels around a corner that take hold of it
+const HANDLE = { mouse: 14, pen: 14, touch: 26 };  // pixels around a corner that take hold of it
 const TALL = "min(56vh, 34rem)";  // how tall an image is shown at most
 let state = {}, things = [], past = [], base = [], strokes = [], active = 0, chosen = -1;
 let tool = "brush", width = 24, drag = null, polygon = [], busy = false, out = "{}", saved = true, photo = null, overlay = null;
@@ -37,7 +37,7 @@ function choose(number) {
 function remember() { past.push(JSON.stringify([things, strokes, chosen])); }
 
 function undo() {
-  if (polygon.length) polygon.pop();
+  if (polygon.length) polygon.splice(-2);
   else if (past.length) [things, strokes, chosen] = JSON.parse(past.pop());
   else return send("undo");
   paint();
@@ -106,7 +106,13 @@ function paintMask(pen, scale) {
   pen.globalAlpha = 0.55;
   pen.drawImage(layer, 0, 0);
   pen.globalAlpha = 1;
-  if (!polygon.length) return;
+  if (!cornersSoFar().length) return;
+  paintPolygon(pen, scale, cornersSoFar());
+}
+
+const cornersSoFar = () => (drag?.kind === "point" ? [...polygon, ...drag.at] : polygon);
+
+function paintPolygon(pen, scale, polygon) {
   pen.strokeStyle = pen.fillStyle = colour(state.classes[active]);
   pen.lineWidth = 3;
   pen.beginPath();
@@ -130,38 +136,40 @@ const unit = () => state.size[0] / part("canvas").getBoundingClientRect().width;
 const cornersOf = ({ from: [x1, y1], to: [x2, y2] }) => [Math.min(x1, x2), Math.min(y1, y2), Math.max(x1, x2), Math.max(y1, y2)];
 const within = ([, x1, y1, x2, y2], [x, y]) => x >= x1 && x <= x2 && y >= y1 && y <= y2;
 
-function corner(thing, [x, y]) {
-  const near = HANDLE * unit();
+function corner(thing, [x, y], near) {
   for (const h of [1, 3]) for (const v of [2, 4]) if (Math.hypot(thing[h] - x, thing[v] - y) < near) return [h, v];
   return null;
 }
 
+// A second finger pinches the page larger, or moves it: what the first one has begun is dropped then.
 function down(event) {
-  if (!state.image || busy || state.kind === "classes") return;
+  if (!state.image || busy || state.kind === "classes" || event.button) return;
+  if (!event.isPrimary) return drop();
   if (!state.classes.length) return part("new").focus();
   event.preventDefault();
   part("canvas").setPointerCapture(event.pointerId);
-  const at = place(event);
-  if (state.kind === "boxes") {
-    const held = chosen >= 0 ? corner(things[chosen], at) : null;
-    if (held) drag = { kind: "corner", held };
-    else if (chosen >= 0 && within(things[chosen], at)) drag = { kind: "move", from: at };
-    else drag = { kind: "new", from: at, to: at };
-    if (drag.kind !== "new") remember();
-  } else if (tool === "polygon") {
-    const near = polygon.length > 4 && Math.hypot(polygon[0] - at[0], polygon[1] - at[1]) < HANDLE * unit();
-    near ? closePolygon() : polygon.push(...at);
-  } else {
-    const label = tool === "erase" ? null : state.classes[active];
-    drag = { kind: "stroke", stroke: { kind: "brush", label, width: width * unit(), points: at } };
-  }
+  const at = place(event), near = (HANDLE[event.pointerType] ?? HANDLE.mouse) * unit();
+  drag = { ...begun(at, near), before: JSON.stringify([things, strokes, chosen]) };
   paint();
 }
 
+function begun(at, near) {  // what a press at a place begins, with the chosen tool
+  if (state.kind === "boxes") {
+    const held = chosen >= 0 ? corner(things[chosen], at, near) : null;
+    if (held) return { kind: "corner", held };
+    return chosen >= 0 && within(things[chosen], at) ? { kind: "move", from: at } : { kind: "new", from: at, to: at };
+  }
+  if (tool === "polygon") return { kind: "point", at, near };
+  const label = tool === "erase" ? null : state.classes[active];
+  return { kind: "stroke", stroke: { kind: "brush", label, width: width * unit(), points: at } };
+}
+
 function move(event) {
-  if (!drag) return;
+  if (!drag || !event.isPrimary) return;
   const at = place(event);
+  drag.moved = true;
   if (drag.kind === "new") drag.to = at;
+  else if (drag.kind === "point") drag.at = at;
   else if (drag.kind === "stroke") drag.stroke.points.push(...at);
   else if (drag.kind === "corner") [things[chosen][drag.held[0]], things[chosen][drag.held[1]]] = at;
   else {
@@ -174,23 +182,39 @@ function move(event) {
   paint();
 }
 
-function up() {
-  if (!drag) return;
-  if (drag.kind === "stroke") { remember(); strokes.push(drag.stroke); }
-  if (drag.kind === "new") {
-    const corners = cornersOf(drag), small = 4 * unit();
-    if (corners[2] - corners[0] > small && corners[3] - corners[1] > small) {
-      remember();
-      things.push([state.classes[active], ...corners]);
-      chosen = things.length - 1;
-    } else chosen = smallestAt(drag.from);
-  }
-  if (drag.kind === "corner") {
+function up(event) {
+  if (!drag || !event.isPrimary) return;
+  const done = drag;
+  drag = null;
+  if (done.kind === "point") addCorner(done);
+  else if (done.kind === "new") addBox(done);
+  else if (done.kind === "stroke" || done.moved) past.push(done.before);
+  if (done.kind === "stroke") strokes.push(done.stroke);
+  if (done.kind === "corner") {
     const [name, x1, y1, x2, y2] = things[chosen];
     things[chosen] = [name, ...cornersOf({ from: [x1, y1], to: [x2, y2] })];
   }
+  paint();
+}
+
+function drop() {
+  if (!drag) return;
+  [things, strokes, chosen] = JSON.parse(drag.before);
   drag = null;
   paint();
+}
+
+function addCorner({ at: [x, y], near }) {  // one near the first closes the polygon
+  const closes = polygon.length > 4 && Math.hypot(polygon[0] - x, polygon[1] - y) < near;
+  closes ? closePolygon() : polygon.push(x, y);
+}
+
+function addBox(drawn) {  // too small a one is a click, which chooses
+  const corners = cornersOf(drawn), small = 4 * unit();
+  if (corners[2] - corners[0] > small && corners[3] - corners[1] > small) {
+    past.push(drawn.before);
+    chosen = things.push([state.classes[active], ...corners]) - 1;
+  } else chosen = smallestAt(drawn.from);
 }
 
 function smallestAt(at) {
@@ -212,7 +236,7 @@ function closePolygon() {
 function key(event) {
   if (!element.isConnected) return document.removeEventListener("keydown", key);
   const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName);
-  if (!element.offsetParent || typing || event.ctrlKey || event.metaKey || event.altKey || !state.project) return;
+  if (!element.offsetParent || typing || event.ctrlKey || event.metaKey || event.altKey || drag || !state.project) return;
   const pressed = event.key;
   if (/^[1-9]$/.test(pressed)) choose(Number(pressed) - 1);
   else if (pressed === "Enter") polygon.length > 4 ? (closePolygon(), paint()) : save();
@@ -271,15 +295,15 @@ function draw() {
       make("span", { id: "label-progress" }, state.progress), make("div", { class: "bar" }, make("div", { style: `width:${100 * state.share}%` }))),
     make("p", { id: "label-said" }, state.said),
     make("div", { class: "label-stage", hidden: state.image ? null : "" },
-      make("canvas", { "data-part": "canvas", id: "label-canvas", role: "img", "aria-label": `${words.stage} ${state.image ?? ""}`, onpointerdown: down, onpointermove: move, onpointerup: up, onpointercancel: up })),
+      make("canvas", { "data-part": "canvas", id: "label-canvas", role: "img", "aria-label": `${words.stage} ${state.image ?? ""}`, onpointerdown: down, onpointermove: move, onpointerup: up, onpointercancel: drop, oncontextmenu: (event) => event.preventDefault() })),
     make("div", { class: "label-row", "data-part": "classes", role: "group" }),
     make("div", { class: "label-row", "data-part": "tools" }, ...tools()),
     make("div", { class: "label-row" },
       button("undo", words.undo, undo), button("skip", words.skip, () => state.image && send("skip"), { disabled: state.image ? null : "" }),
       button("save", accept, save, { class: "strong", disabled: !state.image || idle ? "" : null })),
     make("div", { class: "label-row" }, make("input", { "data-part": "new", id: "label-new", type: "text", maxlength: 80, placeholder: words.new_class, "aria-label": words.new_class, onkeydown: (event) => { if (event.key === "Enter") { event.preventDefault(); addClass(); } } }), button("add", words.add, addClass)),
-    make("p", { class: "label-hint" }, words[`hint.${state.kind}`])));
-  part("canvas").style.touchAction = state.kind === "classes" ? "auto" : "none";
+    make("p", { class: "label-hint", id: `label-hint-${state.kind}` }, words[`hint.${state.kind}`])));
+  part("canvas").style.touchAction = state.kind === "classes" ? "auto" : "pinch-zoom";
   buttons();
   photo = overlay = null;
   if (state.src) { photo = make("img", { onload: paint }); photo.src = state.src; }

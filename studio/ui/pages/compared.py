@@ -7,6 +7,7 @@ import gradio as gr
 from studio.runs.comparison import Comparison
 from studio.ui import comparison_html, curves
 from studio.ui.catalogue import language_of, word
+from studio.ui.events import LATEST
 from studio.ui.guard import guarded
 
 
@@ -47,12 +48,12 @@ def build(shared: Any, table: Any) -> None:
         runs = ids.split(",")
         return plot(actions.compare(runs), shown) if len(runs) > 1 else ""
 
-    private = {"api_visibility": "private", "show_progress": "hidden"}
+    latest = {"show_progress": "hidden", **LATEST}
     table.ticked(
         compare, [ticked, name], [ticked, panel, drawn, name, chart],
-        js="(_, name) => [(window.studioTickedRuns ?? []).join(), name]", trigger_mode="always_last", **private,
+        js="(_, name) => [(window.studioTickedRuns ?? []).join(), name]", **latest,
     )  # fmt: skip
-    name.input(redraw, [ticked, name], [chart], **private)
+    name.input(redraw, [ticked, name], [chart], **latest)
 
 
 def curve_names(scalars: list[list[dict[str, Any]]]) -> list[str]:

@@ -10,6 +10,7 @@ from studio.runs.image_map import TILE, ImageMap
 from studio.runs.image_table import PROBLEMS, ImageTable
 from studio.ui import image_grid
 from studio.ui.catalogue import language_of, say, word
+from studio.ui.events import LATEST
 from studio.ui.guard import guarded
 from studio.ui.image_grid import Wanted
 from studio.ui.scripts import script
@@ -94,7 +95,7 @@ def build(shared: Any) -> Grid:
         known = table is not None and 0 <= int(place) < len(table.rows)
         return f"<div class='images'>{image_grid.card(table, int(place), language_of(request))}</div>" if known else ""
 
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    quiet = {"show_progress": "hidden", **LATEST}
     asked = [name, label, split, problem, number]
     gr.on([label.input, split.input, problem.input], page_of(0), asked, page, **quiet)
     back.click(page_of(-1), asked, page, **quiet)

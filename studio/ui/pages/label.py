@@ -9,6 +9,7 @@ from studio.label.desk import RULE
 from studio.store.labelling import projects
 from studio.ui import labelling
 from studio.ui.catalogue import language_of, word
+from studio.ui.events import LATEST, renewed
 from studio.ui.guard import guarded
 from studio.ui.pages import label_begin
 from studio.ui.pages.label_use import LabelUse
@@ -50,9 +51,9 @@ def build(shared: Any, tab: Any) -> None:
     @guarded
     def listing(current: str | None) -> tuple[Any, Any, Any]:
         names = projects(actions.home)
-        value = current if current in names else (names[0] if names else None)
         models = [nobody, *actions.checkpoints()]
-        return gr.Dropdown(names, value=value), gr.Dropdown(models), gr.Accordion(open=not names)
+        panel = gr.skip() if current in names else gr.Accordion(open=not names)  # one that was opened stays so
+        return renewed([(name, name) for name in names], current, next(iter(names), None)), gr.Dropdown(models), panel
 
     @guarded
     def open_project(chosen: str | None, by: str, proposing: str | None, request: gr.Request) -> tuple[Any, ...]:
@@ -78,11 +79,12 @@ def build(shared: Any, tab: Any) -> None:
         return desk_shown(chosen, by, proposing, request, labelling.Step(image)) if image else gr.skip()
 
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    latest = {"show_progress": "hidden", **LATEST}
     device = {"concurrency_id": "device", "concurrency_limit": 1}
     shown = [project, rule, proposer]
     tab.select(listing, [project], [project, proposer, begin_panel], **quiet)
     project.change(open_project, shown, [entry, rule, *use.outputs], **quiet, **device)
-    gr.on([rule.input, proposer.input], choose_again, shown, [entry], **quiet, **device)
-    acted = entry.acted(act, [entry, rule, proposer], [entry], js=SENT, **quiet, **device)
+    gr.on([rule.input, proposer.input], choose_again, shown, [entry], **latest, **device)
+    acted = entry.acted(act, [entry, rule, proposer], [entry], js=SENT, **latest, **device)
     acted.failure(None, None, None, js=FREE)
     use.doubted.change(look_at, [use.doubted, *shown], [entry], **quiet, **device)

@@ -7,6 +7,7 @@ import gradio as gr
 from studio.core import registry
 from studio.ui import forms
 from studio.ui.catalogue import language_of, piece, word
+from studio.ui.events import LATEST
 from studio.ui.form import READ
 from studio.ui.guard import guarded
 from studio.ui.lesson import lesson, presets_of, topic_lesson
@@ -69,9 +70,10 @@ def build(shared: Any) -> None:
         return [*shared.form.fill(screen, language_of(request)), gr.Tabs(selected="train")]
 
     private = {"api_visibility": "private", "show_progress": "hidden"}
+    latest = {"show_progress": "hidden", **LATEST}
     inputs, outputs = [method, shots, strength], [page, live, shots, strength, drawn]
-    method.input(open_page, inputs, outputs, **private)
-    topic.input(open_topic, [topic], [page, method, live], **private)
-    gr.on([shots.change, strength.change], move, inputs, [drawn], trigger_mode="always_last", **private)
+    method.input(open_page, inputs, outputs, **latest)
+    topic.input(open_topic, [topic], [page, method, live], **latest)
+    gr.on([shots.change, strength.change], move, inputs, [drawn], **latest)
     filled = [*shared.form.filled, shared.tabs]
     use.click(try_it, [shared.form.entry, method], filled, js=READ, **private)

@@ -8,6 +8,7 @@ import gradio as gr
 
 from studio.ui import display_names, forms, html
 from studio.ui.catalogue import language_of, say, word, words
+from studio.ui.events import LATEST, renewed
 from studio.ui.guard import guarded
 from studio.ui.pages import compared, holdings
 from studio.ui.pages.live import gallery
@@ -47,7 +48,7 @@ def build(shared: Any, tab: Any) -> None:
         ids = [row["run"] for row in rows[:MOST_ROWS]]
         if current not in ids:
             ids += [row["run"] for row in known if row["run"] == current]
-        return table_of_runs(rows, language), gr.Dropdown(ids, value=current if current in ids else None)
+        return table_of_runs(rows, language), renewed([(one, one) for one in ids], current)
 
     @guarded
     def show(run_id: str | None, request: gr.Request) -> Any:
@@ -68,7 +69,7 @@ def build(shared: Any, tab: Any) -> None:
 
     private = {"api_visibility": "private", "show_progress": "hidden"}
     asked = [tab.select, refresh.click, wanted.submit, wanted.blur]
-    gr.on(asked, listing, [chosen, wanted], [table, chosen], **private)
+    gr.on(asked, listing, [chosen, wanted], [table, chosen], show_progress="hidden", **LATEST)
     chosen.change(show, [chosen], [state, figures], **private)
     table.chosen(None, None, [chosen], js="() => window.studioChosenRun", **private)
     watch.click(

@@ -5,6 +5,7 @@ from typing import Any
 import gradio as gr
 
 from studio.ui.catalogue import language_of, piece
+from studio.ui.events import LATEST
 from studio.ui.form import SCREEN
 from studio.ui.guard import guarded
 from studio.ui.start_cards import CARDS
@@ -12,7 +13,7 @@ from studio.ui.start_cards import CARDS
 CLICKED = """
 element.addEventListener("click", (event) => {
   const card = event.target.closest("[data-card]")?.dataset.card;
-  if (!card) return;
+  if (!card || event.detail > 1) return;  // a double click is one
   window.studioCard = card;
   trigger("chosen");
 });
@@ -31,4 +32,4 @@ def build(shared: Any) -> None:
 
     asked = f"(form) => [{SCREEN}, window.studioCard]"
     outputs = [*shared.form.filled, shared.tabs]
-    cards.chosen(open_card, [shared.form.entry, cards], outputs, js=asked, api_visibility="private")
+    cards.chosen(open_card, [shared.form.entry, cards], outputs, js=asked, **LATEST)

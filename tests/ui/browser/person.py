@@ -21,8 +21,8 @@ def load_benchmark(name):
 page_forms = load_benchmark("page_forms")
 
 
-def open_page(browser, url, width=1280, height=900, locale="en-US"):
-    context = browser.new_context(viewport={"width": width, "height": height}, locale=locale)
+def open_page(browser, url, width=1280, height=900, locale="en-US", **device):
+    context = browser.new_context(viewport={"width": width, "height": height}, locale=locale, **device)
     page = context.new_page()
     page.set_default_timeout(60_000)
     page.problems = []
@@ -30,6 +30,45 @@ def open_page(browser, url, width=1280, height=900, locale="en-US"):
     page.goto(url)
     page.wait_for_selector("#start-demo", state="attached")  # a link may open on another tab
     return page
+
+
+def open_phone(browser, url, locale="en-US"):
+    return open_page(browser, url, 390, 844, locale, has_touch=True, is_mobile=True, device_scale_factor=2)
+
+
+class Fingers:
+    """Touches of a part of the page, each at shares of its width and height."""
+
+    def __init__(self, page, selector):
+        page.evaluate("selector => document.querySelector(selector).scrollIntoView()", selector)
+        self.page, self.area = page, page.locator(selector).bounding_box()
+        self.session = page.context.new_cdp_session(page)
+
+    def send(self, kind, *places):
+        left, top, wide, high = (self.area[name] for name in ("x", "y", "width", "height"))
+        points = [{"x": left + x * wide, "y": top + y * high, "id": number} for number, (x, y) in enumerate(places)]
+        self.session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def tap(self, place):
+        self.send("touchStart", place)
+        self.send("touchEnd")
+
+    def draw(self, start, end, steps=4):
+        self.send("touchStart", start)
+        for step in range(1, steps + 1):
+            share = step / steps
+            self.send("touchMove", [a + share * (b - a) for a, b in zip(start, end, strict=True)])
+        self.page.wait_for_timeout(120)  # a finger that flicks away has its next tap taken for a stop of the flick
+        self.send("touchEnd")
+
+    def pinch(self, left, right, wider=0.1):
+        """Two fingers, one a moment after the other, that move apart."""
+        self.send("touchStart", left)
+        self.send("touchStart", left, right)
+        for step in range(1, 5):
+            away = step * wider / 4
+            self.send("touchMove", [left[0] - away, left[1]], [right[0] + away, right[1]])
+        self.send("touchEnd")
 
 
 def tab(page, name):

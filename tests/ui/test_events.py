@@ -1,0 +1,28 @@
+"""What a person does while the page still answers what they did before."""
+
+import gradio as gr
+
+from studio.ui import build_app
+from studio.ui.events import renewed
+
+ACTS = {"click", "select", "load", "tick", "upload", "expand", "stream"}  # the rest tell what was chosen or written
+
+
+def test_what_is_chosen_while_an_answer_is_under_way_is_not_dropped(home):
+    dropped = [
+        f"{event.name} of {[target[1] for target in event.targets]}"
+        for event in build_app(home=home).fns.values()
+        if event.fn and event.trigger_mode == "once" and {target[1] for target in event.targets} - ACTS
+    ]
+    assert dropped == []
+
+
+def test_a_list_made_anew_names_a_value_only_where_it_has_to_change():
+    known = [("first", "a"), ("second", "b")]
+    assert "value" not in sent(renewed(known, "b", "a"))
+    assert "value" not in sent(renewed([], None))
+    assert sent(renewed(known, "gone", "a"))["value"] == "a" and sent(renewed([], "gone"))["value"] is None
+
+
+def sent(dropdown: gr.Dropdown) -> dict:
+    return dropdown.constructor_args
