@@ -93,11 +93,13 @@ class Form:
 
     def _choose_preset(self, sent: str, name: str | None, request: gr.Request) -> list[Any]:
         screen = self.of_preset(name, sent) if name else forms.read_screen(sent)
-        return self.fill(screen, language_of(request))
+        _, *rest = self.fill(screen, language_of(request))
+        return [gr.skip(), *rest]  # what is chosen stays: it may be another by now
 
     def _choose_method(self, sent: str, method: str | None, request: gr.Request) -> list[Any]:
         screen = forms.read_screen(sent)
-        return self.fill(screen.with_method(method) if method else screen, language_of(request))
+        preset, _, *rest = self.fill(screen.with_method(method) if method else screen, language_of(request))
+        return [preset, gr.skip(), *rest]
 
     def _restore(self, stored: str, request: gr.Request) -> list[Any]:
         try:
