@@ -3,8 +3,6 @@
 from html import escape
 from urllib.parse import quote
 
-from studio.core import registry
-from studio.core.errors import UsageError
 from studio.runs.comparison import Comparison
 from studio.runs.comparison_table import FORMATS, SUFFIXES, as_text, said
 from studio.ui.catalogue import explained, say, words
@@ -52,12 +50,8 @@ def _seeds(runs: list[str], language: str) -> str:
 
 def _title(comparison: Comparison, name: str, language: str) -> str:
     """What a metric is called in large type, without what its interval covers."""
-    key = f"metric.{comparison.rows[0].task}.{name}"
-    try:
-        registry.task_named(comparison.rows[0].task)
-    except UsageError:  # a task that is no longer here
-        return name
-    short = words(language).get(key, words(language).get(f"runs.column.{name}", name))
+    known, keys = words(language), [*(f"metric.{row.task}.{name}" for row in comparison.rows), f"runs.column.{name}"]
+    short = next((known[key] for key in keys if key in known), name)
     return short.split(" (")[0].split("（")[0].split(",")[0].split("，")[0]
 
 

@@ -14,7 +14,7 @@ import gradio as gr
 from gradio.context import LocalContext
 
 from studio.core.errors import StudioError
-from studio.ui.catalogue import explained, language_of
+from studio.ui.catalogue import explained, language_of, say
 
 _log = logging.getLogger("studio.ui")
 
@@ -27,25 +27,29 @@ def guarded(handler: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return handler(*args, **options)
         except StudioError as error:
-            raise gr.Error(_as_text(_explained(str(error))), duration=12, print_exception=False) from error
+            raise _failure(explained(str(error), _language()), duration=12, print_exception=False) from error
         except gr.Error:
             raise
         except Exception as error:
             code = secrets.token_hex(3)
             _log.exception("page error %s", code)
-            raise gr.Error(f"{type(error).__name__} (reference {code}; the server's log has the rest)") from error
+            raise _failure(say("toast.unforeseen", _language(), kind=type(error).__name__, code=code)) from error
 
     return run
 
 
 def inform(text: str, seconds: float = 10) -> None:
     """Shows a sentence for a while; no part of it is markup."""
-    gr.Info(_as_text(_explained(text)), duration=seconds)
+    gr.Info(_as_text(explained(text, _language())), duration=seconds, title=say("toast.notice", _language()))
 
 
-def _explained(text: str) -> str:
-    """In the language of whoever asks."""
-    return explained(text, language_of(LocalContext.request.get(None)))
+def _failure(sentence: str, **options: Any) -> gr.Error:
+    return gr.Error(_as_text(sentence), title=say("toast.error", _language()), **options)
+
+
+def _language() -> str:
+    """Of whoever asks."""
+    return language_of(LocalContext.request.get(None))
 
 
 def _as_text(text: str) -> str:

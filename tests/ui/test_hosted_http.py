@@ -306,7 +306,7 @@ def test_notices_are_no_markup(name, monkeypatch):
     from studio.ui import guard
 
     shown = []
-    monkeypatch.setattr(guard.gr, "Info", lambda text, duration: shown.append(text))
+    monkeypatch.setattr(guard.gr, "Info", lambda text, duration, title: shown.append(text))
     guard.inform(f"data.{name}: kept")
     assert "<" not in shown[0] and html.unescape(shown[0]) == f"data.{name}: kept"
 

@@ -12,7 +12,8 @@ import pytest
 from studio.core import recipe as recipes
 from studio.core import registry
 from studio.core.errors import DataError
-from studio.ui import curves, display_names, form_html, forms, html
+from studio.runs.comparison import Comparison, Number, Row
+from studio.ui import comparison_html, curves, display_names, form_html, forms, html
 from studio.ui.catalogue import _FOLDER, words
 from studio.ui.pages.data import refuse_one_class, with_data
 from studio.ui.pages.live import _curves as drawn_curves
@@ -49,6 +50,14 @@ def test_a_comparison_names_the_method_whose_numbers_these_are():
     )
     assert "best: fewshot/ridge" in text(best)
     assert "run-best" in alone and "best:" not in alone
+
+
+def test_numbers_of_several_tasks_side_by_side_have_each_the_name_that_its_task_gives_it():
+    rows = [Row("ridge", "classify", "fewshot/ridge", ["a"], {}, {"accuracy": Number(0.8)}),
+            Row("fcos", "detect", "detect/fcos", ["b"], {}, {"map": Number(0.4)})]  # fmt: skip
+    compared = Comparison([], ["accuracy", "map"], ["accuracy", "map"], rows, [])
+    assert "<th>accuracy</th><th>mAP</th>" in comparison_html.draw(compared, "en")
+    assert "<th>准确率</th><th>mAP</th>" in comparison_html.draw(compared, "zh")
 
 
 def test_a_table_can_be_kept_as_csv_whatever_is_in_it():

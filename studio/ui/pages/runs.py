@@ -36,8 +36,9 @@ def build(shared: Any, tab: Any) -> None:
         watch = gr.Button(word("runs.watch"), size="sm", elem_id="runs-watch")
         reuse = gr.Button(word("runs.reuse"), size="sm", elem_id="runs-reuse")
     figures = gr.Gallery(
-        columns=3, visible=False, elem_id="runs-figures", object_fit="contain", buttons=["fullscreen", "download"]
-    )
+        columns=3, visible=False, elem_id="runs-figures", object_fit="contain", label=word("train.figures"),
+        buttons=["fullscreen", "download"],
+    )  # fmt: skip
     holdings.build(actions)
 
     @guarded
