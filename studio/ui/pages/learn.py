@@ -24,11 +24,11 @@ def build(shared: Any) -> None:
     with gr.Row():
         topic = gr.Dropdown(
             [*((word(f"topic.{name}"), name) for name in TOPICS), (word("learn.every"), EVERY)], value=FIRST,
-            label=word("learn.topic"), scale=3, elem_id="learn-topic",
+            label=word("learn.topic"), scale=3, min_width=260, elem_id="learn-topic",
         )  # fmt: skip
         method = gr.Dropdown(
             [(titles[one], one) for one in methods_of(FIRST)], value=methods_of(FIRST)[0], label=word("learn.method"),
-            scale=4, elem_id="learn-method",
+            scale=4, min_width=260, elem_id="learn-method",
         )  # fmt: skip
         use = gr.Button(word("learn.use"), scale=1, min_width=160, elem_id="learn-use")
     with gr.Row():
