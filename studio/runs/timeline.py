@@ -71,6 +71,10 @@ class Stage:
     def item_s(self) -> float:
         return (self.last - self.first) / max(1, self.done - self.begun)
 
+    def goes_on(self, done: int) -> bool:
+        """Whether a count is the next of it. One that is over begins again, though all of it is there already."""
+        return self.done <= done and self.done < self.total
+
 
 @dataclass
 class Timeline:
@@ -80,6 +84,7 @@ class Timeline:
     status: str = "queued"
     trainings: list[Training] = field(default_factory=list)
     stages: dict[str, Stage] = field(default_factory=dict)
+    earlier: list[Stage] = field(default_factory=list)  # those that began again since
     memory_mb: float | None = None
 
     def whole_s(self, scale: float = 1.0, most: int | None = None, cached: bool = False) -> float:
@@ -92,8 +97,8 @@ class Timeline:
             steps = max(1, round(scale * training.planned))
             seconds += training.beyond_s(min(steps, most or steps))
         if cached:
-            features = [stage for what, stage in self.stages.items() if what.startswith("features of ")]
-            seconds -= sum(stage.item_s * stage.done for stage in features)
+            stages = (*self.earlier, *self.stages.values())
+            seconds -= sum(stage.last - stage.first for stage in stages if stage.what.startswith("features of "))
         if self.status == "finished":
             return max(0.0, seconds)
         if cells := self.stages.get("cells"):  # a table: what is in a cell goes on in the next
@@ -133,8 +138,8 @@ def _count(timeline: Timeline, event: Event) -> None:
         timeline.trainings.append(Training(what, event["planned"], max(1, event["epoch"]), done))
     elif timeline.trainings and timeline.trainings[-1].what == what:
         timeline.trainings[-1].step(event)
-    elif what in timeline.stages and done >= timeline.stages[what].done:
-        stage = timeline.stages[what]
+    elif (stage := timeline.stages.get(what)) and stage.goes_on(done):
         stage.done, stage.total, stage.last = done, event["total"], at
     else:  # it begins, or begins again in the next cell of a table
+        timeline.earlier += [stage] if stage else []
         timeline.stages[what] = Stage(what, event["total"], done, done, at, at)

@@ -88,6 +88,16 @@ def test_features_that_are_kept_are_not_computed_twice():
     assert (seen.whole_s(), seen.whole_s(cached=True)) == pytest.approx((6.0, 2.0))
 
 
+def test_features_that_are_asked_for_again_are_taken_off_as_they_were_computed():
+    """A second look at kept features is one event that says all; half of the first may be there from another run."""
+    events = [progress(t, "features of train", done, 100) for t, done in ((0, 50), (2, 100), (40, 100), (41, 100))]
+    events += [progress(t, "features of train", done, 100) for t, done in ((42, 0), (45, 100))]  # of another backbone
+    ended = at(50, "status", status="finished", seconds=50.0, device="cpu")
+    assert timeline.read([at(0, "status", status="running"), *events, ended]).whole_s(cached=True) == pytest.approx(
+        45.0
+    )
+
+
 def test_a_past_run_tells_the_next_and_one_twice_as_long(trained, home):
     result, unknown = trained
     assert unknown is None
