@@ -36,6 +36,7 @@ from studio.store.uploads import UploadBounds, discard, keep_photos, keep_zip, s
 from studio.store.version_changes import Changes, compare_versions
 from studio.store.versions import Facts, delete, versions
 from studio.ui import display_names
+from studio.ui.catalogue import language_asked
 from studio.ui.labelling import Desks
 from studio.ui.views import View, Views
 from studio.ui.visitors import Visitors, secret_of
@@ -221,7 +222,11 @@ class Actions:
             row for row in self.store.checkpoints()
             if (row.get("classes") or row.get("task") in without) and not row.get("problem")
         ]  # fmt: skip
-        return [(display_names.checkpoint(row, self._data_of(row["checkpoint"])), row["checkpoint"]) for row in rows]
+        language = language_asked()
+        return [
+            (display_names.checkpoint(row, self._data_of(row["checkpoint"]), language), row["checkpoint"])
+            for row in rows
+        ]
 
     def name_checkpoint(self, checkpoint: str, name: str) -> None:
         """Gives a checkpoint this tag alone; none for an empty name. Raises UsageError where hosted, and as `tag`."""

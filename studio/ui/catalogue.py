@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import Any
 
 import gradio as gr
+from gradio.context import LocalContext
 from gradio.i18n import I18nData
 
 from studio.core import recipe as recipes
@@ -107,6 +108,11 @@ def language_of(request: gr.Request | None) -> str:
     """The visitor's language, as the browser says; English where it is none of ours."""
     header = request.headers.get("accept-language", "") if request is not None else ""
     return "zh" if header.strip().lower().startswith("zh") else "en"
+
+
+def language_asked() -> str:
+    """Of whoever's request is being answered; English where none is."""
+    return language_of(LocalContext.request.get(None))
 
 
 def translated(text: str, language: str) -> str:

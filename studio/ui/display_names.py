@@ -11,10 +11,17 @@ from studio.ui.catalogue import words
 from studio.ui.html import number
 
 
-def checkpoint(row: dict[str, Any], data_name: str) -> str:
+def checkpoint(row: dict[str, Any], data_name: str, language: str = "en") -> str:
     """`mine · fcos · scenes · mAP 0.412 · 29 Nov 14:05 · fcos-97292b`: its tags, and what is known of it."""
     method = str(row.get("method") or "").rpartition("/")[2]
-    parts = (*(row.get("tags") or ()), method, data_name, score(row), time(row.get("created")), row["checkpoint"])
+    parts = (
+        *(row.get("tags") or ()),
+        method,
+        data_name,
+        score(row, language),
+        time(row.get("created")),
+        row["checkpoint"],
+    )
     return "  ·  ".join(part for part in parts if part)
 
 

@@ -11,10 +11,9 @@ from html import escape
 from typing import Any
 
 import gradio as gr
-from gradio.context import LocalContext
 
 from studio.core.errors import StudioError
-from studio.ui.catalogue import explained, language_of, say
+from studio.ui.catalogue import explained, language_asked, say
 
 _log = logging.getLogger("studio.ui")
 
@@ -27,29 +26,24 @@ def guarded(handler: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return handler(*args, **options)
         except StudioError as error:
-            raise _failure(explained(str(error), _language()), duration=12, print_exception=False) from error
+            raise _failure(explained(str(error), language_asked()), duration=12, print_exception=False) from error
         except gr.Error:
             raise
         except Exception as error:
             code = secrets.token_hex(3)
             _log.exception("page error %s", code)
-            raise _failure(say("toast.unforeseen", _language(), kind=type(error).__name__, code=code)) from error
+            raise _failure(say("toast.unforeseen", language_asked(), kind=type(error).__name__, code=code)) from error
 
     return run
 
 
 def inform(text: str, seconds: float = 10) -> None:
     """Shows a sentence for a while; no part of it is markup."""
-    gr.Info(_as_text(explained(text, _language())), duration=seconds, title=say("toast.notice", _language()))
+    gr.Info(_as_text(explained(text, language_asked())), duration=seconds, title=say("toast.notice", language_asked()))
 
 
 def _failure(sentence: str, **options: Any) -> gr.Error:
-    return gr.Error(_as_text(sentence), title=say("toast.error", _language()), **options)
-
-
-def _language() -> str:
-    """Of whoever asks."""
-    return language_of(LocalContext.request.get(None))
+    return gr.Error(_as_text(sentence), title=say("toast.error", language_asked()), **options)
 
 
 def _as_text(text: str) -> str:

@@ -96,6 +96,8 @@ def test_a_checkpoint_is_named_by_method_data_score_and_date():
     }  # fmt: skip
     name = display_names.checkpoint(row, "scenes")
     assert name.startswith("fcos  ·  scenes  ·  mAP 0.412  ·  2026-11-") and name.endswith("fcos-97292b")
+    known = {"checkpoint": "x", "task": "classify", "metrics": {"accuracy": 0.5}}
+    assert display_names.checkpoint(known, "", "zh") == "准确率 0.500  ·  x"
     assert display_names.checkpoint({"checkpoint": "x", "created": "nonsense"}, "") == "x"
 
 
