@@ -14,8 +14,19 @@ NO_API = b'<script>window.gradio_api_info = {"named_endpoints": {}, "unnamed_end
 FOR_DOCS = ("api_info", "api_info_as_input", "api_info_as_output", "example_inputs", "skip_api")
 
 
+#: Gradio compares each component with each event, and Svelte watches each look at a plain object: these it leaves alone
+UNWATCHED = b"""<script>{
+const unwatched = Object.create(Object.prototype);
+const { components, dependencies } = window.gradio_config;
+for (const described of [...components, ...dependencies]) Object.setPrototypeOf(described, unwatched);
+}</script>"""
+
+
 def lean(html: bytes) -> bytes:
-    """The page without endpoints that no part of it calls, and without its API docs; as it is where it has neither."""
+    """The page without endpoints that no part of it calls, and without its API docs; as it is where it has neither.
+
+    What describes it is kept from Svelte's watch: the page is drawn from copies, and waits for nothing longer.
+    """
     written = _CONFIG.search(html)
     if not written:
         return html
@@ -23,7 +34,8 @@ def lean(html: bytes) -> bytes:
     if not config.get("dependencies"):  # a login
         return html
     text = json.dumps(_without_api(config), separators=(",", ":"), ensure_ascii=True).replace("<", "\\u003c")
-    page = html[: written.start(1)] + text.encode() + html[written.end(1) :]
+    page = html[: written.start(1)] + text.encode() + html[written.end(1) : written.end()]
+    page += UNWATCHED + html[written.end() :]
     return _API_INFO.sub(lambda _: NO_API, page, count=1)
 
 

@@ -5,7 +5,7 @@ import gradio as gr
 from studio.ui import build_app
 from studio.ui.events import renewed
 
-ACTS = {"click", "select", "load", "tick", "upload", "expand", "stream"}  # the rest tell what was chosen or written
+ACTS = {"click", "select", "load", "tick", "expand", "stream"}  # the rest tell what was chosen or written
 
 
 def test_what_is_chosen_while_an_answer_is_under_way_is_not_dropped(home):

@@ -96,7 +96,7 @@ def build(shared: Any) -> None:
 
     form, sent = shared.form.entry, {"js": READ, "api_visibility": "private", "show_progress_on": [card]}
     use_boxes.click(take_boxes, [form, role, *names, *files], shown_outputs, **sent)
-    zipped.upload(take_zip, [form, role, zipped], shown_outputs, **sent)
+    zipped.upload(take_zip, [form, role, zipped], shown_outputs, trigger_mode="multiple", **sent)  # each in its turn
     use_spec.click(take_spec, [form, role, written], shown_outputs, **sent)
     kept.use.click(take_version, [form, role, kept.chosen], shown_outputs, **sent)
     onward.click(lambda: gr.Tabs(selected="train"), None, shared.tabs, api_visibility="private")

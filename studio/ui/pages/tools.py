@@ -15,6 +15,7 @@ from studio.store.outputs import Outputs
 from studio.ui import forms, html
 from studio.ui.actions import Actions
 from studio.ui.catalogue import language_of, say, word
+from studio.ui.events import LATEST
 from studio.ui.files import served
 from studio.ui.guard import guarded
 
@@ -132,7 +133,7 @@ def _use(
     moved += [controls[name].input for name, kind in _kinds(tool) if kind == "classes"]
     gr.on(
         [button.click, *moved], guarded(_handler(actions, tool)), [checkpoint, *controls.values()], results,
-        concurrency_id="device", api_visibility="private",
+        concurrency_id="device", **LATEST,
     )  # fmt: skip
 
 
