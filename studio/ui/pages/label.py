@@ -52,7 +52,7 @@ def build(shared: Any, tab: Any) -> None:
     def listing(current: str | None) -> tuple[Any, Any, Any]:
         names = projects(actions.home)
         models = [nobody, *actions.checkpoints()]
-        panel = gr.skip() if current in names else gr.Accordion(open=not names)  # one that was opened stays so
+        panel = gr.skip() if names else gr.Accordion(open=True)  # one that was opened stays so
         return renewed([(name, name) for name in names], current, next(iter(names), None)), gr.Dropdown(models), panel
 
     @guarded

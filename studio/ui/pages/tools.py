@@ -31,15 +31,16 @@ NEEDED = {
 def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
     """An accordion for each tool that fits the chosen checkpoint, and below them the place where a result is shown.
 
-    They are made once a checkpoint is chosen: a page opens the faster the fewer components it has. Images are the photo
-    of Try it.
+    They are made once a checkpoint is chosen: a page opens the faster the fewer components it has. They are made anew
+    where it changes, or what there is `beside` it to choose from, and not for less: what they were given would be lost.
+    Images are the photo of Try it.
     """
-    actions, known, clicked = shared.actions, gr.State(()), _clicks(photo)
+    actions, clicked, beside = shared.actions, _clicks(photo), gr.State((None, ()))
 
-    @gr.render([checkpoint], triggers=[checkpoint.change, known.change], show_progress="hidden")
+    @gr.render([beside], triggers=[beside.change], show_progress="hidden")
     @guarded
-    def offer(name: str | None) -> None:
-        manifest = actions.store.checkpoint(name).manifest if name else None
+    def offer(seen: tuple[str | None, tuple[str, ...]]) -> None:
+        manifest = actions.store.checkpoint(seen[0]).manifest if seen[0] else None
         for tool in fitting(manifest) if manifest else ():
             panel(tool, manifest)
 
@@ -63,12 +64,13 @@ def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
         return gr.Dropdown(actions.checkpoints(), value=name) if name else gr.skip()
 
     @guarded
-    def list_known() -> tuple[str, ...]:
-        return tuple(name for _, name in actions.checkpoints())
+    def all_beside(name: str | None) -> Any:
+        return name, tuple(other for _, other in actions.checkpoints())
 
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     made.change(go_on, [made], [checkpoint], **quiet)
-    tab.select(list_known, None, [known], **quiet)
+    checkpoint.change(all_beside, [checkpoint], [beside], **quiet)
+    tab.select(lambda name: all_beside(name) if name else gr.skip(), [checkpoint], [beside], **quiet)
 
 
 def add_endpoints(actions: Actions) -> None:

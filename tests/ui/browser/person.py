@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from playwright.sync_api import TimeoutError
 
 from studio.data import open_data, read_image
 
@@ -157,7 +158,9 @@ def begin_labelling(page, file, classes, kind=1):
     """A new project on the Label page over an uploaded zip."""
     tab(page, "Label")
     page.wait_for_selector("#label-begin")
-    if not page.is_visible("#label-begin-button"):
+    try:
+        page.wait_for_selector("#label-begin-button:visible", timeout=4000)  # is opened where there is no project
+    except TimeoutError:
         page.click("#label-begin > button")
     page.set_input_files("#label-zip input[type=file]", file)
     page.wait_for_selector("#label-zip .file-preview, #label-zip [aria-label='Remove this file'], #label-zip table")
