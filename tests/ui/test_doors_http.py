@@ -222,7 +222,7 @@ def test_another_visitors_checkpoint_is_not_there_for_any_tool_or_button(owned, 
         for endpoint, inputs in (("predict", (image, 3)), ("export", ("safetensors",))):
             with no_such:
                 other.call(endpoint, name, *inputs)
-        for handler, inputs in (("chosen", ()), ("write", ("safetensors",)), ("apply", ())):
+        for handler, inputs in (("chosen", ()), ("write", ("safetensors",)), ("all_beside", ())):
             with no_such:
                 other.press(handler, name, *inputs)
     assert checkpoint not in str(other.press("listing", None, page="tryit"))

@@ -65,6 +65,8 @@ def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
 
     @guarded
     def all_beside(name: str | None) -> Any:
+        if name:
+            actions.store.checkpoint(name)  # is refused where it is another visitor's
         return name, tuple(other for _, other in actions.checkpoints())
 
     quiet = {"show_progress": "hidden", "api_visibility": "private"}

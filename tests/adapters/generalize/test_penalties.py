@@ -101,7 +101,7 @@ def test_distances_are_means_over_every_pair_of_sources(name):
     a, b, c = (learner.features(one.images).float() for one in batch.sources)
     distance = {"coral": coral_distance, "mmd": squared_mmd}[name]
     expected = 2.0 * (distance(a, b) + distance(a, c) + distance(b, c)) / 3
-    assert float(losses(learner, batch)[name]) == pytest.approx(float(expected), rel=1e-5)
+    assert float(losses(learner, batch)[name]) == pytest.approx(float(expected), rel=1e-4)  # float32
 
 
 def test_dann_pulls_the_features_away_from_what_tells_the_sources_apart():
