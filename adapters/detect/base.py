@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from adapters.backbones.face import Backbone
+from adapters.backbones.layer_groups import parameters_by_depth, units
 from adapters.backbones.seeds import seeded
 from adapters.detect.classes import ClassRows, take_over
 from adapters.detect.face import Detector
@@ -67,6 +68,16 @@ class BackboneDetector(Detector):
     def needs_start(self) -> bool:
         return self.params.heads_only
 
+    def freeze_backbone(self) -> None:
+        """Has its first `params.freeze` groups of layers stay as they are, be it one of ours or of a library."""
+        if isinstance(self._backbone, Backbone):
+            self._backbone.freeze(self.params.freeze)
+            return
+        named = dict(self._backbone.named_parameters())
+        for group in parameters_by_depth(self._backbone, units(self._backbone))[: self.params.freeze]:
+            for name in group:
+                named[name].requires_grad_(False)
+
     def leave_heads(self) -> None:
         """Has only the last layers learn, where `heads_only`."""
         if self.params.heads_only:
@@ -118,7 +129,8 @@ class TorchvisionDetector(BackboneDetector):
         backbone: Backbone = context.backbone
         with seeded(context.seed):
             self.module = self.build(backbone, len(context.classes), context.image_size)
-        self._backbone = backbone.freeze(self.params.freeze)
+        self._backbone = backbone
+        self.freeze_backbone()
         self.leave_heads()
         return self.module
 

@@ -59,3 +59,12 @@ def take_over(
         else:
             tensor.copy_(state[plain])
     return known
+
+
+def said_of_kept(source: str, known: Sequence[str], classes: Sequence[str]) -> str:
+    """What a run says that starts from `source`, which knew some of its classes."""
+    new = [name for name in classes if name not in known]
+    return (
+        f"Starts from {source}; its heads are made anew for {len(classes)} classes. Keep their weights: "
+        f"{', '.join(known[:20]) or 'none'}. New: {', '.join(new[:20]) or 'none'}."
+    )

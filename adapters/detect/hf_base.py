@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from adapters.backbones import hf_model
 from adapters.backbones.hf_detector import HFDetector
-from adapters.backbones.layer_groups import parameters_by_depth, units
 from adapters.backbones.seeds import seeded
 from adapters.detect.attention import where_queries_look
 from adapters.detect.base import LEAST, BackboneDetector, BackboneParams, require_side, to_detections
@@ -89,7 +88,7 @@ class TransformerDetector(BackboneDetector):
                 self._pretrained(context.backbone, context.classes)
             else:
                 self._on(context.backbone, context.classes)
-        self._freeze()
+        self.freeze_backbone()
         self.leave_heads()
         if self.params.lora:
             add_updates(self.module, self.params.lora, list(self.class_rows), context.seed)
@@ -136,15 +135,6 @@ class TransformerDetector(BackboneDetector):
         )
         self._backbone = self.module.get_submodule(self.backbone_path.rpartition(".")[0] or self.backbone_path)
         self._backbone.requires_grad_(True)  # transformers freezes parts of some; here `params.freeze` says
-
-    def _freeze(self) -> None:
-        if hasattr(self._backbone, "freeze"):
-            self._backbone.freeze(self.params.freeze)
-            return
-        named = dict(self._backbone.named_parameters())
-        for group in parameters_by_depth(self._backbone, units(self._backbone))[: self.params.freeze]:
-            for name in group:
-                named[name].requires_grad_(False)
 
     def losses(self, batch: Batch, at: Step) -> dict[str, Tensor]:
         """The model's own loss after Hungarian matching, summed over the layers of its decoder, by kind."""

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from adapters.detect.classes import said_of_kept
 from adapters.detect.data.batches import BoxBatches, DomainBatches, input_side
 from adapters.detect.data.domains import resolve_box_domains
 from adapters.detect.data.splits import resolve_box_splits
@@ -263,7 +264,7 @@ def setup_detector(job: Job, classes: list[str]) -> Session:
         )
     elif learner.pretrained_classes is not None:
         session.before = learner.pretrained_classes
-        job.events.note(_kept(backbone.spec, learner.pretrained_classes, classes))
+        job.events.note(said_of_kept(backbone.spec, learner.pretrained_classes, classes))
     to_device(job, session)
     return session
 
@@ -279,15 +280,7 @@ def _go_on(job: Job, learner: Detector, checkpoint: Checkpoint, classes: list[st
     else:
         known = learner.inherit(state, before, classes)
         if before != classes:
-            job.events.note(_kept(checkpoint.id, known, classes))
+            job.events.note(said_of_kept(checkpoint.id, known, classes))
             return known
     job.events.note(f"Starts from checkpoint {checkpoint.id}.")
     return None
-
-
-def _kept(source: str, known: list[str], classes: list[str]) -> str:
-    new = [name for name in classes if name not in known]
-    return (
-        f"Starts from {source}; its heads are made anew for {len(classes)} classes. Keep their weights: "
-        f"{', '.join(known[:20]) or 'none'}. New: {', '.join(new[:20]) or 'none'}."
-    )

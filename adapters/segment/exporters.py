@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from adapters.backbones.padding_by_remainder import padding_by_remainder
+from adapters.segment.instances.predictor import ThingPredictor
 from adapters.segment.run.predictor import MaskPredictor
 from studio.core.errors import StudioError, UsageError
 from studio.data.preprocess import Preprocess
@@ -19,12 +20,12 @@ TOLERANCE = 1e-3  # largest difference that still counts as the same network, re
 HF_USE = """\
     from transformers import pipeline
 
-    pipeline("image-segmentation", "FOLDER OR REPOSITORY")("photo.jpg")"""
+    pipeline("image-segmentation", "FOLDER OR REPOSITORY")("photo.jpg"{options})"""
 
 
 def write_onnx(model: Any, images: Tensor, folder: Path) -> tuple[str, str]:
     """`model.onnx` of a loaded checkpoint: what to know of it, and what it puts out. Raises StudioError."""
-    _require_maps(model, "onnx")
+    _require_maps(model)
     module, path = model.predictor.module().eval(), folder / "model.onnx"
     session, any_size = _written(module, images, path, model.predictor.learner.any_size)
     with torch.inference_mode():
@@ -39,22 +40,26 @@ def write_onnx(model: Any, images: Tensor, folder: Path) -> tuple[str, str]:
 
 def write_hf(model: Any, images: Tensor, folder: Path) -> tuple[str, str]:
     """A folder for transformers of a loaded checkpoint: what to know of it, and how it is used."""
-    _require_maps(model, "hf")
     learner, preprocess = model.predictor.learner, Preprocess.from_dict(model.checkpoint.manifest.preprocess)
-    learner.save_hugging_face(preprocess, model.classes, folder)
+    finds = isinstance(model.predictor, ThingPredictor)
+    if finds:
+        learner.save_hugging_face(preprocess, folder)
+    else:
+        learner.save_hugging_face(preprocess, model.classes, folder)
     loaded = learner.read_hugging_face(folder).float().eval()
     with torch.inference_mode():
-        expected, found = learner.predict(images).numpy(), loaded(images).numpy()
-    difference = _refuse_if_off(expected, found, folder / "model.safetensors")
+        expected = (learner.class_maps() if finds else learner.predict)(images).numpy()
+        difference = _refuse_if_off(expected, loaded(images).numpy(), folder / "model.safetensors")
     return (
         f"{type(loaded.model).__name__} of transformers gives the same logits on {len(images)} images (largest "
         f"difference {difference:.1e} of their spread)."
-    ), HF_USE
+    ), HF_USE.format(options=', subtask="instance"' if finds else "")
 
 
-def _require_maps(model: Any, kind: str) -> None:
+def _require_maps(model: Any) -> None:
     if not isinstance(model.predictor, MaskPredictor):
-        raise UsageError(f"format {kind}: {model.checkpoint.manifest.method} exports as safetensors only.")
+        method = model.checkpoint.manifest.method
+        raise UsageError(f"format onnx: {method} finds things and has no such form; safetensors fits it.")
 
 
 def _written(module: nn.Module, images: Tensor, path: Path, any_size: bool) -> tuple[Any, bool]:

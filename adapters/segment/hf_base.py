@@ -22,18 +22,9 @@ class TransformersSegmenter(Segmenter):
     entire = True
 
     def save_hugging_face(self, preprocess: Preprocess, classes: list[str], folder: Path) -> None:
-        import transformers
-
         if not self.entire:
             return super().save_hugging_face(preprocess, classes, folder)
-        side = preprocess.image_size
-        with hf_model.quiet():
-            self.whole().save_pretrained(folder)
-            getattr(transformers, self.processor)(
-                size={"height": side, "width": side}, do_normalize=True, image_mean=list(preprocess.mean),
-                image_std=list(preprocess.std), do_reduce_labels=False, ignore_index=VOID,
-                resample=next(number for number, kind in RESAMPLE.items() if kind == preprocess.interpolation),
-            ).save_pretrained(folder)  # fmt: skip
+        save_folder(self.whole(), self.processor, preprocess, folder)
 
     def read_hugging_face(self, folder: Path) -> nn.Module:
         """What the written folder gives: images [B, 3, H, W] -> logits [B, C, h, w]."""
@@ -44,6 +35,20 @@ class TransformersSegmenter(Segmenter):
     def whole(self) -> nn.Module:
         """The model of transformers."""
         return self.module.model
+
+
+def save_folder(model: nn.Module, processor: str, preprocess: Preprocess, folder: Path) -> None:
+    """Writes a model of transformers beside the processor, by its name, that prepares images as it is done here."""
+    import transformers
+
+    side = preprocess.image_size
+    with hf_model.quiet():
+        model.save_pretrained(folder)
+        getattr(transformers, processor)(
+            size={"height": side, "width": side}, do_normalize=True, image_mean=list(preprocess.mean),
+            image_std=list(preprocess.std), do_reduce_labels=False, ignore_index=VOID,
+            resample=next(number for number, kind in RESAMPLE.items() if kind == preprocess.interpolation),
+        ).save_pretrained(folder)  # fmt: skip
 
 
 def labelled(classes: list[str]) -> dict[str, Any]:

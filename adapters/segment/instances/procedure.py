@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from adapters.detect.classes import said_of_kept
 from adapters.detect.face import Detector
 from adapters.segment.data.splits import resolve_mask_splits
 from adapters.segment.instances.data import ThingBatches, ThingSplit, decode_things, thing_classes
@@ -86,8 +87,22 @@ def _setup(job: Job, classes: list[str]) -> Session:
     if going_on is not None:
         session.learner.load_state(going_on.tensors())
         job.events.note(f"Starts from checkpoint {going_on.id}.")
+    else:
+        _say_what_is_kept(job, session, backbone.spec)
     to_device(job, session)
     return session
+
+
+def _say_what_is_kept(job: Job, session: Session, spec: str) -> None:
+    """Of a network that was pretrained as a whole. Raises UsageError where one is needed, and this is none."""
+    known = session.learner.pretrained_classes
+    if known is not None:
+        job.events.note(said_of_kept(spec, known, session.classes))
+    elif session.learner.needs_start:
+        raise UsageError(
+            f"params.heads_only: {spec} is a backbone alone, on which nothing was trained yet that finds things. Name "
+            "a trained one in model.checkpoint, or a Mask2Former that is pretrained as a whole in model.backbone."
+        )
 
 
 def _found(job: Job, session: Session, split: ThingSplit) -> list[Instances]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from inline_runs import work
 from PIL import Image
-from small_networks import RUN, SIZE, TINY
+from small_networks import RUN, SIZE, TINY, mask2former_folder
 
 from adapters.segment.instances.data import ThingBatches, ThingSplit, boxes_around
 from adapters.segment.instances.predictor import FoundThings, find
@@ -26,6 +26,7 @@ from studio.data.preprocess import Preprocess
 from studio.data.transforms import normalize
 from studio.figures.masks import draw_instances
 from studio.runs.export import export_checkpoint
+from studio.runs.predict import load_checkpoint
 
 SMALL = {"width": 32, "hidden": 64, "mask_width": 16, "mask_size": 7, "proposals": 50, "sampled": 32, "anchor": 12}
 
@@ -43,10 +44,10 @@ def split_of_scenes(images: int = 4, size: int = SIZE) -> ThingSplit:
     return ThingSplit(pixels, truths, data)
 
 
-def network(method="segment/mask-rcnn", classes=("0", "1")):
+def network(method="segment/mask-rcnn", classes=("0", "1"), backbone=TINY, **params):
     cls = registry.get(method)
-    learner = cls(cls.Params(**FINDERS[method]))
-    learner.setup(LearnerContext(registry.backbone(TINY, image_size=SIZE), list(classes), 0, SIZE))
+    learner = cls(cls.Params(**FINDERS[method], **params))
+    learner.setup(LearnerContext(registry.backbone(backbone, image_size=SIZE), list(classes), 0, SIZE))
     return learner
 
 
@@ -178,8 +179,48 @@ def test_a_run_scores_masks_and_its_checkpoint_draws_them(home, tmp_path, capsys
     assert cli.main(["predict", result.checkpoint, str(photo), "--out", str(tmp_path / "out"), "--json"]) == 0
     row = json.loads(capsys.readouterr().out.strip().splitlines()[-1])[0]
     assert row["width"] == 90 and isinstance(row["things"], list) and (tmp_path / "out" / "photo.png").exists()
-    with pytest.raises(UsageError, match="exports as safetensors only"):
+    with pytest.raises(UsageError, match="finds things and has no such form"):
         export_checkpoint(result.checkpoint, "onnx", tmp_path / "onnx", home)
     again = {**values, "model": {**RUN["model"], "checkpoint": result.checkpoint}, "train": {"epochs": 0}}
     _, second = work(again, home)
     assert second.metrics["map"] == pytest.approx(result.metrics["map"], abs=1e-9)
+
+
+def test_a_whole_mask2former_is_gone_on_from_with_the_classes_that_it_knows_by_name():
+    whole = registry.backbone(mask2former_folder(), image_size=SIZE).module
+    learner = network("segment/mask2former-instances", ("1", "new", "0"), mask2former_folder(), freeze=2)
+    assert learner.pretrained_classes == ["1", "0"]
+    before, now = whole.state_dict(), learner.module.state_dict()
+    last = "class_predictor.weight"
+    assert {name for name in now if not torch.equal(now[name], before[name])} == {last}
+    assert torch.equal(now[last][[0, 2, 3]], before[last][[2, 1, 3]])  # and that of "no object"
+    still = [name for name, parameter in learner.module.named_parameters() if not parameter.requires_grad]
+    assert still and all(name.startswith("model.pixel_level_module.encoder.") for name in still)
+    heads = network("segment/mask2former-instances", ("1",), mask2former_folder(), heads_only=True)
+    assert {name for name, parameter in heads.module.named_parameters() if parameter.requires_grad} == {
+        "class_predictor.weight", "class_predictor.bias",
+    }  # fmt: skip
+
+
+def test_a_whole_mask2former_finds_the_same_after_its_file_and_leaves_as_a_folder_again(home, tmp_path):
+    values = {**RUN, "method": "segment/mask2former-instances", "params": {}}
+    values |= {"model": {"image_size": SIZE, "backbone": mask2former_folder()}, "train": {"max_steps": 1}}
+    run, result = work(values, home)
+    assert result.status == "finished", result.error
+    assert any("Keep their weights: 0, 1. New: none" in e["message"] for e in run.events() if e["kind"] == "note")
+    report = export_checkpoint(result.checkpoint, "hf", tmp_path / "hf", home)
+    assert "Mask2FormerForUniversalSegmentation of transformers gives the same logits" in report["note"]
+    again = load_checkpoint(result.checkpoint, home, device="cpu").predictor.learner
+    left = network("segment/mask2former-instances", ("0", "1"), f"file:{tmp_path / 'hf'}")
+    images = torch.randn(2, 3, SIZE, SIZE)
+    left.train_mode(False)
+    with torch.inference_mode():
+        torch.testing.assert_close(left.class_maps()(images), again.class_maps()(images))
+
+
+def test_what_stands_on_a_backbone_of_ours_leaves_as_no_folder_and_has_no_heads_to_learn_alone(home, tmp_path):
+    with pytest.raises(UsageError, match="on a backbone of ours"):
+        network("segment/mask2former-instances").save_hugging_face(Preprocess(SIZE), tmp_path / "hf")
+    params = {**QUERIES, "heads_only": True}
+    _, refused = work({**RUN, "method": "segment/mask2former-instances", "params": params}, home)
+    assert refused.status == "failed" and "on which nothing was trained yet" in refused.error
