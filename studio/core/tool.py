@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Control:
-    """What an input is, where its type does not say it: an image (a path or PIL's), a film, points in the image, a
-    checkpoint, a class, several."""
+    """What an input is, where its type does not say it: an image (a path or PIL's), a film, images by a data spec,
+    points in the image, a checkpoint, a class, several."""
 
     kind: str
 
@@ -38,6 +38,7 @@ Photo = Annotated[Any, Control("image")]
 OtherImage = Annotated[Any, Control("other-image")]  # beside the one that the tool is used on; may be left out
 Film = Annotated[Path, Control("film")]
 OtherCheckpoint = Annotated[str, Control("checkpoint")]
+Images = Annotated[str, Control("images")]  # a data spec; on the page a zip too
 Points = Annotated[list[float], Control("points")]  # x, y, x, y, ... in pixels of the image
 ClassName = Annotated[str, Control("class")]  # one of the checkpoint's, or a new one
 ClassNames = Annotated[list[str], Control("classes")]  # some of the checkpoint's

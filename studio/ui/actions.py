@@ -16,6 +16,7 @@ from studio.core.errors import DataError, StudioError, UsageError
 from studio.core.home import Home
 from studio.data import save_version
 from studio.data.specs import parse
+from studio.data.splits import images
 from studio.device.manager import DeviceManager
 from studio.runs import zero_gpu
 from studio.runs.cluster.connect import installed
@@ -70,6 +71,15 @@ class Actions:
     def take_zip(self, path: str | os.PathLike[str]) -> str:
         """Keeps an uploaded zip in the home folder and returns its data spec."""
         return f"zip:{keep_zip(Path(path), self.home, self.upload_bounds)}"
+
+    def take_images(self, path: str | os.PathLike[str]) -> str:
+        """Keeps an uploaded zip and returns the data spec of its images, with their classes where it says them."""
+        spec = self.take_zip(path)
+        try:
+            images(spec, self.home)
+        except DataError:  # in no class folder, or unusable: then whoever reads it says so
+            return spec.replace("zip:", "images:", 1)
+        return spec
 
     def take_classes(self, photos: dict[str, list[str]]) -> str:
         """Keeps uploaded photos by class in the home folder and returns their data spec."""

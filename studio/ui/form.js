@@ -47,6 +47,18 @@ function draw() {
 element.addEventListener("submit", (event) => event.preventDefault());
 element.addEventListener("input", (event) => { fitToOwnData(event.target); keep(); });
 element.addEventListener("change", () => { keep(); trigger("edited"); });
-window.studioForm = { read, settled, lock };
+let starting = false;  // whether a run is being filed that can't be named yet
+
+async function begin() {
+  const said = await settled();
+  starting = true;
+  return said;
+}
+
+async function begun() {  // Stop waits for it
+  for (let wait = 0; wait < 150 && starting; wait++) await new Promise((done) => setTimeout(done, 100));
+}
+
+window.studioForm = { read, settled, lock, begin, begun, filed: () => { starting = false; } };
 watch("value", draw);
 draw();

@@ -19,9 +19,12 @@ from studio.ui.guard import guarded
 #: in the browser, before an event is sent: its first input is the form as it stands on the screen
 SCREEN = "(window.studioForm?.read() || JSON.stringify(form?.screen ?? {}))"
 READ = f"(form, ...rest) => [{SCREEN}, ...rest]"
-LOCK = f"(form, ...rest) => {{ const sent = {SCREEN}; window.studioForm?.lock(true); return [sent, ...rest]; }}"
+LOCKED = "(...sent) => {{ const said = ({read})(...sent); window.studioForm?.lock(true); return said; }}"
 UNLOCK = "() => window.studioForm?.lock(false)"
 SETTLED = "async (form, ...rest) => [await studioForm.settled(), ...rest]"
+#: of what files a run, after which it is said that it is FILED; what is done to a run waits until it is BEGUN
+BEGIN = "async (form, ...rest) => [await studioForm.begin(), ...rest]"
+FILED, BEGUN = "() => window.studioForm?.filed()", "async () => await window.studioForm?.begun()"
 
 
 class Form:
@@ -53,12 +56,21 @@ class Form:
         """Lays the form out here, and ties the boxes above it to its fields."""
         for component in (self.preset, self.method, self.about, self.entry):
             component.render()
-        private = {"show_progress": "hidden", "js": LOCK, **LATEST}
         for box, handler in ((self.preset, self._choose_preset), (self.method, self._choose_method)):
-            event = box.input(guarded(handler), [self.entry, box], self.filled, **private)
-            event.failure(None, None, None, js=UNLOCK)
+            self.filled_by(box.input, guarded(handler), [self.entry, box], self.filled, **LATEST)
         kept = f"form => {{ if (!window.studioForm) sessionStorage.setItem('{self._draft}', {SCREEN}); }}"
         self.entry.change(None, [self.entry], None, js=kept, api_visibility="private")  # before its tab was ever opened
+
+    def filled_by(
+        self, event: Any, handler: Any, inputs: list[Any], outputs: list[Any], read: str = READ, **options: Any
+    ) -> None:
+        """Ties an event to a handler that fills the form, in which nobody can write until it is filled.
+
+        `read` makes in the browser what is sent of the inputs: first of all, the form as it stands on the screen.
+        """
+        quiet = {"show_progress": "hidden", "api_visibility": "private"}
+        filled = event(handler, inputs, outputs, js=LOCKED.format(read=read), **{**quiet, **options})
+        filled.then(None, None, None, js=UNLOCK, api_visibility="private")
 
     def restore(self, page: gr.Blocks) -> None:
         """As the page opens, the form is as this tab left it."""

@@ -372,6 +372,30 @@ def test_what_is_translated_of_runs_is_what_they_say_today():
         assert re.search("[\u4e00-\u9fff]", chinese)
 
 
+def test_what_runs_remark_has_its_chinese_words():
+    root = Path(__file__).resolve().parents[2]
+    rows = json.loads((_FOLDER / "zh-runs.json").read_text(encoding="utf-8"))
+    known = " ".join(pattern.replace("\\", "") for pattern, _ in rows)
+    modules = [path for wing in ("studio", "adapters", "fewshot") for path in (root / wing).rglob("*.py")]
+    calls = [node for path in modules for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    said = [pieces for call in calls if is_remark(call) and (pieces := texts_of(call.args[0]))]
+    assert len(said) > 60 and [pieces for pieces in said if not any(piece[:24] in known for piece in pieces)] == []
+
+
+def is_remark(call: ast.Call) -> bool:
+    """Whether this is `events.note(...)` or `events.warning(...)`."""
+    function = call.func
+    if not isinstance(function, ast.Attribute) or function.attr not in ("note", "warning"):
+        return False
+    return getattr(function.value, "attr", getattr(function.value, "id", "")) == "events"
+
+
+def texts_of(sentence: ast.AST) -> list[str]:
+    """The longer pieces of a sentence that do not hang on what is filled in."""
+    parts = sentence.values if isinstance(sentence, ast.JoinedStr) else [sentence]
+    return [part.value.strip() for part in parts if is_text(part) and len(part.value.strip()) > 8]
+
+
 def is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 

@@ -1,10 +1,13 @@
 """What a person does while the page still answers what they did before."""
 
+from types import SimpleNamespace
+
 import gradio as gr
 
 from studio.ui import build_app
 from studio.ui.events import renewed
 
+REQUEST = SimpleNamespace(headers={"accept-language": "en"}, query_params={}, cookies={})
 ACTS = {"click", "select", "load", "tick", "expand", "stream"}  # the rest tell what was chosen or written
 
 
@@ -26,3 +29,14 @@ def test_a_list_made_anew_names_a_value_only_where_it_has_to_change():
 
 def sent(dropdown: gr.Dropdown) -> dict:
     return dropdown.constructor_args
+
+
+def test_what_is_found_for_data_or_a_project_that_was_left_meanwhile_is_not_shown(home):
+    functions = {getattr(event.fn, "__name__", ""): event.fn for event in build_app(home=home).fns.values()}
+    assert sent_update(functions["show_map"]("other data", "these data", REQUEST))
+    assert sent_update(functions["_list_doubts"]("another", ("this one", [("odd.png", "odd.png")])))
+
+
+def sent_update(answer) -> bool:
+    """Whether an answer leaves everything as it is."""
+    return answer == gr.skip()

@@ -19,7 +19,6 @@ from studio.ui.visitors import COOKIE
 from tests.ui.conftest import Refused
 
 SECRET = "hf_secrettokenofthemachine"
-FORM = json.dumps({"method": "fewshot/prototypes", "texts": {}})  # as the browser sends an untouched one
 SETTINGS = {"data.train": "builtin:digits?per_class=6", "eval.episodes": 2, "model.backbone": "studio/conv4"}
 
 
@@ -96,7 +95,7 @@ def test_a_visitor_checks_no_data_of_the_machine(hosted_page, secret):
     visitor = hosted_page.visitor()
     for spec in specs(secret):
         with pytest.raises(Refused, match="hosted for others") as refused:
-            visitor.press("take_spec", FORM, "train", spec, page="data")
+            visitor.press("take_spec", "train", spec, page="data")
         assert SECRET not in str(refused.value)
 
 
@@ -104,7 +103,7 @@ def test_the_owner_checks_them_and_is_told_no_line_of_a_file_that_is_no_list(loc
     for scheme in ("list", "yolo", "coco", "npz", "mat", "zip"):
         options = "?x=X&y=Y" if scheme in ("npz", "mat") else ""
         with pytest.raises(Refused) as refused:
-            local_page.visitor().press("take_spec", FORM, "train", f"{scheme}:{secret}{options}", page="data")
+            local_page.visitor().press("take_spec", "train", f"{scheme}:{secret}{options}", page="data")
         assert SECRET not in str(refused.value) and "hosted" not in str(refused.value)
 
 
@@ -193,11 +192,11 @@ def test_an_uploaded_zip_is_its_visitors_alone(hosted_page):
     mine, other = hosted_page.visitor(), hosted_page.visitor()
     path = mine.http.post("/gradio_api/upload", files={"files": ("photos.zip", photos_zip())}).json()[0]
     kept = {"path": path, "orig_name": "photos.zip", "meta": {"_type": "gradio.FileData"}}
-    mine.press("take_zip", FORM, "train", kept, page="data")
+    mine.press("take_zip", "train", kept, page="data")
     (zipped,) = hosted_page.home.uploads.glob("*/*.zip")
-    mine.press("take_spec", FORM, "train", f"zip:{zipped}", page="data")
+    mine.press("take_spec", "train", f"zip:{zipped}", page="data")
     with pytest.raises(Refused, match="hosted for others"):
-        other.press("take_spec", FORM, "train", f"zip:{zipped}", page="data")
+        other.press("take_spec", "train", f"zip:{zipped}", page="data")
     assert other.http.get(f"/gradio_api/file={zipped}").status_code in (403, 404)
     assert mine.http.get(f"/gradio_api/file={zipped}").status_code in (403, 404)
 

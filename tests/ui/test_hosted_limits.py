@@ -19,7 +19,6 @@ from studio.store import Store, uploads
 from studio.store.uploads import UploadBounds
 from tests.ui.conftest import Refused
 
-FORM = json.dumps({"method": "fewshot/prototypes", "texts": {}})
 SMALL = {"data.train": "builtin:digits?per_class=6", "eval.episodes": 2, "model.backbone": "studio/conv4"}
 UNFOLDS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
@@ -46,7 +45,7 @@ def give(visitor, content: bytes, name: str = "holiday.zip"):
     """The page's answer to a zip that is uploaded and checked, as the Data tab does it."""
     answer = visitor.http.post("/gradio_api/upload", files={"files": (name, content)})
     kept = {"path": answer.json()[0], "orig_name": name, "meta": {"_type": "gradio.FileData"}}
-    return visitor.press("take_zip", FORM, "train", kept, page="data")
+    return visitor.press("take_zip", "train", kept, page="data")
 
 
 def kept(page) -> list[str]:
@@ -133,7 +132,7 @@ def test_no_file_is_let_in_where_the_disk_is_full(name, request, monkeypatch):
 def test_no_built_in_set_is_drawn_that_takes_minutes(hosted_page, spec):
     visitor = hosted_page.visitor()
     with pytest.raises(Refused, match="allowed|expected|at most"):
-        visitor.press("take_spec", FORM, "train", spec, page="data")
+        visitor.press("take_spec", "train", spec, page="data")
 
 
 @pytest.mark.parametrize("settings, reason", [

@@ -6,6 +6,8 @@ from types import SimpleNamespace
 import gradio as gr
 import numpy as np
 import pytest
+from gradio.context import LocalContext
+from gradio.state_holder import SessionState
 from PIL import Image
 from pydantic import Field
 
@@ -246,3 +248,21 @@ def test_every_tool_has_its_words_in_both_languages():
     for tool in tools():
         for key in ("", ".about", *(f".{field}" for field in tool.Inputs.model_fields)):
             assert words("zh")[f"tool.{tool.name}{key}"] != words("en")[f"tool.{tool.name}{key}"]
+
+
+def test_what_is_rendered_for_a_checkpoint_takes_no_event_from_what_was_there(made, monkeypatch):
+    """Gradio gives an event of a component to what was rendered last, and to nobody else who listened to it."""
+    home, _, sorter = made
+    monkeypatch.setattr("studio.ui.pages.tools.fitting", lambda manifest: tools())
+    page = build_app(home=home)
+    before = {target for event in page.fns.values() for target in event.targets}
+    config = SessionState(page).blocks_config
+    (rendered,) = config.renderables  # whoever adds another says here what it is given
+    token = LocalContext.blocks_config.set(config)
+    try:
+        rendered.apply((sorter, ()))
+    finally:
+        LocalContext.blocks_config.reset(token)
+    events = [event for event in config.fns.values() if event.rendered_in is rendered]
+    assert len(events) > len(tools())
+    assert {target for event in events for target in event.targets} & before == set()

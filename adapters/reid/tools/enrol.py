@@ -9,7 +9,7 @@ from adapters.reid.run.enrolment import embed_images_of, with_gallery
 from adapters.reid.run.gallery import Gallery
 from studio.core import registry
 from studio.core.errors import UsageError
-from studio.core.tool import Bench, Tool, ToolInputs, ToolResult
+from studio.core.tool import Bench, Images, Tool, ToolInputs, ToolResult
 from studio.store import Store
 
 
@@ -22,7 +22,7 @@ class Enrol(Tool):
     )
 
     class Inputs(ToolInputs):
-        data: str = Field(min_length=1, description="Whom to enrol, a folder each: reid:FOLDER")
+        data: Images = Field(min_length=1, description="Whom to enrol, a folder each: reid:FOLDER")
         agreed: bool = Field(False, description="Those shown are no people, or have agreed to be recognised")
         replace: bool = Field(False, description="Leave out who is in the gallery now")
 

@@ -12,7 +12,7 @@ from adapters.reid.data.trials import individuals
 from adapters.reid.run.enrolment import embed_images_of, opened
 from adapters.reid.run.gallery import Gallery
 from studio.core import registry
-from studio.core.tool import Bench, Photo, Tool, ToolInputs, ToolResult
+from studio.core.tool import Bench, Images, Photo, Tool, ToolInputs, ToolResult
 from studio.data import read_image
 from studio.figures import grid_figure
 from studio.figures.style import INK, RIGHT, WRONG
@@ -27,7 +27,7 @@ class FindInFolder(Tool):
 
     class Inputs(ToolInputs):
         image: Photo = Field(description="A photo of it")
-        data: str = Field(min_length=1, description="Where to look: images:FOLDER")
+        data: Images = Field(min_length=1, description="Where to look: images:FOLDER")
         most: int = Field(20, ge=1, le=1000, description="Images that are listed at most")
 
     def fits(self, manifest: Any) -> bool:

@@ -7,7 +7,7 @@ from PIL import Image
 from pydantic import Field
 
 from studio.core import registry
-from studio.core.tool import Bench, ToolInputs, ToolResult
+from studio.core.tool import Bench, Images, ToolInputs, ToolResult
 from studio.data.files.images import BadImage, read_image
 from studio.data.splits import images
 from studio.runs.tools.adapt_to_film import AdaptToFilm
@@ -19,7 +19,7 @@ class AdaptToFolder(AdaptToFilm):
     about = "Names a folder's images and adapts to their look, sixteen at a time; says which it would name otherwise."
 
     class Inputs(ToolInputs):
-        data: str = Field(min_length=1, description="Which images: images:FOLDER")
+        data: Images = Field(min_length=1, description="Which images: images:FOLDER")
         by: Literal["tent", "bn-adapt", "eata"] = Field("tent", description="How it adapts")
 
     def run(self, checkpoint: str, inputs: Inputs, bench: Bench) -> ToolResult:

@@ -6,7 +6,7 @@ from PIL import Image
 from pydantic import Field
 
 from studio.core import registry
-from studio.core.tool import Bench, Tool, ToolInputs, ToolResult
+from studio.core.tool import Bench, Images, Tool, ToolInputs, ToolResult
 from studio.data.splits import images
 from studio.runs.tools.adapt_to_folder import readable
 
@@ -20,7 +20,7 @@ class AnswerFolder(Tool):
     about = "Answers each image of a folder, as a table; where their classes are known, the mistakes to click through."
 
     class Inputs(ToolInputs):
-        data: str = Field(min_length=1, description="Which images: images:FOLDER, folder:FOLDER, zip:FILE")
+        data: Images = Field(min_length=1, description="Which images: images:FOLDER, folder:FOLDER, zip:FILE")
 
     def fits(self, manifest: Any) -> bool:
         return bool(manifest.classes)

@@ -1,5 +1,6 @@
 """Data: a zip, photos by class, or a data spec; then the report card and its images."""
 
+import json
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from studio.core import registry
 from studio.core.errors import DataError, StudioError
 from studio.ui import forms, html
 from studio.ui.catalogue import language_of, piece, say, word
-from studio.ui.form import READ
 from studio.ui.forms import Screen
 from studio.ui.guard import guarded, inform
 from studio.ui.pages import class_boxes, image_grid, versions
@@ -25,6 +25,7 @@ SAMPLES = ("builtin:digits?per_class=40", "builtin:glyphs?classes=20", "builtin:
 
 def build(shared: Any) -> None:
     spec = gr.State("")
+    taken = gr.Textbox(visible="hidden", elem_id="data-taken")  # what the form is still to take up
     role = gr.Radio(
         [(word(f"data.role.{name}"), name) for name in ROLES], value="train", label=word("data.role"),
         info=word("data.role.info"), elem_id="data-role",
@@ -48,57 +49,63 @@ def build(shared: Any) -> None:
     onward = gr.Button(word("data.onward"), visible=False, variant="primary", elem_id="data-onward")
     grid = image_grid.build(shared)
     kept = versions.build(shared, spec)
-    shown_outputs = [*shared.form.filled, spec, card, onward, *grid.outputs]
+    shown_outputs = [taken, spec, card, *grid.outputs]
 
-    def use(data_spec: str, sent: str, part: str, request: gr.Request) -> tuple[Any, ...]:
+    def use(data_spec: str, part: str, request: gr.Request) -> tuple[Any, ...]:
         examined = shared.actions.examine(data_spec)
         report, language = examined.report, language_of(request)
         if part in ("train", "source"):
             refuse_one_class(report, language)
-        inform(say("data.taken", language, role=say(f"data.role.{part}", language)), seconds=4)
-        return (
-            *shared.form.fill(with_data(forms.read_screen(sent), data_spec, report, part), language),
-            data_spec,
-            html.report_card(report, language),
-            gr.Button(visible=True),
-            *grid.fill(examined, language),
-        )
+        said = {"spec": data_spec, "role": part, "report": {key: report[key] for key in ("truth", "classes")}}
+        return json.dumps(said), data_spec, html.report_card(report, language), *grid.fill(examined, language)
 
     @guarded
-    def take_boxes(sent: str, part: str, request: gr.Request, *boxes: Any) -> tuple[Any, ...]:
+    def take_up(sent: str, said: str, request: gr.Request) -> tuple[Any, ...]:
+        new, language = json.loads(said), language_of(request)
+        screen = with_data(forms.read_screen(sent), new["spec"], new["report"], new["role"])
+        inform(say("data.taken", language, role=say(f"data.role.{new['role']}", language)), seconds=4)
+        return *shared.form.fill(screen, language), gr.Button(visible=True)
+
+    @guarded
+    def take_boxes(part: str, request: gr.Request, *boxes: Any) -> tuple[Any, ...]:
         photos: dict[str, list[str]] = {}
         for number, (name, chosen) in enumerate(zip(boxes[: len(names)], boxes[len(names) :], strict=True), start=1):
             if chosen and not (name or "").strip():
                 raise DataError(say("data.unnamed", language_of(request), number=number))
             if chosen:
                 photos.setdefault(name.strip(), []).extend(chosen)
-        return use(shared.actions.take_classes(photos), sent, part, request)
+        return use(shared.actions.take_classes(photos), part, request)
 
     @guarded
-    def take_zip(sent: str, part: str, file: str | None, request: gr.Request) -> tuple[Any, ...]:
+    def take_zip(part: str, file: str | None, request: gr.Request) -> tuple[Any, ...]:
         if not file:
             return (gr.skip(),) * len(shown_outputs)
         kept = shared.actions.take_zip(file)
         try:
-            return use(kept, sent, part, request)
+            return use(kept, part, request)
         except StudioError as error:  # it names the file that was kept; a person knows the one that was given
             raise DataError(str(error).replace(Path(kept).name, Path(file).name)) from error
 
     @guarded
-    def take_spec(sent: str, part: str, text: str, request: gr.Request) -> tuple[Any, ...]:
-        return use(text.strip(), sent, part, request)
+    def take_spec(part: str, text: str, request: gr.Request) -> tuple[Any, ...]:
+        return use(text.strip(), part, request)
 
     @guarded
-    def take_version(sent: str, part: str, name: str | None, request: gr.Request) -> tuple[Any, ...]:
+    def take_version(part: str, name: str | None, request: gr.Request) -> tuple[Any, ...]:
         if not name:
             raise DataError(say("versions.none", language_of(request)))
-        return use(f"version:{name}", sent, part, request)
+        return use(f"version:{name}", part, request)
 
-    form, sent = shared.form.entry, {"js": READ, "api_visibility": "private", "show_progress_on": [card]}
-    use_boxes.click(take_boxes, [form, role, *names, *files], shown_outputs, **sent)
-    zipped.upload(take_zip, [form, role, zipped], shown_outputs, trigger_mode="multiple", **sent)  # each in its turn
-    use_spec.click(take_spec, [form, role, written], shown_outputs, **sent)
-    kept.use.click(take_version, [form, role, kept.chosen], shown_outputs, **sent)
+    shown: dict[str, Any] = {"api_visibility": "private", "show_progress_on": [card]}
+    for taking in (
+        use_boxes.click(take_boxes, [role, *names, *files], shown_outputs, **shown),
+        zipped.upload(take_zip, [role, zipped], shown_outputs, trigger_mode="multiple", **shown),  # each in its turn
+        use_spec.click(take_spec, [role, written], shown_outputs, **shown),
+        kept.use.click(take_version, [role, kept.chosen], shown_outputs, **shown),
+    ):  # the form takes them up in an event of its own: while they are looked at, it may be edited
+        shared.form.filled_by(
+            taking.success, take_up, [shared.form.entry, taken], [*shared.form.filled, onward], trigger_mode="multiple"
+        )
     onward.click(lambda: gr.Tabs(selected="train"), None, shared.tabs, api_visibility="private")
 
 

@@ -28,7 +28,7 @@ class Grid:
 def build(shared: Any) -> Grid:
     examiner, actions = shared.actions.examiner, shared.actions
     everything = (word("images.all"), "")
-    name, number = gr.State(""), gr.State(0)
+    name, number, mapped = gr.State(""), gr.State(0), gr.State("")
     with gr.Column(visible=False, elem_id="data-images") as panel:
         with gr.Row():
             label, split, problem = (
@@ -85,7 +85,15 @@ def build(shared: Any) -> Grid:
         return turn_page
 
     @guarded
-    def map_images(examined: str, request: gr.Request) -> Any:
+    def map_images(examined: str) -> str:
+        actions.image_map(examined)
+        return examined
+
+    @guarded
+    def show_map(examined: str, made_of: str, request: gr.Request) -> Any:
+        """Nothing where other data were taken meanwhile."""
+        if made_of != examined:
+            return gr.skip()
         table, made = examiner.table(examined, actions.home), actions.image_map(examined)
         return map_values(table, made, language_of(request)) if table and made else None
 
@@ -100,7 +108,8 @@ def build(shared: Any) -> Grid:
     gr.on([label.input, split.input, problem.input], page_of(0), asked, page, **quiet)
     back.click(page_of(-1), asked, page, **quiet)
     on.click(page_of(1), asked, page, **quiet)
-    draw_map.click(map_images, [name], [photo_map], api_visibility="private")
+    mapping = draw_map.click(map_images, [name], [mapped], show_progress_on=[photo_map], api_visibility="private")
+    mapping.success(show_map, [name, mapped], [photo_map], **quiet)
     photo_map.picked(pick, [name, number], [picked], js="(name) => [name, window.studioPickedImage ?? -1]", **quiet)
     return Grid(outputs, fill, name)
 

@@ -10,6 +10,7 @@ from studio.core.errors import UsageError
 from studio.runs.export import WRITERS
 from studio.ui import html
 from studio.ui.catalogue import language_of, say, word
+from studio.ui.events import renewed
 from studio.ui.files import served
 from studio.ui.guard import guarded, inform
 
@@ -63,7 +64,7 @@ def build(actions: Any, checkpoint: Any) -> tuple[Any, Any]:
         if not chosen:
             raise UsageError(say("try.none", language_of(request)))
         actions.name_checkpoint(chosen, wanted.strip())
-        return gr.Dropdown(actions.checkpoints(), value=chosen), ""
+        return renewed(actions.checkpoints(), chosen), ""
 
     @guarded
     def forget(chosen: str | None, request: gr.Request) -> Any:

@@ -8,8 +8,8 @@ from studio.core.errors import DataError
 from studio.data.writers import formats
 from studio.ui import forms, labelling
 from studio.ui.catalogue import language_of, say, word
+from studio.ui.events import LATEST
 from studio.ui.files import served
-from studio.ui.form import READ
 from studio.ui.guard import guarded, inform
 from studio.ui.pages.data import with_data
 
@@ -35,8 +35,10 @@ class LabelUse:
         private = {"api_visibility": "private"}
         device = {"concurrency_id": "device", "concurrency_limit": 1}
         form = shared.form
-        train.click(self._train_on, [form.entry, project], [*form.filled, shared.tabs], js=READ, **private)
-        doubt.click(self._list_doubts, [project], [self.doubted], **private, **device)
+        form.filled_by(train.click, self._train_on, [form.entry, project], [*form.filled, shared.tabs])
+        found = gr.State(("", []))
+        doubting = doubt.click(self._find_doubts, [project], [found], show_progress_on=[doubt], **private, **device)
+        doubting.success(self._list_doubts, [project, found], [self.doubted], **LATEST)
         export.click(self._write_out, [project, self.format], [self.exported], **private)
 
     def opened(self, kind: str | None) -> tuple[Any, ...]:
@@ -57,7 +59,7 @@ class LabelUse:
         return [*self.shared.form.fill(screen, language), gr.Tabs(selected="train")]
 
     @guarded
-    def _list_doubts(self, project: str | None, request: gr.Request) -> Any:
+    def _find_doubts(self, project: str | None, request: gr.Request) -> tuple[str | None, list[tuple[str, str]]]:
         doubts = self._desk(project).doubts(budget=labelling.DOUBT_BUDGET)
         language = language_of(request)
         if not doubts:
@@ -67,6 +69,14 @@ class LabelUse:
                  score=round(100 * one.likelier_score)), one.image)
             for one in doubts
         ]  # fmt: skip
+        return project, choices
+
+    @guarded
+    def _list_doubts(self, project: str | None, found: tuple[str | None, list[tuple[str, str]]]) -> Any:
+        """Nothing where another project was chosen meanwhile."""
+        of, choices = found
+        if of != project:
+            return gr.skip()
         return gr.Dropdown(choices, value=choices[0][1] if choices else None, visible=bool(choices))
 
     @guarded

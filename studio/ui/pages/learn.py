@@ -8,7 +8,6 @@ from studio.core import registry
 from studio.ui import forms
 from studio.ui.catalogue import language_of, piece, word
 from studio.ui.events import LATEST
-from studio.ui.form import READ
 from studio.ui.guard import guarded
 from studio.ui.lesson import lesson, presets_of, topic_lesson
 from studio.ui.live_pictures import MOST_SHOTS, domains_picture, kind_of, shots_picture
@@ -69,11 +68,9 @@ def build(shared: Any) -> None:
         screen = shared.form.of_preset(presets[0]) if presets else forms.read_screen(sent).with_method(name)
         return [*shared.form.fill(screen, language_of(request)), gr.Tabs(selected="train")]
 
-    private = {"api_visibility": "private", "show_progress": "hidden"}
     latest = {"show_progress": "hidden", **LATEST}
     inputs, outputs = [method, shots, strength], [page, live, shots, strength, drawn]
     method.input(open_page, inputs, outputs, **latest)
     topic.input(open_topic, [topic], [page, method, live], **latest)
     gr.on([shots.change, strength.change], move, inputs, [drawn], **latest)
-    filled = [*shared.form.filled, shared.tabs]
-    use.click(try_it, [shared.form.entry, method], filled, js=READ, **private)
+    shared.form.filled_by(use.click, try_it, [shared.form.entry, method], [*shared.form.filled, shared.tabs])

@@ -76,7 +76,7 @@ def build(shared: Any, tab: Any) -> None:
     watch.click(
         lambda run_id: (run_id or gr.skip(), gr.Tabs(selected="train")), [chosen], [shared.run, shared.tabs], **private
     )
-    reuse.click(take_recipe, [chosen], [*shared.form.filled, shared.tabs], **private)
+    shared.form.filled_by(reuse.click, take_recipe, [chosen], [*shared.form.filled, shared.tabs], read="(run) => [run]")
 
 
 def table_of_runs(rows: list[dict[str, Any]], language: str) -> str:

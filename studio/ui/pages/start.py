@@ -32,4 +32,4 @@ def build(shared: Any) -> None:
 
     asked = f"(form) => [{SCREEN}, window.studioCard]"
     outputs = [*shared.form.filled, shared.tabs]
-    cards.chosen(open_card, [shared.form.entry, cards], outputs, js=asked, **LATEST)
+    shared.form.filled_by(cards.chosen, open_card, [shared.form.entry, cards], outputs, read=asked, **LATEST)

@@ -52,6 +52,9 @@ def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
                     name: photo if kind == "image" else _control(tool, name, _choices(actions, tool, kind, manifest))
                     for name, kind in _kinds(tool)
                 }
+            for name, kind in _kinds(tool):
+                if kind == "images":
+                    _take_zip(actions, tool, name, controls[name])
             _follow_clicks(clicked, [controls[name] for name, kind in _kinds(tool) if kind == "points"])
             button = gr.Button(word(f"tool.{tool.name}"), elem_id=f"tool-{tool.name}-use")
         _use(actions, tool, checkpoint, controls, button, results)
@@ -141,6 +144,13 @@ def _use(
     )  # fmt: skip
 
 
+def _take_zip(actions: Actions, tool: Tool, name: str, box: Any) -> None:
+    """A button that takes a zip of images, whose data spec is then in the box."""
+    key = f"tool-{tool.name}-{name}-zip"
+    given = gr.UploadButton(word("tool.zip"), file_types=[".zip"], size="sm", key=key, elem_id=key)
+    given.upload(guarded(actions.take_images), [given], [box], show_progress="hidden", api_visibility="private")
+
+
 def _clicks(photo: Any) -> Any:
     """What was last done to the photo: (count, x, y) after a click on it, in pixels, and (count,) after another photo.
 
@@ -218,7 +228,7 @@ def _handler(actions: Any, tool: Tool) -> Callable[..., Any]:
                 raise UsageError(say(NEEDED[kind_of(info)], language))
             if given[field] == "":
                 given[field] = None
-            elif isinstance(given[field], str) and kind_of(info) in (None, "points"):
+            elif isinstance(given[field], str) and kind_of(info) in (None, "images", "points"):
                 given[field] = forms.from_text(info.annotation, given[field])
         bench = Bench(actions.model, actions.teach, actions.home)
         return _shown(actions, tool, use(tool, actions.store.checkpoint(name), given, bench), language)

@@ -7,6 +7,7 @@ from PIL import Image
 
 from studio.core.errors import UsageError
 from studio.ui.catalogue import care, language_of, say, word
+from studio.ui.events import renewed
 from studio.ui.guard import guarded, inform
 from studio.ui.pages import keep, tools, webcam
 
@@ -48,9 +49,8 @@ def build(shared: Any, tab: Any) -> None:
 
     @guarded
     def listing(current: str | None) -> Any:
-        named = actions.checkpoints()
-        ids = [name for _, name in named]
-        return gr.Dropdown(named, value=current if current in ids else (ids[0] if ids else None))
+        known = actions.checkpoints()
+        return renewed(known, current, known[0][1] if known else None)
 
     @guarded
     def chosen(name: str | None, request: gr.Request) -> Any:
@@ -58,6 +58,7 @@ def build(shared: Any, tab: Any) -> None:
             return "", "", gr.Button(visible=False), ""
         manifest = actions.store.checkpoint(name).manifest
         parent, language = manifest.lineage.get("parent"), language_of(request)
+        parent = parent if parent in (known for _, known in actions.checkpoints()) else None  # it may be deleted
         back = say("try.undo", language, name=parent) if parent else ""
         undoes = gr.Button(back, visible=bool(parent))
         return *keep.code_for(name), undoes, care(manifest.task, language)

@@ -10,6 +10,7 @@ from studio.core.errors import DataError
 from studio.data.checks.left_out import LEFT_OUT
 from studio.store.version_changes import Changes
 from studio.ui.catalogue import language_of, say, word
+from studio.ui.events import LATEST, renewed
 from studio.ui.guard import guarded, inform
 
 MOST_ROWS = 200  # of a comparison that are shown
@@ -45,7 +46,10 @@ def build(shared: Any, spec: gr.State) -> Controls:
             delete = gr.Button(word("versions.delete"), elem_id="version-delete", min_width=120)
         changes = gr.HTML(elem_id="version-changes", padding=False)
 
-    def listed(now: str | None, then: str | None, language: str) -> tuple[gr.Dropdown, gr.Dropdown]:
+    def listed(
+        now: str | None, then: str | None, language: str, otherwise: str | None = None
+    ) -> tuple[gr.Dropdown, gr.Dropdown]:  # fmt: skip
+        """Both lists: what is chosen in them stays where it is still there; the first else has `otherwise`."""
         found = actions.versions()
         names = [facts.version for facts in found]
         choices = [
@@ -55,11 +59,10 @@ def build(shared: Any, spec: gr.State) -> Controls:
             )
             for facts in found
         ]
-        now = now if now in names else next(iter(names), None)
-        others = [one for one in names if one != now]
-        return gr.Dropdown(choices, value=now), gr.Dropdown(
-            choices, value=then if then in others else next(iter(others), None)
-        )
+        shown = now if now in names else otherwise or next(iter(names), None)
+        others = [one for one in names if one != shown]
+        kept = then if then in others else ""
+        return renewed(choices, now, shown), renewed(choices, kept, next(iter(others), None))
 
     @guarded
     def list_again(now: str | None, then: str | None, request: gr.Request) -> Any:
@@ -74,7 +77,7 @@ def build(shared: Any, spec: gr.State) -> Controls:
         without = sum(facts.left_out.values())
         key = "versions.saved_without" if without else "versions.saved"
         inform(say(key, language, name=facts.version, images=facts.images, without=without), seconds=6)
-        return *listed(facts.version, then, language), ""
+        return *listed("", then, language, facts.version), ""
 
     @guarded
     def compare_two(now: str | None, then: str | None, request: gr.Request) -> str:
@@ -89,12 +92,12 @@ def build(shared: Any, spec: gr.State) -> Controls:
         if now:
             actions.delete_version(now)
             inform(say("versions.deleted", language, name=now), seconds=6)
-        return *listed(None, then, language), ""
+        return *listed("", then, language), ""
 
     private: dict[str, Any] = {"api_visibility": "private"}
     panel.expand(list_again, [chosen, before], [chosen, before], show_progress="hidden", **private)
     save.click(save_new, [name, spec, without, before], [chosen, before, name], **private)
-    compare.click(compare_two, [chosen, before], [changes], **private)
+    compare.click(compare_two, [chosen, before], [changes], **LATEST)
     delete.click(delete_chosen, [chosen, before], [chosen, before, changes], **private)
     return Controls(chosen, use)
 

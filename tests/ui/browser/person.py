@@ -1,6 +1,7 @@
 """What a person does on the page, in the words of the tests."""
 
 import importlib.util
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -154,8 +155,8 @@ def images_of_run(page):
     )
 
 
-def begin_labelling(page, file, classes, kind=1):
-    """A new project on the Label page over an uploaded zip."""
+def begin_labelling(page, file, classes, kind=1, keep=False):
+    """A new project on the Label page over an uploaded zip, with the labels that it has where they are to be kept."""
     tab(page, "Label")
     page.wait_for_selector("#label-begin")
     try:
@@ -165,9 +166,10 @@ def begin_labelling(page, file, classes, kind=1):
     page.set_input_files("#label-zip input[type=file]", file)
     page.wait_for_selector("#label-zip .file-preview, #label-zip [aria-label='Remove this file'], #label-zip table")
     page.click(f"#label-kind label:nth-of-type({kind})")
+    page.set_checked("#label-keep input", keep)
     page.fill("#label-classes textarea, #label-classes input", classes)
     page.click("#label-begin-button")
-    page.wait_for_selector("#label-canvas:visible")
+    page.wait_for_selector("#label-progress:visible" if keep else "#label-canvas:visible")  # nothing may be left to do
 
 
 def labelled(page, count):
@@ -185,9 +187,10 @@ def individuals(folder, *names):
     return sorted(folder.iterdir())
 
 
-def use_tool(page, tool, film=None, **texts):
+def use_tool(page, tool, film=None, opened=False, **texts):
     """Opens a tool below Try it, gives it its film, writes into its boxes, uses it; what it then says."""
-    page.click(f"#tool-{tool} > button")
+    if not opened:
+        page.click(f"#tool-{tool} > button")
     if film:
         page.set_input_files(f"#tool-{tool}-film input[type=file]", film)
         page.wait_for_selector(f"#tool-{tool}-film :text('{film.name[:4]}')")
@@ -201,3 +204,52 @@ def use_tool(page, tool, film=None, **texts):
     page.click(f"#tool-{tool}-use")
     page.wait_for_function(f"before => ![before, ''].includes({said})", arg=before)
     return page.evaluate(said)
+
+
+def zip_of(path, files):
+    """A zip of files or bytes by their names in it."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, file in files.items():
+            archive.writestr(name, file if isinstance(file, bytes) else Path(file).read_bytes())
+    return path
+
+
+def by_class(files):
+    """The files of `two_classes` by their names in a zip, a folder each class."""
+    return {f"{label}/{Path(path).name}": path for label, paths in files.items() for path in paths}
+
+
+def give_zip(page, path):
+    """Gives a zip to Data, where another may lie already."""
+    if page.is_visible("#data-zip [aria-label='Clear']"):
+        page.click("#data-zip [aria-label='Clear']")
+    page.set_input_files("#data-zip input[type=file]", path)
+
+
+def write(page, field, text):
+    """Writes into a field of the form, which may be folded away: what can't be seen can't be written into."""
+    page.evaluate("id => document.getElementById(id).closest('details')?.setAttribute('open', '')", field)
+    page.fill(f"#{field} input", text)
+
+
+def pick(page, box, text):
+    """Chooses what a list offers under these words."""
+    page.click(f"#{box} input")
+    page.locator(f"#{box} [role=option]:has-text('{text}')").click()
+
+
+def offers(page, box, text, state="visible"):
+    """Waits until a list offers something under these words, or with "detached" no longer does."""
+    page.click(f"#{box} input")
+    page.locator(f"#{box} [role=option]").first.wait_for()
+    page.locator(f"#{box} [role=option]:has-text('{text}')").wait_for(state=state)
+    page.keyboard.press("Escape")
+
+
+def notice_after(page, button):
+    """What the page says when a button is pressed."""
+    for close in page.locator(".toast-close").all():
+        close.click()
+    page.wait_for_function("!document.querySelector('.toast-body')")
+    page.click(button)
+    return page.locator(".toast-body").first.inner_text()

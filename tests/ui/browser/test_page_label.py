@@ -5,7 +5,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from person import ask, begin_labelling, labelled, open_page, tab, teach, two_classes, wait_for_status
+from person import (
+    ask,
+    begin_labelling,
+    by_class,
+    give_zip,
+    labelled,
+    notice_after,
+    offers,
+    open_page,
+    pick,
+    tab,
+    teach,
+    two_classes,
+    wait_for_status,
+    zip_of,
+)
 
 from studio.store.labelling import Project
 
@@ -90,3 +105,58 @@ def test_boxes_drawn_on_ten_photos_become_a_detector_that_draws(served, browser,
     page.wait_for_selector("#try-boxes img")
     assert "found" in page.inner_text("#try-remark")
     assert page.problems == []
+
+
+@pytest.mark.slow
+def test_wrong_labels_are_doubted_corrected_and_versions_say_what_changed(served, browser, tmp_path):
+    _, url = served
+    files = two_classes(tmp_path, 8)
+    given = by_class(files)
+    given["dark/odd.png"] = given.pop("light/light7.png")
+    later = {**given, "light/new.png": files["light"][7], "light/newer.png": files["light"][0]}
+    del later["dark/dark0.png"]
+    page = open_page(browser, url)
+    for name, images in (("given", given), ("later", later)):
+        tab(page, "Data")
+        page.click("#data-zip-tab-button")
+        give_zip(page, zip_of(tmp_path / f"{name}.zip", images))
+        page.wait_for_selector(f"#data-zip :text('{name}')")
+        page.wait_for_selector(f"#report-card h3:has-text('{len(images)} images')")
+        save_version(page, name)
+    begin_labelling(page, tmp_path / "given.zip", "", keep=True)
+    labelled(page, 16)
+    page.click("#label-doubt")
+    page.wait_for_selector("#label-doubted:visible")
+    assert page.input_value("#label-doubted input").startswith("dark/odd.png: dark, more likely light")
+    page.wait_for_selector("#label-said:has-text('odd.png')")
+    page.keyboard.press("2")
+    tab(page, "Data")
+    page.click("#data-spec-tab-button")
+    page.fill("#data-spec input", f"labels:{page.input_value('#label-project input')}")
+    page.keyboard.press("Enter")
+    page.click("#data-use-spec")
+    page.wait_for_selector("#report-card h3:has-text('16 images')")
+    save_version(page, "corrected")
+    assert "1 relabelled · 15 unchanged" in changed(page, "given", "corrected")
+    assert "odd.png" in page.inner_text("#version-changes td:first-child")
+    assert "2 added · 1 removed · 15 unchanged" in changed(page, "given", "later")
+    assert "Deleted later" in notice_after(page, "#version-delete")
+    offers(page, "version-one", "later", "detached")
+    assert page.problems == []
+
+
+def save_version(page, name):
+    if not page.is_visible("#version-name"):
+        page.click("#versions > button")
+    page.fill("#version-name input", name)
+    page.click("#version-save")
+    page.wait_for_function(f"document.querySelector('#version-one input')?.value.startsWith('{name} ')")
+
+
+def changed(page, before, after):
+    """What became of one version until another."""
+    pick(page, "version-one", f"{after} ")
+    pick(page, "version-before", f"{before} ")
+    page.click("#version-compare")
+    title = page.locator(f"#version-changes .count:has-text('{before} → {after}')")
+    return title.inner_text()

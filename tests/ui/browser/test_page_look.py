@@ -4,12 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
-from person import open_page, phone_tab, tab, wait_for_status
+from person import open_page, open_phone, phone_tab, tab, wait_for_status, write
+from PIL import Image
 
 from studio.label.desk import start
 from studio.store.labelling import projects
 from studio.ui import build_app
-from studio.ui.topics import TOPICS
+from studio.ui.topics import TOPICS, methods_of
 
 
 @pytest.mark.parametrize(("locale", "word"), [("zh-CN", "开始"), ("zh-TW", "开始"), ("en-US", "Start")])
@@ -103,3 +104,55 @@ def test_every_control_that_acts_has_a_stable_id(home):
         if block["type"] in kinds and not block["props"].get("elem_id")
     ]
     assert nameless == []
+
+
+@pytest.mark.slow
+def test_on_a_phone_the_demo_leads_to_an_answer_and_nothing_is_wider_than_the_screen(served, browser, tmp_path):
+    page = open_phone(browser, served[1])
+    page.tap("#start-demo")
+    page.wait_for_selector("#train-start:visible")
+    write(page, "field-data-train", "builtin:digits?per_class=8")
+    write(page, "field-model-backbone", "studio/conv4")
+    write(page, "field-eval-episodes", "20")
+    fits(page)
+    page.tap("#train-start")
+    wait_for_status(page, "finished")
+    fits(page)
+    phone_tab(page, "Try it")
+    page.wait_for_function("document.querySelector('#try-checkpoint input')?.value.length > 0")
+    Image.new("RGB", (40, 40), "white").save(tmp_path / "photo.png")
+    page.set_input_files("#try-photo input[type=file]", tmp_path / "photo.png")
+    page.wait_for_function("document.querySelector('#try-answer')?.innerText.includes('%')")
+    fits(page)
+    phone_tab(page, "Runs")
+    page.wait_for_selector("#runs-table tbody tr button")
+    page.tap("#runs-table tbody tr button")
+    page.wait_for_selector("#runs-state #run-status")
+    fits(page)
+    assert page.problems == []
+
+
+def fits(page):
+    """Nothing of the page is beyond the right edge of a phone."""
+    assert page.evaluate("document.documentElement.scrollWidth") <= 391
+
+
+def test_a_slider_of_learn_moves_its_picture(served, browser):
+    page = open_page(browser, served[1])
+    tab(page, "Learn")
+    for topic, method, slider, value, said in (
+        ("few-shot", "fewshot/ridge", "shots", "5", "5"), ("features", "align/coral", "strength", "1", "1"),
+    ):  # fmt: skip
+        page.click("#learn-topic input")
+        page.locator("#learn-topic [role=option]").nth(list(TOPICS).index(topic)).click()
+        page.wait_for_function(
+            f"document.querySelector('#learn-method input').value.endsWith('{methods_of(topic)[0]}')"
+        )
+        page.click("#learn-method input")
+        page.locator(f"#learn-method [role=option]:has-text('{method}')").first.click()
+        page.wait_for_selector(f"#learn-{slider} input[type=range]")
+        before = page.inner_html("#learn-drawn svg")
+        page.fill(f"#learn-{slider} input[type=range]", value)
+        page.wait_for_function("before => document.querySelector('#learn-drawn svg').innerHTML !== before", arg=before)
+        assert said in page.inner_text("#learn-drawn figcaption")
+    assert page.problems == []

@@ -1,12 +1,15 @@
 """A person in a hurry: what is done while the page still answers is neither dropped nor undone."""
 
+import threading
 import time
 
 import pytest
-from person import open_page, tab
+from person import offers, open_page, pick, tab
 
+from studio import run, save_version
 from studio.core import recipe as recipes
 from studio.store import Store
+from studio.ui.actions import Actions
 from studio.ui.form import Form
 from studio.ui.pages import runs
 
@@ -55,4 +58,83 @@ def test_a_run_and_words_are_taken_while_the_list_of_runs_is_renewed(served, bro
     page.wait_for_selector(f"#runs-table tr[data-run='{filed['bb-hasty']}']", state="detached")
     assert page.input_value("#runs-one input") == filed["aa-hasty"]
     page.wait_for_selector(f"#runs-state code:has-text('{filed['aa-hasty']}')")
+    assert page.problems == []
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Keeps what needs this from answering until it is let go."""
+    go = threading.Event()
+
+    def hold(owner, name):
+        usual = getattr(owner, name)
+
+        def waits(*args, **options):
+            assert go.wait(60)
+            return usual(*args, **options)
+
+        monkeypatch.setattr(owner, name, waits)
+        return go
+
+    yield hold
+    go.set()
+
+
+def test_what_is_written_under_train_while_data_are_looked_at_stays(served, browser, held):
+    page = open_page(browser, served[1])
+    tab(page, "Train")
+    page.wait_for_selector("#recipe-form")
+    tab(page, "Data")
+    page.click("#data-spec-tab-button")
+    page.fill("#data-spec input", "builtin:digits?per_class=9")
+    page.keyboard.press("Enter")
+    looked = held(Actions, "examine")
+    page.click("#data-use-spec")
+    tab(page, "Train")
+    page.fill("#field-eval-shots input", "3")
+    looked.set()
+    page.wait_for_function("document.querySelector('#field-data-train input').value.endsWith('per_class=9')")
+    assert page.input_value("#field-eval-shots input") == "3"
+    assert page.problems == []
+
+
+def test_a_version_chosen_while_their_list_is_renewed_stays_chosen(served, browser, held):
+    home, url = served
+    for name, count in (("first", 1), ("second", 2)):
+        save_version(name, f"builtin:digits?per_class={count}", home=home)
+    page = open_page(browser, url)
+    tab(page, "Data")
+    page.click("#versions > button")
+    page.wait_for_function("document.querySelector('#version-one input')?.value.startsWith('second')")
+    page.click("#versions > button")
+    save_version("third", "builtin:digits?per_class=3", home=home)
+    listed = held(Actions, "versions")
+    page.click("#versions > button")
+    pick(page, "version-one", "first")
+    listed.set()
+    offers(page, "version-one", "third")  # the list is the new one
+    assert page.input_value("#version-one input").startswith("first")
+    assert page.problems == []
+
+
+def test_a_checkpoint_chosen_while_their_list_is_renewed_stays_chosen(served, browser, held):
+    home, url = served
+    recipe = {
+        "method": "fewshot/prototypes", "model": {"backbone": "studio/conv4", "image_size": 16},
+        "data": {"train": "builtin:digits?per_class=4"}, "eval": {"ways": 3, "shots": 1, "queries": 1, "episodes": 2},
+    }  # fmt: skip
+    first, second = (
+        run({**recipe, "method": f"fewshot/{head}"}, home=home).checkpoint for head in ("ridge", "prototypes")
+    )
+    page = open_page(browser, url)
+    tab(page, "Try it")
+    page.wait_for_function("name => document.querySelector('#try-checkpoint input')?.value.endsWith(name)", arg=second)
+    tab(page, "Start")
+    Store(home).tag(first, "renewed")
+    listed = held(Actions, "checkpoints")
+    tab(page, "Try it")
+    pick(page, "try-checkpoint", first)
+    listed.set()
+    offers(page, "try-checkpoint", "renewed")  # the list is the new one
+    assert page.input_value("#try-checkpoint input").endswith(first)
     assert page.problems == []

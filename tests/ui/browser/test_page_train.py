@@ -5,9 +5,21 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from person import ask, images_of_run, mark_by_a_click, open_page, page_forms, tab, teach, two_classes, wait_for_status
+from person import (
+    ask,
+    images_of_run,
+    mark_by_a_click,
+    notice_after,
+    open_page,
+    page_forms,
+    tab,
+    teach,
+    two_classes,
+    wait_for_status,
+)
 from PIL import Image
 
+from studio import run
 from studio.store import Store
 from studio.ui.pages import live
 
@@ -195,4 +207,33 @@ def test_a_sweep_is_started_looked_at_and_stopped(served, browser):
             break
         page.wait_for_timeout(300)
     assert "Stopped; the same command goes on" in (sweep / "log.txt").read_text(encoding="utf-8")
+    assert page.problems == []
+
+
+@pytest.mark.slow
+def test_stop_and_resume_say_what_a_run_is_and_one_stopped_at_once_is_over(served, browser):
+    home, url = served
+    recipe = {
+        "method": "fewshot/prototypes", "model": {"backbone": "studio/conv4", "image_size": 16},
+        "data": {"train": "builtin:digits?per_class=4"}, "eval": {"ways": 3, "shots": 1, "queries": 1, "episodes": 2},
+    }  # fmt: skip
+    done = run(recipe, home=home).run
+    page = open_page(browser, f"{url}?run={done}")
+    wait_for_status(page, "finished")
+    assert "The run is finished already; there is nothing to stop" in notice_after(page, "#train-stop")
+    assert f"Run {done} is finished; only a stopped or failed run can be resumed" in notice_after(page, "#train-resume")
+    page_forms.choose_preset(page, "small-data-cnn")
+    page.fill("#field-data-train input", "builtin:digits?per_class=4")
+    page.fill("#field-train-epochs input", "9000")
+    page.click("#train-start")
+    page.click("#train-stop")
+    wait_for_status(page, "stopped")
+    begun = page.inner_text("#run-state code")
+    assert begun != done and not Store(home).run(begun).is_alive()
+    assert [row["status"] for row in Store(home).runs()].count("running") == 0
+    page.wait_for_selector("#run-banner .banner", state="detached")
+    page.click("#train-resume")
+    wait_for_status(page, "running")
+    page.click("#train-stop")
+    wait_for_status(page, "stopped")
     assert page.problems == []

@@ -1,14 +1,22 @@
 """What can be done with a checkpoint on the page beside asking it."""
 
+import csv
 import io
+import re
 
 import numpy as np
 import pytest
-from person import individuals, open_page, tab, teach, use_tool
+from person import individuals, notice_after, offers, open_page, pick, tab, teach, use_tool, zip_of
 from PIL import Image
 
 from studio import run
+from studio.data import open_data, read_image
 from studio.data.files.video import Writer
+
+SORTER = {
+    "method": "fewshot/prototypes", "model": {"backbone": "studio/conv4", "image_size": 16},
+    "data": {"train": "builtin:digits?per_class=6"}, "eval": {"ways": 3, "shots": 1, "queries": 2, "episodes": 5},
+}  # fmt: skip
 
 
 @pytest.mark.slow
@@ -105,22 +113,104 @@ def test_one_is_taught_followed_through_a_film_and_forgotten(served, browser, tm
 
 
 @pytest.mark.slow
-def test_what_a_webcam_sees_goes_through_a_checkpoint_and_its_pace_is_told(served, browser):
-    home, url = served
-    recipe = {
-        "method": "fewshot/prototypes", "model": {"backbone": "studio/conv4", "image_size": 16},
-        "data": {"train": "builtin:digits?per_class=6"}, "eval": {"ways": 3, "shots": 1, "queries": 2, "episodes": 5},
-    }  # fmt: skip
-    checkpoint = run(recipe, home=home).checkpoint
-    page = open_page(browser, url)
+def test_what_a_webcam_sees_goes_through_a_checkpoint_and_its_pace_is_told(served, browser, sorter):
+    page = open_page(browser, served[1])
     page.context.grant_permissions(["camera"])
-    tab(page, "Try it")
-    page.wait_for_function(
-        "name => document.querySelector('#try-checkpoint input')?.value.includes(name)", arg=checkpoint
-    )
+    open_checkpoint(page, sorter)
     page.click("#try-live > button")
     page.click("#live-camera button:has-text('webcam'), #live-camera .access-wrap button, #live-camera [role=button]")
     page.click("#live-camera .button-wrap button")
     page.wait_for_function("/[1-9].* frames a second/.test(document.querySelector('#live-pace')?.innerText)")
     assert page.locator("#live-answer li").count() == 3
     assert page.problems == []
+
+
+@pytest.fixture(scope="module")
+def sorter(outside_home):
+    """A classifier that can be taught."""
+    return run(SORTER, home=outside_home).checkpoint
+
+
+def open_checkpoint(page, name):
+    """Try it, with this checkpoint chosen."""
+    tab(page, "Try it")
+    page.wait_for_function("document.querySelector('#try-checkpoint input')?.value.length > 0")
+    pick(page, "try-checkpoint", name)
+    chosen(page, name)
+    page.wait_for_selector("#tool-answer-folder")
+
+
+def chosen(page, text):
+    """Waits until the checkpoint is one of this name, or tag."""
+    page.wait_for_function("text => document.querySelector('#try-checkpoint input').value.includes(text)", arg=text)
+
+
+@pytest.mark.slow
+def test_what_was_taught_is_taken_back_named_and_deleted_and_every_list_says_so(served, browser, sorter, tmp_path):
+    page = open_page(browser, served[1])
+    open_checkpoint(page, sorter)
+    Image.new("RGB", (24, 24), "white").save(tmp_path / "new.png")
+    page.set_input_files("#try-photo input[type=file]", tmp_path / "new.png")
+    page.wait_for_selector("#try-photo img")
+    teach(page, "zebra")
+    taught = page.input_value("#try-checkpoint input").split("  ·  ")[-1]
+    page.wait_for_selector(f"#try-undo:has-text('{sorter}')")
+    page.click("#try-keep > button")
+    page.fill("#try-name input", "my-zebra")
+    page.click("#try-rename")
+    page.wait_for_function("document.querySelector('#try-checkpoint input').value.startsWith('my-zebra  ·')")
+    teach(page, "okapi")
+    second = page.input_value("#try-checkpoint input").split("  ·  ")[-1]
+    page.wait_for_selector(f"#try-undo:has-text('{taught}')")
+    page.click("#try-undo")
+    chosen(page, taught)
+    tab(page, "Label")
+    offers(page, "label-proposer", "my-zebra")
+    tab(page, "Try it")
+    page.once("dialog", lambda asked: asked.accept())
+    assert f"{taught} was deleted" in notice_after(page, "#try-delete")
+    offers(page, "try-checkpoint", taught, "detached")
+    tab(page, "Label")
+    offers(page, "label-proposer", "my-zebra", "detached")
+    open_checkpoint(page, second)
+    page.wait_for_selector("#try-undo", state="hidden")  # what it was taught from is gone
+    assert page.problems == []
+
+
+@pytest.mark.slow
+def test_a_zip_is_answered_as_a_table_that_is_kept_and_its_mistakes_are_looked_through(
+    served, browser, sorter, tmp_path
+):  # fmt: skip
+    digit = open_data("builtin:digits?per_class=1").items[0]
+    read_image(digit.source, digit.name).save(tmp_path / "digit.png")
+    labelled = zip_of(tmp_path / "of two classes.zip", {f"{name}/one.png": tmp_path / "digit.png" for name in "12"})
+    bare = zip_of(tmp_path / "bare.zip", {"one.png": tmp_path / "digit.png"})
+    page = open_page(browser, served[1])
+    open_checkpoint(page, sorter)
+    page.click("#tool-answer-folder > button")
+    said = answer_zip(page, labelled)
+    assert re.match(r"[12] of 2 answers are wrong \(2 images", said)  # one digit can't be a 1 and a 2
+    with page.expect_download() as kept:
+        page.click("#tool-csv a[download]")
+    assert kept.value.suggested_filename == "answer-folder.csv"
+    with open(kept.value.path(), encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [*rows[0]] == ["image", "label", "score", "truth", "right"]
+    assert rows[0]["right"] == "False" and {row["truth"] for row in rows} == {"1", "2"}
+    assert {row["image"] for row in rows} == {"1/one.png", "2/one.png"}
+    page.click("#tool-images button:has(img) >> nth=0")
+    page.wait_for_selector(f"#tool-images .preview :text('{rows[0]['truth']} → {rows[0]['label']}')")
+    assert answer_zip(page, bare).startswith("1 images were answered")
+    page.wait_for_selector("#tool-images", state="hidden")
+    assert page.problems == []
+
+
+def answer_zip(page, path):
+    """Has the images of a zip answered; what is then said."""
+    box = "document.querySelector('#tool-answer-folder-data :is(input, textarea)').value"
+    before = page.evaluate(box)
+    with page.expect_file_chooser() as asked:
+        page.click("#tool-answer-folder-data-zip")
+    asked.value.set_files(path)
+    page.wait_for_function(f"before => {box} !== before", arg=before)
+    return use_tool(page, "answer-folder", opened=True)
