@@ -205,7 +205,7 @@ def table(event: dict[str, Any], language: str) -> str:
     links = csv_links(event["name"], event["columns"], event["rows"], language)
     return (
         f"<details class='run-table'{' open' if len(event['rows']) <= OPEN_ROWS else ''}>"
-        f"<summary>{escape(translated(event['name'], language))}</summary>"
+        f"<summary>{escape(explained(translated(event['name'], language), language))}</summary>"
         f"<div class='wide' tabindex='0'><table><tr>{head}</tr>{body}</table></div><p>{links}</p></details>"
     )
 
