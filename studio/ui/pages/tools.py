@@ -212,7 +212,7 @@ def _control(tool: Tool, name: str, known: list[Any], key: str = "tool") -> Any:
         return gr.Slider(limits["ge"], limits["le"], info.default, **shown)
     if members & {int, float}:
         return gr.Number(info.default, precision=0 if float not in members else None, **shown)
-    return gr.Textbox(forms.to_text(info.default), max_lines=1, **shown)
+    return gr.Textbox("" if info.is_required() else forms.to_text(info.default), max_lines=1, **shown)
 
 
 def _handler(actions: Any, tool: Tool) -> Callable[..., Any]:
