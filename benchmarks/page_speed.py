@@ -1,11 +1,12 @@
 """The page beside a bare Gradio page of as many tabs: seconds to the first button, to a tab, and of a click.
 
-    python benchmarks/page_speed.py [--rounds 7] [--runs 2000] [--training]
+    python benchmarks/page_speed.py [--rounds 7] [--pause 1] [--runs 2000] [--training]
 
 Both are served by processes of their own and visited in turn in Chromium, each time as somebody who was never there.
 The bare page has seven tabs, each with a text, a box and a button, and a first button that fills a box and opens a tab.
-Medians, their ratio, and the ratio of each round. `--runs`: the home holds so many finished runs; `--training`: one
-more trains meanwhile on a core.
+Medians, their ratio, and the ratio of each round. `--pause`: before each click they look at the page for so many
+seconds, as people do (0: a script, at once). `--runs`: the home holds so many finished runs; `--training`: one more
+trains meanwhile on a core.
 """
 
 import argparse
@@ -59,13 +60,14 @@ def bare_part(tab: str) -> str:
     return "#part-" + tab.replace(" ", "")
 
 
-def visit(browser: Any, url: str, part: Callable[[str], str]) -> Iterator[tuple[str, float]]:
+def visit(browser: Any, url: str, part: Callable[[str], str], pause: float) -> Iterator[tuple[str, float]]:
     """What a newcomer waits for, in seconds: the first button, each tab for the first time, the first card."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     page.set_default_timeout(60_000)
 
     def seconds(act: Callable[[], object], shown: str) -> float:
+        page.wait_for_timeout(1000 * pause)
         begun = time.perf_counter()
         act()
         page.wait_for_selector(f"{shown}:visible")
@@ -73,7 +75,7 @@ def visit(browser: Any, url: str, part: Callable[[str], str]) -> Iterator[tuple[
 
     yield "first button", seconds(lambda: page.goto(url), "#start-demo")
     for tab in TABS[1:]:
-        head = page.get_by_role("tab", name=tab, exact=True)
+        head = page.get_by_role("tab", name=tab, exact=True).element_handle()  # a full page has more to look through
         yield f"tab {tab}", seconds(head.click, part(tab))
     page.get_by_role("tab", name="Start", exact=True).click()
     yield "a click", seconds(lambda: page.click("#start-demo"), part("Train"))
@@ -136,6 +138,7 @@ def free_port() -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--pause", type=float, default=1.0, help="seconds before each click")
     parser.add_argument("--runs", type=int, default=0, help="finished runs that the home holds")
     parser.add_argument("--training", action="store_true", help="while one more run trains")
     parser.add_argument("--home", type=Path, help="a home that is kept, with the runs it has (default: a new one)")
@@ -145,30 +148,30 @@ def main() -> None:
     file_runs(home, args.runs - len(list(home.runs.iterdir())))
     os.environ["STUDIO_HOME"], os.environ["PYTHONPATH"] = str(home.root), str(ROOT)
     try:
-        report(measure(home, args.rounds, args.training))
+        report(measure(home, args.rounds, args.pause, args.training))
     finally:
         if args.home is None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def measure(home: Home, rounds: int, train: bool) -> dict[str, list[tuple[float, float]]]:
+def measure(home: Home, rounds: int, pause: float, train: bool) -> dict[str, list[tuple[float, float]]]:
     """Pairs of seconds, this page and the bare one, by what is waited for; a first visit of each is not counted."""
     from playwright.sync_api import sync_playwright
 
     pairs: dict[str, list[tuple[float, float]]] = defaultdict(list)
     ports = free_port(), free_port()
-    ours = [sys.executable, "-c", _benchmark("page_load").SERVE, str(ports[0])]
+    studio = [sys.executable, "-c", _benchmark("page_load").SERVE, str(ports[0])]
     bare = [sys.executable, "-c", BARE.format(tabs=TABS), str(ports[1])]
     with ExitStack() as stack:
-        urls = [stack.enter_context(served(*server)) for server in zip((ours, bare), ports, strict=True)]
+        urls = [stack.enter_context(served(*server)) for server in zip((studio, bare), ports, strict=True)]
         playwright = stack.enter_context(sync_playwright())
         path = os.environ.get("STUDIO_CHROMIUM") or shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=path, args=["--headless", "--no-sandbox"])
         if train:
             stack.enter_context(training(home))
         for number in range(rounds + 1):
-            visits = zip(visit(browser, urls[0], PARTS.__getitem__), visit(browser, urls[1], bare_part), strict=True)
-            for (name, mine), (_, other) in visits:
+            ours = visit(browser, urls[0], PARTS.__getitem__, pause)
+            for (name, mine), (_, other) in zip(ours, visit(browser, urls[1], bare_part, pause), strict=True):
                 if number:
                     pairs[name].append((mine, other))
         browser.close()

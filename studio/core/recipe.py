@@ -65,7 +65,8 @@ def model_for(task: str) -> type[Recipe]:
     return create_model("Recipe", __base__=Recipe, __module__=__name__, **fields)
 
 
-def fields_of(task: str) -> dict[str, Any]:
+@cache
+def fields_of(task: str) -> Mapping[str, Any]:
     """Every key of a task's recipes, dotted, with its pydantic field; the method's params are not among them."""
     fields: dict[str, Any] = {}
     for name, field in model_for(task).model_fields.items():
@@ -73,7 +74,7 @@ def fields_of(task: str) -> dict[str, Any]:
             fields |= {f"{name}.{key}": below for key, below in field.annotation.model_fields.items()}
         else:
             fields[name] = field
-    return fields
+    return types.MappingProxyType(fields)
 
 
 def parse(values: dict[str, Any], notes: Sequence[str] = ()) -> Recipe:

@@ -134,7 +134,7 @@ def build_app(
             with gr.Tab(word("tab.data"), id="data", elem_id="tab-data"):
                 data.build(shared)
             with gr.Tab(word("tab.label"), id="label", elem_id="tab-label") as label_tab:
-                label.build(shared, label_tab)
+                label.build(shared, label_tab, page)
             with gr.Tab(word("tab.train"), id="train", elem_id="tab-train"):
                 train.build(shared)
             with gr.Tab(word("tab.runs"), id="runs", elem_id="tab-runs") as runs_tab:

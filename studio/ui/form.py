@@ -63,14 +63,15 @@ class Form:
 
     def filled_by(
         self, event: Any, handler: Any, inputs: list[Any], outputs: list[Any], read: str = READ, **options: Any
-    ) -> None:
-        """Ties an event to a handler that fills the form, in which nobody can write until it is filled.
+    ) -> Any:
+        """Ties an event to a handler that fills the form, in which nobody can write until it is filled; the event.
 
         `read` makes in the browser what is sent of the inputs: first of all, the form as it stands on the screen.
         """
         quiet = {"show_progress": "hidden", "api_visibility": "private"}
         filled = event(handler, inputs, outputs, js=LOCKED.format(read=read), **{**quiet, **options})
         filled.then(None, None, None, js=UNLOCK, api_visibility="private")
+        return filled
 
     def restore(self, page: gr.Blocks) -> None:
         """As the page opens, the form is as this tab left it."""

@@ -35,12 +35,14 @@ def cards(language: str) -> str:
 
 
 def _card(name: str, language: str) -> str:
+    leads_to = CARDS[name][1]
     title, text, button = (escape(say(f"start.{name}.{part}", language)) for part in ("title", "text", "button"))
     drawing = (_DRAWINGS / f"{name}.svg").read_text(encoding="utf-8")
     kind = "strong" if name == "demo" else ""
     return (
         f"<section class='card'>{drawing}<h3>{title}</h3><p>{text}</p>"
-        f"<button type='button' id='start-{name}' class='{kind}' data-card='{name}'>{button}</button></section>"
+        f"<button type='button' id='start-{name}' class='{kind}' data-card='{name}' data-tab='{leads_to}'>"
+        f"{button}</button></section>"
     )
 
 

@@ -20,6 +20,13 @@ def test_what_is_chosen_while_an_answer_is_under_way_is_not_dropped(home):
     assert dropped == []
 
 
+def test_tabs_are_opened_in_the_browser_since_an_answer_that_names_them_visits_all_that_lies_in_them(home):
+    page = build_app(home=home)
+    (tabs,) = (block for block in page.blocks.values() if block.elem_id == "tabs")
+    named = [event for event in page.fns.values() if tabs in event.outputs]
+    assert {target[1] for event in named for target in event.targets} == {"load"}  # a link to a run
+
+
 def test_a_list_made_anew_names_a_value_only_where_it_has_to_change():
     known = [("first", "a"), ("second", "b")]
     assert "value" not in sent(renewed(known, "b", "a"))

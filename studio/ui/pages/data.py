@@ -16,6 +16,7 @@ from studio.ui.forms import Screen
 from studio.ui.guard import guarded, inform
 from studio.ui.pages import class_boxes, image_grid, versions
 from studio.ui.scripts import script
+from studio.ui.tabs import opens
 
 #: the preset with which two domains begin, by what their items carry
 ADAPTING = {"labels": "align-compare", "boxes": "scenes-clear-to-fog", "none": "clear-to-night"}
@@ -106,7 +107,7 @@ def build(shared: Any) -> None:
         shared.form.filled_by(
             taking.success, take_up, [shared.form.entry, taken], [*shared.form.filled, onward], trigger_mode="multiple"
         )
-    onward.click(lambda: gr.Tabs(selected="train"), None, shared.tabs, api_visibility="private")
+    onward.click(**opens("train"))
 
 
 def folder_drop(language: str) -> str:

@@ -14,12 +14,13 @@ from studio.ui.guard import guarded
 from studio.ui.pages import label_begin
 from studio.ui.pages.label_use import LabelUse
 from studio.ui.scripts import script
+from studio.ui.tabs import ONCE_SEEN
 
 SENT = "(sent, ...rest) => [window.studioLabel.sent(), ...rest]"
 FREE = "() => window.studioLabel?.free()"
 
 
-def build(shared: Any, tab: Any) -> None:
+def build(shared: Any, tab: Any, page: gr.Blocks) -> None:
     actions = shared.actions
     desks = actions.desks
     nobody = (word("labelling.proposer.own"), "")  # nobody but the labels so far
@@ -49,11 +50,14 @@ def build(shared: Any, tab: Any) -> None:
         return labelling.shown(desk, language_of(request), by, step, past, model)
 
     @guarded
-    def listing(current: str | None) -> tuple[Any, Any, Any]:
+    def begin_shown() -> Any:
+        return gr.Accordion(open=False) if projects(actions.home) else gr.skip()
+
+    @guarded
+    def listing(current: str | None) -> tuple[Any, Any]:
         names = projects(actions.home)
         models = [nobody, *actions.checkpoints()]
-        panel = gr.skip() if names else gr.Accordion(open=True)  # one that was opened stays so
-        return renewed([(name, name) for name in names], current, next(iter(names), None)), gr.Dropdown(models), panel
+        return renewed([(name, name) for name in names], current, next(iter(names), None)), gr.Dropdown(models)
 
     @guarded
     def open_project(chosen: str | None, by: str, proposing: str | None, request: gr.Request) -> tuple[Any, ...]:
@@ -82,7 +86,8 @@ def build(shared: Any, tab: Any) -> None:
     latest = {"show_progress": "hidden", **LATEST}
     device = {"concurrency_id": "device", "concurrency_limit": 1}
     shown = [project, rule, proposer]
-    tab.select(listing, [project], [project, proposer, begin_panel], **quiet)
+    page.load(begin_shown, None, [begin_panel], **quiet)  # never later: one that was opened since stays so
+    tab.select(listing, [project], [project, proposer], js=ONCE_SEEN, **quiet)
     project.change(open_project, shown, [entry, rule, *use.outputs], **quiet, **device)
     gr.on([rule.input, proposer.input], choose_again, shown, [entry], **latest, **device)
     acted = entry.acted(act, [entry, rule, proposer], [entry], js=SENT, **latest, **device)

@@ -15,8 +15,8 @@ from studio.ui.guard import guarded, inform
 
 
 def build(actions: Any, project: Any) -> Any:
-    """The panel, which is opened where there is no project; one that is begun becomes the chosen `project`."""
-    with gr.Accordion(word("labelling.begin"), open=False, elem_id="label-begin") as panel, gr.Row():
+    """The panel, open as the page opens; a project that is begun becomes the chosen `project`."""
+    with gr.Accordion(word("labelling.begin"), open=True, elem_id="label-begin") as panel, gr.Row():
         with gr.Column(min_width=260):
             zipped = gr.File(
                 label=word("labelling.zip"), file_types=[".zip"], file_count="single", height=130, elem_id="label-zip"

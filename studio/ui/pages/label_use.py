@@ -12,6 +12,7 @@ from studio.ui.events import LATEST
 from studio.ui.files import served
 from studio.ui.guard import guarded, inform
 from studio.ui.pages.data import with_data
+from studio.ui.tabs import then_open
 
 FORMATS = ("folders", "coco", "voc", "yolo", "masks")
 
@@ -35,7 +36,7 @@ class LabelUse:
         private = {"api_visibility": "private"}
         device = {"concurrency_id": "device", "concurrency_limit": 1}
         form = shared.form
-        form.filled_by(train.click, self._train_on, [form.entry, project], [*form.filled, shared.tabs])
+        then_open(form.filled_by(train.click, self._train_on, [form.entry, project], form.filled), "train")
         found = gr.State(("", []))
         doubting = doubt.click(self._find_doubts, [project], [found], show_progress_on=[doubt], **private, **device)
         doubting.success(self._list_doubts, [project, found], [self.doubted], **LATEST)
@@ -56,7 +57,7 @@ class LabelUse:
         if report["truth"] == "labels" and len(report["classes"]) < 2:
             raise DataError(say("labelling.one_class", language))
         screen = with_data(forms.read_screen(sent), desk.spec, report)
-        return [*self.shared.form.fill(screen, language), gr.Tabs(selected="train")]
+        return self.shared.form.fill(screen, language)
 
     @guarded
     def _find_doubts(self, project: str | None, request: gr.Request) -> tuple[str | None, list[tuple[str, str]]]:

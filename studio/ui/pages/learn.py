@@ -11,6 +11,7 @@ from studio.ui.events import LATEST
 from studio.ui.guard import guarded
 from studio.ui.lesson import lesson, presets_of, topic_lesson
 from studio.ui.live_pictures import MOST_SHOTS, domains_picture, kind_of, shots_picture
+from studio.ui.tabs import then_open
 from studio.ui.topics import TOPICS, methods_of
 
 FIRST = next(iter(TOPICS))
@@ -66,11 +67,12 @@ def build(shared: Any) -> None:
     def try_it(sent: str, name: str, request: gr.Request) -> Any:
         presets = list(presets_of(name))
         screen = shared.form.of_preset(presets[0]) if presets else forms.read_screen(sent).with_method(name)
-        return [*shared.form.fill(screen, language_of(request)), gr.Tabs(selected="train")]
+        return shared.form.fill(screen, language_of(request))
 
     latest = {"show_progress": "hidden", **LATEST}
     inputs, outputs = [method, shots, strength], [page, live, shots, strength, drawn]
     method.input(open_page, inputs, outputs, **latest)
     topic.input(open_topic, [topic], [page, method, live], **latest)
     gr.on([shots.change, strength.change], move, inputs, [drawn], **latest)
-    shared.form.filled_by(use.click, try_it, [shared.form.entry, method], [*shared.form.filled, shared.tabs])
+    tried = shared.form.filled_by(use.click, try_it, [shared.form.entry, method], shared.form.filled)
+    then_open(tried, "train")

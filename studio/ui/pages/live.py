@@ -14,6 +14,7 @@ import gradio as gr
 from studio.ui import curves, display_names, html
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.files import served
+from studio.ui.tabs import opens
 from studio.ui.views import View
 
 _log = logging.getLogger("studio.ui")
@@ -62,7 +63,7 @@ def build(shared: Any) -> None:
     quiet = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
     outputs = [state, shared.banner, seen, points, drawn]
     shared.timer.tick(status, [shared.run, seen], outputs, trigger_mode="once", **quiet)
-    shared.banner.click(lambda: gr.Tabs(selected="train"), None, shared.tabs, **quiet)
+    shared.banner.click(**opens("train"))
     for mark, draw, targets, fault, hidden in (
         (points, _curves, plots, curves_fault, ["", ""]),
         (drawn, _figures, [figures], figures_fault, [gr.update(visible=False)]),

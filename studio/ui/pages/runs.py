@@ -12,6 +12,7 @@ from studio.ui.events import LATEST, renewed
 from studio.ui.guard import guarded
 from studio.ui.pages import compared, holdings
 from studio.ui.pages.live import gallery
+from studio.ui.tabs import ONCE_SEEN, then_open
 
 COLUMNS = ("name", "score", "status", "created", "seconds", "method", "run", "checkpoint")
 SCRIPT = Path(__file__).parents[1] / "runs_table.js"
@@ -64,19 +65,18 @@ def build(shared: Any, tab: Any) -> None:
     @guarded
     def take_recipe(run_id: str | None, request: gr.Request) -> Any:
         if not run_id:
-            return [gr.skip()] * (len(shared.form.filled) + 1)
+            return [gr.skip()] * len(shared.form.filled)
         screen = forms.screen_of(actions.store.run(run_id).recipe().model_dump(exclude_defaults=True))
-        return [*shared.form.fill(screen, language_of(request)), gr.Tabs(selected="train")]
+        return shared.form.fill(screen, language_of(request))
 
     private = {"api_visibility": "private", "show_progress": "hidden"}
     asked = [tab.select, refresh.click, wanted.submit, wanted.blur]
-    gr.on(asked, listing, [chosen, wanted], [table, chosen], show_progress="hidden", **LATEST)
+    gr.on(asked, listing, [chosen, wanted], [table, chosen], show_progress="hidden", js=ONCE_SEEN, **LATEST)
     chosen.change(show, [chosen], [state, figures], **private)
     table.chosen(None, None, [chosen], js="() => window.studioChosenRun", **private)
-    watch.click(
-        lambda run_id: (run_id or gr.skip(), gr.Tabs(selected="train")), [chosen], [shared.run, shared.tabs], **private
-    )
-    shared.form.filled_by(reuse.click, take_recipe, [chosen], [*shared.form.filled, shared.tabs], read="(run) => [run]")
+    then_open(watch.click(lambda run_id: run_id or gr.skip(), [chosen], [shared.run], **private), "train")
+    reused = shared.form.filled_by(reuse.click, take_recipe, [chosen], shared.form.filled, read="(run) => [run]")
+    then_open(reused, "train")
 
 
 def table_of_runs(rows: list[dict[str, Any]], language: str) -> str:

@@ -18,6 +18,7 @@ from studio.ui.catalogue import language_of, say, word
 from studio.ui.events import LATEST
 from studio.ui.files import served
 from studio.ui.guard import guarded
+from studio.ui.tabs import ONCE_SEEN
 
 ROWS = 200  # of a table, as many as are shown; all of them are kept as CSV
 NEEDED = {
@@ -75,7 +76,7 @@ def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     made.change(go_on, [made], [checkpoint], **quiet)
     checkpoint.change(all_beside, [checkpoint], [beside], **quiet)
-    tab.select(lambda name: all_beside(name) if name else gr.skip(), [checkpoint], [beside], **quiet)
+    tab.select(lambda name: all_beside(name) if name else gr.skip(), [checkpoint], [beside], js=ONCE_SEEN, **quiet)
 
 
 def add_endpoints(actions: Actions) -> None:

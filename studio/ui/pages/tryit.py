@@ -10,6 +10,7 @@ from studio.ui.catalogue import care, language_of, say, word
 from studio.ui.events import renewed
 from studio.ui.guard import guarded, inform
 from studio.ui.pages import keep, tools, webcam
+from studio.ui.tabs import ONCE_SEEN
 
 
 def build(shared: Any, tab: Any) -> None:
@@ -88,7 +89,7 @@ def build(shared: Any, tab: Any) -> None:
         return gr.Dropdown(actions.checkpoints(), value=parent)
 
     private = {"api_visibility": "private"}
-    tab.select(listing, [checkpoint], [checkpoint], show_progress="hidden", **private)
+    tab.select(listing, [checkpoint], [checkpoint], show_progress="hidden", js=ONCE_SEEN, **private)
     checkpoint.change(chosen, [checkpoint], [served_by, use, undo, mind], show_progress="hidden", **private)
     gr.on(
         [photo.change, checkpoint.change], look, [checkpoint, photo], [answer, remark, nearest, drawn],

@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import psutil
 import pytest
 from person import page_forms
 
@@ -19,8 +20,25 @@ ARGUMENTS = [
 def outside_home():
     """A home where the default one is: neither in the working folder nor among temporary files."""
     folder = page_forms.outside_folder()
-    yield Home.find(folder / "home")
+    home = Home.find(folder / "home")
+    yield home
+    end_processes(home)
     shutil.rmtree(folder)
+
+
+def end_processes(home):
+    """Ends the workers and keepers of a home: they outlive the page, and may still be writing."""
+    while left := [process for process in psutil.process_iter() if works_for(process, home)]:
+        for process in left:
+            process.kill()
+        psutil.wait_procs(left, timeout=30)
+
+
+def works_for(process, home):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and process.environ().get("STUDIO_HOME") == str(home.root)
+    except psutil.Error:  # ended meanwhile, or somebody else's
+        return False
 
 
 @pytest.fixture(scope="module")

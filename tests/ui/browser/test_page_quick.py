@@ -138,3 +138,15 @@ def test_a_checkpoint_chosen_while_their_list_is_renewed_stays_chosen(served, br
     offers(page, "try-checkpoint", "renewed")  # the list is the new one
     assert page.input_value("#try-checkpoint input").endswith(first)
     assert page.problems == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])  # where it is narrow the last tabs lie in a menu
+def test_tabs_are_made_while_nobody_waits_and_a_card_opens_its_own(served, browser, width):
+    page = open_page(browser, served[1], width)
+    for part in ("#data-use-boxes", "#label-begin-button", "#recipe-form", "#runs-filter", "#try-photo", "#learn-page"):
+        page.wait_for_selector(part, state="attached")  # no tab was clicked
+    for card, part in (("detect", "#data-use-boxes"), ("demo", "#recipe-form"), ("label", "#label-begin-button")):
+        page.evaluate("studioTab('start')")
+        page.click(f"#start-{card}")
+        page.wait_for_selector(f"{part}:visible")
+    assert page.problems == []
