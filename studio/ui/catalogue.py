@@ -4,9 +4,9 @@ A recipe key's English help is its field's own, under `field.KEY`, a tool's word
 are a task's headlines, under `metric.TASK.NAME`, what it may not be used for, `care.TASK`, and the titles of rules,
 under `labelling.rule.NAME`; `words/zh.json` has them in Chinese. What methods, presets and runs say in English is
 written once, where they are; by these texts `words/zh-params.json` has the help of parameters in Chinese,
-`zh-abouts.json` what tasks, methods and presets are, `zh-tables.json` the words of tables, `zh-figures.json` the names
-of figures, and as patterns `zh-checks.json` what a report says of data, `zh-runs.json` what runs say as they go and
-`zh-errors.json` the sentences of errors.
+`zh-abouts.json` what tasks, methods and presets are, `zh-titles.json` what methods are called, `zh-tables.json` the
+words of tables, `zh-figures.json` the names of figures, and as patterns `zh-checks.json` what a report says of data,
+`zh-runs.json` what runs say as they go and `zh-errors.json` the sentences of errors.
 
 Fixed words are translated in the browser (`word`); words made on the server, such as a status with
 a number in it, are looked up by the visitor's language (`say`).
@@ -14,7 +14,7 @@ a number in it, are looked up by the visitor's language (`say`).
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -36,9 +36,10 @@ _FOLDER = Path(__file__).parent / "words"
 def words(language: str) -> dict[str, str]:
     """All words of one language by key."""
     written = json.loads((_FOLDER / f"{language}.json").read_text(encoding="utf-8"))
-    said = {**_tools(), **_headlines(), **_cares(), **_rules()}
-    own = {"en": {**_fields(), **said}, "zh": said}.get(language, {})
-    return {**own, **written}
+    if language not in LANGUAGES:
+        return written
+    fields = _fields() if language == "en" else {}
+    return {**fields, **_tools(), **_headlines(), **_cares(), **_rules(), **_methods(language), **written}
 
 
 def _fields() -> dict[str, str]:
@@ -78,6 +79,17 @@ def care(task: str, language: str) -> str:
 def _rules() -> dict[str, str]:
     """What the rules are called that choose which image is labelled next."""
     return {f"labelling.rule.{rule.name}": rule.title for rule in registry.rules()}
+
+
+def _methods(language: str) -> dict[str, str]:
+    """What methods are called in lists: an id, and what it stands for."""
+    titles = {cls.id: translated(cls.title, language) for cls in registry.methods()}
+    return {f"method.{one}": f"{one}  ·  {title}" if title else one for one, title in titles.items()}
+
+
+def method_choices(ids: Iterable[str]) -> list[tuple[Any, str]]:
+    """Methods as a list offers them: what each is called, and its id."""
+    return [(word(f"method.{one}"), one) for one in ids]
 
 
 def translations(composed: Mapping[str, Callable[[str], str]] = MappingProxyType({})) -> gr.I18n:
@@ -131,7 +143,7 @@ def explained(message: str, language: str) -> str:
 
 @cache
 def _chinese() -> dict[str, str]:
-    return {**words("zh-params"), **words("zh-abouts"), **words("zh-tables")}
+    return {**words("zh-params"), **words("zh-abouts"), **words("zh-titles"), **words("zh-tables")}
 
 
 @cache

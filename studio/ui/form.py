@@ -11,7 +11,7 @@ from studio.core.errors import StudioError, UsageError
 from studio.core.home import Home
 from studio.core.rights import LOCAL, Rights
 from studio.ui import form_html, forms
-from studio.ui.catalogue import language_of, say, translated, word
+from studio.ui.catalogue import language_of, method_choices, say, translated, word
 from studio.ui.events import LATEST
 from studio.ui.forms import Screen
 from studio.ui.guard import guarded
@@ -40,7 +40,10 @@ class Form:
             self._presets("en"), value=None, render=False, elem_id="train-preset",
             label=word("train.preset"), info=word("train.preset.info"),
         )  # fmt: skip
-        self.method = gr.Dropdown(_methods(), render=False, label=word("train.method"), elem_id="train-method")
+        self.method = gr.Dropdown(
+            method_choices(cls.id for cls in registry.methods()), render=False,
+            label=word("train.method"), elem_id="train-method",
+        )  # fmt: skip
         self.about = gr.Markdown(elem_id="train-about", render=False)
         self.entry = gr.HTML(
             html_template="<div></div>", js_on_load=Path(__file__).with_name("form.js").read_text(encoding="utf-8"),
@@ -98,10 +101,11 @@ class Form:
 
     def check_shown(self, screen: Screen, language: str) -> None:
         """Raises UsageError where the boxes above the form show another preset or method than the fields are of."""
-        labels = {value: label for label, value in [*self._presets(language), *_methods()]}
+        presets = {value: label for label, value in self._presets(language)}
+        right = {"preset": presets.get(screen.preset, ""), "method": say(f"method.{screen.method}", language)}
         for box, value in (("preset", screen.preset), ("method", screen.method)):
             shown = screen.shown.get(box, "")
-            if shown != labels.get(value, ""):
+            if shown != right[box]:
                 raise UsageError(say("train.unsettled", language, box=box, shown=shown, fields=value))
 
     def _choose_preset(self, sent: str, name: str | None, request: gr.Request) -> list[Any]:
@@ -133,10 +137,6 @@ class Form:
 
 def _task(screen: Screen) -> str:
     return registry.get(screen.method).task
-
-
-def _methods() -> list[tuple[str, str]]:
-    return [(f"{cls.id}  ·  {cls.title}" if cls.title else cls.id, cls.id) for cls in registry.methods()]
 
 
 def _about(method_id: str, language: str) -> str:

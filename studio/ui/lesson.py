@@ -21,7 +21,8 @@ def lesson(method: str, language: str) -> str:
     """The page in Markdown; formulas stand between two dollars. Raises UsageError for a method that is none."""
     facts = registry.describe(registry.get(method))
     what, *details = re.split(r"\n\s*\n", facts["about"])
-    parts = [f"## {_plain(facts['title'] or method)}", _kind(facts, language), _plain(_line(what), language)]
+    title = facts["title"] or method
+    parts = [f"## {_plain(title, language)}", _kind(facts, language), _plain(_line(what), language)]
     if facts["formula"]:
         parts += [_head("formula", language), f"$$\n{facts['formula']}\n$$"]
     if details:
@@ -39,7 +40,9 @@ def topic_lesson(topic: str, language: str) -> str:
     parts = [f"## {say(f'topic.{topic}', language)}", say(f"topic.{topic}.about", language)]
     for name in ("works", "fails"):
         parts += [_head(name, language), say(f"topic.{topic}.{name}", language)]
-    lines = [f"- **{_plain(facts['title'])}** (`{facts['id']}`): {_first(facts, language)}" for facts in methods]
+    lines = [
+        f"- **{_plain(facts['title'], language)}** (`{facts['id']}`): {_first(facts, language)}" for facts in methods
+    ]
     parts += [_head("methods", language), "\n".join(lines)]
     return "\n\n".join([*parts, *_presets(presets_of(*ids), language)])
 

@@ -300,6 +300,16 @@ def test_the_help_of_parameters_has_its_chinese_and_nothing_else_is_translated()
     assert translated(text, "zh") != text == translated(text, "en") and translated("unheard of", "zh") == "unheard of"
 
 
+def test_what_methods_are_called_is_said_in_chinese_where_it_is_no_name():
+    titles = {method.title for method in registry.methods()}
+    said = words("zh-titles")
+    assert said.keys() <= titles, said.keys() - titles  # one of a title that was changed is of no use
+    in_words = {title for title in titles if re.search(r"\b[a-z]{3,}", title)} - {"pix2pix"}
+    assert in_words <= said.keys(), in_words - said.keys()
+    assert say("method.fewshot/protonet", "zh") == "fewshot/protonet  ·  原型网络"
+    assert say("method.align/dann", "zh") == say("method.align/dann", "en") == "align/dann  ·  DANN"
+
+
 def test_tasks_methods_presets_and_tables_are_said_in_chinese():
     texts = [registry.describe(method)["about"] for method in registry.methods()]
     abouts = {" ".join(part.split()) for text in texts for part in re.split(r"\n\s*\n", text)}

@@ -15,6 +15,7 @@ import studio.ui
 from studio.core.rights import VISITOR
 from studio.runs.executors import run_inline
 from studio.store import Store
+from studio.ui.catalogue import say
 from studio.ui.visitors import COOKIE
 from tests.ui.conftest import Refused
 
@@ -129,19 +130,13 @@ def test_a_start_that_names_files_of_the_machine_is_refused_at_once(hosted_page,
             visitor.call("start_run", preset, settings)
         assert SECRET not in str(refused.value)
     form = {"method": "fewshot/prototypes", "texts": {"data.train": f"folder:{secret.parent}"}}
-    (label,) = [text for text, name in methods_shown(hosted_page) if name == form["method"]]
-    shown = json.dumps({**form, "shown": {"method": label}})
+    shown = json.dumps({**form, "shown": {"method": say(f"method.{form['method']}", "en")}})
     for on, refusal in (("", "hosted for others"), ("ray", "ray is not in the list")):
         with pytest.raises(Refused, match=refusal):
             visitor.press("begin", shown, on)
     with pytest.raises(Refused, match="makes no sweeps"):
         visitor.press("begin_sweep", shown, "train.lr=1e-3,1e-2", 2, False, "")
     assert visitor.call("list_runs") == []
-
-
-def methods_shown(page):
-    (box,) = [block for block in page.app.blocks.values() if getattr(block, "elem_id", "") == "train-method"]
-    return box.choices
 
 
 def test_a_start_from_a_checkpoint_of_others_is_refused_as_if_it_were_not_there(hosted_page):

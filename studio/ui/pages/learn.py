@@ -6,7 +6,7 @@ import gradio as gr
 
 from studio.core import registry
 from studio.ui import forms
-from studio.ui.catalogue import language_of, piece, word
+from studio.ui.catalogue import language_of, method_choices, piece, word
 from studio.ui.events import LATEST
 from studio.ui.guard import guarded
 from studio.ui.lesson import lesson, presets_of, topic_lesson
@@ -20,14 +20,13 @@ LATEX = [{"left": "$$", "right": "$$", "display": True}]
 
 
 def build(shared: Any) -> None:
-    titles = {cls.id: f"{cls.title or cls.id}  ·  {cls.id}" for cls in registry.methods()}
     with gr.Row():
         topic = gr.Dropdown(
             [*((word(f"topic.{name}"), name) for name in TOPICS), (word("learn.every"), EVERY)], value=FIRST,
             label=word("learn.topic"), scale=3, min_width=260, elem_id="learn-topic",
         )  # fmt: skip
         method = gr.Dropdown(
-            [(titles[one], one) for one in methods_of(FIRST)], value=methods_of(FIRST)[0], label=word("learn.method"),
+            method_choices(methods_of(FIRST)), value=methods_of(FIRST)[0], label=word("learn.method"),
             scale=4, min_width=260, elem_id="learn-method",
         )  # fmt: skip
         use = gr.Button(word("learn.use"), scale=1, min_width=160, elem_id="learn-use")
@@ -54,9 +53,9 @@ def build(shared: Any) -> None:
     @guarded
     def open_topic(name: str, request: gr.Request) -> Any:
         if name == EVERY:
-            return gr.skip(), gr.Dropdown([(title, one) for one, title in titles.items()]), gr.skip()
+            return gr.skip(), gr.Dropdown(method_choices(cls.id for cls in registry.methods())), gr.skip()
         methods = methods_of(name)
-        choices = gr.Dropdown([(titles[one], one) for one in methods], value=methods[0])
+        choices = gr.Dropdown(method_choices(methods), value=methods[0])
         return topic_lesson(name, language_of(request)), choices, gr.Column(visible=False)
 
     @guarded
