@@ -43,14 +43,13 @@ EVERY_S = 1.0  # between looks at the run being watched
 
 @dataclass
 class Shared:
-    """What the tabs share: the form of the recipe, the run being watched, the tabs themselves."""
+    """What the tabs share: the form of the recipe, the run being watched."""
 
     actions: Actions
     form: Form
     run: gr.BrowserState  # id of the run being watched
     banner: gr.HTML  # what it is doing, above every tab
     timer: gr.Timer
-    tabs: gr.Tabs
 
 
 def _theme() -> gr.themes.Base:
@@ -128,7 +127,7 @@ def build_app(
         run = gr.BrowserState("", storage_key="transfer-studio-run", secret=secret)
         banner, timer = gr.HTML(elem_id="run-banner"), gr.Timer(EVERY_S)
         with gr.Tabs(selected="start", elem_id="tabs") as tabs:
-            shared = Shared(actions, form, run, banner, timer, tabs)
+            shared = Shared(actions, form, run, banner, timer)
             with gr.Tab(word("tab.start"), id="start", elem_id="tab-start"):
                 start.build(shared)
             with gr.Tab(word("tab.data"), id="data", elem_id="tab-data"):

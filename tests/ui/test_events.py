@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import gradio as gr
+import pytest
 
 from studio.ui import build_app
 from studio.ui.events import renewed
@@ -25,6 +26,13 @@ def test_tabs_are_opened_in_the_browser_since_an_answer_that_names_them_visits_a
     (tabs,) = (block for block in page.blocks.values() if block.elem_id == "tabs")
     named = [event for event in page.fns.values() if tabs in event.outputs]
     assert {target[1] for event in named for target in event.targets} == {"load"}  # a link to a run
+
+
+@pytest.mark.parametrize("handler", ["watched", "take_recipe"])
+def test_where_no_run_is_chosen_none_is_shown_and_it_is_said(home, handler):
+    functions = {getattr(event.fn, "__name__", ""): event.fn for event in build_app(home=home).fns.values()}
+    with pytest.raises(gr.Error, match="There is no run here yet"):
+        functions[handler](None, REQUEST)
 
 
 def test_a_list_made_anew_names_a_value_only_where_it_has_to_change():

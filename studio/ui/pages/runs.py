@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from studio.core.errors import UsageError
 from studio.ui import display_names, forms, html
 from studio.ui.catalogue import language_of, say, word, words
 from studio.ui.events import LATEST, renewed
@@ -63,10 +64,15 @@ def build(shared: Any, tab: Any) -> None:
         )
 
     @guarded
-    def take_recipe(run_id: str | None, request: gr.Request) -> Any:
+    def watched(run_id: str | None, request: gr.Request) -> str:
         if not run_id:
-            return [gr.skip()] * len(shared.form.filled)
-        screen = forms.screen_of(actions.store.run(run_id).recipe().model_dump(exclude_defaults=True))
+            raise UsageError(say("train.no_run", language_of(request)))
+        return run_id
+
+    @guarded
+    def take_recipe(run_id: str | None, request: gr.Request) -> Any:
+        recipe = actions.store.run(watched(run_id, request)).recipe()
+        screen = forms.screen_of(recipe.model_dump(exclude_defaults=True))
         return shared.form.fill(screen, language_of(request))
 
     private = {"api_visibility": "private", "show_progress": "hidden"}
@@ -74,7 +80,7 @@ def build(shared: Any, tab: Any) -> None:
     gr.on(asked, listing, [chosen, wanted], [table, chosen], show_progress="hidden", js=ONCE_SEEN, **LATEST)
     chosen.change(show, [chosen], [state, figures], **private)
     table.chosen(None, None, [chosen], js="() => window.studioChosenRun", **private)
-    then_open(watch.click(lambda run_id: run_id or gr.skip(), [chosen], [shared.run], **private), "train")
+    then_open(watch.click(watched, [chosen], [shared.run], **private), "train")
     reused = shared.form.filled_by(reuse.click, take_recipe, [chosen], shared.form.filled, read="(run) => [run]")
     then_open(reused, "train")
 
