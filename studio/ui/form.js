@@ -17,12 +17,6 @@ function lock(locked) {
   if (fields) fields.disabled = locked;
 }
 
-async function settled() {  // Start waits for a form that is being filled
-  for (let wait = 0; wait < 150 && element.querySelector("fieldset")?.disabled; wait++)
-    await new Promise((done) => setTimeout(done, 100));
-  return read();
-}
-
 function keep() {
   if (element.querySelector("form")) sessionStorage.setItem(DRAFT, read());
 }
@@ -47,18 +41,6 @@ function draw() {
 element.addEventListener("submit", (event) => event.preventDefault());
 element.addEventListener("input", (event) => { fitToOwnData(event.target); keep(); });
 element.addEventListener("change", () => { keep(); trigger("edited"); });
-let starting = false;  // whether a run is being filed that can't be named yet
-
-async function begin() {
-  const said = await settled();
-  starting = true;
-  return said;
-}
-
-async function begun() {  // Stop waits for it
-  for (let wait = 0; wait < 150 && starting; wait++) await new Promise((done) => setTimeout(done, 100));
-}
-
-window.studioForm = { read, settled, lock, begin, begun, filed: () => { starting = false; } };
+window.studioForm = { read, lock };
 watch("value", draw);
 draw();

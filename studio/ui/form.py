@@ -12,7 +12,7 @@ from studio.core.home import Home
 from studio.core.rights import LOCAL, Rights
 from studio.ui import form_html, forms
 from studio.ui.catalogue import language_of, method_choices, say, translated, word
-from studio.ui.events import LATEST
+from studio.ui.events import in_line
 from studio.ui.forms import Screen
 from studio.ui.guard import guarded
 
@@ -20,11 +20,9 @@ from studio.ui.guard import guarded
 SCREEN = "(window.studioForm?.read() || JSON.stringify(form?.screen ?? {}))"
 READ = f"(form, ...rest) => [{SCREEN}, ...rest]"
 LOCKED = "(...sent) => {{ const said = ({read})(...sent); window.studioForm?.lock(true); return said; }}"
-UNLOCK = "() => window.studioForm?.lock(false)"
-SETTLED = "async (form, ...rest) => [await studioForm.settled(), ...rest]"
-#: of what files a run, after which it is said that it is FILED; what is done to a run waits until it is BEGUN
-BEGIN = "async (form, ...rest) => [await studioForm.begin(), ...rest]"
-FILED, BEGUN = "() => window.studioForm?.filed()", "async () => await window.studioForm?.begun()"
+UNLOCK = "window.studioForm?.lock(false);"
+#: of what takes the form as it is: what fills it comes first
+SETTLED = f"async (form, ...rest) => {{ await studioLine.empty('form'); return [{SCREEN}, ...rest]; }}"
 
 
 class Form:
@@ -60,21 +58,19 @@ class Form:
         for component in (self.preset, self.method, self.about, self.entry):
             component.render()
         for box, handler in ((self.preset, self._choose_preset), (self.method, self._choose_method)):
-            self.filled_by(box.input, guarded(handler), [self.entry, box], self.filled, **LATEST)
+            self.filled_by(box.input, guarded(handler), [self.entry, box], self.filled)
         kept = f"form => {{ if (!window.studioForm) sessionStorage.setItem('{self._draft}', {SCREEN}); }}"
         self.entry.change(None, [self.entry], None, js=kept, api_visibility="private")  # before its tab was ever opened
 
-    def filled_by(
-        self, event: Any, handler: Any, inputs: list[Any], outputs: list[Any], read: str = READ, **options: Any
-    ) -> Any:
+    def filled_by(self, event: Any, handler: Any, inputs: list[Any], outputs: list[Any], read: str = READ) -> Any:
         """Ties an event to a handler that fills the form, in which nobody can write until it is filled; the event.
 
-        `read` makes in the browser what is sent of the inputs: first of all, the form as it stands on the screen.
+        One after the other. `read` makes in the browser what is sent of the inputs: first of all, the form as it
+        stands on the screen then.
         """
         quiet = {"show_progress": "hidden", "api_visibility": "private"}
-        filled = event(handler, inputs, outputs, js=LOCKED.format(read=read), **{**quiet, **options})
-        filled.then(None, None, None, js=UNLOCK, api_visibility="private")
-        return filled
+        js = LOCKED.format(read=read)
+        return in_line(event, "form", handler, inputs, outputs, js=js, end=UNLOCK, **quiet)
 
     def restore(self, page: gr.Blocks) -> None:
         """As the page opens, the form is as this tab left it."""

@@ -21,6 +21,17 @@ def test_what_is_chosen_while_an_answer_is_under_way_is_not_dropped(home):
     assert dropped == []
 
 
+def test_what_ends_an_event_is_told_of_one_that_fails(home):
+    page = build_app(home=home)
+    unheard = [
+        event.js
+        for event in page.fns.values()
+        if event.trigger_after is not None and not (event.trigger_only_on_success or event.trigger_only_on_failure)
+        and page.fns[event.trigger_after].fn
+    ]  # fmt: skip
+    assert unheard == []  # Gradio's `then` is not told of an error
+
+
 def test_tabs_are_opened_in_the_browser_since_an_answer_that_names_them_visits_all_that_lies_in_them(home):
     page = build_app(home=home)
     (tabs,) = (block for block in page.blocks.values() if block.elem_id == "tabs")

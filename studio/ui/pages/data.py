@@ -12,6 +12,7 @@ from studio.core import registry
 from studio.core.errors import DataError, StudioError
 from studio.ui import forms, html
 from studio.ui.catalogue import language_of, piece, say, word
+from studio.ui.events import in_line
 from studio.ui.forms import Screen
 from studio.ui.guard import guarded, inform
 from studio.ui.pages import class_boxes, image_grid, versions
@@ -97,16 +98,15 @@ def build(shared: Any) -> None:
             raise DataError(say("versions.none", language_of(request)))
         return use(f"version:{name}", part, request)
 
-    shown: dict[str, Any] = {"api_visibility": "private", "show_progress_on": [card]}
-    for taking in (
-        use_boxes.click(take_boxes, [role, *names, *files], shown_outputs, **shown),
-        zipped.upload(take_zip, [role, zipped], shown_outputs, trigger_mode="multiple", **shown),  # each in its turn
-        use_spec.click(take_spec, [role, written], shown_outputs, **shown),
-        kept.use.click(take_version, [role, kept.chosen], shown_outputs, **shown),
+    for given, take, inputs in (
+        (use_boxes.click, take_boxes, [*names, *files]),
+        (zipped.upload, take_zip, [zipped]),
+        (use_spec.click, take_spec, [written]),
+        (kept.use.click, take_version, [kept.chosen]),
     ):  # the form takes them up in an event of its own: while they are looked at, it may be edited
-        shared.form.filled_by(
-            taking.success, take_up, [shared.form.entry, taken], [*shared.form.filled, onward], trigger_mode="multiple"
-        )
+        looked = {"api_visibility": "private", "show_progress_on": [card]}
+        taking = in_line(given, "data", take, [role, *inputs], shown_outputs, **looked)
+        shared.form.filled_by(taking.success, take_up, [shared.form.entry, taken], [*shared.form.filled, onward])
     onward.click(**opens("train"))
 
 

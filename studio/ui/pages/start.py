@@ -5,7 +5,6 @@ from typing import Any
 import gradio as gr
 
 from studio.ui.catalogue import language_of, piece
-from studio.ui.events import LATEST
 from studio.ui.form import SCREEN
 from studio.ui.guard import guarded
 from studio.ui.scripts import script
@@ -22,7 +21,8 @@ element.addEventListener("click", (event) => {
 
 
 def build(shared: Any) -> None:
-    cards = gr.HTML(piece("start.cards"), js_on_load=CLICKED + script("tabs.js"), elem_id="start", padding=False)
+    scripts = CLICKED + script("tabs.js", "turns.js")
+    cards = gr.HTML(piece("start.cards"), js_on_load=scripts, elem_id="start", padding=False)
 
     @guarded
     def open_card(sent: str, name: str, request: gr.Request) -> list[Any]:
@@ -33,5 +33,5 @@ def build(shared: Any) -> None:
 
     asked = f"(form) => [{SCREEN}, window.studioCard.card]"
     inputs = [shared.form.entry, cards]
-    chosen = shared.form.filled_by(cards.chosen, open_card, inputs, shared.form.filled, read=asked, **LATEST)
+    chosen = shared.form.filled_by(cards.chosen, open_card, inputs, shared.form.filled, read=asked)
     chosen.success(None, js="() => studioTab(studioCard.tab)", api_visibility="private")

@@ -11,7 +11,8 @@ from studio.ui import forms, html
 from studio.ui.actions import Actions
 from studio.ui.catalogue import language_of, say, word
 from studio.ui.command_line import command_line, python_call
-from studio.ui.form import BEGIN, BEGUN, FILED, READ, SETTLED
+from studio.ui.events import in_line
+from studio.ui.form import READ, SETTLED
 from studio.ui.guard import guarded, inform
 from studio.ui.pages import live, sweeps
 from studio.ui.transfer_question import question
@@ -90,13 +91,13 @@ def build(shared: Any) -> None:
             inform(say("train.no_run", language_of(request)), seconds=4)
 
     private, form = {"api_visibility": "private"}, shared.form.entry
-    begun = start.click(begin, [form, place], [shared.run], js=BEGIN, concurrency_limit=2, **private)
-    stopping = stop.click(None, None, None, js=BEGUN, **private)  # the run that was started, not the one before
+    filing = {"js": SETTLED, "trigger_mode": "once", **private}
+    begun = in_line(start.click, "filing", begin, [form, place], [shared.run], concurrency_limit=2, **filing)
+    asked = in_line(ask.click, "filing", ask_first, [form], [shared.run], **filing)
+    filed = "async () => await studioLine.empty('filing')"
+    stopping = stop.click(None, None, None, js=filed, **private)  # the run that was started, not the one before
     stopping.then(ask_stop, [shared.run], None, show_progress="hidden", trigger_mode="multiple", **private)
     resumed = resume.click(go_on, [shared.run], None, show_progress="hidden", **private)
-    asked = ask.click(ask_first, [form], [shared.run], js=BEGIN, **private)
-    for filing in (begun, asked):
-        filing.then(None, None, None, js=FILED, **private)
     if shared.actions.zero_gpu:
         for event in (begun, resumed, asked):
             event.success(guarded(shared.actions.work), [shared.run], None, show_progress="hidden", **private)

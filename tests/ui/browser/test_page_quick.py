@@ -1,13 +1,15 @@
 """A person in a hurry: what is done while the page still answers is neither dropped nor undone."""
 
+import shutil
 import threading
 import time
 
 import pytest
-from person import offers, open_page, pick, tab
+from person import by_class, give_zip, offers, open_page, pick, tab, two_classes, zip_of
 
 from studio import run, save_version
 from studio.core import recipe as recipes
+from studio.core.errors import UsageError
 from studio.store import Store
 from studio.ui.actions import Actions
 from studio.ui.form import Form
@@ -36,8 +38,7 @@ def test_a_preset_chosen_while_another_is_filled_in_is_the_one_that_is_filled_in
     page.wait_for_selector("#recipe-form")
     slow(Form, "of_preset")
     for preset in ("compare-heads", "small-data-cnn"):
-        page.click("#train-preset input")
-        page.locator(f"[role=option][aria-label^='{preset}  ·']").click()
+        choose_preset(page, preset)
     page.wait_for_selector("#recipe-form[data-preset='small-data-cnn']")
     assert page.input_value("#train-preset input").startswith("small-data-cnn")
     assert page.problems == []
@@ -63,14 +64,14 @@ def test_a_run_and_words_are_taken_while_the_list_of_runs_is_renewed(served, bro
 
 @pytest.fixture
 def held(monkeypatch):
-    """Keeps what needs this from answering until it is let go."""
+    """Keeps what needs this from answering, of some words or of any, until it is let go."""
     go = threading.Event()
 
-    def hold(owner, name):
+    def hold(owner, name, said=""):
         usual = getattr(owner, name)
 
         def waits(*args, **options):
-            assert go.wait(60)
+            assert said not in str(args) or go.wait(60)
             return usual(*args, **options)
 
         monkeypatch.setattr(owner, name, waits)
@@ -85,17 +86,78 @@ def test_what_is_written_under_train_while_data_are_looked_at_stays(served, brow
     tab(page, "Train")
     page.wait_for_selector("#recipe-form")
     tab(page, "Data")
-    page.click("#data-spec-tab-button")
-    page.fill("#data-spec input", "builtin:digits?per_class=9")
-    page.keyboard.press("Enter")
     looked = held(Actions, "examine")
-    page.click("#data-use-spec")
+    use_spec(page, "builtin:digits?per_class=9")
     tab(page, "Train")
     page.fill("#field-eval-shots input", "3")
     looked.set()
     page.wait_for_function("document.querySelector('#field-data-train input').value.endsWith('per_class=9')")
     assert page.input_value("#field-eval-shots input") == "3"
     assert page.problems == []
+
+
+def test_what_is_given_while_other_data_are_looked_at_comes_after_them(served, browser, held, tmp_path):
+    page = open_page(browser, served[1])
+    tab(page, "Data")
+    page.click("#data-zip-tab-button")
+    files = two_classes(tmp_path, 5)
+    shutil.unpack_archive(zip_of(tmp_path / "first.zip", by_class(files)), tmp_path / "first")
+    looked = held(Actions, "examine", "folder:")
+    page.click("#data-role label:nth-of-type(2)")
+    use_spec(page, f"folder:{tmp_path / 'first'}")
+    page.click("#data-role label:nth-of-type(3)")
+    page.click("#data-zip-tab-button")
+    give_zip(page, zip_of(tmp_path / "mine.zip", by_class({label: some[1:] for label, some in files.items()})))
+    page.wait_for_selector("#data-zip :text('mine')")
+    looked.set()
+    page.wait_for_function("document.querySelector('#field-data-target input')?.value.startsWith('zip:')")
+    assert "8 images in 2 classes" in page.inner_text("#report-card")
+    assert page.input_value("#field-data-source input") == f"folder:{tmp_path / 'first'}"
+    assert page.problems == []
+
+
+def use_spec(page, spec):
+    page.click("#data-spec-tab-button")
+    page.fill("#data-spec input", spec)
+    page.keyboard.press("Enter")
+    page.click("#data-use-spec")
+
+
+def test_data_taken_while_a_preset_is_filled_in_are_in_its_form(served, browser, held):
+    page = open_page(browser, served[1])
+    tab(page, "Train")
+    page.wait_for_selector("#recipe-form")
+    filled = held(Form, "of_preset")
+    choose_preset(page, "small-data-cnn")
+    tab(page, "Data")
+    use_spec(page, "builtin:digits?per_class=9")
+    page.wait_for_selector("#report-card")
+    filled.set()
+    page.wait_for_function("document.querySelector('#field-data-train input').value.endsWith('per_class=9')")
+    assert page.input_value("#train-preset input").startswith("small-data-cnn")
+    assert page.problems == []
+
+
+def choose_preset(page, name):
+    page.click("#train-preset input")
+    page.locator(f"[role=option][aria-label^='{name}  ·']").click()
+
+
+def test_a_form_that_could_not_be_filled_can_be_written_into(served, browser, monkeypatch):
+    page = open_page(browser, served[1])
+    tab(page, "Train")
+    page.wait_for_selector("#recipe-form")
+    with monkeypatch.context() as broken:
+        broken.setattr(Form, "of_preset", fails)
+        choose_preset(page, "compare-heads")
+        page.wait_for_selector(".toast-body:has-text('gone meanwhile')")
+    page.fill("#field-eval-shots input", "3")
+    choose_preset(page, "small-data-cnn")
+    page.wait_for_selector("#recipe-form[data-preset='small-data-cnn']")
+
+
+def fails(*args):
+    raise UsageError("The preset is gone meanwhile.")
 
 
 def test_a_version_chosen_while_their_list_is_renewed_stays_chosen(served, browser, held):
