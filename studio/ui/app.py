@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from anyio import to_thread
+from gradio.context import LocalContext
+from gradio.exceptions import ComponentProcessingError
 from starlette.middleware import Middleware
 
 from studio.core import recipe as recipes
 from studio.core.home import Home
-from studio.ui import catalogue
+from studio.data.files.limits import HOSTED, LIMITS
+from studio.ui import catalogue, photos
 from studio.ui.actions import Actions
 from studio.ui.api import add_api
 from studio.ui.catalogue import word
@@ -75,10 +79,26 @@ class Page(gr.Blocks):
 
     upload_bytes: int | None = None  # that may lie in the temporary folder, waiting to be kept
     served = Served()
+    limits = LIMITS  # of the photos that come to it
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.default_config = LeanConfig(self)
+
+    async def process_api(self, block_fn: Any, inputs: list[Any], *args: Any, **options: Any) -> dict[str, Any]:
+        """As Gradio's, and what is said of the inputs is said in the language of who sent them."""
+        LocalContext.request.set(options.get("request"))
+        return await super().process_api(block_fn, inputs, *args, **options)
+
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **options: Any) -> list[Any]:
+        """As Gradio's, and of a photo that can't be used it is said why."""
+        sent = photos.sent(block_fn.inputs, inputs)
+        photos.judge(sent, self.limits)
+        try:
+            return await super().preprocess_data(block_fn, inputs, *args, **options)
+        except ComponentProcessingError:
+            await to_thread.run_sync(photos.judge_whole, sent, self.limits)
+            raise
 
     def launch(self, *args: Any, **options: Any) -> Any:
         served = replace(self.served, address=options.get("server_name"))
@@ -147,7 +167,7 @@ def build_app(
         page.load(_asked_run, [run], [run, tabs], show_progress="hidden", api_visibility="private")
         add_api(actions)
     show_little_progress(page, banner)
-    page.upload_bytes = HOSTED_BYTES if actions.hosted else None
+    page.upload_bytes, page.limits = (HOSTED_BYTES, HOSTED) if actions.hosted else (None, LIMITS)
     page.queue(default_concurrency_limit=8, api_open=False)
     page.served = Served(frozenset(hosts), actions.visitors)
     return page

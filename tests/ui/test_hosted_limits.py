@@ -88,6 +88,23 @@ def test_strangers_give_fewer_values_and_files_than_the_owner(hosted_page, files
     assert kept(hosted_page) == before
 
 
+@pytest.mark.parametrize("language, said", [("en", "too many pixels"), ("zh-CN", "像素太多")])
+def test_a_stranger_asks_of_smaller_photos_than_the_owner(hosted_page, local_page, language, said):
+    held = io.BytesIO()
+    Image.new("1", (7200, 7200)).save(held, "PNG")
+    asked = []
+    for page in (hosted_page, local_page):
+        visitor = page.visitor(**{"accept-language": language})
+        (path,) = visitor.http.post("/gradio_api/upload", files={"files": ("sky.png", held.getvalue())}).json()
+        with pytest.raises(Refused) as refused:
+            photo = {"path": path, "orig_name": "sky.png", "meta": {"_type": "gradio.FileData"}}
+            visitor.press("look", "none", photo, page="tryit")
+        asked.append(str(refused.value))
+    hosted, local = asked
+    assert "sky.png" in hosted and said in hosted and "50,000,000" in hosted
+    assert "sky.png" not in local  # of its checkpoint it is said that there is none
+
+
 @BOTH
 def test_a_cut_image_is_named_and_the_rest_is_taken(name, request):
     cut = {**PHOTOS, "cat/cut.png": png(5, (64, 64))[:2000]}

@@ -260,7 +260,7 @@ def test_what_is_rendered_for_a_checkpoint_takes_no_event_from_what_was_there(ma
     (rendered,) = config.renderables  # whoever adds another says here what it is given
     token = LocalContext.blocks_config.set(config)
     try:
-        rendered.apply((sorter, ()))
+        rendered.apply(sorter)
     finally:
         LocalContext.blocks_config.reset(token)
     events = [event for event in config.fns.values() if event.rendered_in is rendered]

@@ -18,7 +18,6 @@ from studio.ui.catalogue import language_of, say, word
 from studio.ui.events import LATEST
 from studio.ui.files import served
 from studio.ui.guard import guarded
-from studio.ui.tabs import ONCE_SEEN
 
 ROWS = 200  # of a table, as many as are shown; all of them are kept as CSV
 NEEDED = {
@@ -29,19 +28,19 @@ NEEDED = {
 }  # and what is said where it is missing
 
 
-def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
+def build(shared: Any, checkpoint: Any, photo: Any) -> gr.State:
     """An accordion for each tool that fits the chosen checkpoint, and below them the place where a result is shown.
 
     They are made once a checkpoint is chosen: a page opens the faster the fewer components it has. They are made anew
     where it changes, or what there is `beside` it to choose from, and not for less: what they were given would be lost.
-    Images are the photo of Try it.
+    That is the state which is returned. Images are the photo of Try it.
     """
     actions, clicked, beside = shared.actions, _clicks(photo), gr.State((None, ()))
 
-    @gr.render([beside], triggers=[beside.change], show_progress="hidden")
+    @gr.render([checkpoint], triggers=[beside.change], show_progress="hidden")
     @guarded
-    def offer(seen: tuple[str | None, tuple[str, ...]]) -> None:
-        manifest = actions.store.checkpoint(seen[0]).manifest if seen[0] else None
+    def offer(name: str | None) -> None:
+        manifest = actions.store.checkpoint(name).manifest if name else None
         for tool in fitting(manifest) if manifest else ():
             panel(tool, manifest)
 
@@ -69,14 +68,15 @@ def build(shared: Any, tab: Any, checkpoint: Any, photo: Any) -> None:
 
     @guarded
     def all_beside(name: str | None) -> Any:
-        if name:
-            actions.store.checkpoint(name)  # is refused where it is another visitor's
+        if not name:
+            return None, ()
+        actions.store.checkpoint(name)  # is refused where it is another visitor's
         return name, tuple(other for _, other in actions.checkpoints())
 
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     made.change(go_on, [made], [checkpoint], **quiet)
     checkpoint.change(all_beside, [checkpoint], [beside], **quiet)
-    tab.select(lambda name: all_beside(name) if name else gr.skip(), [checkpoint], [beside], js=ONCE_SEEN, **quiet)
+    return beside
 
 
 def add_endpoints(actions: Actions) -> None:

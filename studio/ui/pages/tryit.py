@@ -46,12 +46,14 @@ def build(shared: Any, tab: Any) -> None:
             served_by, use = keep.build(actions, checkpoint)
 
     webcam.build(actions, checkpoint)
-    tools.build(shared, tab, checkpoint, photo)
+    beside = tools.build(shared, checkpoint, photo)
 
     @guarded
     def listing(current: str | None) -> Any:
         known = actions.checkpoints()
-        return renewed(known, current, known[0][1] if known else None)
+        names = tuple(name for _, name in known)
+        news = renewed(known, current, names[0] if names else None)
+        return news, (current, names) if current in names else gr.skip()
 
     @guarded
     def chosen(name: str | None, request: gr.Request) -> Any:
@@ -89,7 +91,7 @@ def build(shared: Any, tab: Any) -> None:
         return gr.Dropdown(actions.checkpoints(), value=parent)
 
     private = {"api_visibility": "private"}
-    tab.select(listing, [checkpoint], [checkpoint], show_progress="hidden", js=ONCE_SEEN, **private)
+    tab.select(listing, [checkpoint], [checkpoint, beside], show_progress="hidden", js=ONCE_SEEN, **private)
     checkpoint.change(chosen, [checkpoint], [served_by, use, undo, mind], show_progress="hidden", **private)
     gr.on(
         [photo.change, checkpoint.change], look, [checkpoint, photo], [answer, remark, nearest, drawn],

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from person import individuals, notice_after, offers, open_page, pick, tab, teach, use_tool, zip_of
+from person import individuals, notice_after, offers, open_page, pick, png_head, tab, teach, use_tool, zip_of
 from PIL import Image
 
 from studio import run
@@ -17,6 +17,26 @@ SORTER = {
     "method": "fewshot/prototypes", "model": {"backbone": "studio/conv4", "image_size": 16},
     "data": {"train": "builtin:digits?per_class=6"}, "eval": {"ways": 3, "shots": 1, "queries": 2, "episodes": 5},
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name, content, reason",
+    [
+        ("sky.png", png_head(14_000, 13_400), "it has too many pixels (187,600,000; at most 178,956,970)"),
+        ("notes.png", b"no photo", "its content is text, not an image"),
+        ("phone.heic", b"\0\0\0\x18ftypheic" + bytes(64), "it is a HEIC photo, which can't be read here"),
+        ("half.png", png_head(40, 30), "it is damaged or cut short"),
+    ],
+)
+def test_a_photo_that_can_not_be_used_is_refused_with_its_name_and_the_reason(
+    served, browser, tmp_path, name, content, reason
+):
+    (tmp_path / name).write_bytes(content)
+    page = open_page(browser, served[1])
+    tab(page, "Try it")
+    page.set_input_files("#try-photo input[type=file]", tmp_path / name)
+    page.wait_for_selector(".toast-body", timeout=20_000)
+    assert f"The photo can't be used. {name}: {reason}" in page.inner_text(".toast-body")
 
 
 @pytest.mark.slow
