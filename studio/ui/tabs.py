@@ -2,11 +2,12 @@
 
 from typing import Any
 
-#: `js` of an event by which a tab is opened: the tab is seen first, and then what it holds is asked for
-ONCE_SEEN = """async (...inputs) => {
-  await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
-  return inputs;
-}"""
+SEEN = "() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))"
+
+
+def once_seen(tab: Any) -> Any:
+    """What an event is tied to that asks for what a tab holds: the tab was chosen, and is seen by now."""
+    return tab.select(None, js=SEEN, api_visibility="private").success
 
 
 def opens(tab: str) -> dict[str, Any]:

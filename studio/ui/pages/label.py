@@ -14,7 +14,7 @@ from studio.ui.guard import guarded
 from studio.ui.pages import label_begin
 from studio.ui.pages.label_use import LabelUse
 from studio.ui.scripts import script
-from studio.ui.tabs import ONCE_SEEN
+from studio.ui.tabs import once_seen
 
 SENT = "(sent, ...rest) => [window.studioLabel.sent(), ...rest]"
 FREE = "() => window.studioLabel?.free()"
@@ -87,7 +87,7 @@ def build(shared: Any, tab: Any, page: gr.Blocks) -> None:
     device = {"concurrency_id": "device", "concurrency_limit": 1}
     shown = [project, rule, proposer]
     page.load(begin_shown, None, [begin_panel], **quiet)  # never later: one that was opened since stays so
-    tab.select(listing, [project], [project, proposer], js=ONCE_SEEN, **quiet)
+    once_seen(tab)(listing, [project], [project, proposer], **latest)
     project.change(open_project, shown, [entry, rule, *use.outputs], **quiet, **device)
     gr.on([rule.input, proposer.input], choose_again, shown, [entry], **latest, **device)
     acted = entry.acted(act, [entry, rule, proposer], [entry], js=SENT, **latest, **device)

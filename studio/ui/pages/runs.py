@@ -1,5 +1,6 @@
 """Runs: every run of this home, one in full with its lineage, several side by side (`compared`)."""
 
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from studio.ui.events import LATEST, renewed
 from studio.ui.guard import guarded
 from studio.ui.pages import compared, holdings
 from studio.ui.pages.live import gallery
-from studio.ui.tabs import ONCE_SEEN, then_open
+from studio.ui.tabs import once_seen, then_open
 
 COLUMNS = ("name", "score", "status", "created", "seconds", "method", "run", "checkpoint")
 SCRIPT = Path(__file__).parents[1] / "runs_table.js"
@@ -76,8 +77,8 @@ def build(shared: Any, tab: Any) -> None:
         return shared.form.fill(screen, language_of(request))
 
     private = {"api_visibility": "private", "show_progress": "hidden"}
-    asked = [tab.select, refresh.click, wanted.submit, wanted.blur]
-    gr.on(asked, listing, [chosen, wanted], [table, chosen], show_progress="hidden", js=ONCE_SEEN, **LATEST)
+    for asked in (once_seen(tab), partial(gr.on, [refresh.click, wanted.submit, wanted.blur])):
+        asked(listing, [chosen, wanted], [table, chosen], show_progress="hidden", **LATEST)
     chosen.change(show, [chosen], [state, figures], **private)
     table.chosen(None, None, [chosen], js="() => window.studioChosenRun", **private)
     then_open(watch.click(watched, [chosen], [shared.run], **private), "train")

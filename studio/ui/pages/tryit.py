@@ -7,10 +7,10 @@ from PIL import Image
 
 from studio.core.errors import UsageError
 from studio.ui.catalogue import care, language_of, say, word
-from studio.ui.events import renewed
+from studio.ui.events import LATEST, renewed
 from studio.ui.guard import guarded, inform
 from studio.ui.pages import keep, tools, webcam
-from studio.ui.tabs import ONCE_SEEN
+from studio.ui.tabs import once_seen
 
 
 def build(shared: Any, tab: Any) -> None:
@@ -91,7 +91,7 @@ def build(shared: Any, tab: Any) -> None:
         return gr.Dropdown(actions.checkpoints(), value=parent)
 
     private = {"api_visibility": "private"}
-    tab.select(listing, [checkpoint], [checkpoint, beside], show_progress="hidden", js=ONCE_SEEN, **private)
+    once_seen(tab)(listing, [checkpoint], [checkpoint, beside], show_progress="hidden", **LATEST)
     checkpoint.change(chosen, [checkpoint], [served_by, use, undo, mind], show_progress="hidden", **private)
     gr.on(
         [photo.change, checkpoint.change], look, [checkpoint, photo], [answer, remark, nearest, drawn],
