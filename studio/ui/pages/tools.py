@@ -45,7 +45,8 @@ def build(shared: Any, checkpoint: Any, photo: Any) -> gr.State:
             panel(tool, manifest)
 
     def panel(tool: Tool, manifest: Any) -> None:
-        with gr.Accordion(word(f"tool.{tool.name}"), open=False, key=tool.name, elem_id=f"tool-{tool.name}"):
+        named = {"key": tool.name, "elem_id": f"tool-{tool.name}", "elem_classes": f"of-{manifest.id}"}
+        with gr.Accordion(word(f"tool.{tool.name}"), open=False, **named):
             gr.Markdown(word(f"tool.{tool.name}.about"))
             with gr.Row():
                 controls = {

@@ -130,7 +130,7 @@ def ask(page, photo, hurried=False):
 def teach(page, label):
     """Shows the chosen checkpoint the photo as a `label`; the page goes on with the new one."""
     before = page.input_value("#try-checkpoint input")
-    page.click("#tool-teach > button")
+    open_tool(page, "teach")
     page.fill("#tool-teach-label input", label)
     page.keyboard.press("Enter")
     page.click("#tool-teach-use")
@@ -139,9 +139,15 @@ def teach(page, label):
     page.wait_for_selector("#try-undo:visible")
 
 
+def open_tool(page, tool):
+    """Opens a tool of the chosen checkpoint: those of the one before are drawn until its own are there."""
+    checkpoint = page.input_value("#try-checkpoint input").split("  ·  ")[-1]
+    page.click(f"#tool-{tool}.of-{checkpoint} > button")
+
+
 def mark_by_a_click(page):
     """Clicks on the photo, and asks what looks like that place; the sentence of the answer."""
-    page.click("#tool-click > button")
+    open_tool(page, "click")
     page.click("#try-photo img")  # its middle: a small photo does not fill its frame
     box = "document.querySelector('#tool-click-inside :is(input, textarea)')"
     page.wait_for_function(f"/^[0-9]+, [0-9]+$/.test({box}?.value)")
@@ -192,7 +198,7 @@ def individuals(folder, *names):
 def use_tool(page, tool, film=None, opened=False, **texts):
     """Opens a tool below Try it, gives it its film, writes into its boxes, uses it; what it then says."""
     if not opened:
-        page.click(f"#tool-{tool} > button")
+        open_tool(page, tool)
     if film:
         page.set_input_files(f"#tool-{tool}-film input[type=file]", film)
         page.wait_for_selector(f"#tool-{tool}-film :text('{film.name[:4]}')")

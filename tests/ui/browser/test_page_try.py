@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from person import individuals, notice_after, offers, open_page, pick, png_head, tab, teach, use_tool, zip_of
+from person import individuals, notice_after, offers, open_page, open_tool, pick, png_head, tab, teach, use_tool, zip_of
 from PIL import Image
 
 from studio import run
@@ -53,7 +53,7 @@ def test_a_photo_gets_the_style_of_another_image_and_the_slider_acts_when_it_is_
         "name => document.querySelector('#try-checkpoint input')?.value.includes(name)", arg=checkpoint
     )
     page.set_input_files("#try-photo input[type=file]", tmp_path / "photo.png")
-    page.click("#tool-restyle > button")
+    open_tool(page, "restyle")
     page.set_input_files("#tool-restyle-style input[type=file]", tmp_path / "style.png")
     for name in ("#try-photo", "#tool-restyle-style"):
         page.wait_for_selector(f"{name} img")
@@ -157,7 +157,7 @@ def open_checkpoint(page, name):
     page.wait_for_function("document.querySelector('#try-checkpoint input')?.value.length > 0")
     pick(page, "try-checkpoint", name)
     chosen(page, name)
-    page.wait_for_selector("#tool-answer-folder")
+    page.wait_for_selector(f"#tool-answer-folder.of-{name}")
 
 
 def chosen(page, text):
@@ -207,7 +207,7 @@ def test_a_zip_is_answered_as_a_table_that_is_kept_and_its_mistakes_are_looked_t
     bare = zip_of(tmp_path / "bare.zip", {"one.png": tmp_path / "digit.png"})
     page = open_page(browser, served[1])
     open_checkpoint(page, sorter)
-    page.click("#tool-answer-folder > button")
+    open_tool(page, "answer-folder")
     said = answer_zip(page, labelled)
     assert re.match(r"[12] of 2 answers are wrong \(2 images", said)  # one digit can't be a 1 and a 2
     with page.expect_download() as kept:
