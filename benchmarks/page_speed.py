@@ -7,9 +7,8 @@ The bare page has seven tabs, each with a text, a box and a button, and a first 
 Seconds are of the browser's own clock: from when the page is asked for, or the mouse goes down, to the first frame in
 which the part stands. The driver that moves the mouse looks through the page before and after each click and takes
 longer for it than the page does; what it waited is told beside. Medians, their ratio, and the ratios of the rounds.
-`--pause`: before each click they look at the page for so many
-seconds, as people do (0: a script, at once). `--runs`: the home holds so many finished runs; `--training`: one more
-trains meanwhile on a core.
+`--pause`: before each click they look at the page for so many seconds, as people do (0: a script, at once). `--runs`:
+the home holds so many finished runs; `--training`: one more trains meanwhile on a core.
 """
 
 import argparse
