@@ -58,7 +58,7 @@ class Form:
         for component in (self.preset, self.method, self.about, self.entry):
             component.render()
         for box, handler in ((self.preset, self._choose_preset), (self.method, self._choose_method)):
-            self.filled_by(box.input, guarded(handler), [self.entry, box], self.filled)
+            self.filled_by(box.select, guarded(handler), [self.entry, box], self.filled)
         kept = f"form => {{ if (!window.studioForm) sessionStorage.setItem('{self._draft}', {SCREEN}); }}"
         self.entry.change(None, [self.entry], None, js=kept, api_visibility="private")  # before its tab was ever opened
 

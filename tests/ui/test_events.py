@@ -9,7 +9,7 @@ from studio.ui import build_app
 from studio.ui.events import renewed
 
 REQUEST = SimpleNamespace(headers={"accept-language": "en"}, query_params={}, cookies={})
-ACTS = {"click", "select", "load", "tick", "expand", "stream"}  # the rest tell what was chosen or written
+ACTS = {"click", "load", "tick", "expand", "stream"}  # the rest tell what was chosen or written
 
 
 def test_what_is_chosen_while_an_answer_is_under_way_is_not_dropped(home):
@@ -19,6 +19,17 @@ def test_what_is_chosen_while_an_answer_is_under_way_is_not_dropped(home):
         if event.fn and event.trigger_mode == "once" and {target[1] for target in event.targets} - ACTS
     ]
     assert dropped == []
+
+
+def test_a_list_that_is_only_looked_at_and_left_does_nothing(home):
+    page = build_app(home=home)
+    heard = [
+        page.blocks[target].elem_id
+        for event in page.fns.values()
+        for target, name in event.targets
+        if name == "input" and isinstance(page.blocks.get(target), gr.Dropdown) and not page.blocks[target].multiselect
+    ]
+    assert heard == []  # Gradio tells of an input whenever such a list is left, and twice of each choice
 
 
 def test_what_ends_an_event_is_told_of_one_that_fails(home):

@@ -53,7 +53,7 @@ def build(shared: Any, table: Any) -> None:
         compare, [ticked, name], [ticked, panel, drawn, name, chart],
         js="(_, name) => [(window.studioTickedRuns ?? []).join(), name]", **latest,
     )  # fmt: skip
-    name.input(redraw, [ticked, name], [chart], **latest)
+    name.select(redraw, [ticked, name], [chart], **latest)
 
 
 def curve_names(scalars: list[list[dict[str, Any]]]) -> list[str]:

@@ -105,7 +105,7 @@ def build(shared: Any) -> Grid:
 
     quiet = {"show_progress": "hidden", **LATEST}
     asked = [name, label, split, problem, number]
-    gr.on([label.input, split.input, problem.input], page_of(0), asked, page, **quiet)
+    gr.on([label.select, split.select, problem.select], page_of(0), asked, page, **quiet)
     back.click(page_of(-1), asked, page, **quiet)
     on.click(page_of(1), asked, page, **quiet)
     mapping = draw_map.click(map_images, [name], [mapped], show_progress_on=[photo_map], api_visibility="private")

@@ -89,7 +89,7 @@ def build(shared: Any, tab: Any, page: gr.Blocks) -> None:
     page.load(begin_shown, None, [begin_panel], **quiet)  # never later: one that was opened since stays so
     once_seen(tab)(listing, [project], [project, proposer], **latest)
     project.change(open_project, shown, [entry, rule, *use.outputs], **quiet, **device)
-    gr.on([rule.input, proposer.input], choose_again, shown, [entry], **latest, **device)
+    gr.on([rule.select, proposer.select], choose_again, shown, [entry], **latest, **device)
     acted = entry.acted(act, [entry, rule, proposer], [entry], js=SENT, **latest, **device)
     acted.failure(None, None, None, js=FREE)
     use.doubted.change(look_at, [use.doubted, *shown], [entry], **quiet, **device)

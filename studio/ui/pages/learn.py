@@ -70,8 +70,8 @@ def build(shared: Any) -> None:
 
     latest = {"show_progress": "hidden", **LATEST}
     inputs, outputs = [method, shots, strength], [page, live, shots, strength, drawn]
-    method.input(open_page, inputs, outputs, **latest)
-    topic.input(open_topic, [topic], [page, method, live], **latest)
+    method.select(open_page, inputs, outputs, **latest)
+    topic.select(open_topic, [topic], [page, method, live], **latest)
     gr.on([shots.change, strength.change], move, inputs, [drawn], **latest)
     tried = shared.form.filled_by(use.click, try_it, [shared.form.entry, method], shared.form.filled)
     then_open(tried, "train")

@@ -161,7 +161,7 @@ def _clicks(photo: Any) -> Any:
     """
     clicked = gr.State((0,))
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    photo.select(guarded(count_click), [clicked], [clicked], **quiet)
+    photo.select(guarded(count_click), [clicked], [clicked], trigger_mode="multiple", **quiet)
     photo.change(lambda last: (last[0] + 1,), [clicked], [clicked], **quiet)
     return clicked
 

@@ -143,6 +143,25 @@ def choose_preset(page, name):
     page.locator(f"[role=option][aria-label^='{name}  ·']").click()
 
 
+def test_a_list_of_presets_that_is_opened_and_left_leaves_the_form_as_it_is(served, browser, monkeypatch):
+    page = open_page(browser, served[1])
+    tab(page, "Train")
+    choose_preset(page, "compare-heads")
+    page.wait_for_selector("#recipe-form[data-preset='compare-heads']")
+    filled, usual = [], Form.of_preset
+    monkeypatch.setattr(Form, "of_preset", lambda form, name, *sent: filled.append(name) or usual(form, name, *sent))
+    page.fill("#field-eval-shots input", "3")
+    page.click("#train-preset input")
+    page.locator("#train-preset [role=option]").first.wait_for()
+    page.keyboard.press("Tab")
+    choose_preset(page, "small-data-cnn")
+    page.wait_for_selector("#recipe-form[data-preset='small-data-cnn']")
+    choose_preset(page, "quickstart")
+    page.wait_for_selector("#recipe-form[data-preset='quickstart']")
+    assert filled == ["small-data-cnn", "quickstart"]  # each choice once, and nothing for the list that was left
+    assert page.problems == []
+
+
 def test_a_form_that_could_not_be_filled_can_be_written_into(served, browser, monkeypatch):
     page = open_page(browser, served[1])
     tab(page, "Train")
