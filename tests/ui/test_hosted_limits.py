@@ -102,6 +102,10 @@ def test_a_stranger_asks_of_smaller_photos_than_the_owner(hosted_page, local_pag
         asked.append(str(refused.value))
     hosted, local = asked
     assert "sky.png" in hosted and said in hosted and "50,000,000" in hosted
+    visitor = hosted_page.visitor(**{"accept-language": language})
+    (photo["path"],) = visitor.http.post("/gradio_api/upload", files={"files": ("sky.png", held.getvalue())}).json()
+    with pytest.raises(Refused, match=said):  # a script's way in
+        visitor.call("predict", "none", photo, 5)
     assert "sky.png" not in local  # of its checkpoint it is said that there is none
 
 
