@@ -50,7 +50,12 @@ class Rights:
     def require(self, path: Path, key: str) -> None:
         """Raises UsageError, with the same words whether the file is there or not, where it may not be read."""
         if not self.may_read(path):
-            raise UsageError(f"{key}: a page hosted for others opens what you have uploaded, and no other file.")
+            raise not_uploaded(key)
+
+
+def not_uploaded(name: str) -> UsageError:
+    """What is said of a file that is none of a visitor's own."""
+    return UsageError(f"{name}: a page hosted for others opens what you have uploaded, and no other file.")
 
 
 LOCAL = Rights()

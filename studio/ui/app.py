@@ -20,6 +20,7 @@ from studio.ui.actions import Actions
 from studio.ui.api import add_api
 from studio.ui.catalogue import word
 from studio.ui.doors import LOCAL_NAMES, Doors, Served
+from studio.ui.files import refuse_addresses
 from studio.ui.form import Form
 from studio.ui.kept_assets import KeptAssets
 from studio.ui.kept_page import KeptPage
@@ -77,9 +78,8 @@ def _theme() -> gr.themes.Base:
 class Page(gr.Blocks):
     """Blocks that launch with the studio's look, words and settings unless told otherwise."""
 
-    upload_bytes: int | None = None  # that may lie in the temporary folder, waiting to be kept
+    hosted = False  # for visitors, who send less and name no files elsewhere
     served = Served()
-    limits = LIMITS  # of the photos that come to it
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -91,13 +91,15 @@ class Page(gr.Blocks):
         return await super().process_api(block_fn, inputs, *args, **options)
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **options: Any) -> list[Any]:
-        """As Gradio's, and of a photo that can't be used it is said why."""
-        sent = photos.sent(block_fn.inputs, inputs)
-        photos.judge(sent, self.limits)
+        """As Gradio's, and of a photo that can't be used it is said why; for visitors it fetches no file."""
+        if self.hosted:
+            refuse_addresses(inputs)
+        sent, limits = photos.sent(block_fn.inputs, inputs), HOSTED if self.hosted else LIMITS
+        photos.judge(sent, limits)
         try:
             return await super().preprocess_data(block_fn, inputs, *args, **options)
         except ComponentProcessingError:
-            await to_thread.run_sync(photos.judge_whole, sent, self.limits)
+            await to_thread.run_sync(photos.judge_whole, sent, limits)
             raise
 
     def launch(self, *args: Any, **options: Any) -> Any:
@@ -108,7 +110,7 @@ class Page(gr.Blocks):
                     Middleware(Doors, served),
                     Middleware(KeptPage),
                     Middleware(KeptAssets),
-                    Middleware(UploadDoor, self.upload_bytes),
+                    Middleware(UploadDoor, HOSTED_BYTES if self.hosted else None),
                 ]
             },
             "theme": _theme(),
@@ -167,7 +169,7 @@ def build_app(
         page.load(_asked_run, [run], [run, tabs], show_progress="hidden", api_visibility="private")
         add_api(actions)
     show_little_progress(page, banner)
-    page.upload_bytes, page.limits = (HOSTED_BYTES, HOSTED) if actions.hosted else (None, LIMITS)
+    page.hosted = actions.hosted
     page.queue(default_concurrency_limit=8, api_open=False)
     page.served = Served(frozenset(hosts), actions.visitors)
     return page

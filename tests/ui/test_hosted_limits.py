@@ -109,6 +109,24 @@ def test_a_stranger_asks_of_smaller_photos_than_the_owner(hosted_page, local_pag
     assert "sky.png" not in local  # of its checkpoint it is said that there is none
 
 
+@pytest.mark.parametrize("language, said", [("en", "opens what you have uploaded"), ("zh-CN", "只打开你上传的文件")])
+def test_for_a_stranger_no_file_is_fetched_from_its_web_address(hosted_page, language, said, monkeypatch):
+    fetched = []
+    monkeypatch.setattr("gradio.processing_utils.async_ssrf_protected_download", lambda *where: fetched.append(where))
+    visitor = hosted_page.visitor(**{"accept-language": language})
+    away = {"path": "https://example.org/large.bin", "meta": {"_type": "gradio.FileData"}}
+    with pytest.raises(Refused, match=said) as refused:
+        visitor.call("predict", "none", away, 5)
+    assert "https://example.org/large.bin" in str(refused.value)
+    for handler, inputs, page in (
+        ("look", ["none", away], "tryit"), ("take_zip", ["train", away], "data"),
+        ("take_boxes", ["train", "cat", *[None] * 7, [away], *[None] * 7], "data"),
+    ):  # fmt: skip
+        with pytest.raises(Refused, match=said):
+            visitor.press(handler, *inputs, page=page)
+    assert not fetched
+
+
 @BOTH
 def test_a_cut_image_is_named_and_the_rest_is_taken(name, request):
     cut = {**PHOTOS, "cat/cut.png": png(5, (64, 64))[:2000]}

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from studio.ui import upload_door
-from studio.ui.upload_door import UploadDoor
+from studio.ui.upload_door import WORDS_BYTES, UploadDoor
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def temporary(tmp_path, monkeypatch):
     return tmp_path
 
 
-def answer(app, path="/gradio_api/upload", method="POST", size="40000"):
+def answer(app, path="/gradio_api/upload", method="POST", size="40000", receive=None):
     """(status, body) of an ASGI app."""
     messages = []
 
@@ -23,7 +23,7 @@ def answer(app, path="/gradio_api/upload", method="POST", size="40000"):
         messages.append(message)
 
     headers = [(b"content-length", size.encode())]
-    asyncio.run(app({"type": "http", "method": method, "path": path, "headers": headers}, None, send))
+    asyncio.run(app({"type": "http", "method": method, "path": path, "headers": headers}, receive, send))
     return messages[0]["status"], messages[1]["body"]
 
 
@@ -54,3 +54,27 @@ def test_a_disk_without_room_refuses_everybody(temporary, monkeypatch):
 @pytest.mark.parametrize("size", ["", "many", "-1", "9" * 30])
 def test_a_size_that_is_none_is_no_error(temporary, size):
     assert answer(UploadDoor(served, 100_000), size=size)[0] == 200
+
+
+def test_a_stranger_says_no_more_at_once_than_fits_and_the_owner_as_much_as_he_likes():
+    size, path = str(WORDS_BYTES + 1), "/gradio_api/queue/join"
+    status, body = answer(UploadDoor(served, 100_000), path, size=size)
+    assert status == 413 and "32 MB" in json.loads(body)["detail"]
+    assert answer(UploadDoor(served, None), path, size=size) == (200, b"ok")
+    assert answer(UploadDoor(served, 100_000), path, size=str(WORDS_BYTES)) == (200, b"ok")
+
+
+def test_who_says_less_than_he_sends_is_cut_off(monkeypatch):
+    monkeypatch.setattr(upload_door, "WORDS_BYTES", 100)
+    heard = []
+
+    async def receive():
+        return {"type": "http.request", "body": b"x" * 40, "more_body": True}
+
+    async def reads(scope, receive, send):
+        while (message := await receive())["type"] == "http.request":
+            heard.append(message["body"])
+        await served(scope, receive, send)
+
+    answer(UploadDoor(reads, 100_000), "/gradio_api/queue/join", size="40", receive=receive)
+    assert len(b"".join(heard)) == 80
