@@ -34,7 +34,7 @@ def score(row: dict[str, Any], language: str = "en") -> str:
     if value is None:
         return ""
     title = words(language)[f"metric.{row['task']}.{_score_name(row)}"]
-    return f"{re.split(' ?[(（]', title)[0]} {number(value)}"
+    return f"{_short(title)} {number(value)}"
 
 
 def score_value(row: dict[str, Any]) -> float | None:
@@ -57,6 +57,16 @@ def figure(name: str, language: str) -> str:
     return kinds.get(kind, "") + name.removeprefix(kind)
 
 
+def curve(name: str, task: str, language: str) -> str:
+    """What a curve is called: `mAP at IoU 0.5 · validation` for `val/map_50`, behind what tells several apart."""
+    parts = re.fullmatch(r"(?P<front>.*?)(?P<part>train|val)/(?P<number>.+)", name)
+    if parts is None:
+        return name.replace("_", " ")
+    known, number = words(language), parts["number"]
+    title = known.get(f"metric.{task}.{number}") or known.get(f"curve.{number}") or number.replace("_", " ")
+    return f"{parts['front']}{_short(title)} · {known['curve.' + parts['part']]}"
+
+
 def time(created: str | None) -> str:
     """`2026-11-29 14:05` of the machine's own clock, from ISO 8601."""
     try:
@@ -72,6 +82,11 @@ def _score_name(row: dict[str, Any]) -> str | None:
     except UsageError:  # a run of a task that is no longer here
         return None
     return next((name for name in headlines if (row.get("metrics") or {}).get(name) is not None), None)
+
+
+def _short(title: str) -> str:
+    """What a number is called, without what explains it."""
+    return re.split(" ?[(（]", title)[0]
 
 
 def _last(spec: str) -> str:

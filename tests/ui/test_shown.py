@@ -157,6 +157,30 @@ def test_two_uploads_make_both_domains():
     assert (values.source, values.target) == ("folder:/a", "folder:/b")
 
 
+def given(screen, *parts):
+    """The data of a form after some more were given, as (role, spec)."""
+    for role, spec in parts:
+        screen = with_data(screen, spec, PLAIN, role)
+    return {key.removeprefix("data."): text for key, text in screen.texts.items() if key.startswith("data.")}
+
+
+def test_what_a_person_named_stays_whatever_is_named_next():
+    a, b, c = "builtin:glyphs?domain=mono", "builtin:glyphs?domain=stix", "folder:/c"
+    align, own = form("align-compare"), form("align-compare").texts["data.source"]
+    assert given(align, ("source", a), ("target", c)) == {"source": a, "target": c}
+    assert given(align, ("target", b), ("source", c)) == {"source": c, "target": b}
+    assert given(align, ("source", own), ("target", c)) == {"source": own, "target": c}
+    assert given(align, ("source", a), ("target", b), ("target", c)) == {"source": a, "target": c}
+    assert given(form("quickstart"), ("val", "folder:/v"), ("train", c)) == {"train": c, "val": "folder:/v"}
+
+
+def test_what_belonged_to_the_data_before_goes_with_them():
+    assert given(form("align-compare"), ("target", "folder:/b")) == {"target": "folder:/b"}
+    assert given(form("quickstart"), ("train", "folder:/a"), ("val", "folder:/v"), ("train", "folder:/b")) == {
+        "train": "folder:/b"
+    }
+
+
 def test_one_class_is_no_classifier_and_boxes_of_one_class_are_a_detector():
     with pytest.raises(DataError, match="cat"):
         refuse_one_class({"truth": "labels", "classes": {"cat": 30, "dog": 0}}, "en")
@@ -177,7 +201,7 @@ def test_a_score_that_is_another_curve_over_again_does_not_hide_it(judged, legen
         "a-run", scalars=[dict(name=name, step=step, value=value) for name, value in names.items() for step in (0, 9)]
     )
     losses, scores = drawn_curves(view, "en")
-    assert losses.count("<polyline") == 1 and scores.count("<polyline") == legends and "val/accuracy" in scores
+    assert losses.count("<polyline") == 1 and scores.count("<polyline") == legends and "accuracy · validation" in scores
 
 
 def test_every_kind_of_figure_has_its_chinese_name():
@@ -188,6 +212,14 @@ def test_every_kind_of_figure_has_its_chinese_name():
     assert display_names.figure("samples-0012", "zh") == "样例-0012"
     assert display_names.figure("before-and-after-a to b", "zh") == "适应前后-a to b"
     assert display_names.figure("classes of mine", "en") == "classes of mine"
+
+
+def test_a_curve_is_called_by_its_number_and_the_images_it_is_of():
+    assert display_names.curve("val/map_50", "detect", "en") == "mAP at IoU 0.5 · validation"
+    assert display_names.curve("val/miou", "segment", "zh") == "mIoU · 验证"
+    assert display_names.curve("fewshot/ridge/train/loss", "classify", "en") == "fewshot/ridge/loss · training"
+    assert display_names.curve("train/bbox_ctrness", "detect", "zh") == "bbox ctrness · 训练"
+    assert display_names.curve("gap_to_target", "align", "en") == "gap to target"
 
 
 def test_curves_of_runs_share_axes_and_none_leaves_them():

@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from studio.runs.comparison import Comparison
-from studio.ui import comparison_html, curves
+from studio.ui import comparison_html, curves, display_names
 from studio.ui.catalogue import language_of, word
 from studio.ui.events import LATEST
 from studio.ui.guard import guarded
@@ -26,14 +26,18 @@ def build(shared: Any, table: Any) -> None:
         if len(runs) < 2:
             return ids, gr.Column(visible=False), "", gr.skip(), gr.skip()
         comparison = actions.compare(runs)
-        names = curve_names([actions.view(run).scalars for run in runs])
+        language, names = language_of(request), curve_names([actions.view(run).scalars for run in runs])
         shown = current if current in names else (names or [None])[0]
+        listed = [(called(comparison, name, language), name) for name in names]
         return (
-            ids, gr.Column(visible=True), comparison_html.draw(comparison, language_of(request)),
-            gr.Dropdown(names, value=shown, visible=bool(names)), plot(comparison, shown),
+            ids, gr.Column(visible=True), comparison_html.draw(comparison, language),
+            gr.Dropdown(listed, value=shown, visible=bool(names)), plot(comparison, shown, language),
         )  # fmt: skip
 
-    def plot(comparison: Comparison, shown: str | None) -> str:
+    def called(comparison: Comparison, shown: str | None, language: str) -> str:
+        return display_names.curve(shown or "", comparison.rows[0].task, language)
+
+    def plot(comparison: Comparison, shown: str | None, language: str) -> str:
         """The curve `shown` of every run; several seeds of a row by the ends of their ids."""
         drawn = {
             row.label if len(row.runs) == 1 else f"{row.label} · {run[-4:]}": [
@@ -41,12 +45,13 @@ def build(shared: Any, table: Any) -> None:
             ]
             for row in comparison.rows for run in row.runs
         }  # fmt: skip
-        return curves.draw({name: points for name, points in drawn.items() if points}, shown or "")
+        title = called(comparison, shown, language)
+        return curves.draw({name: points for name, points in drawn.items() if points}, title)
 
     @guarded
-    def redraw(ids: str, shown: str | None) -> str:
+    def redraw(ids: str, shown: str | None, request: gr.Request) -> str:
         runs = ids.split(",")
-        return plot(actions.compare(runs), shown) if len(runs) > 1 else ""
+        return plot(actions.compare(runs), shown, language_of(request)) if len(runs) > 1 else ""
 
     latest = {"show_progress": "hidden", **LATEST}
     table.ticked(

@@ -121,13 +121,12 @@ def with_data(screen: Screen, spec: str, report: dict[str, Any], role: str = "tr
     truth = report["truth"]
     preset = _fitting_preset(screen, role, truth)
     values = recipes.read_yaml(recipes.find_preset(preset)) if preset else forms.values_of(screen)
-    notes = recipes.override(values, {f"data.{role}": spec})
-    for note in notes:
+    before, samples = dict(values.get("data", {})), _samples(preset or screen.preset)
+    for note in recipes.override(values, {f"data.{role}": spec}):
         inform(note)
-    data = values["data"]
     for other in {"train": ("val", "test"), "source": ("target",), "target": ("source",)}.get(role, ()):
-        if other in ("val", "test") or data.get(other, "").startswith("builtin:"):
-            data.pop(other, None)  # of the data that were there before
+        if _goes_with(role, other, before, samples):
+            values["data"].pop(other, None)
     present = sum(count > 0 for count in report["classes"].values())
     episodes = "eval.ways" in recipes.fields_of(registry.get(values.get("method", screen.method)).task)
     if role == "train" and truth == "labels" and episodes and present < forms.value_of(values, "eval.ways"):
@@ -145,6 +144,19 @@ def _fitting_preset(screen: Screen, role: str, truth: str) -> str | None:
     if fits and not (adapts and role == "train" and "data.train" not in shown):
         return None
     return next((task.starter for task in registry.tasks() if task.truth == truth and task.starter), None)
+
+
+def _goes_with(role: str, other: str, before: dict[str, str], samples: dict[str, str]) -> bool:
+    """Whether the data in one role go as those in another are replaced: a preset's own, and those of a former set."""
+    replaced, gone = (before.get(part) == samples.get(part) for part in (role, other))
+    return replaced and gone if role in ("source", "target") else gone or not replaced
+
+
+def _samples(preset: str) -> dict[str, str]:
+    """The built-in data of a shipped preset by their role."""
+    path = recipes.presets().get(preset)
+    data = recipes.read_yaml(path).get("data", {}) if path else {}
+    return {part: spec for part, spec in data.items() if str(spec).startswith("builtin:")}
 
 
 def refuse_one_class(report: dict[str, Any], language: str) -> None:

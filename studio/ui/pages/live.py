@@ -89,10 +89,15 @@ def _curves(view: View, language: str) -> list[str]:
     judged = scores.pop("val/score", None)  # often another curve over again, which it would hide
     if judged and not any(_alike(judged, points) for points in scores.values()):
         scores["val/score"] = judged
-    return [
-        curves.draw(drawn, say(f"train.{title}", language)) if any(len(points) > 1 for points in drawn.values()) else ""
-        for title, drawn in (("losses", losses), ("scores", scores))
-    ]
+    return [_drawn(losses, "losses", view, language), _drawn(scores, "scores", view, language)]
+
+
+def _drawn(by_name: dict[str, Any], title: str, view: View, language: str) -> str:
+    """Nothing while there is no more than a point of each."""
+    if all(len(points) < 2 for points in by_name.values()):
+        return ""
+    called = {display_names.curve(name, view.task, language): points for name, points in by_name.items()}
+    return curves.draw(called, say(f"train.{title}", language))
 
 
 def _alike(left: list[tuple[float, float]], right: list[tuple[float, float]]) -> bool:

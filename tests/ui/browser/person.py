@@ -1,6 +1,7 @@
 """What a person does on the page, in the words of the tests."""
 
 import importlib.util
+import re
 import struct
 import zipfile
 import zlib
@@ -8,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import TimeoutError
 
 from studio.data import open_data, read_image
+from studio.store.labelling import projects
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -163,14 +164,41 @@ def images_of_run(page):
     )
 
 
-def begin_labelling(page, file, classes, kind=1, keep=False):
+def numbers_of_run(page):
+    """What the page says of a finished run's scores: in words, and no interval leaves what a share can be."""
+    said = page.inner_text("#run-numbers")
+    assert "_" not in said
+    for interval in re.findall(r"\((\d\.\d+) – (\d\.\d+)\)", said):
+        low, high = map(float, interval)
+        assert 0 <= low < high <= 1
+    return said
+
+
+def curves_of_run(page):
+    """The names of the losses and of the scores, which are drawn apart; none is cut off."""
+    page.wait_for_selector("#run-losses svg")
+    page.wait_for_selector("#run-scores svg")
+    shown = page.evaluate(
+        """() => ['#run-losses', '#run-scores'].map(part => {
+            const {left, right} = document.querySelector(part).getBoundingClientRect();
+            return [...document.querySelectorAll(`${part} li`)].map(name => {
+                const box = name.getBoundingClientRect();
+                return [name.innerText.trim(), left <= box.left && box.right <= right];
+            });
+        })"""
+    )
+    assert all(inside for names in shown for _, inside in names)
+    return [{name for name, _ in names} for names in shown]
+
+
+def begin_labelling(page, home, file, classes, kind=1, keep=False):
     """A new project on the Label page over an uploaded zip, with the labels that it has where they are to be kept."""
     tab(page, "Label")
-    page.wait_for_selector("#label-begin")
-    try:
-        page.wait_for_selector("#label-begin-button:visible", timeout=4000)  # is opened where there is no project
-    except TimeoutError:
+    page.wait_for_selector("#label-begin:visible")
+    if projects(home):  # their page closes the panel as it opens
+        page.wait_for_selector("#label-begin-button", state="hidden")
         page.click("#label-begin > button")
+    page.wait_for_selector("#label-begin-button:visible")
     page.set_input_files("#label-zip input[type=file]", file)
     page.wait_for_selector("#label-zip .file-preview, #label-zip [aria-label='Remove this file'], #label-zip table")
     page.click(f"#label-kind label:nth-of-type({kind})")

@@ -28,13 +28,13 @@ from studio.store.labelling import Project
 @pytest.mark.slow
 @pytest.mark.timeout(600)  # twenty labels, each an answer of the page, beside other tests
 def test_photos_without_labels_become_a_classifier_that_proposes_and_is_corrected(served, browser, tmp_path):
-    _, url = served
+    home, url = served
     files = two_classes(tmp_path, 11)
     with zipfile.ZipFile(tmp_path / "unsorted.zip", "w") as archive:
         for path in files["dark"] + files["light"]:
             archive.write(path, Path(path).name)
     page = open_page(browser, url)
-    begin_labelling(page, tmp_path / "unsorted.zip", "dark, light")
+    begin_labelling(page, home, tmp_path / "unsorted.zip", "dark, light")
     for number in range(20):
         labelled(page, number)
         page.keyboard.press("1" if page.inner_text("#label-said").startswith("dark") else "2")
@@ -75,7 +75,7 @@ def test_boxes_drawn_on_ten_photos_become_a_detector_that_draws(served, browser,
         for path in files:
             archive.write(path, Path(path).name)
     page = open_page(browser, url)
-    begin_labelling(page, tmp_path / "things.zip", "cell, speck", kind=2)
+    begin_labelling(page, home, tmp_path / "things.zip", "cell, speck", kind=2)
     for number in range(10):
         labelled(page, number)
         page.wait_for_function("document.querySelector('#label-canvas').getBoundingClientRect().width > 100")
@@ -109,7 +109,7 @@ def test_boxes_drawn_on_ten_photos_become_a_detector_that_draws(served, browser,
 
 @pytest.mark.slow
 def test_wrong_labels_are_doubted_corrected_and_versions_say_what_changed(served, browser, tmp_path):
-    _, url = served
+    home, url = served
     files = two_classes(tmp_path, 8)
     given = by_class(files)
     given["dark/odd.png"] = given.pop("light/light7.png")
@@ -123,7 +123,7 @@ def test_wrong_labels_are_doubted_corrected_and_versions_say_what_changed(served
         page.wait_for_selector(f"#data-zip :text('{name}')")
         page.wait_for_selector(f"#report-card h3:has-text('{len(images)} images')")
         save_version(page, name)
-    begin_labelling(page, tmp_path / "given.zip", "", keep=True)
+    begin_labelling(page, home, tmp_path / "given.zip", "", keep=True)
     labelled(page, 16)
     page.click("#label-doubt")
     page.wait_for_selector("#label-doubted:visible")

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from person import (
     ask,
+    curves_of_run,
     images_of_run,
     mark_by_a_click,
     notice_after,
+    numbers_of_run,
     open_page,
     page_forms,
     tab,
@@ -72,6 +74,9 @@ def test_from_thirty_images_in_a_zip_to_an_answer(served, browser, tmp_path):
     page.click("#train-start")
     wait_for_status(page, "finished")
     images_of_run(page)
+    assert re.search(
+        r"\(\d\.\d+ – \d\.\d+\)\s+expected on new images", numbers_of_run(page)
+    )  # not of the episodes alone
     assert ask(page, files["dark"][0], hurried=True) == "dark"
     teach(page, "dusk")
     assert page.problems == []
@@ -94,7 +99,10 @@ def test_boxes_are_found_from_a_spec_to_a_drawing(served, browser, tmp_path):
     page.click("#train-start")
     page.wait_for_selector("#run-status")
     wait_for_status(page, "finished")
-    assert page.query_selector("#run-numbers [data-metric=map_50]")
+    assert page.query_selector("#run-numbers [data-metric=map_50]") and numbers_of_run(page)
+    losses, scores = curves_of_run(page)
+    assert losses == {"classification · training", "bbox regression · training", "bbox ctrness · training"}
+    assert "mAP at IoU 0.5 · validation" in scores and all(name.endswith("validation") for name in scores)
     tab(page, "Try it")
     page.wait_for_function("document.querySelector('#try-checkpoint input')?.value.startsWith('fcos')")
     Image.new("RGB", (120, 90), "white").save(tmp_path / "photo.png")
