@@ -5,19 +5,21 @@ That took the server 40 to 120 ms, and what serves scripts alone took the browse
 
 from collections import OrderedDict
 from typing import Any
+from urllib.parse import parse_qs
 
 from studio.ui.lean_page import lean
 from studio.ui.whole_answers import App, Message, packed, takes_gzip, whole_answer
 
 MOST = 8  # addresses under which the server is reached, at most kept
+IN_FULL = {"view", "deep_link"}  # what may be asked of a page that is then as Gradio makes it; else the browser answers
 _SAYS_ADDRESS = (b"host", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-prefix", b"x-gradio-server")
 
 
 class KeptPage:
     """ASGI middleware that answers `GET /` lean, and from memory, by the address it is asked under.
 
-    Asked with a query, such as `?view=api`, it is what Gradio makes, in full; with a login it is made anew. What it
-    keeps is the same for every visitor.
+    Asked as `?view=api` it is what Gradio makes, in full; with a login it is made anew. What it keeps is the same for
+    every visitor, and for every run that a link names.
     """
 
     def __init__(self, app: App) -> None:
@@ -26,9 +28,10 @@ class KeptPage:
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         is_page = scope["type"] == "http" and scope["method"] == "GET" and scope["path"] == "/"
-        if not is_page or scope["query_string"]:
+        if not is_page or IN_FULL & parse_qs(scope["query_string"].decode("latin-1")).keys():
             await self._app(scope, receive, send)
             return
+        scope = {**scope, "query_string": b""}
         key = _key(scope)
         messages = self._kept.get(key) or _made_lean(await whole_answer(self._app, scope, receive), takes_gzip(scope))
         if key is not None and _is_for_all(messages[0]):

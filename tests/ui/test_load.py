@@ -128,9 +128,17 @@ def test_only_what_is_the_same_for_all_is_kept():
     assert asked(app, host="a", cookie="access-token-unsecure-x=1") == b"3"
     assert asked(app, host="a", cookie="colour=blue") == b"1"
     assert asked(app, host="a", authorization="x") == b"4"
-    assert asked(app, query=b"run=1", host="a") == b"5"
-    assert asked(app, path="/config", host="a") == b"6"
+    assert asked(app, query=b"view=api", host="a") == b"5"
+    assert asked(app, query=b"run=x&deep_link=y", host="a") == b"6"
+    assert asked(app, path="/config", host="a") == b"7"
     assert asked(app, host="a") == b"1"
+
+
+def test_a_link_to_a_run_opens_the_page_that_all_are_sent(served):
+    _, _, client = served
+    assert client.get("/?run=20261201-120000-lp-ft-1a2b").text == client.get("/").text
+    app = KeptPage(counting())
+    assert asked(app, query=b"run=1&__theme=dark", host="a") == asked(app, query=b"run=2", host="a") == b"1"
 
 
 def test_a_script_of_the_page_is_packed_once_and_kept():
