@@ -35,7 +35,7 @@ function draw() {
   element.innerHTML = props.value?.html ?? "";
   for (const id of open) element.querySelector(`#${id}`)?.setAttribute("open", "");
   keep();
-  trigger("edited");
+  idle(() => trigger("edited"), { timeout: 500 });  // the form is seen first, then what it costs and says
 }
 
 element.addEventListener("submit", (event) => event.preventDefault());

@@ -15,6 +15,7 @@ from studio.ui.catalogue import language_of, method_choices, say, translated, wo
 from studio.ui.events import in_line
 from studio.ui.forms import Screen
 from studio.ui.guard import guarded
+from studio.ui.scripts import script
 
 #: in the browser, before an event is sent: its first input is the form as it stands on the screen
 SCREEN = "(window.studioForm?.read() || JSON.stringify(form?.screen ?? {}))"
@@ -44,8 +45,8 @@ class Form:
         )  # fmt: skip
         self.about = gr.Markdown(elem_id="train-about", render=False)
         self.entry = gr.HTML(
-            html_template="<div></div>", js_on_load=Path(__file__).with_name("form.js").read_text(encoding="utf-8"),
-            apply_default_css=False, elem_id="train-form", render=False, draft=self._draft,
+            html_template="<div></div>", js_on_load=script("form.js"), apply_default_css=False, elem_id="train-form",
+            render=False, draft=self._draft,
         )  # fmt: skip
 
     @property

@@ -1,5 +1,6 @@
 """Draws the form of a recipe; every text that comes from outside is escaped here."""
 
+import re
 import secrets
 from html import escape
 from typing import Any
@@ -73,7 +74,7 @@ def _field(key: str, screen: Screen, language: str) -> str:
     tick = described.annotation is bool
     return (
         f"<div class='field{' tick' if tick else ''}' id='{name}'>{entry + label if tick else label + entry}"
-        f"<small id='help-{name}'>{escape(_help(key, described.description or '', language))}</small></div>"
+        f"<small id='help-{name}'>{_coded(_help(key, described.description or '', language))}</small></div>"
     )
 
 
@@ -109,6 +110,11 @@ def _help(key: str, description: str, language: str) -> str:
     """A field's own help; where tasks share a key, each has words of its own."""
     shared = words("en").get(f"field.{key}") == description and words(language).get(f"field.{key}")
     return shared or translated(description, language)
+
+
+def _coded(text: str) -> str:
+    """A text with backquotes around what is typed, as HTML."""
+    return re.sub("`(.+?)`", r"<code>\1</code>", escape(text))
 
 
 def _backbones(rights: Rights) -> str:

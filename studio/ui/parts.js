@@ -7,6 +7,7 @@ const make = (tag, attributes = {}, ...children) => {
   return node;
 };
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
+const idle = window.requestIdleCallback ?? ((act) => setTimeout(act, 50));  // Safari has none
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 // Gives a file to a box for files, as if it had been chosen there; waits for a box that is busy.
 async function hand(box, file) {

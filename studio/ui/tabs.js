@@ -9,7 +9,6 @@ window.studioTab = (name) => {
 
 // The parts of the other tabs are made while nobody waits for anything, one tab at a time, so that each opens at once.
 // Gradio makes those of a tab when it is told that the tab was chosen; one that was chosen meanwhile has them already.
-const idle = window.requestIdleCallback ?? ((act) => setTimeout(act, 50));
 const waiting = [...tabs];
 const makeNext = () => {
   const tab = waiting.shift();

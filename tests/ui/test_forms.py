@@ -131,6 +131,12 @@ def test_texts_from_outside_are_only_text():
     assert Inputs(drawn).by_key["data.train"]["value"] == "folder:'><script>x</script>"
 
 
+def test_what_is_typed_is_set_as_code_in_the_help_of_a_field():
+    for language in ("en", "zh"):
+        drawn = form_html.draw(forms.Screen("align/coral"), language)
+        assert "`" not in drawn and "<code>dim: [10, 20, 30]</code>" in drawn
+
+
 @pytest.mark.parametrize("preset", sorted(recipes.presets()))
 @pytest.mark.parametrize("changes", [{}, {"name": "my run"}, {"data.train": "folder:/my photos/and 'more'"}], ids=str)
 def test_the_command_line_and_the_python_of_the_page_run_what_the_form_says(preset, changes):
