@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from gradio.route_utils import API_PREFIX
+
 from studio.store.uploads import bytes_of
 
 FREE_BYTES = 2**30  # of the disk, that stay free
@@ -33,7 +35,7 @@ class UploadDoor:
         self._sum, self._summed = 0, 0.0
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        files = _posts(scope) and scope["path"].rstrip("/").endswith("/upload")
+        files = _posts(scope) and scope["path"].rstrip("/").endswith(f"{API_PREFIX}/upload")
         words = _posts(scope) and not files and self._most_bytes is not None
         reason = self._refusal(_size(scope)) if files else TOO_LONG if words and _size(scope) > WORDS_BYTES else None
         if reason is None:

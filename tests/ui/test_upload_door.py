@@ -58,8 +58,9 @@ def test_a_size_that_is_none_is_no_error(temporary, size):
 
 def test_a_stranger_says_no_more_at_once_than_fits_and_the_owner_as_much_as_he_likes():
     size, path = str(WORDS_BYTES + 1), "/gradio_api/queue/join"
-    status, body = answer(UploadDoor(served, 100_000), path, size=size)
-    assert status == 413 and "32 MB" in json.loads(body)["detail"]
+    for asked in (path, "/gradio_api/call/upload"):
+        status, body = answer(UploadDoor(served, 100_000), asked, size=size)
+        assert status == 413 and "32 MB" in json.loads(body)["detail"]
     assert answer(UploadDoor(served, None), path, size=size) == (200, b"ok")
     assert answer(UploadDoor(served, 100_000), path, size=str(WORDS_BYTES)) == (200, b"ok")
 
