@@ -61,6 +61,9 @@ def test_a_researcher_compares_three_heads_and_takes_the_table_to_a_paper(served
     tab(page, "Runs")
     for one in runs:
         page.check(f"#runs-table tr[data-run='{one}'] input")
+    page.set_viewport_size({"width": 1024, "height": 900})
+    cut = page.locator("#runs-table .wide").evaluate("table => table.scrollWidth - table.clientWidth")
+    assert cut <= 0  # all columns are there
     page.wait_for_function("document.querySelectorAll('#runs-numbers tr').length === 4")
     assert [page.locator("#runs-numbers tr").nth(row).inner_text().split()[0] for row in (3, 2, 1)] == list(heads)
     assert page.inner_text("#runs-difference tr:nth-child(2) td:first-child") == "method"
