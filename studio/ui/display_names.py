@@ -59,7 +59,7 @@ def figure(name: str, language: str) -> str:
 
 def curve(name: str, task: str, language: str) -> str:
     """What a curve is called: `mAP at IoU 0.5 · validation` for `val/map_50`, behind what tells several apart."""
-    parts = re.fullmatch(r"(?P<front>.*?)(?P<part>train|val)/(?P<number>.+)", name)
+    parts = re.fullmatch(r"(?P<front>(?:.+/)?)(?P<part>train|val)/(?P<number>.+)", name)
     if parts is None:
         return name.replace("_", " ")
     known, number = words(language), parts["number"]

@@ -220,6 +220,7 @@ def test_a_curve_is_called_by_its_number_and_the_images_it_is_of():
     assert display_names.curve("fewshot/ridge/train/loss", "classify", "en") == "fewshot/ridge/loss · training"
     assert display_names.curve("train/bbox_ctrness", "detect", "zh") == "bbox ctrness · 训练"
     assert display_names.curve("gap_to_target", "align", "en") == "gap to target"
+    assert display_names.curve("interval/width", "align", "en") == "interval/width"  # no part of a word
 
 
 def test_curves_of_runs_share_axes_and_none_leaves_them():

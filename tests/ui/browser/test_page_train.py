@@ -74,9 +74,8 @@ def test_from_thirty_images_in_a_zip_to_an_answer(served, browser, tmp_path):
     page.click("#train-start")
     wait_for_status(page, "finished")
     images_of_run(page)
-    assert re.search(
-        r"\(\d\.\d+ – \d\.\d+\)\s+expected on new images", numbers_of_run(page)
-    )  # not of the episodes alone
+    said = numbers_of_run(page)  # of new images, not of the episodes alone
+    assert re.search(r"\(\d\.\d+ – \d\.\d+\)\s+expected on new images", said)
     assert ask(page, files["dark"][0], hurried=True) == "dark"
     teach(page, "dusk")
     assert page.problems == []
