@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from studio.core import recipe as recipes
 from studio.core.home import Home
 from studio.data.files.limits import HOSTED, LIMITS
-from studio.ui import catalogue, photos
+from studio.ui import catalogue, photos, scripts
 from studio.ui.actions import Actions
 from studio.ui.api import add_api
 from studio.ui.catalogue import word
@@ -115,6 +115,7 @@ class Page(gr.Blocks):
             },
             "theme": _theme(),
             "css_paths": Path(__file__).parent / "style.css",
+            "js": scripts.first(),
             "favicon_path": Path(__file__).parent / "icon.svg",
             "i18n": catalogue.translations(PIECES),
             "footer_links": ["api"],

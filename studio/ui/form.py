@@ -17,8 +17,8 @@ from studio.ui.forms import Screen
 from studio.ui.guard import guarded
 from studio.ui.scripts import script
 
-#: in the browser, before an event is sent: its first input is the form as it stands on the screen
-SCREEN = "(window.studioForm?.read() || JSON.stringify(form?.screen ?? {}))"
+#: in the browser, before an event is sent: its first input is the form as it stands on the screen, empty before it is
+SCREEN = "(window.studioForm?.read() || (form?.screen ? JSON.stringify(form.screen) : ''))"
 READ = f"(form, ...rest) => [{SCREEN}, ...rest]"
 LOCKED = "(...sent) => {{ const said = ({read})(...sent); window.studioForm?.lock(true); return said; }}"
 UNLOCK = "window.studioForm?.lock(false);"
@@ -74,9 +74,10 @@ class Form:
         return in_line(event, "form", handler, inputs, outputs, js=js, end=UNLOCK, **quiet)
 
     def restore(self, page: gr.Blocks) -> None:
-        """As the page opens, the form is as this tab left it."""
+        """As the page opens, the form is as this tab left it; what else fills it comes after, however early."""
         stored = f"() => [sessionStorage.getItem('{self._draft}') || '']"
-        page.load(self._restore, [self.entry], self.filled, js=stored, show_progress="hidden", api_visibility="private")
+        quiet = {"show_progress": "hidden", "api_visibility": "private"}
+        in_line(page.load, "form", guarded(self._restore), [self.entry], self.filled, js=stored, **quiet)
 
     def fill(self, screen: Screen, language: str) -> list[Any]:
         """New values of `filled`: the form says `screen`."""

@@ -21,7 +21,7 @@ element.addEventListener("click", (event) => {
 
 
 def build(shared: Any) -> None:
-    scripts = CLICKED + script("tabs.js", "turns.js")
+    scripts = CLICKED + script("tabs.js")
     cards = gr.HTML(piece("start.cards"), js_on_load=scripts, elem_id="start", padding=False)
 
     @guarded

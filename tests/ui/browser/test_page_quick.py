@@ -14,6 +14,7 @@ from studio.store import Store
 from studio.ui.actions import Actions
 from studio.ui.form import Form
 from studio.ui.pages import runs
+from studio.ui.start_cards import CARDS
 
 
 @pytest.fixture
@@ -114,6 +115,29 @@ def test_what_is_given_while_other_data_are_looked_at_comes_after_them(served, b
     assert "8 images in 2 classes" in page.inner_text("#report-card")
     assert page.input_value("#field-data-source input") == f"folder:{tmp_path / 'first'}"
     assert page.problems == []
+
+
+@pytest.mark.parametrize(("card", "part"), [("few", "#data-zip-tab-button"), ("label", "#label-begin-button")])
+def test_a_card_chosen_before_the_form_stands_opens_its_tab_with_its_preset(served, browser, held, card, part):
+    drawn = held(Form, "of_preset", "'quickstart'")  # what it says at first
+    page = open_page(browser, served[1])
+    page.click(f"#start-{card}")
+    drawn.set()
+    page.wait_for_selector(f"{part}:visible")
+    tab(page, "Train")
+    page.wait_for_selector(f"#recipe-form[data-preset='{CARDS[card][0]}']")
+    assert page.locator(".toast-body").count() == 0
+    assert page.problems == []
+
+
+def test_a_form_that_could_not_be_drawn_is_drawn_by_a_preset(served, browser, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr(Form, "of_preset", fails)
+        page = open_page(browser, served[1])
+        page.wait_for_selector(".toast-body:has-text('gone meanwhile')")
+    tab(page, "Train")
+    choose_preset(page, "compare-heads")
+    page.wait_for_selector("#recipe-form[data-preset='compare-heads']")
 
 
 def use_spec(page, spec):
