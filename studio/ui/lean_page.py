@@ -2,6 +2,7 @@
 
 Gradio describes each component's values for its API docs, and each endpoint, in the page itself: more than half of it.
 What opens a page takes time for every component and event there. Asked with `?view=api` the page has them all.
+Where its address is shared, its preview tells of the studio, not of Gradio.
 """
 
 import json
@@ -11,6 +12,7 @@ from typing import Any
 _CONFIG = re.compile(rb"<script>window\.gradio_config = (\{.*?\});</script>", re.DOTALL)
 _API_INFO = re.compile(rb"<script>window\.gradio_api_info = (\{.*?\});</script>", re.DOTALL)
 NO_API = b'<script>window.gradio_api_info = {"named_endpoints": {}, "unnamed_endpoints": {}};</script>'
+_PREVIEW = re.compile(rb'\s*<meta\s+(?:property="og:|name="twitter:)[^>]*>')
 FOR_DOCS = ("api_info", "api_info_as_input", "api_info_as_output", "example_inputs", "skip_api")
 
 
@@ -20,6 +22,15 @@ const unwatched = Object.create(Object.prototype);
 const { components, dependencies } = window.gradio_config;
 for (const described of [...components, ...dependencies]) Object.setPrototypeOf(described, unwatched);
 }</script>"""
+
+
+#: what a messenger shows of a shared address (Open Graph): no picture, since none here is at an address of its own
+PREVIEW = b"""
+		<meta property="og:type" content="website" />
+		<meta property="og:title" content="Transfer Studio" />
+		<meta property="og:description" content="Move pretrained vision models to your own classes" />
+		<meta name="description" content="Move pretrained vision models to your own classes" />
+		<meta name="twitter:card" content="summary" />"""
 
 
 def lean(html: bytes) -> bytes:
@@ -36,6 +47,7 @@ def lean(html: bytes) -> bytes:
     text = json.dumps(_without_api(config), separators=(",", ":"), ensure_ascii=True).replace("<", "\\u003c")
     page = html[: written.start(1)] + text.encode() + html[written.end(1) : written.end()]
     page += UNWATCHED + html[written.end() :]
+    page = _PREVIEW.sub(b"", page).replace(b"<head>", b"<head>" + PREVIEW, 1)
     return _API_INFO.sub(lambda _: NO_API, page, count=1)
 
 

@@ -89,6 +89,18 @@ def test_the_page_is_sent_without_what_serves_scripts_alone_which_its_api_docs_h
     }
 
 
+def test_where_the_page_is_shared_its_preview_tells_of_the_studio(served):
+    _, _, client = served
+    named = r'<meta\s+(?:property|name)="((?:og|twitter):\w+|description)"\s+content="(.*?)"'
+    metas = re.findall(named, client.get("/").text)
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    about = re.search(r"short_description: (.*)", readme)[1]
+    assert metas == [
+        ("og:type", "website"), ("og:title", "Transfer Studio"), ("og:description", about), ("description", about),
+        ("twitter:card", "summary"),
+    ]  # fmt: skip
+
+
 def test_what_is_no_page_is_left_as_it_is():
     for html in (b"", b"<p>hello", b'<script>window.gradio_config = {"auth_required":true};</script>'):
         assert lean(html) == html
